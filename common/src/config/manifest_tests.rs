@@ -1,0 +1,51 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Manifest, String> {
+    Manifest::parse(text, &|_| None).map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_built_in_manifest_is_what_the_contract_says() {
+    let manifest = parse(BUILT_IN).unwrap();
+    assert_eq!(
+        (manifest.leaf.tier.replicas, manifest.root.replicas, manifest.broadcast.tier.replicas),
+        (2, 1, 1)
+    );
+    assert_eq!(manifest.cluster.store, StoreUrl::Embedded);
+    assert_eq!(manifest.cluster.window, Duration::from_millis(100));
+}
+
+#[test]
+fn refusals_name_the_key_and_the_range() {
+    for (text, words) in [
+        ("[leaf]\nreplicas = 0", ["leaf.replicas", "1 to 256"]),
+        ("[leaf]\nreplicas = -1", ["leaf.replicas", "1 to 256"]),
+        ("[root]\nreplicas = 1e9", ["root.replicas", "1 to 256"]),
+        ("[leaf]\nreplicaz = 2", ["leaf.replicaz", "replicas"]),
+        ("[leef]\nreplicas = 2", ["leef", "[leaf]"]),
+        ("[cluster]\nwindow = \"1ms\"", ["cluster.window", "5ms"]),
+        ("[cluster]\nname = \"Not A Name\"", ["cluster.name", "a-z"]),
+        ("[cluster]\nstore = \"mysql://x\"", ["cluster.store", "redis-cluster://"]),
+        (
+            "[leaf]\nquic_port = 5000\nreplicas = 4\n[root]\nquic_port = 5002",
+            ["leaf.quic_port", "root.quic_port"],
+        ),
+        ("replicas = 3", ["replicas", "[leaf]"]),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(words.iter().all(|w| error.contains(w)), "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let environment = |name: &str| (name == "COUNTREE_LEAF_REPLICAS").then(|| "7".to_owned());
+    let manifest = Manifest::parse(BUILT_IN, &environment).unwrap();
+    assert_eq!(manifest.leaf.tier.replicas, 7);
+}
+
+#[test]
+fn store_urls_show_no_password() {
+    let store: StoreUrl = "redis://user:secret@db:6379/0".parse().unwrap();
+    assert_eq!(store.to_string(), "redis://db:6379/0");
+}

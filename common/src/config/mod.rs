@@ -1,0 +1,9 @@
+//! Configuration: TOML with an environment override for every key. Parsing binds nothing and opens
+//! nothing. Errors name the key and what it takes.
+
+pub mod manifest;
+pub mod node;
+pub mod section;
+
+pub use manifest::Manifest;
+pub use section::ConfigError;

@@ -1,0 +1,75 @@
+//! Cuts, and what the store answers to them. Rule 3 of `docs/exactly-once.md` lives in [`Cut`]'s contract.
+
+use crate::document::Version;
+use crate::key::{Item, Kind, Topic};
+use crate::stream::{Lsn, StreamId};
+use serde::{Deserialize, Serialize};
+
+/// What one counter of the cut's topic gained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterSum {
+    /// The item.
+    pub item: Item,
+    /// What happened to it.
+    pub kind: Kind,
+    /// Σ of the deltas; may be 0 when likes and unlikes cancel.
+    pub delta: i64,
+}
+
+/// One topic's sum over the LSNs (`from`, `to`] of one leaf stream.
+///
+/// The store applies it **iff** the document's last merged LSN for `stream` equals `from` (absent is
+/// 0), and then sets it to `to`. A cut with `from == to` and no sums changes nothing: it is a probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Whose log.
+    pub stream: StreamId,
+    /// Which topic's records in it.
+    pub topic: Topic,
+    /// The last LSN that is not in the sum.
+    pub from: Lsn,
+    /// The last LSN that is.
+    pub to: Lsn,
+    /// Σδ per counter; each counter at most once.
+    pub sums: Vec<CounterSum>,
+    /// How many events the sums are made of.
+    pub events: u64,
+    /// The document's era becomes at least this. Higher than the document's when the leaf has seen the
+    /// store go back in time.
+    pub era: u64,
+}
+
+/// What the store did with a cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It is in the totals, once.
+    Applied(Applied),
+    /// The document stands elsewhere; nothing changed. Equal to the cut's `to` when the cut had been
+    /// applied before and only the answer was lost.
+    Have {
+        /// The document's last merged LSN for the stream.
+        lsn: Lsn,
+        /// Events merged from the stream into this document so far.
+        events: u64,
+        /// The document's version.
+        version: Version,
+    },
+    /// A total would leave the range of a signed 64-bit integer; nothing changed. The leaf keeps the cut
+    /// and repeats it, since a decrement or a reset makes room.
+    Overflow,
+}
+
+/// A cut that went in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The document's new version.
+    pub version: Version,
+    /// The version that it replaced: who holds that one needs only `totals` to be current.
+    pub base: Version,
+    /// The new total of each counter of the cut, in the cut's order.
+    pub totals: Vec<i64>,
+    /// Events merged from the stream into this document so far, this cut's included.
+    pub events: u64,
+    /// Whether the merge has reached stable storage, so that the log may be trimmed.
+    pub durable: bool,
+}

@@ -1,0 +1,151 @@
+//! The names of what is counted: topic, item, kind, and the counter that the three make.
+
+use crate::limits;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a name was refused. Nothing was counted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The name has no bytes.
+    #[error("{what} is empty; it takes 1 to {max} bytes")]
+    Empty {
+        /// `topic`, `item` or `kind`.
+        what: &'static str,
+        /// The longest that is allowed.
+        max: usize,
+    },
+    /// The name is over its limit.
+    #[error("{what} has {bytes} bytes; it takes 1 to {max}")]
+    TooLong {
+        /// `topic`, `item` or `kind`.
+        what: &'static str,
+        /// What it has.
+        bytes: usize,
+        /// The longest that is allowed.
+        max: usize,
+    },
+    /// The bytes are not UTF-8.
+    #[error("{what} is not valid UTF-8")]
+    NotUtf8 {
+        /// `topic`, `item` or `kind`.
+        what: &'static str,
+    },
+}
+
+/// Refuses a name of the wrong length.
+fn check(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
+    match name.len() {
+        0 => Err(NameError::Empty { what, max }),
+        bytes if bytes > max => Err(NameError::TooLong { what, bytes, max }),
+        _ => Ok(()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks the length.
+            pub fn new(name: &str) -> Result<Self, NameError> {
+                check($what, name, $max)?;
+                Ok(Self(name.into()))
+            }
+
+            /// Checks the encoding and the length.
+            pub fn from_utf8(bytes: &[u8]) -> Result<Self, NameError> {
+                let name = std::str::from_utf8(bytes).map_err(|_| NameError::NotUtf8 { what: $what })?;
+                Self::new(name)
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(name: String) -> Result<Self, NameError> {
+                Self::new(&name)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.as_str().to_owned()
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = NameError;
+            fn from_str(name: &str) -> Result<Self, NameError> {
+                Self::new(name)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+    };
+}
+
+name!(
+    /// What a viewer subscribes to: a live stream, a post. Cheap to clone.
+    Topic,
+    "topic",
+    limits::TOPIC_BYTES
+);
+name!(
+    /// What is counted inside a topic: a comment, the stream itself. Cheap to clone.
+    Item,
+    "item",
+    limits::ITEM_BYTES
+);
+name!(
+    /// What happened to an item: `like`, `view`, `comment`, `share`, or any other name. Cheap to clone.
+    Kind,
+    "kind",
+    limits::KIND_BYTES
+);
+
+/// What has a total: an item of a topic, and what happened to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Counter {
+    /// The topic.
+    pub topic: Topic,
+    /// The item in the topic.
+    pub item: Item,
+    /// What happened to it.
+    pub kind: Kind,
+}
+
+impl Counter {
+    /// Checks all three names.
+    pub fn new(topic: &str, item: &str, kind: &str) -> Result<Self, NameError> {
+        Ok(Self { topic: Topic::new(topic)?, item: Item::new(item)?, kind: Kind::new(kind)? })
+    }
+}
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;

@@ -1,0 +1,23 @@
+//! The words of Countree, and what every tier shares.
+//!
+//! Everything outside [`shell`] is free of IO, clocks, randomness and threads, so that the
+//! simulator can run it. `ARCHITECTURE.md` has the map.
+
+pub mod cluster;
+pub mod cut;
+pub mod delta;
+pub mod document;
+pub mod event;
+pub mod key;
+pub mod ledger;
+pub mod limits;
+pub mod ring;
+pub mod session;
+pub mod stream;
+pub mod time;
+pub mod wire;
+
+#[cfg(feature = "shell")]
+pub mod config;
+#[cfg(feature = "shell")]
+pub mod shell;

@@ -1,0 +1,247 @@
+//! Who a node is: the cluster's CA, and the certificates it issues. Nodes authenticate each other by
+//! them; producers and viewers check them and have none.
+
+use crate::cluster::{NodeName, Tier};
+use crate::wire::ALPN;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, crypto::ring};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why there is no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not the PEM that it should be.
+    #[error("{path} does not hold a certificate or key in PEM: {reason}")]
+    Pem {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A certificate could not be made.
+    #[error("a certificate could not be made: {0}")]
+    Issue(#[from] rcgen::Error),
+    /// TLS does not accept the certificates.
+    #[error("TLS does not accept these certificates: {0}")]
+    Tls(String),
+}
+
+fn file<T>(path: &Path, result: std::io::Result<T>) -> Result<T, IdentityError> {
+    result.map_err(|source| IdentityError::File { path: path.to_owned(), source })
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_private(path: &Path, text: &str) -> Result<(), IdentityError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let new = path.with_extension("new");
+    let mut open = std::fs::OpenOptions::new();
+    open.write(true).create(true).truncate(true).mode(0o600);
+    let mut handle = file(&new, open.open(&new))?;
+    file(&new, handle.write_all(text.as_bytes()).and_then(|()| handle.sync_all()))?;
+    file(path, std::fs::rename(&new, path))
+}
+
+/// What every CA certificate says but for its key. Fixed, so that an issuer can be made from the key alone.
+fn authority_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name.push(DnType::CommonName, "countree CA");
+    params
+}
+
+/// A certificate authority: its certificate, and the key that signs.
+#[derive(Debug)]
+pub struct Authority {
+    certificate_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// The CA in `dir` (`ca.pem`, `ca.key`), made there if there is none.
+    ///
+    /// # Errors
+    /// When the files can't be read or written, or hold something else.
+    pub fn open_or_create(dir: &Path) -> Result<Self, IdentityError> {
+        let (certificate_path, key_path) = (dir.join("ca.pem"), dir.join("ca.key"));
+        file(dir, std::fs::create_dir_all(dir))?;
+        if !certificate_path.exists() {
+            let key = KeyPair::generate()?;
+            let certificate = authority_params().self_signed(&key)?;
+            // The key first: a certificate without its key could never issue anything.
+            write_private(&key_path, &key.serialize_pem())?;
+            write_private(&certificate_path, &certificate.pem())?;
+        }
+        let certificate_pem = file(&certificate_path, std::fs::read_to_string(&certificate_path))?;
+        let key_pem = file(&key_path, std::fs::read_to_string(&key_path))?;
+        let pem = |path: &Path, reason: String| IdentityError::Pem { path: path.to_owned(), reason };
+        let key = KeyPair::from_pem(&key_pem).map_err(|e| pem(&key_path, e.to_string()))?;
+        root_store(&certificate_pem)?;
+        Ok(Self { certificate_pem, issuer: Issuer::new(authority_params(), key) })
+    }
+
+    /// A node's certificate and key, in PEM, valid for its own name, its tier's name and `localhost`.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn issue(&self, name: &NodeName, tier: Tier) -> Result<(String, String), IdentityError> {
+        let key = KeyPair::generate()?;
+        let names = vec![name.as_str().to_owned(), tier.to_string(), "localhost".to_owned()];
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name.push(DnType::CommonName, name.as_str());
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
+    /// A node's identity, without a trace on disk.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn identity(&self, name: &NodeName, tier: Tier) -> Result<Identity, IdentityError> {
+        let (certificate, key) = self.issue(name, tier)?;
+        Identity::from_pem(&self.certificate_pem, &certificate, &key)
+    }
+
+    /// Writes a node's `NAME.pem` and `NAME.key` to `dir`.
+    ///
+    /// # Errors
+    /// When it can't be made or written.
+    pub fn issue_to(&self, dir: &Path, name: &NodeName, tier: Tier) -> Result<(), IdentityError> {
+        let (certificate, key) = self.issue(name, tier)?;
+        write_private(&dir.join(format!("{name}.key")), &key)?;
+        write_private(&dir.join(format!("{name}.pem")), &certificate)
+    }
+
+    /// The CA's certificate in PEM: what clients need to check nodes.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+}
+
+/// A node's certificate and key, and the CA that it and its peers are checked against.
+#[derive(Debug)]
+pub struct Identity {
+    ca_pem: String,
+    roots: Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+fn root_store(ca_pem: &str) -> Result<Arc<RootCertStore>, IdentityError> {
+    let bad = |reason: String| IdentityError::Pem { path: "the CA certificate".into(), reason };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        let certificate = certificate.map_err(|e| bad(e.to_string()))?;
+        roots.add(certificate).map_err(|e| bad(e.to_string()))?;
+    }
+    if roots.is_empty() { Err(bad("it holds no certificate".into())) } else { Ok(Arc::new(roots)) }
+}
+
+impl Identity {
+    /// From PEM texts.
+    ///
+    /// # Errors
+    /// When one of them is something else.
+    pub fn from_pem(ca: &str, certificate: &str, key: &str) -> Result<Self, IdentityError> {
+        let bad = |what: &str, reason: String| IdentityError::Pem { path: what.into(), reason };
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| bad("the node's certificate", e.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+            .map_err(|e| bad("the node's key", e.to_string()))?;
+        Ok(Self { ca_pem: ca.to_owned(), roots: root_store(ca)?, chain, key })
+    }
+
+    /// From the files `ca.pem`, `NAME.pem` and `NAME.key` in `dir`, as `countree certs` makes them.
+    ///
+    /// # Errors
+    /// When one can't be read or holds something else.
+    pub fn load(dir: &Path, name: &NodeName) -> Result<Self, IdentityError> {
+        let read = |file_name: String| {
+            let path = dir.join(file_name);
+            file(&path, std::fs::read_to_string(&path))
+        };
+        Self::from_pem(&read("ca.pem".into())?, &read(format!("{name}.pem"))?, &read(format!("{name}.key"))?)
+    }
+
+    /// The CA's certificate in PEM, for clients.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// TLS for accepting: peers may show a certificate, and if they do it has to be of this CA.
+    ///
+    /// # Errors
+    /// When TLS does not accept the identity.
+    pub fn server_tls(&self) -> Result<rustls::ServerConfig, IdentityError> {
+        let tls = |e: &dyn std::fmt::Display| IdentityError::Tls(e.to_string());
+        let provider = Arc::new(ring::default_provider());
+        let verifier =
+            rustls::server::WebPkiClientVerifier::builder_with_provider(self.roots.clone(), provider.clone())
+                .allow_unauthenticated()
+                .build()
+                .map_err(|e| tls(&e))?;
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|e| tls(&e))?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .map_err(|e| tls(&e))?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        // Early data can be replayed by anyone on the path.
+        config.max_early_data_size = 0;
+        Ok(config)
+    }
+
+    /// TLS for connecting to another node, which sees who this is.
+    ///
+    /// # Errors
+    /// When TLS does not accept the identity.
+    pub fn client_tls(&self) -> Result<rustls::ClientConfig, IdentityError> {
+        let tls = |e: rustls::Error| IdentityError::Tls(e.to_string());
+        let mut config = client_builder(self.roots.clone())
+            .map_err(tls)?
+            .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
+            .map_err(tls)?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(config)
+    }
+}
+
+fn client_builder(
+    roots: Arc<RootCertStore>,
+) -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>, rustls::Error> {
+    Ok(rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots))
+}
+
+/// TLS for producers and viewers: checks nodes against the CA, shows no certificate.
+///
+/// # Errors
+/// When the PEM holds no CA certificate.
+pub fn anonymous_tls(ca_pem: &str) -> Result<rustls::ClientConfig, IdentityError> {
+    let mut config = client_builder(root_store(ca_pem)?)
+        .map_err(|e| IdentityError::Tls(e.to_string()))?
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(config)
+}

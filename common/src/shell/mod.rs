@@ -1,0 +1,15 @@
+//! What every shell shares: QUIC, TLS, HTTP, membership, telemetry, time and shutdown.
+
+#![allow(clippy::disallowed_methods, reason = "shells are where clocks and threads are allowed")]
+
+pub mod clock;
+pub mod http;
+pub mod identity;
+pub mod membership;
+pub mod metrics;
+pub mod overview;
+pub mod peers;
+pub mod quic;
+pub mod server;
+pub mod shutdown;
+pub mod telemetry;

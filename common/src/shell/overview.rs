@@ -1,0 +1,120 @@
+//! The cluster as a whole over HTTP: the audit, the status, the topics. Any node can answer, by asking the others.
+
+use super::http::error;
+use super::membership::Membership;
+use super::peers::PeerError;
+use crate::cluster::{ClusterView, Node, Tier};
+use crate::key::Topic;
+use crate::ledger::{Ledger, StreamLedger};
+use crate::wire::rpc::{NodeStats, Reply, Request};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing::get};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What `GET /v1/audit` answers: the sum, and each stream by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// The sum over all streams.
+    #[serde(flatten)]
+    pub total: Ledger,
+    /// Whether each stream balances by itself.
+    pub balanced: bool,
+    /// Each stream's own ledger.
+    pub streams: Vec<StreamLedger>,
+}
+
+/// What `GET /v1/status` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The ring epoch.
+    pub epoch: u64,
+    /// Every live node, with what it last said of itself.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// A node in [`Status`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The node.
+    #[serde(flatten)]
+    pub node: Node,
+    /// What it last said; none yet for one that has just come.
+    pub stats: Option<NodeStats>,
+}
+
+/// What `GET /v1/topics` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicList {
+    /// Some topics, the last merged first.
+    pub topics: Vec<Topic>,
+}
+
+/// Sums the ledgers of live and retired streams.
+///
+/// # Errors
+/// When a live leaf, or every root, can't be asked: a partial audit would be a wrong one.
+pub async fn audit(membership: &Membership) -> Result<Audit, PeerError> {
+    let view = membership.view().borrow().clone();
+    let mut streams = BTreeMap::new();
+    // Retired first: a leaf that is about to delete a retired stream still lists it, to the same effect.
+    let Reply::Ledgers(retired) = membership.ask_a_root(&Request::Ledgers).await? else {
+        return Err(PeerError::Mismatched);
+    };
+    let mut live = Vec::new();
+    for leaf in view.tier(Tier::Leaf) {
+        match membership.peers().call(leaf, &Request::Ledgers).await? {
+            Reply::Ledgers(ledgers) => live.extend(ledgers),
+            _ => return Err(PeerError::Mismatched),
+        }
+    }
+    for ledger in retired.into_iter().chain(live) {
+        streams.insert(ledger.stream.clone(), ledger);
+    }
+    let streams: Vec<_> = streams.into_values().collect();
+    let mut total = Ledger::default();
+    streams.iter().for_each(|s| total += s.ledger);
+    let balanced = streams.iter().all(|s| s.ledger.balanced());
+    Ok(Audit { total, balanced, streams })
+}
+
+/// The live nodes and what they last said of themselves.
+///
+/// # Errors
+/// When no root can be asked.
+pub async fn status(membership: &Membership) -> Result<Status, PeerError> {
+    let view: ClusterView = membership.view().borrow().as_ref().clone();
+    let mut stats: BTreeMap<_, _> = BTreeMap::new();
+    for root in view.tier(Tier::Root) {
+        if let Ok(Reply::Stats(some)) = membership.peers().call(root, &Request::Stats).await {
+            // Heartbeats go to any root; the freshest is not known, so a later root's word stands.
+            stats.extend(some);
+        }
+    }
+    let status = |node: Node| NodeStatus { stats: stats.get(&node.name).cloned(), node };
+    Ok(Status { epoch: view.epoch, nodes: view.nodes.into_iter().map(status).collect() })
+}
+
+async fn topics(membership: &Membership) -> Result<TopicList, PeerError> {
+    match membership.ask_a_root(&Request::Topics).await? {
+        Reply::Topics(topics) => Ok(TopicList { topics }),
+        _ => Err(PeerError::Mismatched),
+    }
+}
+
+fn answer<T: Serialize>(result: Result<T, PeerError>) -> Response {
+    match result {
+        Ok(body) => Json(body).into_response(),
+        Err(e) => error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", e.to_string(), None),
+    }
+}
+
+/// `/v1/audit`, `/v1/status` and `/v1/topics`.
+pub fn router(membership: Membership) -> Router {
+    let (first, second, third) = (membership.clone(), membership.clone(), membership);
+    Router::new()
+        .route("/v1/audit", get(move || async move { answer(audit(&first).await) }))
+        .route("/v1/status", get(move || async move { answer(status(&second).await) }))
+        .route("/v1/topics", get(move || async move { answer(topics(&third).await) }))
+}

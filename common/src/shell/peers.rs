@@ -1,0 +1,172 @@
+//! Connections to nodes, opened when first needed and kept.
+
+use super::quic::{FrameReceiver, FrameSender, StreamError};
+use crate::cluster::{Node, NodeName};
+use crate::limits;
+use crate::wire::frame::FrameKind;
+use crate::wire::hello::{Conversation, Hello, PROTOCOL};
+use crate::wire::rpc::{Reply, Request};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A connection that is not there after this long is not coming.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// An answer that is not there after this long is not coming.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a node could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// No connection; the node has not seen the request.
+    #[error("no connection to {name} at {address}: {reason}")]
+    Unreachable {
+        /// The name that its certificate must carry.
+        name: String,
+        /// Where it was looked for.
+        address: SocketAddr,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The conversation broke off; the node may have seen the request.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// No answer in time; the node may have seen the request.
+    #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
+    Timeout,
+    /// The node answered that it can't.
+    #[error("{0}")]
+    Failed(String),
+    /// The node answered another question.
+    #[error("the answer is not one to this question")]
+    Mismatched,
+}
+
+/// Opens conversations with nodes on behalf of one node or client. Copies share their connections.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    endpoint: quinn::Endpoint,
+    config: quinn::ClientConfig,
+    cluster: NodeName,
+    node: Option<NodeName>,
+    token: Option<String>,
+    connections: Mutex<HashMap<(String, SocketAddr), quinn::Connection>>,
+}
+
+impl Peers {
+    /// `node` is who speaks, where that is a node; its certificate has to be in `config`. `token` is
+    /// shown to nodes that ask for one.
+    pub fn new(
+        endpoint: quinn::Endpoint,
+        config: quinn::ClientConfig,
+        cluster: NodeName,
+        node: Option<NodeName>,
+        token: Option<String>,
+    ) -> Self {
+        let connections = Mutex::default();
+        Self { shared: Arc::new(Shared { endpoint, config, cluster, node, token, connections }) }
+    }
+
+    /// A live connection to whoever has a certificate for `name` at `address`.
+    ///
+    /// # Errors
+    /// [`PeerError::Unreachable`]
+    pub async fn connection(&self, name: &str, address: SocketAddr) -> Result<quinn::Connection, PeerError> {
+        let key = (name.to_owned(), address);
+        let lock = || self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = lock().get(&key)
+            && connection.close_reason().is_none()
+        {
+            return Ok(connection.clone());
+        }
+        let unreachable = |reason: String| PeerError::Unreachable { name: name.to_owned(), address, reason };
+        let connecting = self
+            .shared
+            .endpoint
+            .connect_with(self.shared.config.clone(), address, name)
+            .map_err(|e| unreachable(e.to_string()))?;
+        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+            .await
+            .map_err(|_| unreachable(format!("nothing answers within {} s", CONNECT_TIMEOUT.as_secs())))?
+            .map_err(|e| unreachable(e.to_string()))?;
+        let mut connections = lock();
+        connections.retain(|_, c| c.close_reason().is_none());
+        connections.insert(key, connection.clone());
+        Ok(connection)
+    }
+
+    /// Opens a conversation on a stream of its own.
+    ///
+    /// # Errors
+    /// When there is no connection, or it breaks at once.
+    pub async fn open(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        conversation: Conversation,
+    ) -> Result<(FrameSender, FrameReceiver, quinn::Connection), PeerError> {
+        let connection = self.connection(name, address).await?;
+        let (send, receive) = connection.open_bi().await.map_err(StreamError::from)?;
+        let mut sender = FrameSender::new(send);
+        let hello = Hello {
+            protocol: PROTOCOL,
+            cluster: self.shared.cluster.clone(),
+            conversation,
+            node: self.shared.node.clone(),
+            token: self.shared.token.clone(),
+        };
+        sender.send(FrameKind::Hello, &hello).await?;
+        Ok((sender, FrameReceiver::new(receive, limits::NODE_FRAME_BYTES), connection))
+    }
+
+    /// Asks one question that has a one-frame answer.
+    ///
+    /// # Errors
+    /// When there is no answer; whether the node acted on the request is then known only for
+    /// [`PeerError::Unreachable`] (it did not).
+    pub async fn call(&self, node: &Node, request: &Request) -> Result<Reply, PeerError> {
+        self.call_at(node.name.as_str(), node.quic, request).await
+    }
+
+    /// [`Peers::call`] to whoever has a certificate for `name` at `address`.
+    ///
+    /// # Errors
+    /// As [`Peers::call`].
+    pub async fn call_at(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        request: &Request,
+    ) -> Result<Reply, PeerError> {
+        let mut replies = self.ask(name, address, request).await?;
+        match tokio::time::timeout(CALL_TIMEOUT, replies.message()).await {
+            Ok(Ok(Some(Reply::Failed(reason)))) => Err(PeerError::Failed(reason)),
+            Ok(Ok(Some(reply))) => Ok(reply),
+            Ok(Ok(None)) => Err(StreamError::Ended.into()),
+            Ok(Err(e)) => Err(e.into()),
+            Err(_) => Err(PeerError::Timeout),
+        }
+    }
+
+    /// Asks a question; the answer's frames are left to be read.
+    ///
+    /// # Errors
+    /// When it can't be asked.
+    pub async fn ask(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        request: &Request,
+    ) -> Result<FrameReceiver, PeerError> {
+        let (mut sender, receiver, _) = self.open(name, address, Conversation::Rpc).await?;
+        sender.send(FrameKind::Message, request).await?;
+        sender.finish();
+        Ok(receiver)
+    }
+}

@@ -1,0 +1,113 @@
+//! Producer ⇄ leaf. Batches themselves are [`super::batch`] frames.
+//!
+//! A producer opens a session, sends batches 1, 2, 3 … and may have many unacked. It sends `Open` once in
+//! a session's life and never after its first batch; on a new connection it sends `Resume`, takes up the
+//! leaf's `last`, and repeats what is unacked. That is what makes a forgotten session refusable: a leaf
+//! that does not know a resumed session answers `Expired` and can't count anything a second time.
+
+use crate::cluster::ClusterView;
+use crate::session::{Seq, SessionId};
+use serde::{Deserialize, Serialize};
+
+/// From a producer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToLeaf {
+    /// Begins a session. May be repeated until it is answered.
+    Open(SessionId),
+    /// Goes on with a session on this connection.
+    Resume(SessionId),
+}
+
+/// From a leaf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromLeaf {
+    /// The session is in the log; batches go on after `last`.
+    Opened {
+        /// Which session.
+        session: SessionId,
+        /// The last batch that is in the log; it and those before it are acked hereby.
+        last: Seq,
+    },
+    /// The session was idle past its horizon, or never opened. Its unacked batches stay in doubt for good.
+    Expired(SessionId),
+    /// Every batch up to `seq` is counted, as durably as said.
+    Ack {
+        /// The last batch of which that is true.
+        seq: Seq,
+        /// What survives what.
+        durability: Durability,
+    },
+    /// Batch `seq` is bad and was not counted, nor was any after it. The session takes no more batches:
+    /// what followed goes into a new one.
+    Refused {
+        /// The bad batch.
+        seq: Seq,
+        /// What is wrong with it.
+        error: EventError,
+    },
+    /// Batch `seq` and those after it were not counted, for now: repeat from `seq` after a while.
+    Busy {
+        /// The first batch that was not counted.
+        seq: Seq,
+        /// Why.
+        reason: BusyReason,
+        /// How long to wait before the next try, in milliseconds.
+        retry_after_ms: u32,
+    },
+    /// The leaf is leaving: take new batches to others, and wait here for answers to the sent ones.
+    Draining,
+    /// The nodes, at the start and whenever they change.
+    View(ClusterView),
+}
+
+/// What an ack promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// On the leaf's disk: survives a crash of every process and a power cut, not the loss of the disk.
+    Disk,
+}
+
+/// Why a leaf takes nothing at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum BusyReason {
+    /// More than it can log arrives.
+    #[error("the leaf is shedding load")]
+    Overload,
+    /// No room for the log.
+    #[error("the leaf's disk is full")]
+    DiskFull,
+    /// A table is at its limit.
+    #[error("the leaf holds as many counters, sessions or keys as it can")]
+    TableFull,
+}
+
+/// What is wrong with an event. Nothing of its batch or request was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct EventError {
+    /// For programs.
+    pub code: EventErrorCode,
+    /// For people: what is wrong and what is allowed.
+    pub message: String,
+    /// The event's place in the batch or request, from 0, if one event is to blame.
+    pub index: Option<u32>,
+}
+
+/// [`EventError`]s that programs tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventErrorCode {
+    /// Not of the form of an event or batch.
+    Malformed,
+    /// An empty, over-long or non-UTF-8 name.
+    BadName,
+    /// A delta of 0 or out of range.
+    BadDelta,
+    /// The total would leave its range.
+    TotalOverflow,
+    /// More events or bytes than one batch or request takes.
+    TooLarge,
+    /// The same idempotency key was used for something else.
+    KeyReused,
+}

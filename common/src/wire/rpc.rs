@@ -1,0 +1,141 @@
+//! Questions between nodes: one request frame, then the answer's frame or frames, and the stream ends.
+
+use super::producer::EventError;
+use super::publish::SnapshotPart;
+use crate::cluster::{ClusterView, Node, NodeName};
+use crate::event::Event;
+use crate::key::{Item, Topic};
+use crate::ledger::StreamLedger;
+use crate::stream::StreamId;
+use serde::{Deserialize, Serialize};
+
+/// How many topics a list holds.
+pub const TOPICS_LISTED: usize = 100;
+
+/// What a node asks another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// To a root: which incarnation am I? Answered by `Joined`, never twice with the same number.
+    Join {
+        /// Who starts.
+        name: NodeName,
+        /// The node's own memory says that it must be at least this.
+        at_least: u64,
+    },
+    /// To a root: I live. Answered by `View`.
+    Heartbeat {
+        /// The node as it wants to be listed.
+        node: Node,
+        /// What `countree status` shows of it.
+        stats: NodeStats,
+    },
+    /// To a root: I am gone. Answered by `View`.
+    Leave(NodeName),
+    /// To a root: a topic's totals, from the store. Answered by `Snapshot`s, up to the last.
+    Read(Topic),
+    /// To a root: some topics, the last merged first, at most [`TOPICS_LISTED`]. Answered by `Topics`.
+    Topics,
+    /// To a root: what the nodes last said of themselves. Answered by `Stats`.
+    Stats,
+    /// To a leaf: the ledgers of its streams. To a root: those of retired streams. Answered by `Ledgers`.
+    Ledgers,
+    /// To a root: these streams are wholly merged and their logs are about to be deleted. Answered by `Done`.
+    Retire(Vec<StreamLedger>),
+    /// To a leaf: count these, on behalf of an HTTP client of another leaf. Answered by `Submitted`.
+    Submit(Submission),
+}
+
+/// What it is answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To `Join`.
+    Joined {
+        /// Higher than any that the name had before.
+        incarnation: u64,
+    },
+    /// To `Heartbeat` and `Leave`.
+    View(ClusterView),
+    /// To `Read`.
+    Snapshot(SnapshotPart),
+    /// To `Topics`.
+    Topics(Vec<Topic>),
+    /// To `Stats`.
+    Stats(Vec<(NodeName, NodeStats)>),
+    /// To `Ledgers`.
+    Ledgers(Vec<StreamLedger>),
+    /// To `Retire`.
+    Done,
+    /// To `Submit`.
+    Submitted(Result<(), SubmitError>),
+    /// The node could not do it now; nothing changed that a repeat would change again.
+    Failed(String),
+}
+
+/// One HTTP request's events for one leaf, counted all or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    /// The events.
+    pub events: Vec<Event>,
+    /// What makes a repeat harmless.
+    pub idempotency: Idempotency,
+}
+
+/// What makes a repeat of a submission harmless. Keys are 128-bit hashes of what the client sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Idempotency {
+    /// Nothing: a repeat counts again.
+    None,
+    /// One key for all of it.
+    Request {
+        /// Hash of the `Idempotency-Key`.
+        key: u128,
+        /// Hash of the events, to tell a repeat from a mistake.
+        content: u128,
+    },
+    /// A key for each event (0 for one without), in the order of the events: those known already are
+    /// skipped, the others counted.
+    Events(Vec<u128>),
+}
+
+/// Why a submission was not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum SubmitError {
+    /// It never will be.
+    #[error(transparent)]
+    Refused(#[from] EventError),
+    /// Not now.
+    #[error("{reason}; repeat after {retry_after_ms} ms")]
+    Busy {
+        /// Why.
+        reason: super::producer::BusyReason,
+        /// How long to wait, in milliseconds.
+        retry_after_ms: u32,
+    },
+    /// The leaf is leaving; another takes it.
+    #[error("the leaf is draining")]
+    Draining,
+    /// It may have been counted or not. Safe to repeat only under an idempotency key.
+    #[error("no answer from the leaf that took it: it may be counted or not")]
+    InDoubt,
+}
+
+/// What a node says of itself with each heartbeat; what does not apply to its tier is 0 or empty.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeStats {
+    /// Leaf: events accepted, per second, over the last second or so. Root: events merged.
+    pub events_per_s: f64,
+    /// Leaf: age of the oldest event that is not merged yet, in milliseconds.
+    pub lag_ms: u64,
+    /// Leaf: producers. Broadcast node: viewers.
+    pub connections: u64,
+    /// Leaf: counters in memory. Broadcast node: topics.
+    pub entries: u64,
+    /// Leaf: bytes of log on disk.
+    pub log_bytes: u64,
+    /// Leaf: streams that are not wholly merged, or whose log is kept.
+    pub streams: Vec<StreamId>,
+    /// Leaf: its busiest items of the last second or so, with events per second.
+    pub hot_items: Vec<(Topic, Item, f64)>,
+    /// Whether the node can do its work right now, and if not, why.
+    pub trouble: Option<String>,
+}

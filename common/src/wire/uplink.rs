@@ -1,0 +1,39 @@
+//! Leaf ⇄ root: cuts up, outcomes down.
+
+use crate::cut::{Cut, Outcome};
+use crate::key::Topic;
+use crate::stream::{Lsn, StreamId};
+use crate::time::WallMs;
+use serde::{Deserialize, Serialize};
+
+/// From a leaf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToRoot {
+    /// Sums to be merged. At most one cut of each (stream, topic) is under way at a time.
+    Cuts(Vec<Cut>),
+    /// Everything that this leaf acked up to here, of topics that this root owns, has been merged.
+    Watermark(WallMs),
+}
+
+/// From a root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromRoot {
+    /// Answers to cuts, in any order.
+    Outcomes(Vec<CutOutcome>),
+}
+
+/// The answer to one cut, which it names by stream, topic and range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutOutcome {
+    /// The cut's stream.
+    pub stream: StreamId,
+    /// The cut's topic.
+    pub topic: Topic,
+    /// The cut's `from`.
+    pub from: Lsn,
+    /// The cut's `to`.
+    pub to: Lsn,
+    /// What became of it; `None` when the store could not be asked, or may have applied it without
+    /// answering: send the very same cut again.
+    pub outcome: Option<Outcome>,
+}

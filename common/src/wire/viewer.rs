@@ -1,0 +1,66 @@
+//! Viewer ⇄ broadcast node. Snapshots and settled values come on the stream, steady changes as datagrams.
+
+use super::codec::{self, CodecError};
+use super::publish::SnapshotPart;
+use crate::document::{CounterTotal, Version};
+use crate::key::Topic;
+use crate::time::WallMs;
+use serde::{Deserialize, Serialize};
+
+/// From a viewer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToBroadcast {
+    /// Watch these topics too.
+    Subscribe(Vec<Topic>),
+    /// Watch these no more.
+    Unsubscribe(Vec<Topic>),
+}
+
+/// From a broadcast node, on the stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromBroadcast {
+    /// The topic is watched; changes call it by this number.
+    Subscribed {
+        /// The topic.
+        topic: Topic,
+        /// Its number on this node.
+        handle: u32,
+    },
+    /// A piece of the first snapshot, or of a newer one when the era changed.
+    Snapshot(SnapshotPart),
+    /// Totals that changed, for certain: sent when a topic goes quiet, when more changed than a datagram
+    /// holds, and from time to time while it is busy, since datagrams get lost.
+    Changes(Changes),
+    /// Watch elsewhere: this node is leaving, or can't carry the subscription.
+    Move {
+        /// For people.
+        reason: String,
+    },
+}
+
+/// Totals of a topic that changed. A viewer keeps, for each counter, the total of the highest version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The topic's number, from `Subscribed`.
+    pub handle: u32,
+    /// The topic's version with these changes.
+    pub version: Version,
+    /// The time up to which every live leaf's events are in the totals; 0 when not known yet.
+    pub complete_to: WallMs,
+    /// Totals, not increments.
+    pub totals: Vec<CounterTotal>,
+}
+
+/// Takes a datagram apart: [`Changes`] of several topics, one after another.
+///
+/// # Errors
+/// When it is not that. A viewer drops it: totals are repeated on the stream.
+pub fn decode_datagram(mut bytes: &[u8]) -> Result<Vec<Changes>, CodecError> {
+    let mut changes = Vec::new();
+    while !bytes.is_empty() {
+        let (change, rest) = codec::decode_prefix(bytes)?;
+        changes.push(change);
+        bytes = rest;
+    }
+    Ok(changes)
+}
