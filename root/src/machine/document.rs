@@ -1,0 +1,178 @@
+//! The merge rule: when a cut goes into a topic document, and what the document is then.
+//!
+//! Every store obeys [`judge`]: the embedded one and the simulator's run it, the Redis script says the
+//! same in Lua, and one conformance suite holds them together.
+
+use countree_common::cut::{Applied, CounterSum, Cut, Outcome};
+use countree_common::document::{CounterTotal, Snapshot, Version};
+use countree_common::key::{Item, Kind, Topic};
+use countree_common::stream::{Lsn, StreamId};
+use std::collections::{BTreeMap, HashSet};
+use std::convert::Infallible;
+
+/// What a topic document holds of one leaf stream. Absent is the default: nothing merged yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// The last merged LSN.
+    pub lsn: Lsn,
+    /// Events merged so far.
+    pub events: u64,
+}
+
+/// What is to happen to the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: this is the answer.
+    Unchanged(Outcome),
+    /// It becomes this.
+    Changed(Change),
+}
+
+/// A document after a cut, where it differs from before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The version before.
+    pub base: Version,
+    /// The version after.
+    pub version: Version,
+    /// The position of the cut's stream after.
+    pub position: Position,
+    /// The total of each of the cut's counters after, in the cut's order.
+    pub totals: Vec<i64>,
+}
+
+impl Change {
+    /// The answer, once the change is made; `durable` is the store's word that it survives a crash.
+    pub fn into_outcome(self, durable: bool) -> Outcome {
+        let Self { base, version, position, totals } = self;
+        Outcome::Applied(Applied { version, base, totals, events: position.events, durable })
+    }
+}
+
+/// Judges a [sound](check) cut against a document at `version` that holds `position` of the cut's
+/// stream. `total` looks up a counter's total, 0 for one never counted; it is asked only for cuts that fit.
+///
+/// # Errors
+/// Those of `total`.
+pub fn judge<E>(
+    version: Version,
+    position: Position,
+    cut: &Cut,
+    mut total: impl FnMut(&CounterSum) -> Result<i64, E>,
+) -> Result<Verdict, E> {
+    let is_probe = cut.from == cut.to;
+    if position.lsn != cut.from || is_probe {
+        let Position { lsn, events } = position;
+        return Ok(Verdict::Unchanged(Outcome::Have { lsn, events, version }));
+    }
+    let Some(events) = position.events.checked_add(cut.events) else {
+        return Ok(Verdict::Unchanged(Outcome::Overflow));
+    };
+    let mut totals = Vec::with_capacity(cut.sums.len());
+    for sum in &cut.sums {
+        match total(sum)?.checked_add(sum.delta) {
+            Some(total) => totals.push(total),
+            None => return Ok(Verdict::Unchanged(Outcome::Overflow)),
+        }
+    }
+    let after = Version { era: version.era.max(cut.era), number: version.number.saturating_add(1) };
+    let position = Position { lsn: cut.to, events };
+    Ok(Verdict::Changed(Change { base: version, version: after, position, totals }))
+}
+
+/// A cut that no leaf may send. Nothing was merged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnsoundCut {
+    /// Its range ends before it begins.
+    #[error("a cut of {stream} goes back from {from} to {to}")]
+    Backwards {
+        /// The cut's stream.
+        stream: StreamId,
+        /// The cut's `from`.
+        from: Lsn,
+        /// The cut's `to`.
+        to: Lsn,
+    },
+    /// Its range is empty and its sums are not.
+    #[error("a cut of {0} counts events of no record")]
+    FromNowhere(StreamId),
+    /// A counter stands in it twice.
+    #[error("a cut of {stream} names {item} {kind} twice")]
+    Twice {
+        /// The cut's stream.
+        stream: StreamId,
+        /// The counter's item.
+        item: Item,
+        /// The counter's kind.
+        kind: Kind,
+    },
+}
+
+/// Checks what [`judge`] and every store take for granted.
+///
+/// # Errors
+/// What is wrong with the cut.
+pub fn check(cut: &Cut) -> Result<(), UnsoundCut> {
+    let stream = || cut.stream.clone();
+    if cut.from > cut.to {
+        return Err(UnsoundCut::Backwards { stream: stream(), from: cut.from, to: cut.to });
+    }
+    if cut.from == cut.to && (!cut.sums.is_empty() || cut.events != 0) {
+        return Err(UnsoundCut::FromNowhere(stream()));
+    }
+    let mut seen = HashSet::with_capacity(cut.sums.len());
+    match cut.sums.iter().find(|s| !seen.insert((&s.item, &s.kind))) {
+        None => Ok(()),
+        Some(CounterSum { item, kind, .. }) => {
+            Err(UnsoundCut::Twice { stream: stream(), item: item.clone(), kind: kind.clone() })
+        }
+    }
+}
+
+/// A whole topic document in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Document {
+    /// Where it stands.
+    pub version: Version,
+    /// What it holds of each leaf stream.
+    pub streams: BTreeMap<StreamId, Position>,
+    /// Its totals.
+    pub totals: BTreeMap<(Item, Kind), i64>,
+}
+
+impl Document {
+    /// Merges a [sound](check) cut of this topic; `durable` goes into the answer.
+    pub fn merge(&mut self, cut: &Cut, durable: bool) -> Outcome {
+        let position = self.streams.get(&cut.stream).copied().unwrap_or_default();
+        let counter = |sum: &CounterSum| (sum.item.clone(), sum.kind.clone());
+        let total = |sum: &CounterSum| {
+            Ok::<_, Infallible>(self.totals.get(&counter(sum)).copied().unwrap_or_default())
+        };
+        let change = match judge(self.version, position, cut, total) {
+            Ok(Verdict::Changed(change)) => change,
+            Ok(Verdict::Unchanged(outcome)) => return outcome,
+        };
+        self.version = change.version;
+        self.streams.insert(cut.stream.clone(), change.position);
+        self.totals.extend(cut.sums.iter().map(counter).zip(change.totals.iter().copied()));
+        change.into_outcome(durable)
+    }
+
+    /// The document as viewers get it.
+    pub fn snapshot(&self, topic: &Topic) -> Snapshot {
+        let total = |((item, kind), total): (&(Item, Kind), &i64)| CounterTotal {
+            item: item.clone(),
+            kind: kind.clone(),
+            total: *total,
+        };
+        Snapshot {
+            topic: topic.clone(),
+            version: self.version,
+            totals: self.totals.iter().map(total).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod tests;

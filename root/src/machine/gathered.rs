@@ -1,0 +1,58 @@
+//! The merges of one topic in one batch, told as one update: a topic that every leaf counts for costs a
+//! broadcast node one message, not one per leaf.
+
+use countree_common::cut::{Applied, Cut};
+use countree_common::document::{CounterTotal, Update};
+use countree_common::key::{Item, Kind};
+use countree_common::limits::COUNTERS_PER_CUT;
+use std::collections::HashMap;
+
+/// An update that may still grow.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    update: Update,
+    /// Where each counter stands in `update.totals`; made up to date when a further cut is added.
+    places: HashMap<(Item, Kind), usize>,
+}
+
+impl Gathered {
+    /// What one merge changed.
+    pub(super) fn new(cut: &Cut, applied: &Applied) -> Self {
+        let Applied { base, version, .. } = *applied;
+        let totals = changed_totals(cut, applied).collect();
+        Self { update: Update { topic: cut.topic.clone(), base, version, totals }, places: HashMap::new() }
+    }
+
+    /// Whether a further merge can be told in the same breath: it is the next of the topic, and fits a frame.
+    pub(super) fn is_followed_by(&self, cut: &Cut, applied: &Applied) -> bool {
+        self.update.topic == cut.topic
+            && self.update.version == applied.base
+            && self.update.totals.len() + cut.sums.len() <= COUNTERS_PER_CUT
+    }
+
+    /// Adds the next merge of the topic; a counter that changed again is told as it is now.
+    pub(super) fn add(&mut self, cut: &Cut, applied: &Applied) {
+        let totals = &mut self.update.totals;
+        for (place, total) in totals.iter().enumerate().skip(self.places.len()) {
+            self.places.insert((total.item.clone(), total.kind.clone()), place);
+        }
+        for total in changed_totals(cut, applied) {
+            let place = self.places.get(&(total.item.clone(), total.kind.clone()));
+            match place.and_then(|place| totals.get_mut(*place)) {
+                Some(known) => *known = total,
+                None => totals.push(total),
+            }
+        }
+        self.update.version = applied.version;
+    }
+
+    /// The update.
+    pub(super) fn into_update(self) -> Update {
+        self.update
+    }
+}
+
+fn changed_totals<'a>(cut: &'a Cut, applied: &'a Applied) -> impl Iterator<Item = CounterTotal> + 'a {
+    let changed = cut.sums.iter().zip(&applied.totals).filter(|(sum, _)| sum.delta != 0);
+    changed.map(|(sum, total)| CounterTotal { item: sum.item.clone(), kind: sum.kind.clone(), total: *total })
+}

@@ -1,0 +1,335 @@
+//! Who is to be told which topic, and what they hold of it.
+//!
+//! Each connection's stream is gapless by construction: a topic's snapshot, then the updates that follow
+//! it, each upon the version before. While a topic is read for a connection, its updates are kept and
+//! folded into the snapshot when it comes; where something is still missing, the topic is read again.
+
+use super::{ConnectionId, ReadId};
+use countree_common::document::{CounterTotal, Snapshot, Update, Version};
+use countree_common::key::{Item, Kind, Topic};
+use countree_common::limits::{NODES_PER_CLUSTER, TOPICS_PER_BROADCAST};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+/// Snapshots that one connection has being read or unsent. The next topic is read when one of them is
+/// on its way, so that a node that asks for a million topics is not sent them all at once.
+pub const SNAPSHOTS_UNDER_WAY: usize = 32;
+/// Totals of updates that are kept while a topic is read; beyond it the topic is read once more instead.
+pub const TOTALS_HELD: usize = 1 << 16;
+
+/// A broadcast node that asks for more than a root remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooMuchInterest {
+    /// One node wants too many topics.
+    #[error("a broadcast node may follow {TOPICS_PER_BROADCAST} topics and no more")]
+    Topics,
+    /// Too many nodes.
+    #[error("a root publishes to {NODES_PER_CLUSTER} connections and no more")]
+    Connections,
+}
+
+/// What a connection holds of a topic.
+#[derive(Debug)]
+enum Hold {
+    /// Nothing, or something too old: it waits for its turn to be read.
+    Waiting,
+    /// The same, and the read is under way.
+    Reading { read: ReadId, held: Vec<Update>, held_totals: usize, floor: Version },
+    /// Everything up to this version.
+    Current(Version),
+}
+
+/// A topic on a connection.
+#[derive(Debug)]
+struct Follow {
+    hold: Hold,
+    /// Whether the connection has a snapshot that this root knows to be behind.
+    behind: bool,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    topics: HashMap<Topic, Follow>,
+    /// Topics to be read; may name some that no longer wait.
+    queue: VecDeque<Topic>,
+    under_way: usize,
+    /// How many topics are [`Follow::behind`].
+    behind: usize,
+}
+
+/// All broadcast connections and what they follow.
+#[derive(Debug, Default)]
+pub struct Interests {
+    connections: BTreeMap<ConnectionId, Connection>,
+    followers: HashMap<Topic, BTreeSet<ConnectionId>>,
+    reads: BTreeMap<ReadId, (ConnectionId, Topic)>,
+    next_read: u64,
+}
+
+/// What came of a snapshot that the store has read.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Send this.
+    Send(ConnectionId, Snapshot),
+    /// Nobody waits for it any more, or it was too old already and is read again.
+    Nothing,
+}
+
+impl Interests {
+    /// A broadcast node begins to listen.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn open(&mut self, connection: ConnectionId) -> Result<(), TooMuchInterest> {
+        if self.connections.len() >= NODES_PER_CLUSTER {
+            return Err(TooMuchInterest::Connections);
+        }
+        self.connections.entry(connection).or_default();
+        Ok(())
+    }
+
+    /// A broadcast node is gone.
+    pub fn close(&mut self, connection: ConnectionId) {
+        let Some(gone) = self.connections.remove(&connection) else { return };
+        // The order does not matter: nothing is sent.
+        gone.topics.keys().for_each(|topic| self.unfollow(connection, topic));
+    }
+
+    /// The connections, in the order of their opening.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.connections.keys().copied()
+    }
+
+    /// Topics that somebody follows.
+    pub fn topics(&self) -> usize {
+        self.followers.len()
+    }
+
+    /// Whether everything merged so far has been sent to this connection, as far as this root knows.
+    pub fn is_up_to_date(&self, connection: ConnectionId) -> bool {
+        self.connections.get(&connection).is_some_and(|c| c.behind == 0)
+    }
+
+    /// A broadcast node wants a snapshot of each of these, and then what changes.
+    ///
+    /// # Errors
+    /// When it follows too many.
+    pub fn want(&mut self, connection: ConnectionId, topics: Vec<Topic>) -> Result<(), TooMuchInterest> {
+        let Some(state) = self.connections.get_mut(&connection) else { return Ok(()) };
+        for topic in topics {
+            let is_full = state.topics.len() >= TOPICS_PER_BROADCAST;
+            match state.topics.get_mut(&topic) {
+                // The read to come, or under way, is the snapshot that is asked for.
+                Some(Follow { hold: Hold::Waiting | Hold::Reading { .. }, .. }) => continue,
+                Some(follow) => follow.hold = Hold::Waiting,
+                None if is_full => return Err(TooMuchInterest::Topics),
+                None => {
+                    self.followers.entry(topic.clone()).or_default().insert(connection);
+                    state.topics.insert(topic.clone(), Follow { hold: Hold::Waiting, behind: false });
+                }
+            }
+            state.queue.push_back(topic);
+        }
+        Ok(())
+    }
+
+    /// A broadcast node wants nothing more of these.
+    pub fn unwant(&mut self, connection: ConnectionId, topics: &[Topic]) {
+        let Some(state) = self.connections.get_mut(&connection) else { return };
+        let mut dropped = Vec::new();
+        for topic in topics {
+            if let Some(follow) = state.topics.remove(topic) {
+                state.behind -= usize::from(follow.behind);
+                dropped.push(topic);
+            }
+        }
+        state.compact_queue();
+        dropped.into_iter().for_each(|topic| self.unfollow(connection, topic));
+    }
+
+    fn unfollow(&mut self, connection: ConnectionId, topic: &Topic) {
+        if let Some(followers) = self.followers.get_mut(topic) {
+            followers.remove(&connection);
+            if followers.is_empty() {
+                self.followers.remove(topic);
+            }
+        }
+    }
+
+    /// Whether anybody follows the topic.
+    pub fn is_followed(&self, topic: &Topic) -> bool {
+        self.followers.contains_key(topic)
+    }
+
+    /// Takes what a merge changed; returns those it is to be sent to.
+    pub fn publish(&mut self, update: &Update) -> Vec<ConnectionId> {
+        let mut receivers = Vec::new();
+        self.for_each_follower(&update.topic, |connection, state, follow| match &mut follow.hold {
+            Hold::Current(version) if update.base == *version => {
+                *version = update.version;
+                receivers.push(connection);
+            }
+            Hold::Reading { held, held_totals, floor, .. } => {
+                *floor = update.version.max(*floor);
+                *held_totals += update.totals.len();
+                if *held_totals <= TOTALS_HELD {
+                    held.push(update.clone());
+                } else {
+                    held.clear();
+                }
+            }
+            Hold::Current(version) if update.version > *version => state.fall_behind(follow, &update.topic),
+            Hold::Current(_) | Hold::Waiting => {}
+        });
+        receivers
+    }
+
+    /// Learns that the store holds this version, without knowing what changed: another root has merged,
+    /// or this one and the answer was lost. Whoever holds less is read the topic again.
+    pub fn notice(&mut self, topic: &Topic, seen: Version) {
+        self.for_each_follower(topic, |_, state, follow| match &mut follow.hold {
+            Hold::Current(version) if seen > *version => state.fall_behind(follow, topic),
+            Hold::Reading { floor, .. } => *floor = seen.max(*floor),
+            Hold::Current(_) | Hold::Waiting => {}
+        });
+    }
+
+    fn for_each_follower(
+        &mut self,
+        topic: &Topic,
+        mut visit: impl FnMut(ConnectionId, &mut ReadQueue<'_>, &mut Follow),
+    ) {
+        for id in self.followers.get(topic).into_iter().flatten() {
+            let Some(Connection { topics, queue, behind, .. }) = self.connections.get_mut(id) else {
+                continue;
+            };
+            let Some(follow) = topics.get_mut(topic) else { continue };
+            visit(*id, &mut ReadQueue { queue, behind }, follow);
+        }
+    }
+
+    /// The next topic to be read, if there is one and its connection has room for it.
+    pub fn next_read(&mut self) -> Option<(ReadId, Topic)> {
+        for (connection, state) in &mut self.connections {
+            if state.under_way >= SNAPSHOTS_UNDER_WAY {
+                continue;
+            }
+            while let Some(topic) = state.queue.pop_front() {
+                let Some(Follow { hold: hold @ Hold::Waiting, .. }) = state.topics.get_mut(&topic) else {
+                    continue;
+                };
+                let read = ReadId(self.next_read);
+                self.next_read += 1;
+                *hold = Hold::Reading { read, held: Vec::new(), held_totals: 0, floor: Version::default() };
+                state.under_way += 1;
+                self.reads.insert(read, (*connection, topic.clone()));
+                return Some((read, topic));
+            }
+        }
+        None
+    }
+
+    /// The store could not be read; the topic waits again.
+    pub fn handle_read_failed(&mut self, read: ReadId) {
+        let Some((connection, topic)) = self.reads.remove(&read) else { return };
+        let Some(state) = self.connections.get_mut(&connection) else { return };
+        state.under_way -= 1;
+        state.read_again(read, &topic);
+    }
+
+    /// Takes what the store has read; `None` for a topic never counted.
+    pub fn handle_read(&mut self, read: ReadId, snapshot: Option<Snapshot>) -> Arrival {
+        let Some((connection, topic)) = self.reads.remove(&read) else { return Arrival::Nothing };
+        let Some(state) = self.connections.get_mut(&connection) else { return Arrival::Nothing };
+        let (held, floor) = match state.topics.get_mut(&topic).map(|f| &mut f.hold) {
+            Some(Hold::Reading { read: current, held, floor, .. }) if *current == read => {
+                (std::mem::take(held), *floor)
+            }
+            // Unwanted in between, and perhaps wanted again: that is another read, which misses nothing.
+            _ => {
+                state.under_way -= 1;
+                return Arrival::Nothing;
+            }
+        };
+        let never_counted =
+            Snapshot { topic: topic.clone(), version: Version::default(), totals: Vec::new() };
+        let snapshot = fold(snapshot.unwrap_or(never_counted), held);
+        if snapshot.version < floor {
+            state.under_way -= 1;
+            state.read_again(read, &topic);
+            return Arrival::Nothing;
+        }
+        if let Some(follow) = state.topics.get_mut(&topic) {
+            follow.hold = Hold::Current(snapshot.version);
+            state.behind -= usize::from(std::mem::take(&mut follow.behind));
+        }
+        Arrival::Send(connection, snapshot)
+    }
+
+    /// A snapshot has left for its connection.
+    pub fn handle_snapshot_sent(&mut self, connection: ConnectionId) {
+        if let Some(state) = self.connections.get_mut(&connection) {
+            state.under_way = state.under_way.saturating_sub(1);
+        }
+    }
+}
+
+impl Connection {
+    fn read_again(&mut self, read: ReadId, topic: &Topic) {
+        if let Some(Follow { hold, .. }) = self.topics.get_mut(topic)
+            && matches!(hold, Hold::Reading { read: current, .. } if *current == read)
+        {
+            *hold = Hold::Waiting;
+            self.queue.push_back(topic.clone());
+        }
+    }
+
+    /// Forgets queued topics that no longer wait once they are most of the queue, so that wanting and
+    /// unwanting in turns can't make it grow.
+    fn compact_queue(&mut self) {
+        if self.queue.len() > 2 * self.topics.len() {
+            let mut seen = BTreeSet::new();
+            let topics = &self.topics;
+            let waits = |t: &Topic| matches!(topics.get(t), Some(Follow { hold: Hold::Waiting, .. }));
+            self.queue.retain(|t| waits(t) && seen.insert(t.clone()));
+        }
+    }
+}
+
+/// The part of a [`Connection`] beside its topics.
+struct ReadQueue<'a> {
+    queue: &'a mut VecDeque<Topic>,
+    behind: &'a mut usize,
+}
+
+impl ReadQueue<'_> {
+    fn fall_behind(&mut self, follow: &mut Follow, topic: &Topic) {
+        follow.hold = Hold::Waiting;
+        *self.behind += usize::from(!follow.behind);
+        follow.behind = true;
+        self.queue.push_back(topic.clone());
+    }
+}
+
+/// The snapshot with the updates in it that follow upon it, one upon the other.
+fn fold(mut snapshot: Snapshot, updates: Vec<Update>) -> Snapshot {
+    let mut newer = BTreeMap::<(Item, Kind), i64>::new();
+    for update in updates {
+        if update.base == snapshot.version {
+            snapshot.version = update.version;
+            newer.extend(update.totals.into_iter().map(|t| ((t.item, t.kind), t.total)));
+        }
+    }
+    if !newer.is_empty() {
+        for known in &mut snapshot.totals {
+            let counter = (known.item.clone(), known.kind.clone());
+            known.total = newer.remove(&counter).unwrap_or(known.total);
+        }
+        let added = newer.into_iter().map(|((item, kind), total)| CounterTotal { item, kind, total });
+        snapshot.totals.extend(added);
+    }
+    snapshot
+}
+
+#[cfg(test)]
+#[path = "interest_tests.rs"]
+mod tests;

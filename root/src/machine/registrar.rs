@@ -1,0 +1,321 @@
+//! Keeps a copy of the registry and changes it in the store: few writes, each with everything that waits.
+
+use super::registry::{Registry, RegistryFull};
+use countree_common::cluster::{ClusterView, Node, NodeName};
+use countree_common::ledger::StreamLedger;
+use countree_common::time::{Now, Time};
+use countree_common::wire::rpc::Reply;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Between two writes of the registry.
+const WRITE_GAP: Duration = Duration::from_millis(100);
+/// Between two writes that only renew leases.
+const RENEWAL_GAP: Duration = Duration::from_millis(500);
+/// After the store has failed it is asked again this much later.
+const RETRY: Duration = Duration::from_millis(200);
+/// Questions that wait for the store; above it they are refused.
+pub const ASKS_QUEUED: usize = 4_096;
+
+/// One question. The shell numbers them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AskId(pub u64);
+
+/// What is asked of the registry; the requests of [`countree_common::wire::rpc`] by the same names.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// Which incarnation is this start?
+    Join {
+        /// Who starts.
+        name: NodeName,
+        /// It must be at least this.
+        at_least: u64,
+    },
+    /// A node lives.
+    Heartbeat(Node),
+    /// A node is gone.
+    Leave(NodeName),
+    /// Streams are wholly merged, and their logs are about to be deleted.
+    Retire(Vec<StreamLedger>),
+    /// The ledgers of retired streams, as the store has them now: a copy could lack one whose log is gone.
+    Ledgers,
+}
+
+/// What the shell is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RegistrarOutput {
+    /// Load the registry; then [`Registrar::handle_loaded`].
+    Load,
+    /// Save it if its revision is still `expected`; then [`Registrar::handle_saved`].
+    Save {
+        /// The revision that it replaces; 0 for none.
+        expected: u64,
+        /// The document.
+        text: String,
+    },
+    /// Answer a question.
+    Reply {
+        /// Which.
+        ask: AskId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// The live nodes have changed.
+    View(ClusterView),
+}
+
+/// What is under way in the store.
+#[derive(Debug)]
+enum UnderWay {
+    /// A load, and the questions that it answers by itself.
+    Load { readers: Vec<AskId> },
+    /// A save of this, with the answers to give once it is there.
+    Save {
+        registry: Registry,
+        asks: Vec<(AskId, Ask)>,
+        replies: Vec<Reply>,
+        renewals: BTreeMap<NodeName, Node>,
+    },
+}
+
+/// The keeper of the registry on one root. All roots keep it together.
+#[derive(Debug)]
+pub struct Registrar {
+    lease: Duration,
+    refresh: Duration,
+    revision: u64,
+    registry: Registry,
+    /// When the copy was last known to be what the store holds; `None` when it may not be.
+    fresh_at: Option<Time>,
+    /// Since when the store has answered every time.
+    answering_since: Option<Time>,
+    highest_epoch: u64,
+    /// The view that was last put out.
+    shown: Option<ClusterView>,
+    asks: Vec<(AskId, Ask)>,
+    readers: Vec<AskId>,
+    renewals: BTreeMap<NodeName, Node>,
+    under_way: Option<UnderWay>,
+    idle_until: Time,
+    written_at: Time,
+    outputs: VecDeque<RegistrarOutput>,
+}
+
+impl Registrar {
+    /// A node is out of the view when `lease` has passed without a heartbeat. What other roots change is
+    /// seen within `refresh`.
+    pub fn new(lease: Duration, refresh: Duration) -> Self {
+        Self {
+            lease,
+            refresh,
+            revision: 0,
+            registry: Registry::default(),
+            fresh_at: None,
+            answering_since: None,
+            highest_epoch: 0,
+            shown: None,
+            asks: Vec::new(),
+            readers: Vec::new(),
+            renewals: BTreeMap::new(),
+            under_way: None,
+            idle_until: Time::default(),
+            written_at: Time::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The live nodes, as last known.
+    pub fn view(&self) -> ClusterView {
+        self.registry.view()
+    }
+
+    /// Answers a question, at once or later; every question gets one answer.
+    pub fn handle_ask(&mut self, ask: AskId, question: Ask, now: Now) {
+        match question {
+            Ask::Heartbeat(node) if self.can_renew(&node) => {
+                if self.registry.needs_heartbeat(&node, now.wall, self.lease) {
+                    self.renewals.insert(node.name.clone(), node);
+                }
+                self.reply(ask, Reply::View(self.registry.view()));
+            }
+            _ if self.asks.len() + self.readers.len() >= ASKS_QUEUED => {
+                self.reply(ask, Reply::Failed("too many wait for the registry; repeat in a second".into()));
+            }
+            Ask::Ledgers => self.readers.push(ask),
+            question => self.asks.push((ask, question)),
+        }
+        self.advance(now);
+    }
+
+    /// Whether a heartbeat changes nothing but the lease, so that its answer need not wait for a write.
+    fn can_renew(&self, node: &Node) -> bool {
+        let listed = self.shown.as_ref().and_then(|view| view.node(&node.name));
+        self.fresh_at.is_some()
+            && listed.is_some_and(|known| known == node || known.incarnation > node.incarnation)
+    }
+
+    /// Time goes by; call it every 50 ms or so.
+    pub fn handle_tick(&mut self, now: Now) {
+        self.advance(now);
+    }
+
+    /// What the store holds, with its revision; the error says why it could not be asked.
+    pub fn handle_loaded(&mut self, result: Result<Option<(u64, String)>, String>, now: Now) {
+        let Some(UnderWay::Load { readers }) = self.under_way.take() else { return };
+        let parsed = result.and_then(|found| match found {
+            None => Ok((0, Registry::default())),
+            Some((revision, text)) => Registry::from_text(&text)
+                .map(|registry| (revision, registry))
+                .map_err(|e| format!("the registry in the store is damaged: {e}")),
+        });
+        match parsed {
+            Ok((revision, registry)) => {
+                self.learn(revision, registry, now);
+                let ledgers = self.registry.ledgers();
+                readers.into_iter().for_each(|r| self.reply(r, Reply::Ledgers(ledgers.clone())));
+            }
+            Err(reason) => {
+                let asks = std::mem::take(&mut self.asks);
+                self.fail(readers.into_iter().chain(asks.into_iter().map(|(ask, _)| ask)), &reason, now);
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Whether the save went in; `false` when another root was first. The error says why that is not known.
+    pub fn handle_saved(&mut self, result: Result<bool, String>, now: Now) {
+        let Some(UnderWay::Save { registry, mut asks, replies, renewals }) = self.under_way.take() else {
+            return;
+        };
+        match result {
+            Ok(true) => {
+                self.learn(self.revision + 1, registry, now);
+                for ((ask, _), reply) in asks.into_iter().zip(replies) {
+                    self.reply(ask, reply);
+                }
+            }
+            Ok(false) => {
+                self.fresh_at = None;
+                asks.append(&mut self.asks);
+                self.asks = asks;
+                for (name, node) in renewals {
+                    self.renewals.entry(name).or_insert(node);
+                }
+            }
+            Err(reason) => self.fail(asks.into_iter().map(|(ask, _)| ask), &reason, now),
+        }
+        self.advance(now);
+    }
+
+    fn learn(&mut self, revision: u64, registry: Registry, now: Now) {
+        (self.revision, self.registry) = (revision, registry);
+        self.fresh_at = Some(now.mono);
+        self.answering_since.get_or_insert(now.mono);
+        self.highest_epoch = self.highest_epoch.max(self.registry.epoch());
+        let view = self.registry.view();
+        if self.shown.as_ref() != Some(&view) {
+            self.shown = Some(view.clone());
+            self.outputs.push_back(RegistrarOutput::View(view));
+        }
+    }
+
+    fn fail(&mut self, asks: impl Iterator<Item = AskId>, reason: &str, now: Now) {
+        self.fresh_at = None;
+        self.answering_since = None;
+        self.idle_until = now.mono + RETRY;
+        asks.for_each(|ask| self.reply(ask, Reply::Failed(reason.to_owned())));
+    }
+
+    fn reply(&mut self, ask: AskId, reply: Reply) {
+        self.outputs.push_back(RegistrarOutput::Reply { ask, reply });
+    }
+
+    /// Begins the next load or save, if one is due and none is under way.
+    fn advance(&mut self, now: Now) {
+        if self.under_way.is_some() || now.mono < self.idle_until {
+            return;
+        }
+        let is_fresh = self.fresh_at.is_some_and(|at| now.mono.since(at) < self.refresh);
+        if !is_fresh || !self.readers.is_empty() {
+            let readers = std::mem::take(&mut self.readers);
+            self.under_way = Some(UnderWay::Load { readers });
+            self.outputs.push_back(RegistrarOutput::Load);
+        } else if self.is_write_due(now) {
+            self.write(now);
+        }
+    }
+
+    fn is_write_due(&self, now: Now) -> bool {
+        let gap = now.mono.since(self.written_at);
+        let is_forgetful = self.registry.epoch() < self.highest_epoch;
+        let is_urgent = !self.asks.is_empty() || is_forgetful || self.must_expire(now);
+        (is_urgent && gap >= WRITE_GAP) || (!self.renewals.is_empty() && gap >= RENEWAL_GAP)
+    }
+
+    /// A lease that ran out while the store was away says nothing about its node: everybody's did.
+    fn must_expire(&self, now: Now) -> bool {
+        let answered_throughout =
+            self.answering_since.is_some_and(|since| now.mono.since(since) >= self.lease);
+        answered_throughout && self.registry.has_expired(now.wall)
+    }
+
+    fn write(&mut self, now: Now) {
+        let mut registry = self.registry.clone();
+        registry.exceed(self.highest_epoch);
+        let renewals = std::mem::take(&mut self.renewals);
+        for node in renewals.values() {
+            // Only nodes that are listed already are renewed, and the registry holds those.
+            let _ = registry.heartbeat(node, now.wall, self.lease);
+        }
+        let asks = std::mem::take(&mut self.asks);
+        let results: Vec<_> = asks.iter().map(|(_, ask)| self.apply(&mut registry, ask, now)).collect();
+        if self.must_expire(now) {
+            registry.expire(now.wall);
+        }
+        let view = registry.view();
+        let replies = results.into_iter().map(|result| match result {
+            Ok(Reply::View(_)) => Reply::View(view.clone()),
+            Ok(reply) => reply,
+            Err(full) => Reply::Failed(full.to_string()),
+        });
+        self.written_at = now.mono;
+        if registry == self.registry {
+            asks.into_iter().zip(replies).for_each(|((ask, _), reply)| self.reply(ask, reply));
+            return;
+        }
+        match registry.to_text() {
+            Ok(text) => {
+                let replies = replies.collect();
+                self.under_way = Some(UnderWay::Save { registry, asks, replies, renewals });
+                self.outputs.push_back(RegistrarOutput::Save { expected: self.revision, text });
+            }
+            Err(e) => self.fail(asks.into_iter().map(|(ask, _)| ask), &e.to_string(), now),
+        }
+    }
+
+    fn apply(&self, registry: &mut Registry, ask: &Ask, now: Now) -> Result<Reply, RegistryFull> {
+        let seen_later = || Reply::View(ClusterView::default());
+        match ask {
+            Ask::Join { name, at_least } => {
+                registry.join(name, *at_least).map(|incarnation| Reply::Joined { incarnation })
+            }
+            Ask::Heartbeat(node) => registry.heartbeat(node, now.wall, self.lease).map(|()| seen_later()),
+            Ask::Leave(name) => {
+                registry.leave(name);
+                Ok(seen_later())
+            }
+            Ask::Retire(ledgers) => registry.retire(ledgers).map(|()| Reply::Done),
+            // Never queued as a change; see `handle_ask`.
+            Ask::Ledgers => Ok(Reply::Ledgers(registry.ledgers())),
+        }
+    }
+
+    /// The next thing to do; drain it after every input.
+    pub fn poll_output(&mut self) -> Option<RegistrarOutput> {
+        self.outputs.pop_front()
+    }
+}
+
+#[cfg(test)]
+#[path = "registrar_tests.rs"]
+mod tests;

@@ -1,0 +1,290 @@
+//! The root machine: cuts in, merges and reads out, outcomes and totals out.
+
+use super::document::UnsoundCut;
+use super::gathered::Gathered;
+use super::interest::{Arrival, Interests, TooMuchInterest};
+use super::merge::{Answered, MergeQueue};
+use super::watermark::Watermarks;
+use super::{BatchId, ConnectionId, ReadId, StoreSilent};
+use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::cut::{Cut, Outcome};
+use countree_common::document::Snapshot;
+use countree_common::key::Topic;
+use countree_common::time::{Time, WallMs};
+use countree_common::wire::{publish, uplink};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After a failed read nothing is read for this long.
+const READ_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the shell is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Merge these into the store, in this order; then [`Root::handle_merged`].
+    Merge {
+        /// Names the merge.
+        batch: BatchId,
+        /// The cuts, all sound.
+        cuts: Arc<[Cut]>,
+    },
+    /// Read a topic from the store; then [`Root::handle_read`].
+    Read {
+        /// Names the read.
+        read: ReadId,
+        /// The topic.
+        topic: Topic,
+    },
+    /// Send to a leaf.
+    Answer {
+        /// The leaf's conversation.
+        connection: ConnectionId,
+        /// What to send.
+        message: uplink::FromRoot,
+    },
+    /// Send the same to some broadcast nodes, after what was sent to them before.
+    Publish {
+        /// Their conversations.
+        connections: Vec<ConnectionId>,
+        /// What to send.
+        message: publish::FromRoot,
+    },
+    /// Send a snapshot, in pieces, after what was sent before; then [`Root::handle_snapshot_sent`].
+    Snapshot {
+        /// The broadcast node's conversation.
+        connection: ConnectionId,
+        /// What to send.
+        snapshot: Snapshot,
+    },
+}
+
+/// Decides what a root merges, reads and publishes. Keeps nothing that the store or the leaves could
+/// not tell again.
+#[derive(Debug, Default)]
+pub struct Root {
+    leaves: BTreeMap<ConnectionId, NodeName>,
+    merges: MergeQueue,
+    interests: Interests,
+    watermarks: Watermarks,
+    /// Broadcast connections that have yet to be told the watermark.
+    untold: BTreeSet<ConnectionId>,
+    reads_paused_until: Time,
+    now: Time,
+    outputs: VecDeque<Output>,
+}
+
+impl Root {
+    /// A root that has heard of nobody yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cuts that wait for the store.
+    pub fn queued_cuts(&self) -> usize {
+        self.merges.queued()
+    }
+
+    /// Topics that broadcast nodes follow here.
+    pub fn followed_topics(&self) -> usize {
+        self.interests.topics()
+    }
+
+    /// The watermark; 0 as long as none is known.
+    pub fn watermark(&self) -> WallMs {
+        self.watermarks.watermark()
+    }
+
+    /// Time goes by.
+    pub fn handle_tick(&mut self, now: Time) {
+        self.now = now.max(self.now);
+    }
+
+    /// The live nodes have changed.
+    pub fn handle_view(&mut self, view: &ClusterView) {
+        let advanced = self.watermarks.handle_view(view);
+        self.owe_watermark(advanced);
+    }
+
+    /// A leaf begins to send.
+    pub fn handle_leaf_opened(&mut self, connection: ConnectionId, leaf: NodeName) {
+        self.leaves.insert(connection, leaf);
+    }
+
+    /// A leaf's connection is gone. What it still waits for, it will ask for elsewhere.
+    pub fn handle_leaf_closed(&mut self, connection: ConnectionId) {
+        self.leaves.remove(&connection);
+    }
+
+    /// A leaf says something.
+    ///
+    /// # Errors
+    /// When it sent a cut that no leaf may send; the conversation is to be ended.
+    pub fn handle_leaf(
+        &mut self,
+        connection: ConnectionId,
+        message: uplink::ToRoot,
+    ) -> Result<(), UnsoundCut> {
+        match message {
+            uplink::ToRoot::Cuts(cuts) => {
+                let mut turned_away = Vec::new();
+                for cut in cuts {
+                    turned_away.extend(self.merges.push(connection, cut)?);
+                }
+                if !turned_away.is_empty() {
+                    let message = uplink::FromRoot::Outcomes(turned_away);
+                    self.outputs.push_back(Output::Answer { connection, message });
+                }
+            }
+            uplink::ToRoot::Watermark(time) => {
+                if let Some(leaf) = self.leaves.get(&connection) {
+                    let advanced = self.watermarks.handle_report(leaf, time);
+                    self.owe_watermark(advanced);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A broadcast node begins to listen.
+    ///
+    /// # Errors
+    /// When there are too many; the conversation is to be refused.
+    pub fn handle_broadcast_opened(&mut self, connection: ConnectionId) -> Result<(), TooMuchInterest> {
+        self.interests.open(connection)?;
+        if self.watermarks.watermark() > WallMs(0) {
+            self.untold.insert(connection);
+        }
+        Ok(())
+    }
+
+    /// A broadcast node's connection is gone.
+    pub fn handle_broadcast_closed(&mut self, connection: ConnectionId) {
+        self.interests.close(connection);
+        self.untold.remove(&connection);
+    }
+
+    /// A broadcast node says something.
+    ///
+    /// # Errors
+    /// When it wants too much; the conversation is to be ended.
+    pub fn handle_broadcast(
+        &mut self,
+        connection: ConnectionId,
+        message: publish::ToRoot,
+    ) -> Result<(), TooMuchInterest> {
+        match message {
+            publish::ToRoot::Interest(topics) => self.interests.want(connection, topics),
+            publish::ToRoot::Disinterest(topics) => {
+                self.interests.unwant(connection, &topics);
+                Ok(())
+            }
+        }
+    }
+
+    /// The store answers a merge: for each cut, in order, what became of it, or `None` when that is not known.
+    pub fn handle_merged(&mut self, batch: BatchId, outcomes: Vec<Option<Outcome>>) {
+        let Some(Answered { outcomes: answers, cuts }) = self.merges.handle_merged(batch, &outcomes) else {
+            return;
+        };
+        // Totals first: once a leaf knows that a cut is merged it may say so in its watermark, and the
+        // watermark must not overtake the totals.
+        self.publish_merged(&cuts, outcomes);
+        for (connection, outcomes) in answers {
+            if self.leaves.contains_key(&connection) {
+                let message = uplink::FromRoot::Outcomes(outcomes);
+                self.outputs.push_back(Output::Answer { connection, message });
+            }
+        }
+    }
+
+    fn publish_merged(&mut self, cuts: &[Cut], outcomes: Vec<Option<Outcome>>) {
+        let mut gathered = None::<Gathered>;
+        for (cut, outcome) in cuts.iter().zip(outcomes) {
+            if !self.interests.is_followed(&cut.topic) {
+                continue;
+            }
+            match outcome {
+                Some(Outcome::Applied(applied)) => match &mut gathered {
+                    Some(gathered) if gathered.is_followed_by(cut, &applied) => gathered.add(cut, &applied),
+                    _ => self.publish(gathered.replace(Gathered::new(cut, &applied))),
+                },
+                // Merged before, perhaps without a word to those who follow the topic.
+                Some(Outcome::Have { version, .. }) => {
+                    self.publish(gathered.take());
+                    self.interests.notice(&cut.topic, version);
+                }
+                Some(Outcome::Overflow) | None => {}
+            }
+        }
+        self.publish(gathered);
+    }
+
+    fn publish(&mut self, gathered: Option<Gathered>) {
+        let Some(update) = gathered.map(Gathered::into_update) else { return };
+        let connections = self.interests.publish(&update);
+        if !connections.is_empty() {
+            let message = publish::FromRoot::Update(update);
+            self.outputs.push_back(Output::Publish { connections, message });
+        }
+    }
+
+    /// The store answers a read; `None` for a topic never counted.
+    pub fn handle_read(&mut self, read: ReadId, result: Result<Option<Snapshot>, StoreSilent>, now: Time) {
+        self.handle_tick(now);
+        match result {
+            Ok(snapshot) => match self.interests.handle_read(read, snapshot) {
+                Arrival::Send(connection, snapshot) => {
+                    self.outputs.push_back(Output::Snapshot { connection, snapshot });
+                }
+                Arrival::Nothing => {}
+            },
+            Err(StoreSilent) => {
+                self.interests.handle_read_failed(read);
+                self.reads_paused_until = self.now + READ_PAUSE;
+            }
+        }
+    }
+
+    /// The last piece of a snapshot has left.
+    pub fn handle_snapshot_sent(&mut self, connection: ConnectionId) {
+        self.interests.handle_snapshot_sent(connection);
+    }
+
+    fn owe_watermark(&mut self, advanced: Option<WallMs>) {
+        if advanced.is_some() {
+            self.untold.extend(self.interests.connections());
+        }
+    }
+
+    /// The next thing to do; drain it after every input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if let Some((batch, cuts)) = self.merges.next_batch(|c| self.leaves.contains_key(&c)) {
+            return Some(Output::Merge { batch, cuts });
+        }
+        if self.now >= self.reads_paused_until
+            && let Some((read, topic)) = self.interests.next_read()
+        {
+            return Some(Output::Read { read, topic });
+        }
+        self.watermark_output()
+    }
+
+    /// The watermark for those who have yet to be told and hold everything that belongs to it.
+    fn watermark_output(&mut self) -> Option<Output> {
+        let interests = &self.interests;
+        let ready: Vec<_> = self.untold.iter().copied().filter(|c| interests.is_up_to_date(*c)).collect();
+        ready.iter().for_each(|c| {
+            self.untold.remove(c);
+        });
+        let message = publish::FromRoot::Watermark(self.watermarks.watermark());
+        (!ready.is_empty()).then_some(Output::Publish { connections: ready, message })
+    }
+}
+
+#[cfg(test)]
+#[path = "root_tests.rs"]
+mod tests;
