@@ -1,0 +1,266 @@
+//! Interest: which root is asked for which topic, and what becomes of its answers.
+
+use super::document::{Document, Fit};
+use super::sources::{Due, Link, Source};
+use super::topics::{Handle, KEEP_IDLE};
+use super::{Machine, Output};
+use countree_common::cluster::{ClusterView, NodeName, Tier};
+use countree_common::document::{Snapshot, Update};
+use countree_common::key::Topic;
+use countree_common::ring::Ring;
+use countree_common::time::Time;
+use countree_common::wire::publish::{FromRoot, ToRoot};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A topic's former owner is listened to this long, since merges that were under way still come from it.
+pub const LINGER: Duration = Duration::from_secs(30);
+/// A snapshot that has not come after this long is asked for again.
+pub const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// Topics in one message to a root: well under a frame.
+const TOPICS_PER_MESSAGE: usize = 2_048;
+
+impl Machine {
+    /// Takes a view of the cluster: connects to its roots, and moves interest to the topics' new owners.
+    pub fn handle_view(&mut self, view: &ClusterView, now: Time) {
+        let roots: Vec<(&NodeName, SocketAddr)> = view.tier(Tier::Root).map(|n| (&n.name, n.quic)).collect();
+        for (name, link) in &mut self.roots.links {
+            let present = roots.iter().any(|(root, _)| *root == name);
+            link.left = if present { None } else { link.left.or(Some(now)) };
+        }
+        for (name, address) in &roots {
+            if self.roots.links.get(*name).is_none_or(|link| link.address != *address) {
+                self.handle_root_lost(name);
+                self.roots.links.insert((*name).clone(), Link::new(*address));
+                self.outputs.push_back(Output::Connect { root: (*name).clone(), address: *address });
+            }
+        }
+        let mut names: Vec<NodeName> = roots.into_iter().map(|(name, _)| name.clone()).collect();
+        names.sort();
+        // Without any root there is nobody to move to.
+        if names.is_empty() || names == self.owners {
+            return;
+        }
+        self.roots.ring = Ring::new(names.iter().cloned());
+        self.owners = names;
+        let held: Vec<Handle> = self.topics.iter_mut().map(|(handle, _)| handle).collect();
+        for handle in held {
+            self.assign(handle, now);
+        }
+    }
+
+    /// Interest can be declared at this root from now on; what was declared before is forgotten there.
+    pub fn handle_root_connected(&mut self, root: &NodeName, now: Time) {
+        let Some(link) = self.roots.links.get_mut(root) else { return };
+        link.connected = true;
+        let handles: Vec<Handle> = self
+            .topics
+            .iter_mut()
+            .filter(|(_, topic)| topic.sources.by_root.contains_key(root))
+            .map(|(handle, _)| handle)
+            .collect();
+        for handle in handles {
+            self.ask(handle, root, now);
+        }
+    }
+
+    /// Nothing more comes from this root until it is connected again.
+    pub fn handle_root_lost(&mut self, root: &NodeName) {
+        for (_, topic) in self.topics.iter_mut() {
+            if topic.sources.by_root.contains_key(root) {
+                self.roots.freeze(&mut topic.sources);
+            }
+            if let Some(source) = topic.sources.by_root.get_mut(root) {
+                (source.asked, source.joined) = (None, false);
+            }
+        }
+        if let Some(link) = self.roots.links.get_mut(root) {
+            link.lost();
+        }
+    }
+
+    /// Takes a message of a root.
+    pub fn handle_from_root(&mut self, root: &NodeName, message: FromRoot, now: Time) {
+        let Some(link) = self.roots.links.get_mut(root).filter(|link| link.connected) else { return };
+        match message {
+            FromRoot::Snapshot(part) => {
+                if let Some(snapshot) = link.assembly.push(part) {
+                    self.take_snapshot(root, snapshot, now);
+                }
+            }
+            FromRoot::Update(update) => self.take_update(root, update, now),
+            FromRoot::Watermark(to) => link.watermark = link.watermark.max(to),
+        }
+    }
+
+    fn take_snapshot(&mut self, root: &NodeName, snapshot: Snapshot, now: Time) {
+        let Some(handle) = self.topics.handle(&snapshot.topic) else { return };
+        let Some(topic) = self.topics.get_mut(handle) else { return };
+        if let Some(source) = topic.sources.by_root.get_mut(root) {
+            (source.asked, source.joined) = (None, true);
+        }
+        let held = topic.document.as_ref().map(Document::version);
+        match (held, &mut topic.document) {
+            (Some(held), _) if snapshot.version <= held => {}
+            (Some(held), Some(document)) if snapshot.version.era == held.era => {
+                let before = document.counters();
+                document.advance(snapshot.version, snapshot.totals, now);
+                self.counters += document.counters() - before;
+                self.changed(handle, now);
+            }
+            _ => {
+                let document = Document::new(snapshot, now);
+                self.counters += document.counters();
+                self.counters -= topic.document.as_ref().map_or(0, Document::counters);
+                topic.document = Some(document);
+                if topic.encodings.forget_snapshots() {
+                    self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
+                }
+                self.changed(handle, now);
+                self.hurry(handle);
+            }
+        }
+    }
+
+    fn take_update(&mut self, root: &NodeName, update: Update, now: Time) {
+        let Some(handle) = self.topics.handle(&update.topic) else { return };
+        let Some(topic) = self.topics.get_mut(handle) else { return };
+        let fit = topic.document.as_ref().map_or(Fit::Gap, |document| document.fit(&update));
+        match (fit, &mut topic.document) {
+            (Fit::Next, Some(document)) => {
+                let before = document.counters();
+                document.advance(update.version, update.totals, now);
+                self.counters += document.counters() - before;
+                self.changed(handle, now);
+            }
+            (Fit::Old, _) => {}
+            _ if topic.sources.awaits_a_snapshot() => {}
+            _ => {
+                // Whoever sent this can send the rest; a root that is no source any more is not asked.
+                let known = topic.sources.by_root.contains_key(root);
+                let asked = if known { Some(root.clone()) } else { topic.sources.owner.clone() };
+                if let Some(asked) = asked {
+                    self.ask(handle, &asked, now);
+                }
+            }
+        }
+    }
+
+    /// Makes the ring's owner of the topic its source.
+    pub(super) fn assign(&mut self, handle: Handle, now: Time) {
+        let Some(topic) = self.topics.get_mut(handle) else { return };
+        let Some(owner) = self.roots.ring.topic_owner(&topic.name).cloned() else { return };
+        self.roots.freeze(&mut topic.sources);
+        let former = topic.sources.owner.replace(owner.clone()).filter(|former| *former != owner);
+        if let Some(former) = former
+            && let Some(source) = topic.sources.by_root.get_mut(&former)
+        {
+            let until = now + LINGER;
+            source.until = Some(until);
+            self.roots.lingering.push_back((until, handle, former));
+        }
+        match topic.sources.by_root.get_mut(&owner) {
+            Some(source) => source.until = None,
+            None => {
+                topic.sources.by_root.insert(owner.clone(), Source::default());
+                self.ask(handle, &owner, now);
+            }
+        }
+    }
+
+    /// Declares interest, which brings a snapshot. Without a link it waits for the link.
+    fn ask(&mut self, handle: Handle, root: &NodeName, now: Time) {
+        let Some(topic) = self.topics.get_mut(handle) else { return };
+        if !self.roots.is_connected(root) {
+            return;
+        }
+        self.roots.freeze(&mut topic.sources);
+        let Some(source) = topic.sources.by_root.get_mut(root) else { return };
+        source.asked = Some(now);
+        self.roots.asked.push_back((now, handle, root.clone()));
+        let name = topic.name.clone();
+        self.tell(root, ToRoot::Interest(vec![name]));
+    }
+
+    /// Gives a topic up.
+    pub(super) fn evict(&mut self, handle: Handle) {
+        let Some(topic) = self.topics.remove(handle) else { return };
+        self.counters -= topic.document.as_ref().map_or(0, Document::counters);
+        self.changed.retain(|h| *h != handle);
+        self.unsettled.remove(&handle);
+        if topic.encodings.shares_snapshot() {
+            self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
+        }
+        for root in topic.sources.by_root.keys() {
+            if self.roots.is_connected(root) {
+                self.tell(root, ToRoot::Disinterest(vec![topic.name.clone()]));
+            }
+        }
+    }
+
+    /// Queues a message to a root, together with the last one to it where both say the same.
+    fn tell(&mut self, root: &NodeName, message: ToRoot) {
+        let last = self.outputs.iter_mut().rev().find_map(|output| match output {
+            Output::ToRoot { root: to, message } if to == root => Some(message),
+            _ => None,
+        });
+        let joins = |topics: &Vec<Topic>| topics.len() < TOPICS_PER_MESSAGE;
+        match (last, message) {
+            (Some(ToRoot::Interest(topics)), ToRoot::Interest(more))
+            | (Some(ToRoot::Disinterest(topics)), ToRoot::Disinterest(more))
+                if joins(topics) =>
+            {
+                topics.extend(more);
+            }
+            (_, message) => self.outputs.push_back(Output::ToRoot { root: root.clone(), message }),
+        }
+    }
+
+    /// What is due at a tick: former owners, missing answers, departed roots, topics that nobody watches.
+    pub(super) fn tend_roots(&mut self, now: Time) {
+        while let Some((until, handle, root)) = pop_due(&mut self.roots.lingering, Duration::ZERO, now) {
+            self.stop_lingering(until, handle, &root);
+        }
+        while let Some((at, handle, root)) = pop_due(&mut self.roots.asked, ASK_AGAIN, now) {
+            let source = self.topics.get_mut(handle).and_then(|t| t.sources.by_root.get_mut(&root));
+            if source.is_some_and(|source| source.asked == Some(at)) {
+                self.ask(handle, &root, now);
+            }
+        }
+        let gone = |link: &Link| link.left.is_some_and(|left| left + LINGER <= now);
+        let departed: Vec<NodeName> =
+            self.roots.links.iter().filter(|(_, l)| gone(l)).map(|(name, _)| name.clone()).collect();
+        for root in departed {
+            self.handle_root_lost(&root);
+            self.roots.links.remove(&root);
+            self.outputs.push_back(Output::Disconnect { root });
+        }
+        while let Some((since, handle)) = self.topics.longest_idle()
+            && since + KEEP_IDLE <= now
+        {
+            self.evict(handle);
+        }
+    }
+
+    fn stop_lingering(&mut self, until: Time, handle: Handle, root: &NodeName) {
+        let Some(topic) = self.topics.get_mut(handle) else { return };
+        let void = topic.sources.by_root.get(root).is_none_or(|source| source.until != Some(until));
+        if void {
+            return;
+        }
+        topic.sources.by_root.remove(root);
+        let name = topic.name.clone();
+        if self.roots.is_connected(root) {
+            self.tell(root, ToRoot::Disinterest(vec![name]));
+        }
+    }
+}
+
+/// The first of the queue, if that time after it has passed.
+fn pop_due(queue: &mut Due, after: Duration, now: Time) -> Option<(Time, Handle, NodeName)> {
+    if queue.front()?.0 + after <= now { queue.pop_front() } else { None }
+}
+
+#[cfg(test)]
+#[path = "interest_tests.rs"]
+mod tests;

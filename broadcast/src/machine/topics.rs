@@ -1,0 +1,145 @@
+//! The topics that somebody here watches, or watched a moment ago.
+
+use super::document::Document;
+use super::encoding::Encodings;
+use super::sources::Sources;
+use super::viewers::ViewerId;
+use countree_common::key::Topic;
+use countree_common::time::Time;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+/// A topic that nobody watches is kept this long, for those who come back.
+pub const KEEP_IDLE: Duration = Duration::from_secs(30);
+
+/// A topic's number on this node. Given again only after [`KEEP_IDLE`], and then the longest unused first,
+/// so that no viewer can mistake a late datagram of one topic for one of another.
+pub type Handle = u32;
+
+/// What is known of one topic.
+#[derive(Debug)]
+pub(super) struct TopicState {
+    pub(super) name: Topic,
+    /// None until a root has sent the first snapshot.
+    pub(super) document: Option<Document>,
+    /// The roots that send its totals.
+    pub(super) sources: Sources,
+    pub(super) viewers: BTreeSet<ViewerId>,
+    pub(super) encodings: Encodings,
+    /// When the document last changed.
+    pub(super) changed_at: Time,
+    /// Whether its viewers are still to be told of the last change.
+    pub(super) changed: bool,
+    /// Whether a viewer may owe its totals to a datagram alone.
+    pub(super) unsettled: bool,
+    idle_since: Option<Time>,
+}
+
+/// All topics, by handle and by name.
+#[derive(Debug)]
+pub(super) struct Topics {
+    slots: Vec<Option<TopicState>>,
+    free: VecDeque<Handle>,
+    names: HashMap<Topic, Handle>,
+    idle: BTreeSet<(Time, Handle)>,
+    limit: usize,
+}
+
+impl Topics {
+    /// At most `limit` topics.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: VecDeque::new(),
+            names: HashMap::new(),
+            idle: BTreeSet::new(),
+            limit: limit.min(u32::MAX as usize),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(super) fn handle(&self, topic: &Topic) -> Option<Handle> {
+        self.names.get(topic).copied()
+    }
+
+    pub(super) fn get(&self, handle: Handle) -> Option<&TopicState> {
+        self.slots.get(handle as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, handle: Handle) -> Option<&mut TopicState> {
+        self.slots.get_mut(handle as usize)?.as_mut()
+    }
+
+    /// Every topic, in the order of the handles.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Handle, &mut TopicState)> {
+        (0..).zip(self.slots.iter_mut()).filter_map(|(handle, slot)| Some((handle, slot.as_mut()?)))
+    }
+
+    /// Whether there is room for one more without giving one up.
+    pub(super) fn is_full(&self) -> bool {
+        self.names.len() >= self.limit
+    }
+
+    /// Begins to hold a topic. The caller has made room.
+    pub(super) fn insert(&mut self, name: Topic, now: Time) -> Handle {
+        let handle = self.free.pop_front().unwrap_or_else(|| {
+            self.slots.push(None);
+            // `limit` fits.
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let state = TopicState {
+            name: name.clone(),
+            document: None,
+            sources: Sources::default(),
+            viewers: BTreeSet::new(),
+            encodings: Encodings::default(),
+            changed_at: now,
+            changed: false,
+            unsettled: false,
+            idle_since: None,
+        };
+        if let Some(slot) = self.slots.get_mut(handle as usize) {
+            *slot = Some(state);
+        }
+        self.names.insert(name, handle);
+        handle
+    }
+
+    /// Holds the topic no more.
+    pub(super) fn remove(&mut self, handle: Handle) -> Option<TopicState> {
+        let state = self.slots.get_mut(handle as usize)?.take()?;
+        self.names.remove(&state.name);
+        if let Some(since) = state.idle_since {
+            self.idle.remove(&(since, handle));
+        }
+        self.free.push_back(handle);
+        Some(state)
+    }
+
+    /// A viewer came.
+    pub(super) fn watch(&mut self, handle: Handle, viewer: ViewerId) {
+        let Some(state) = self.slots.get_mut(handle as usize).and_then(Option::as_mut) else { return };
+        state.viewers.insert(viewer);
+        if let Some(since) = state.idle_since.take() {
+            self.idle.remove(&(since, handle));
+        }
+    }
+
+    /// A viewer went.
+    pub(super) fn unwatch(&mut self, handle: Handle, viewer: ViewerId, now: Time) {
+        let Some(state) = self.slots.get_mut(handle as usize).and_then(Option::as_mut) else { return };
+        state.viewers.remove(&viewer);
+        if state.viewers.is_empty() && state.idle_since.is_none() {
+            state.idle_since = Some(now);
+            self.idle.insert((now, handle));
+        }
+    }
+
+    /// The topic that has gone unwatched for longest, and since when.
+    pub(super) fn longest_idle(&self) -> Option<(Time, Handle)> {
+        self.idle.first().copied()
+    }
+}

@@ -1,0 +1,121 @@
+//! Viewers: for each, only which version of each topic it was last sent, and last sent reliably.
+
+use super::topics::Handle;
+use countree_common::document::Version;
+use countree_common::time::Time;
+
+/// A viewer's number, chosen by the shell and never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ViewerId(pub u64);
+
+/// How a viewer wants its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// Frames of [`countree_common::wire::viewer`], with bare `Changes` in datagrams: QUIC viewers.
+    Frames,
+    /// Server-Sent Events with JSON: HTTP viewers.
+    Events,
+}
+
+/// One viewer.
+#[derive(Debug)]
+pub(super) struct Viewer {
+    pub(super) format: Format,
+    /// By handle.
+    subscriptions: Vec<Subscription>,
+    /// Topics that it is to be sent something of, in the order in which they became dirty.
+    pub(super) dirty: Vec<Handle>,
+    /// Whether it is in line to be served.
+    pub(super) in_line: bool,
+}
+
+/// Where a viewer stands in a topic.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subscription {
+    pub(super) handle: Handle,
+    /// The version that it was last sent; `None` while it has no snapshot.
+    pub(super) sent: Option<Version>,
+    /// The version that it has for certain. Never above `sent`.
+    pub(super) reliable: Option<Version>,
+    /// When it was last sent something for certain.
+    pub(super) reliable_at: Time,
+    /// Whether it knows the topic's handle.
+    pub(super) announced: bool,
+    /// Whether the handle is in the viewer's `dirty`.
+    dirty: bool,
+}
+
+impl Subscription {
+    /// The viewer was sent this version on its stream.
+    pub(super) fn stands_at(&mut self, version: Version, now: Time) {
+        (self.sent, self.reliable, self.reliable_at) = (Some(version), Some(version), now);
+    }
+}
+
+impl Viewer {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, subscriptions: Vec::new(), dirty: Vec::new(), in_line: false }
+    }
+
+    fn place(&self, handle: Handle) -> Result<usize, usize> {
+        self.subscriptions.binary_search_by_key(&handle, |s| s.handle)
+    }
+
+    /// How many topics it watches.
+    pub(super) fn topics(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// What it watches.
+    pub(super) fn handles(&self) -> impl Iterator<Item = Handle> {
+        self.subscriptions.iter().map(|s| s.handle)
+    }
+
+    pub(super) fn subscription(&mut self, handle: Handle) -> Option<&mut Subscription> {
+        let at = self.place(handle).ok()?;
+        self.subscriptions.get_mut(at)
+    }
+
+    /// Adds a topic, of which the viewer says that it has version `since`; false if it watches it already.
+    pub(super) fn subscribe(&mut self, handle: Handle, since: Option<Version>, now: Time) -> bool {
+        let Err(at) = self.place(handle) else { return false };
+        let subscription = Subscription {
+            handle,
+            sent: since,
+            reliable: since,
+            reliable_at: now,
+            announced: false,
+            dirty: false,
+        };
+        self.subscriptions.insert(at, subscription);
+        true
+    }
+
+    /// Takes a topic away; false if the viewer did not watch it.
+    pub(super) fn unsubscribe(&mut self, handle: Handle) -> bool {
+        let Ok(at) = self.place(handle) else { return false };
+        self.subscriptions.remove(at);
+        self.dirty.retain(|h| *h != handle);
+        true
+    }
+
+    /// Notes that the topic has something for this viewer.
+    pub(super) fn mark(&mut self, handle: Handle) {
+        if let Some(subscription) = self.subscription(handle)
+            && !std::mem::replace(&mut subscription.dirty, true)
+        {
+            self.dirty.push(handle);
+        }
+    }
+
+    /// Begins a round of deliveries: the dirty topics, none of them dirty any more.
+    pub(super) fn take_dirty(&mut self) -> Vec<Handle> {
+        let dirty = std::mem::take(&mut self.dirty);
+        for handle in &dirty {
+            if let Some(subscription) = self.subscription(*handle) {
+                subscription.dirty = false;
+            }
+        }
+        dirty
+    }
+}
