@@ -2,7 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "shells are where clocks and threads are allowed")]
 
+pub mod access;
 pub mod clock;
+pub mod folder;
 pub mod http;
 pub mod identity;
 pub mod membership;

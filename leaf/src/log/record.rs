@@ -1,0 +1,260 @@
+//! One record: what it says, and its bytes.
+//!
+//! ```text
+//! length u32 (of the body) | crc32 u32 (of all that follows) | lsn u64 | durable u64 | kind u8 | body
+//! ```
+//! `durable` is the last LSN that was known to be on disk when the record was made: it lets a reader tell
+//! a torn write from damage to what had been fsynced.
+
+use countree_common::cluster::NodeName;
+use countree_common::session::{Seq, SessionId};
+use countree_common::stream::Lsn;
+use countree_common::time::WallMs;
+use countree_common::wire::codec;
+use serde::{Deserialize, Serialize};
+
+/// Bytes before a record's body.
+pub const HEADER_BYTES: usize = 25;
+
+/// A record as it is read. Events and names stay in the form of [`countree_common::wire::batch`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// First in every segment: all that a reader must know of the segments before.
+    Checkpoint(Checkpoint),
+    /// Idempotency keys that belong to the checkpoint before, which says how many such records follow it.
+    Keys(Vec<(KeyUse, WallMs)>),
+    /// A session begins.
+    Open {
+        /// Which.
+        session: SessionId,
+        /// When, to age it.
+        at: WallMs,
+    },
+    /// What the ids of a channel mean from here on, in this segment.
+    Names {
+        /// One connection's dictionary.
+        channel: u32,
+        /// `id u32`, then the name, again and again.
+        definitions: &'a [u8],
+    },
+    /// A producer's batch.
+    Batch {
+        /// Whose ids the events use.
+        channel: u32,
+        /// Whose batch it is.
+        session: SessionId,
+        /// Its number in the session.
+        seq: Seq,
+        /// When it came.
+        at: WallMs,
+        /// How many events it has.
+        event_count: u32,
+        /// The events, as they arrived.
+        words: &'a [u8],
+    },
+    /// An HTTP request's events, with names of its own.
+    Submission(Submission<'a>),
+}
+
+/// See [`Record::Submission`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission<'a> {
+    /// When it came.
+    pub at: WallMs,
+    /// The idempotency keys that it uses up.
+    pub keys: Vec<KeyUse>,
+    /// The names of ids 0, 1, 2 ….
+    pub names: &'a [u8],
+    /// How many events it has.
+    pub event_count: u32,
+    /// The events.
+    pub words: &'a [u8],
+}
+
+/// An idempotency key, and the hash of what it was used for (0 where that is one event).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// Hash of the key.
+    pub key: u128,
+    /// Hash of the request's events.
+    pub content: u128,
+}
+
+/// What a reader must know of earlier segments and streams.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Whose log this is; another leaf's is refused.
+    pub leaf: Option<NodeName>,
+    /// Events accepted into this stream so far.
+    pub accepted: u64,
+    /// Every session that is not forgotten: its last batch, and when that came.
+    pub sessions: Vec<(SessionId, Seq, WallMs)>,
+    /// How many [`Record::Keys`] follow. Without all of them the checkpoint does not count: it was torn.
+    pub key_records: u32,
+}
+
+const CHECKPOINT: u8 = 1;
+const OPEN: u8 = 2;
+const NAMES: u8 = 3;
+const BATCH: u8 = 4;
+const SUBMISSION: u8 = 5;
+const KEYS: u8 = 6;
+
+/// How many idempotency keys one [`Record::Keys`] holds.
+pub const KEYS_PER_RECORD: usize = 65_536;
+
+/// Appends a record to a segment's bytes.
+///
+/// # Errors
+/// When the record can't be encoded; nothing was appended.
+pub fn put(record: &Record<'_>, lsn: Lsn, durable: Lsn, out: &mut Vec<u8>) -> Result<(), codec::CodecError> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&lsn.to_le_bytes());
+    out.extend_from_slice(&durable.to_le_bytes());
+    let kind_at = out.len();
+    out.push(0);
+    let kind = match put_body(record, out) {
+        Ok(kind) => kind,
+        Err(e) => {
+            out.truncate(start);
+            return Err(e);
+        }
+    };
+    out[kind_at] = kind;
+    let length = (out.len() - start - HEADER_BYTES) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    let crc = crc32fast::hash(&out[start + 8..]);
+    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+    Ok(())
+}
+
+fn put_body(record: &Record<'_>, out: &mut Vec<u8>) -> Result<u8, codec::CodecError> {
+    let number = |out: &mut Vec<u8>, n: u64| out.extend_from_slice(&n.to_le_bytes());
+    let short = |out: &mut Vec<u8>, n: u32| out.extend_from_slice(&n.to_le_bytes());
+    match record {
+        Record::Checkpoint(checkpoint) => {
+            codec::encode_into(checkpoint, out)?;
+            Ok(CHECKPOINT)
+        }
+        Record::Keys(keys) => {
+            codec::encode_into(keys, out)?;
+            Ok(KEYS)
+        }
+        Record::Open { session, at } => {
+            out.extend_from_slice(&session.0.to_le_bytes());
+            number(out, at.0);
+            Ok(OPEN)
+        }
+        Record::Names { channel, definitions } => {
+            short(out, *channel);
+            out.extend_from_slice(definitions);
+            Ok(NAMES)
+        }
+        Record::Batch { channel, session, seq, at, event_count, words } => {
+            short(out, *channel);
+            out.extend_from_slice(&session.0.to_le_bytes());
+            number(out, *seq);
+            number(out, at.0);
+            short(out, *event_count);
+            out.extend_from_slice(words);
+            Ok(BATCH)
+        }
+        Record::Submission(submission) => {
+            number(out, submission.at.0);
+            let keys = codec::encode(&submission.keys)?;
+            short(out, keys.len() as u32);
+            short(out, submission.names.len() as u32);
+            short(out, submission.event_count);
+            out.extend_from_slice(&keys);
+            out.extend_from_slice(submission.names);
+            out.extend_from_slice(submission.words);
+            Ok(SUBMISSION)
+        }
+    }
+}
+
+/// A record's place: what the header says, and how many bytes header and body take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its position in the stream.
+    pub lsn: Lsn,
+    /// The last LSN on disk when it was made.
+    pub durable: Lsn,
+    /// Bytes of header and body.
+    pub bytes: usize,
+}
+
+/// Takes one whole record off the front; `None` when the bytes there are not one.
+pub fn take(bytes: &[u8]) -> Option<(Place, Record<'_>)> {
+    let mut fields = Fields(bytes);
+    let (length, crc) = (fields.u32()? as usize, fields.u32()?);
+    let checked = fields.0.get(..HEADER_BYTES - 8 + length)?;
+    if crc32fast::hash(checked) != crc {
+        return None;
+    }
+    let mut fields = Fields(checked);
+    let place = Place { lsn: fields.u64()?, durable: fields.u64()?, bytes: HEADER_BYTES + length };
+    let kind = fields.u8()?;
+    Some((place, take_body(kind, fields)?))
+}
+
+fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {
+    Some(match kind {
+        CHECKPOINT => Record::Checkpoint(codec::decode(fields.0).ok()?),
+        KEYS => Record::Keys(codec::decode(fields.0).ok()?),
+        OPEN => Record::Open { session: SessionId(fields.u128()?), at: WallMs(fields.u64()?) },
+        NAMES => Record::Names { channel: fields.u32()?, definitions: fields.0 },
+        BATCH => Record::Batch {
+            channel: fields.u32()?,
+            session: SessionId(fields.u128()?),
+            seq: fields.u64()?,
+            at: WallMs(fields.u64()?),
+            event_count: fields.u32()?,
+            words: fields.0,
+        },
+        SUBMISSION => {
+            let at = WallMs(fields.u64()?);
+            let (key_bytes, name_bytes) = (fields.u32()? as usize, fields.u32()? as usize);
+            let event_count = fields.u32()?;
+            let keys = codec::decode(fields.slice(key_bytes)?).ok()?;
+            let names = fields.slice(name_bytes)?;
+            Record::Submission(Submission { at, keys, names, event_count, words: fields.0 })
+        }
+        _ => return None,
+    })
+}
+
+/// Little-endian fields, one after another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn slice(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[b]| b)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn u128(&mut self) -> Option<u128> {
+        self.array().map(u128::from_le_bytes)
+    }
+}

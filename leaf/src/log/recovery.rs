@@ -1,0 +1,244 @@
+//! What a leaf knows after reading its old streams: the sessions and keys to carry over, and which topics
+//! may have sums that were never merged. And the sums themselves, once it is known from where.
+
+use super::record::{Checkpoint, KeyUse, Record};
+use super::replay::Replay;
+use super::segment::LogError;
+use countree_common::cut::CounterSum;
+use countree_common::key::{Counter, Topic};
+use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
+use countree_common::session::{Seq, SessionId};
+use countree_common::stream::Lsn;
+use countree_common::time::WallMs;
+use std::collections::{BTreeMap, HashMap};
+
+/// Sessions and idempotency keys, folded over streams and segments from the oldest on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Each session's last batch, and when it came.
+    pub sessions: BTreeMap<SessionId, (Seq, WallMs)>,
+    /// Each idempotency key's use, and when it was.
+    pub keys: BTreeMap<u128, (KeyUse, WallMs)>,
+}
+
+impl Carried {
+    /// Takes up a record that is no part of a checkpoint.
+    fn record(&mut self, record: &Record<'_>) {
+        match record {
+            Record::Open { session, at } => {
+                self.sessions.entry(*session).or_insert((0, *at));
+            }
+            Record::Batch { session, seq, at, .. } => {
+                self.sessions.insert(*session, (*seq, *at));
+            }
+            Record::Submission(submission) => {
+                let uses = submission.keys.iter().map(|used| (used.key, (*used, submission.at)));
+                self.keys.extend(uses);
+            }
+            Record::Checkpoint(_) | Record::Keys(_) | Record::Names { .. } => {}
+        }
+    }
+}
+
+/// A checkpoint of which more records are to come.
+#[derive(Debug)]
+struct OpenCheckpoint {
+    carried: Carried,
+    key_records: u32,
+}
+
+/// An old stream, as far as its log is still there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OldStream {
+    /// Its last record.
+    pub end: Lsn,
+    /// Events accepted into it, those whose records are gone included.
+    pub accepted: u64,
+    /// The topics with events in the records that are still there.
+    pub topics: BTreeMap<Topic, TopicInLog>,
+}
+
+/// A topic's events in an old stream's log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TopicInLog {
+    /// Its last record.
+    pub last: Lsn,
+    /// How many events.
+    pub events: u64,
+}
+
+/// Reads old streams, record by record, from the oldest stream to the newest.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// What is to be carried over into the next stream.
+    pub carried: Carried,
+    checkpoint: Option<OpenCheckpoint>,
+    stream: OldStream,
+    replay: Replay,
+    is_first_record: bool,
+}
+
+impl Recovery {
+    /// The next stream begins.
+    pub fn begin_stream(&mut self) {
+        self.checkpoint = None;
+        self.stream = OldStream::default();
+        self.is_first_record = true;
+    }
+
+    /// Its next segment begins.
+    pub fn begin_segment(&mut self) {
+        self.replay.begin_segment();
+    }
+
+    /// Takes up its next record.
+    ///
+    /// # Errors
+    /// When the record contradicts those before it.
+    pub fn record(&mut self, lsn: Lsn, record: &Record<'_>) -> Result<(), LogError> {
+        if let (true, Record::Checkpoint(checkpoint)) = (self.is_first_record, record) {
+            self.stream.accepted = checkpoint.accepted;
+        }
+        self.is_first_record = false;
+        self.take_up(record);
+        self.stream.end = lsn;
+        let OldStream { accepted, topics, .. } = &mut self.stream;
+        self.replay.events(lsn, record, |counter, _| {
+            *accepted += 1;
+            if let Some(topic) = topics.get_mut(&counter.topic) {
+                topic.last = lsn;
+                topic.events += 1;
+            } else {
+                topics.insert(counter.topic.clone(), TopicInLog { last: lsn, events: 1 });
+            }
+        })
+    }
+
+    /// A checkpoint replaces what was known once it is whole. A torn one leaves it as it was, which loses
+    /// nothing: no other record can have followed it.
+    fn take_up(&mut self, record: &Record<'_>) {
+        match record {
+            Record::Checkpoint(Checkpoint { sessions, key_records, .. }) => {
+                let sessions = sessions.iter().map(|(id, seq, at)| (*id, (*seq, *at))).collect();
+                let carried = Carried { sessions, keys: BTreeMap::new() };
+                self.checkpoint = Some(OpenCheckpoint { carried, key_records: *key_records });
+            }
+            Record::Keys(keys) => {
+                if let Some(open) = &mut self.checkpoint {
+                    open.carried.keys.extend(keys.iter().map(|(used, at)| (used.key, (*used, *at))));
+                    open.key_records = open.key_records.saturating_sub(1);
+                }
+            }
+            other => self.carried.record(other),
+        }
+        if let Some(open) = self.checkpoint.take_if(|open| open.key_records == 0) {
+            self.carried = open.carried;
+        }
+    }
+
+    /// The stream is read.
+    pub fn end_stream(&mut self) -> OldStream {
+        std::mem::take(&mut self.stream)
+    }
+}
+
+/// A part of a topic's sum over a stretch of log, small enough for one cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// The last LSN that it holds.
+    pub to: Lsn,
+    /// Σδ per counter.
+    pub sums: Vec<CounterSum>,
+    /// How many events.
+    pub events: u64,
+}
+
+/// A stretch of log: the records after `from`, up to `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// The last LSN that is not in it.
+    pub from: Lsn,
+    /// The last LSN that is.
+    pub to: Lsn,
+}
+
+/// Sums some topics over a stream's log again, each from where the store says that it stands.
+#[derive(Debug)]
+pub struct Recut {
+    stretches: BTreeMap<Topic, Stretch>,
+    open: BTreeMap<Topic, OpenPiece>,
+    done: BTreeMap<Topic, Vec<Piece>>,
+    replay: Replay,
+}
+
+#[derive(Debug, Default)]
+struct OpenPiece {
+    sums: HashMap<Counter, i64>,
+    events: u64,
+    last: Lsn,
+}
+
+impl Recut {
+    /// Each topic over its own stretch.
+    pub fn new(stretches: BTreeMap<Topic, Stretch>) -> Self {
+        Self { stretches, open: BTreeMap::new(), done: BTreeMap::new(), replay: Replay::default() }
+    }
+
+    /// The first LSN that any topic needs.
+    pub fn first(&self) -> Lsn {
+        self.stretches.values().map(|s| s.from + 1).min().unwrap_or(Lsn::MAX)
+    }
+
+    /// The last LSN that any topic needs.
+    pub fn last(&self) -> Lsn {
+        self.stretches.values().map(|s| s.to).max().unwrap_or(0)
+    }
+
+    /// The next segment begins.
+    pub fn begin_segment(&mut self) {
+        self.replay.begin_segment();
+    }
+
+    /// Takes up the next record.
+    ///
+    /// # Errors
+    /// When the record contradicts those before it.
+    pub fn record(&mut self, lsn: Lsn, record: &Record<'_>) -> Result<(), LogError> {
+        let Self { stretches, open, done, replay } = self;
+        replay.events(lsn, record, |counter, delta| {
+            if stretches.get(&counter.topic).is_none_or(|s| lsn <= s.from || lsn > s.to) {
+                return;
+            }
+            let piece = open.entry(counter.topic.clone()).or_default();
+            // A cut ends between records, and well before its counters outgrow a frame.
+            if piece.last < lsn && piece.sums.len() >= WINDOW_COUNTERS_PER_TOPIC {
+                done.entry(counter.topic.clone()).or_default().push(std::mem::take(piece).close());
+            }
+            piece.last = lsn;
+            piece.events += 1;
+            // Modulo 2^64, as the totals are: the sum is in range whenever they are.
+            let sum = piece.sums.entry(counter.clone()).or_default();
+            *sum = sum.wrapping_add(delta);
+        })
+    }
+
+    /// The pieces of each topic, in order; a topic without events has none.
+    pub fn finish(mut self) -> BTreeMap<Topic, Vec<Piece>> {
+        for (topic, piece) in self.open {
+            self.done.entry(topic).or_default().push(piece.close());
+        }
+        self.done
+    }
+}
+
+impl OpenPiece {
+    fn close(self) -> Piece {
+        let mut sums: Vec<_> = self
+            .sums
+            .into_iter()
+            .map(|(counter, delta)| CounterSum { item: counter.item, kind: counter.kind, delta })
+            .collect();
+        sums.sort_unstable_by(|a, b| (&a.item, &a.kind).cmp(&(&b.item, &b.kind)));
+        Piece { to: self.last, sums, events: self.events }
+    }
+}

@@ -1,0 +1,78 @@
+//! Reading events back out of a log, with their names.
+
+use super::record::{Fields, Record};
+use super::segment::LogError;
+use countree_common::key::{Counter, Item, Kind, Topic};
+use countree_common::stream::Lsn;
+use countree_common::wire::batch::{Events, Names};
+use std::collections::HashMap;
+
+/// The names that the records of one segment have defined so far.
+#[derive(Debug, Default)]
+pub struct Replay {
+    channels: HashMap<u32, HashMap<u32, Counter>>,
+}
+
+impl Replay {
+    /// Forgets all names: a new segment begins, and defines what it uses.
+    pub fn begin_segment(&mut self) {
+        self.channels.clear();
+    }
+
+    /// Hands each event of a record to `visit`; takes up the names that it defines.
+    ///
+    /// # Errors
+    /// When the record refers to what was not defined, or is not of its form.
+    pub fn events(
+        &mut self,
+        lsn: Lsn,
+        record: &Record<'_>,
+        mut visit: impl FnMut(&Counter, i64),
+    ) -> Result<(), LogError> {
+        let bad = |what| LogError::Inconsistent { lsn, what };
+        match record {
+            Record::Names { channel, definitions } => {
+                let names = self.channels.entry(*channel).or_default();
+                define(names, definitions).ok_or(bad("its names are malformed"))
+            }
+            Record::Batch { channel, words, .. } => {
+                let names =
+                    self.channels.get(channel).ok_or(bad("its channel has no names in this segment"))?;
+                for (id, delta) in Events::new(words) {
+                    visit(
+                        names.get(&id).ok_or(bad("an event's name is not defined in this segment"))?,
+                        delta,
+                    );
+                }
+                Ok(())
+            }
+            Record::Submission(submission) => {
+                let names: Option<Vec<_>> = Names::new(submission.names).map(counter).collect();
+                let names = names.ok_or(bad("its names are malformed"))?;
+                for (id, delta) in Events::new(submission.words) {
+                    visit(names.get(id as usize).ok_or(bad("an event's name is not in its record"))?, delta);
+                }
+                Ok(())
+            }
+            Record::Checkpoint(_) | Record::Keys(_) | Record::Open { .. } => Ok(()),
+        }
+    }
+}
+
+fn define(names: &mut HashMap<u32, Counter>, definitions: &[u8]) -> Option<()> {
+    let mut rest = definitions;
+    while !rest.is_empty() {
+        let mut fields = Fields(rest);
+        let id = fields.u32()?;
+        let mut name = Names::new(fields.0);
+        let parts = name.next()?;
+        names.insert(id, counter(parts)?);
+        rest = fields.0.get(3 + parts.0.len() + parts.1.len() + parts.2.len()..)?;
+    }
+    Some(())
+}
+
+fn counter((topic, item, kind): (&[u8], &[u8], &[u8])) -> Option<Counter> {
+    let (topic, item, kind) = (Topic::from_utf8(topic), Item::from_utf8(item), Kind::from_utf8(kind));
+    Some(Counter { topic: topic.ok()?, item: item.ok()?, kind: kind.ok()? })
+}

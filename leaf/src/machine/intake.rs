@@ -1,0 +1,429 @@
+//! Taking events in: sessions, batches and submissions, from arrival to ack.
+
+use super::dictionary::{Dictionary, Epoch};
+use super::sessions::Standing;
+use super::{ConnectionId, DiskState, LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
+use crate::log::record::{self, Checkpoint, KeyUse, Record};
+use countree_common::event::Event;
+use countree_common::key::Counter;
+use countree_common::limits;
+use countree_common::session::{Seq, SessionId};
+use countree_common::stream::Lsn;
+use countree_common::time::{Now, WallMs};
+use countree_common::wire::batch::{self, BatchError, BatchView, Events};
+use countree_common::wire::codec::CodecError;
+use countree_common::wire::hello::RefusalCode;
+use countree_common::wire::producer::{BusyReason, Durability, EventError, EventErrorCode, FromLeaf, ToLeaf};
+use countree_common::wire::rpc::{Idempotency, Submission, SubmitError};
+use std::collections::{BTreeMap, HashMap};
+
+/// One producer's connection.
+#[derive(Debug)]
+pub(super) struct Producer {
+    session: Option<SessionId>,
+    dictionary: Dictionary,
+    /// A batch of the session was refused for good: it takes no more.
+    is_refused: bool,
+    /// The batch that it was told to repeat; those after it are on their way and to be ignored.
+    repeat_from: Option<Seq>,
+}
+
+impl LeafMachine {
+    /// A producer has connected.
+    pub fn handle_connected(&mut self, connection: ConnectionId) {
+        let dictionary = self.new_dictionary();
+        let producer = Producer { session: None, dictionary, is_refused: false, repeat_from: None };
+        self.producers.insert(connection, producer);
+        self.send(connection, FromLeaf::View(self.view.clone()));
+        if self.is_draining {
+            self.send(connection, FromLeaf::Draining);
+        }
+    }
+
+    /// It is gone. What it sent stands.
+    pub fn handle_disconnected(&mut self, connection: ConnectionId) {
+        self.producers.remove(&connection);
+    }
+
+    fn new_dictionary(&mut self) -> Dictionary {
+        self.next_channel += 1;
+        Dictionary::new(self.next_channel)
+    }
+
+    fn send(&mut self, connection: ConnectionId, message: FromLeaf) {
+        self.outputs.push_back(Output::Send { connection, message });
+    }
+
+    fn close(&mut self, connection: ConnectionId, message: String) {
+        self.producers.remove(&connection);
+        self.outputs.push_back(Output::Close { connection, code: RefusalCode::Malformed, message });
+    }
+
+    /// A producer opens or resumes a session.
+    pub fn handle_message(&mut self, now: Now, connection: ConnectionId, message: ToLeaf) {
+        let (ToLeaf::Open(session) | ToLeaf::Resume(session)) = message;
+        let Some(producer) = self.producers.get_mut(&connection) else { return };
+        producer.session = Some(session);
+        producer.is_refused = false;
+        producer.repeat_from = None;
+        match (self.sessions.get(session), message) {
+            (Some(known), _) => {
+                let opened = Waiting::Opened { connection, session, last: known.last };
+                self.answer_once_durable(known.lsn, opened);
+            }
+            (None, ToLeaf::Resume(_)) => self.send(connection, FromLeaf::Expired(session)),
+            (None, ToLeaf::Open(_)) => self.open(now, connection, session),
+        }
+    }
+
+    /// The opening is logged like a batch: a session that the log does not know was never acked anything.
+    fn open(&mut self, now: Now, connection: ConnectionId, session: SessionId) {
+        let busy = if self.sessions.has_room() { self.busy() } else { Some(BusyReason::TableFull) };
+        if let Some(reason) = busy {
+            return self.send(connection, FromLeaf::Busy { seq: 0, reason, retry_after_ms: RETRY_AFTER_MS });
+        }
+        if let Some(lsn) = self.log(&Record::Open { session, at: now.wall }) {
+            self.sessions.note(session, 0, lsn, now.wall);
+            self.answer_once_durable(lsn, Waiting::Opened { connection, session, last: 0 });
+        }
+    }
+
+    /// A producer sent a batch. Its names count whatever becomes of its events, so that a repeat need not
+    /// bring them again.
+    pub fn handle_batch(&mut self, now: Now, connection: ConnectionId, body: &[u8]) {
+        let Some(mut producer) = self.producers.remove(&connection) else { return };
+        let result = self.take_batch(now, connection, &mut producer, body);
+        self.producers.insert(connection, producer);
+        match result {
+            Ok(()) => {}
+            Err(Rejected::Protocol(message)) => self.close(connection, message.to_owned()),
+            Err(Rejected::Batch(seq, error)) => {
+                if let Some(producer) = self.producers.get_mut(&connection) {
+                    producer.is_refused = true;
+                }
+                self.send(connection, FromLeaf::Refused { seq, error });
+            }
+        }
+    }
+
+    fn take_batch(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        producer: &mut Producer,
+        body: &[u8],
+    ) -> Result<(), Rejected> {
+        let batch = BatchView::parse(body).map_err(|e| match body.first_chunk() {
+            Some(seq) => Rejected::Batch(u64::from_le_bytes(*seq), refusal(&e)),
+            None => Rejected::Protocol("a batch is too short to have a number"),
+        })?;
+        let seq = batch.seq;
+        let refuse = |e: BatchError| Rejected::Batch(seq, refusal(&e));
+        let session = producer.session.ok_or(Rejected::Protocol("a batch before any session was opened"))?;
+        let counters = batch.counters().map_err(refuse)?;
+        if batch.reset_names {
+            producer.dictionary = self.new_dictionary();
+        }
+        if !producer.dictionary.has_room(counters.len()) {
+            return Err(Rejected::Protocol("the connection has defined too many names: reset them"));
+        }
+        producer.dictionary.define(counters);
+        if producer.is_refused {
+            return Ok(());
+        }
+        match self.sessions.standing(session, seq) {
+            Standing::Unknown => {
+                producer.is_refused = true;
+                self.send(connection, FromLeaf::Expired(session));
+                return Ok(());
+            }
+            Standing::Repeat => {
+                let known = self.sessions.get(session).map_or((0, 0), |s| (s.lsn, s.last));
+                self.answer_once_durable(known.0, Waiting::Ack { connection, seq: known.1 });
+                return Ok(());
+            }
+            Standing::Gap if producer.repeat_from.is_some() => return Ok(()),
+            Standing::Gap => return Err(Rejected::Protocol("a batch before it is missing")),
+            Standing::Next => {}
+        }
+        let volume = batch.check_events(producer.dictionary.defined()).map_err(refuse)?;
+        let events = || {
+            Events::new(batch.words).filter_map(|(id, delta)| Some((producer.dictionary.name(id)?, delta)))
+        };
+        self.check_totals(volume, events).map_err(|e| Rejected::Batch(seq, e))?;
+        let busy = self.busy().or_else(|| (self.is_draining).then_some(BusyReason::Overload));
+        if let Some(reason) = busy {
+            producer.repeat_from = Some(seq);
+            if !self.is_draining {
+                self.send(connection, FromLeaf::Busy { seq, reason, retry_after_ms: RETRY_AFTER_MS });
+            }
+            return Ok(());
+        }
+        producer.repeat_from = None;
+        self.count_batch(now, connection, session, &mut producer.dictionary, &batch, volume);
+        Ok(())
+    }
+
+    fn count_batch(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        session: SessionId,
+        dictionary: &mut Dictionary,
+        batch: &BatchView<'_>,
+        volume: u64,
+    ) {
+        self.begin_segment_if_full(now.wall);
+        let epoch = self.epoch();
+        let ids = Events::new(batch.words).map(|(id, _)| id);
+        let definitions = dictionary.prepare(ids, epoch, &mut self.table);
+        let channel = dictionary.channel;
+        if !definitions.is_empty()
+            && self.log(&Record::Names { channel, definitions: &definitions }).is_none()
+        {
+            return;
+        }
+        let BatchView { seq, event_count, words, .. } = *batch;
+        let record = Record::Batch { channel, session, seq, at: now.wall, event_count, words };
+        let Some(lsn) = self.log(&record) else { return };
+        for (id, delta) in Events::new(words) {
+            if let Some(counter) = dictionary.counter(id) {
+                self.table.add(counter, delta);
+            }
+        }
+        self.table.note_batch(u64::from(event_count), volume);
+        self.live.note_accepted(u64::from(event_count));
+        self.sessions.note(session, seq, lsn, now.wall);
+        self.answer_once_durable(lsn, Waiting::Ack { connection, seq });
+        self.end_window_if_full(now);
+    }
+
+    /// An HTTP request's events, all to be counted or none.
+    pub fn handle_submission(&mut self, now: Now, id: SubmissionId, submission: &Submission) {
+        match self.take_submission(now, submission) {
+            Ok(lsn) => self.answer_once_durable(lsn, Waiting::Submission { submission: id }),
+            Err(e) => self.outputs.push_back(Output::Submitted { submission: id, result: Err(e) }),
+        }
+    }
+
+    /// Returns the record that has to be on disk before the request is answered.
+    fn take_submission(&mut self, now: Now, submission: &Submission) -> Result<Lsn, SubmitError> {
+        let Submission { events, idempotency } = submission;
+        let (repeat, fresh, uses) = self.sort_out(events, idempotency)?;
+        if fresh.is_empty() {
+            return Ok(repeat);
+        }
+        let volume = fresh.iter().fold(0u64, |v, e| v.saturating_add(e.delta.get().unsigned_abs()));
+        self.check_totals(volume, || fresh.iter().map(|e| (&e.counter, e.delta.get())))?;
+        let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
+        if self.is_draining {
+            return Err(SubmitError::Draining);
+        }
+        if let Some(reason) = self.busy() {
+            return Err(busy(reason));
+        }
+        if !self.keys.has_room(uses.len()) {
+            return Err(busy(BusyReason::TableFull));
+        }
+        self.begin_segment_if_full(now.wall);
+        let (names, words) = encode(&fresh);
+        let record = record::Submission {
+            at: now.wall,
+            keys: uses.clone(),
+            names: &names,
+            event_count: fresh.len() as u32,
+            words: &words,
+        };
+        let Some(lsn) = self.log(&Record::Submission(record)) else {
+            return Err(busy(BusyReason::DiskFull));
+        };
+        for event in &fresh {
+            let counter = self.table.intern(&event.counter);
+            self.table.add(counter, event.delta.get());
+        }
+        self.table.note_batch(fresh.len() as u64, volume);
+        self.live.note_accepted(fresh.len() as u64);
+        uses.into_iter().for_each(|used| self.keys.note(used, lsn, now.wall));
+        self.end_window_if_full(now);
+        Ok(lsn.max(repeat))
+    }
+
+    /// Tells what of a request is new: (the last record of what is not, the new events, the keys they use up).
+    fn sort_out<'a>(
+        &self,
+        events: &'a [Event],
+        idempotency: &Idempotency,
+    ) -> Result<(Lsn, Vec<&'a Event>, Vec<KeyUse>), SubmitError> {
+        match idempotency {
+            Idempotency::None => Ok((0, events.iter().collect(), Vec::new())),
+            Idempotency::Request { key, content } => match self.keys.get(*key) {
+                None => Ok((0, events.iter().collect(), vec![KeyUse { key: *key, content: *content }])),
+                Some((lsn, known)) if known == *content => Ok((lsn, Vec::new(), Vec::new())),
+                Some(_) => Err(SubmitError::Refused(EventError {
+                    code: EventErrorCode::KeyReused,
+                    message:
+                        "this Idempotency-Key was used for other events: take a new key for each request"
+                            .into(),
+                    index: None,
+                })),
+            },
+            Idempotency::Events(keys) => {
+                let mut repeat = 0;
+                let mut fresh = Vec::new();
+                let mut uses: BTreeMap<u128, KeyUse> = BTreeMap::new();
+                for (event, key) in events.iter().zip(keys) {
+                    let known = if *key == 0 { None } else { self.keys.get(*key) };
+                    if let Some((lsn, _)) = known {
+                        repeat = repeat.max(lsn);
+                    } else if *key == 0 || uses.insert(*key, KeyUse { key: *key, content: 0 }).is_none() {
+                        fresh.push(event);
+                    }
+                }
+                Ok((repeat, fresh, uses.into_values().collect()))
+            }
+        }
+    }
+
+    /// Refuses events that could take a total past its limit. Exact for one leaf; what other leaves hold
+    /// unmerged has the range between [`limits::TOTAL_MAX`] and 2^63 for itself.
+    fn check_totals<'a, I: Iterator<Item = (&'a Counter, i64)>>(
+        &self,
+        volume: u64,
+        events: impl Fn() -> I,
+    ) -> Result<(), EventError> {
+        let overflow = |index: usize| EventError {
+            code: EventErrorCode::TotalOverflow,
+            message: format!("the total would pass {}, the largest that is kept", limits::TOTAL_MAX),
+            index: u32::try_from(index).ok(),
+        };
+        if volume > limits::UNMERGED_MAX.unsigned_abs() {
+            return Err(overflow(0));
+        }
+        if self.near_limit.is_empty() {
+            return Ok(());
+        }
+        let reach = self.unmerged_volume().saturating_add(volume);
+        for (index, (counter, delta)) in events().enumerate() {
+            let Some(total) = self.near_limit.get(counter) else { continue };
+            let is_outward = total.signum() == delta.signum();
+            if is_outward && total.unsigned_abs().saturating_add(reach) > limits::TOTAL_MAX.unsigned_abs() {
+                return Err(overflow(index));
+            }
+        }
+        Ok(())
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch { segment: self.journal.segments(), generation: self.table.generation() }
+    }
+
+    fn begin_segment_if_full(&mut self, now: WallMs) {
+        if self.journal.is_segment_full()
+            && let Err(e) = self.begin_segment(now)
+        {
+            self.fail_log(&e);
+        }
+    }
+
+    pub(super) fn begin_segment(&mut self, now: WallMs) -> Result<(), CodecError> {
+        let checkpoint = Checkpoint {
+            leaf: Some(self.config.leaf.clone()),
+            accepted: self.live.accepted(),
+            sessions: self.sessions.listed(),
+            key_records: 0,
+        };
+        self.journal.begin_segment(checkpoint, &self.keys.listed(), now)
+    }
+
+    /// Logs a record; `None` when it can't be, and then nothing is acked any more.
+    fn log(&mut self, record: &Record<'_>) -> Option<Lsn> {
+        self.journal.append(record).map_err(|e| self.fail_log(&e)).ok()
+    }
+
+    fn fail_log(&mut self, e: &CodecError) {
+        self.disk = DiskState::Failed;
+        self.outputs.push_back(Output::Alarm(format!("a log record could not be written: {e}")));
+    }
+
+    fn answer_once_durable(&mut self, lsn: Lsn, waiting: Waiting) {
+        if lsn <= self.journal.durable() {
+            self.answer(waiting);
+        } else {
+            // In order, so that the front is always the next to be released.
+            self.waiting.push_back((self.journal.appended(), waiting));
+        }
+    }
+
+    fn answer(&mut self, waiting: Waiting) {
+        match waiting {
+            Waiting::Opened { connection, session, last } => {
+                self.send(connection, FromLeaf::Opened { session, last })
+            }
+            Waiting::Ack { connection, seq } => {
+                self.send(connection, FromLeaf::Ack { seq, durability: Durability::Disk });
+            }
+            Waiting::Submission { submission } => {
+                self.outputs.push_back(Output::Submitted { submission, result: Ok(()) });
+            }
+        }
+    }
+
+    /// Answers everything that waited for what is on disk now; acks are cumulative, so one per connection.
+    pub(super) fn release_acks(&mut self) {
+        let durable = self.journal.durable();
+        let mut acks: BTreeMap<ConnectionId, Seq> = BTreeMap::new();
+        while self.waiting.front().is_some_and(|(lsn, _)| *lsn <= durable) {
+            match self.waiting.pop_front() {
+                Some((_, Waiting::Ack { connection, seq })) => {
+                    let acked = acks.entry(connection).or_default();
+                    *acked = seq.max(*acked);
+                }
+                Some((_, other)) => {
+                    // An `Opened` acks too, and what follows it belongs to another session.
+                    if let Waiting::Opened { connection, .. } = other
+                        && let Some(seq) = acks.remove(&connection)
+                    {
+                        self.answer(Waiting::Ack { connection, seq });
+                    }
+                    self.answer(other);
+                }
+                None => {}
+            }
+        }
+        acks.into_iter().for_each(|(connection, seq)| self.answer(Waiting::Ack { connection, seq }));
+    }
+}
+
+/// Why a batch goes no further.
+enum Rejected {
+    /// The producer does not keep to the protocol.
+    Protocol(&'static str),
+    /// The batch is bad.
+    Batch(Seq, EventError),
+}
+
+fn refusal(error: &BatchError) -> EventError {
+    let (code, index) = match error {
+        BatchError::Malformed(_) => (EventErrorCode::Malformed, None),
+        BatchError::Name { .. } => (EventErrorCode::BadName, None),
+        BatchError::Delta { index, .. } => (EventErrorCode::BadDelta, Some(*index)),
+        BatchError::UnknownName { index, .. } => (EventErrorCode::Malformed, Some(*index)),
+        BatchError::EventCount(_) => (EventErrorCode::TooLarge, None),
+    };
+    EventError { code, message: error.to_string(), index }
+}
+
+/// Events with names of their own, for the log.
+fn encode(events: &[&Event]) -> (Vec<u8>, Vec<u8>) {
+    let (mut names, mut words) = (Vec::new(), Vec::new());
+    let mut ids: HashMap<&Counter, u32> = HashMap::new();
+    for event in events {
+        let next = ids.len() as u32;
+        let id = *ids.entry(&event.counter).or_insert_with(|| {
+            batch::put_name(&event.counter, &mut names);
+            next
+        });
+        batch::put_event(id, event.delta.get(), &mut words);
+    }
+    (names, words)
+}

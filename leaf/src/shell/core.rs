@@ -1,0 +1,343 @@
+//! The thread that owns the machine: one input after another, and after each batch of inputs its outputs.
+
+use super::disk::{Disk, DiskError, Written};
+use crate::machine::journal::Append;
+use crate::machine::{ConnectionId, Found, LeafMachine, Output, SubmissionId};
+use bytes::Bytes;
+use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::ledger::StreamLedger;
+use countree_common::shell::clock::Clock;
+use countree_common::shell::membership::Membership;
+use countree_common::stream::StreamId;
+use countree_common::wire::hello::Refusal;
+use countree_common::wire::producer::{FromLeaf, ToLeaf};
+use countree_common::wire::rpc::{NodeStats, Reply, Request, Submission, SubmitError};
+use countree_common::wire::uplink::{CutOutcome, ToRoot};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+/// Inputs that wait for the core; senders wait when it is full.
+const INPUTS: usize = 1_024;
+/// Inputs taken before outputs are written.
+const INPUTS_AT_ONCE: usize = 256;
+/// Messages that wait for one producer or root. One that falls behind by so many is cut off; it reconnects
+/// and both sides take up where they stand.
+pub(super) const OUTBOX: usize = 4_096;
+
+/// What a producer's task is to send.
+#[derive(Debug)]
+pub(super) enum ToProducer {
+    Message(FromLeaf),
+    Close(Refusal),
+}
+
+/// What the core is told.
+#[derive(Debug)]
+pub(super) enum Input {
+    Connected {
+        connection: ConnectionId,
+        outbox: mpsc::Sender<ToProducer>,
+    },
+    Disconnected {
+        connection: ConnectionId,
+    },
+    Message {
+        connection: ConnectionId,
+        message: ToLeaf,
+    },
+    /// The permit is the batch's share of the bytes that may wait here.
+    Batch {
+        connection: ConnectionId,
+        body: Bytes,
+        permit: OwnedSemaphorePermit,
+    },
+    Submission {
+        submission: Submission,
+        reply: oneshot::Sender<Result<(), SubmitError>>,
+    },
+    /// The link is the conversation's number: what is lost may already have been replaced.
+    RootConnected {
+        root: NodeName,
+        link: u64,
+        outbox: mpsc::Sender<ToRoot>,
+    },
+    RootLost {
+        root: NodeName,
+        link: u64,
+    },
+    Outcomes(Vec<CutOutcome>),
+    View(Arc<ClusterView>),
+    Written(Written),
+    Scanned {
+        stream: StreamId,
+        found: Result<Found, DiskError>,
+    },
+    Retired {
+        streams: Vec<StreamId>,
+        is_done: bool,
+    },
+    Ledgers(oneshot::Sender<Vec<StreamLedger>>),
+    Stats(oneshot::Sender<(NodeStats, u64)>),
+    /// Answered once everything is merged.
+    Drain(oneshot::Sender<()>),
+    /// Ends the core, and with it the log's writer.
+    End,
+}
+
+/// The way to the core. Copies lead to the same one.
+#[derive(Debug, Clone)]
+pub(super) struct CoreHandle {
+    inputs: mpsc::Sender<Input>,
+}
+
+impl CoreHandle {
+    /// Tells the core; `false` when it has ended.
+    pub(super) async fn tell(&self, input: Input) -> bool {
+        self.inputs.send(input).await.is_ok()
+    }
+
+    /// Asks the core; `None` when it has ended.
+    pub(super) async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Input) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        if !self.tell(question(sender)).await {
+            return None;
+        }
+        receiver.await.ok()
+    }
+}
+
+/// Everything that the core thread holds.
+struct Core {
+    machine: LeafMachine,
+    incarnation: u64,
+    clock: Clock,
+    disk: Disk,
+    appends: std::sync::mpsc::Sender<Append>,
+    handle: CoreHandle,
+    membership: Membership,
+    runtime: tokio::runtime::Handle,
+    producers: HashMap<ConnectionId, mpsc::Sender<ToProducer>>,
+    roots: HashMap<NodeName, (u64, mpsc::Sender<ToRoot>)>,
+    submissions: HashMap<SubmissionId, oneshot::Sender<Result<(), SubmitError>>>,
+    next_submission: SubmissionId,
+    draining: Option<oneshot::Sender<()>>,
+}
+
+/// Starts the core and its log writer. [`Input::End`] ends them.
+pub(super) fn start(
+    machine: LeafMachine,
+    incarnation: u64,
+    clock: Clock,
+    disk: Disk,
+    membership: Membership,
+) -> std::io::Result<CoreHandle> {
+    let (inputs, receiver) = mpsc::channel(INPUTS);
+    let handle = CoreHandle { inputs };
+    let (appends, to_write) = std::sync::mpsc::channel();
+    let reports = handle.inputs.clone().downgrade();
+    let writer_disk = disk.clone();
+    std::thread::Builder::new().name("leaf-log".into()).spawn(move || {
+        writer_disk.write(incarnation, &to_write, |written| {
+            if let Some(reports) = reports.upgrade() {
+                let _ = reports.blocking_send(Input::Written(written));
+            }
+        });
+    })?;
+    let runtime = tokio::runtime::Handle::current();
+    let own_runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let weak = handle.inputs.downgrade();
+    let core = move |handle: CoreHandle| Core {
+        machine,
+        incarnation,
+        clock,
+        disk,
+        appends,
+        handle,
+        membership,
+        runtime,
+        producers: HashMap::new(),
+        roots: HashMap::new(),
+        submissions: HashMap::new(),
+        next_submission: 0,
+        draining: None,
+    };
+    let Some(inputs) = weak.upgrade() else { return Ok(handle) };
+    let core = core(CoreHandle { inputs });
+    std::thread::Builder::new()
+        .name("leaf-core".into())
+        .spawn(move || own_runtime.block_on(core.run(receiver)))?;
+    Ok(handle)
+}
+
+impl Core {
+    async fn run(mut self, mut receiver: mpsc::Receiver<Input>) {
+        let mut inputs = Vec::with_capacity(INPUTS_AT_ONCE);
+        self.write_outputs();
+        loop {
+            let due = self.machine.next_timeout();
+            let wait = due.since(self.clock.now().mono).max(Duration::from_micros(100));
+            tokio::select! {
+                count = receiver.recv_many(&mut inputs, INPUTS_AT_ONCE) => {
+                    if count == 0 {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+            for input in inputs.drain(..) {
+                if matches!(input, Input::End) {
+                    return;
+                }
+                self.take(input);
+            }
+            let now = self.clock.now();
+            if self.machine.next_timeout() <= now.mono {
+                self.machine.handle_time(now);
+            }
+            self.write_outputs();
+            if self.machine.is_drained()
+                && let Some(reply) = self.draining.take()
+            {
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = self.clock.now();
+        match input {
+            Input::Connected { connection, outbox } => {
+                self.producers.insert(connection, outbox);
+                self.machine.handle_connected(connection);
+            }
+            Input::Disconnected { connection } => {
+                self.producers.remove(&connection);
+                self.machine.handle_disconnected(connection);
+            }
+            Input::Message { connection, message } => self.machine.handle_message(now, connection, message),
+            Input::Batch { connection, body, permit } => {
+                self.machine.handle_batch(now, connection, &body);
+                drop(permit);
+            }
+            Input::Submission { submission, reply } => {
+                self.next_submission += 1;
+                self.submissions.insert(self.next_submission, reply);
+                self.machine.handle_submission(now, self.next_submission, &submission);
+            }
+            Input::RootConnected { root, link, outbox } => {
+                self.roots.insert(root.clone(), (link, outbox));
+                self.machine.handle_root_lost(&root);
+                self.machine.handle_root_connected(now, root);
+            }
+            Input::RootLost { root, link } => {
+                if self.roots.get(&root).is_some_and(|(current, _)| *current == link) {
+                    self.roots.remove(&root);
+                    self.machine.handle_root_lost(&root);
+                }
+            }
+            Input::Outcomes(outcomes) => self.machine.handle_outcomes(now, outcomes),
+            Input::View(view) => self.machine.handle_view(view.as_ref().clone()),
+            Input::Written(Written::Durable { last, bytes }) => self.machine.handle_durable(now, last, bytes),
+            Input::Written(Written::State(state)) => self.machine.handle_disk(state),
+            Input::Scanned { stream, found: Ok(found) } => self.machine.handle_scan(now, &stream, found),
+            Input::Scanned { stream, found: Err(e) } => {
+                tracing::error!(%stream, "the log can't be read back: {e}");
+                self.machine.handle_scan_failed(&stream);
+            }
+            Input::Retired { streams, is_done: true } => {
+                streams.iter().for_each(|s| self.machine.handle_retired(s))
+            }
+            Input::Retired { is_done: false, .. } => self.machine.handle_retire_failed(),
+            Input::Ledgers(reply) => drop(reply.send(self.machine.ledgers())),
+            Input::Stats(reply) => {
+                drop(reply.send((self.machine.stats(now.wall), self.machine.imbalances())))
+            }
+            Input::Drain(reply) => {
+                self.draining = Some(reply);
+                self.machine.handle_drain(now);
+            }
+            Input::End => {}
+        }
+    }
+
+    /// Appends go first: an ack that they allow must find them written, and they take the longest.
+    fn write_outputs(&mut self) {
+        while let Some(append) = self.machine.next_append() {
+            // The writer ends only after a failure, which the machine has been told of.
+            let _ = self.appends.send(append);
+        }
+        let mut lost: VecDeque<NodeName> = VecDeque::new();
+        while let Some(output) = self.machine.poll_output() {
+            if let Some(root) = self.write(output) {
+                lost.push_back(root);
+            }
+            if let Some(root) = lost.pop_front() {
+                self.roots.remove(&root);
+                self.machine.handle_root_lost(&root);
+            }
+        }
+    }
+
+    /// Does what the machine asks; returns a root that does not keep up.
+    fn write(&mut self, output: Output) -> Option<NodeName> {
+        match output {
+            Output::Send { connection, message } => {
+                self.tell_producer(connection, ToProducer::Message(message))
+            }
+            Output::Close { connection, code, message } => {
+                self.tell_producer(connection, ToProducer::Close(Refusal { code, message }));
+            }
+            Output::Submitted { submission, result } => {
+                if let Some(reply) = self.submissions.remove(&submission) {
+                    // The client may have gone; the events stand.
+                    let _ = reply.send(result);
+                }
+            }
+            Output::Cuts { root, cuts } => return self.tell_root(root, ToRoot::Cuts(cuts)),
+            Output::Watermark { root, at } => return self.tell_root(root, ToRoot::Watermark(at)),
+            Output::Scan { stream, recut } => {
+                let (disk, handle) = (self.disk.clone(), self.handle.clone());
+                self.runtime.spawn_blocking(move || {
+                    let found = disk.scan(&stream, recut);
+                    let _ = handle.inputs.blocking_send(Input::Scanned { stream, found });
+                });
+            }
+            Output::Retire(ledgers) => self.retire(ledgers),
+            Output::DropStream(stream) => self.report(self.disk.drop_stream(&stream)),
+            Output::DropSegment(first) => self.report(self.disk.drop_segment(self.incarnation, first)),
+            Output::Alarm(message) => tracing::error!("{message}"),
+        }
+        None
+    }
+
+    fn tell_producer(&mut self, connection: ConnectionId, message: ToProducer) {
+        let is_close = matches!(message, ToProducer::Close(_));
+        let sent = self.producers.get(&connection).map(|outbox| outbox.try_send(message));
+        if is_close || matches!(sent, Some(Err(_))) {
+            // Its task ends with the outbox, and closes the stream.
+            self.producers.remove(&connection);
+        }
+    }
+
+    fn tell_root(&mut self, root: NodeName, message: ToRoot) -> Option<NodeName> {
+        let sent = self.roots.get(&root).is_some_and(|(_, outbox)| outbox.try_send(message).is_ok());
+        if sent { None } else { Some(root) }
+    }
+
+    fn retire(&self, ledgers: Vec<StreamLedger>) {
+        let (membership, handle) = (self.membership.clone(), self.handle.clone());
+        self.runtime.spawn(async move {
+            let streams = ledgers.iter().map(|l| l.stream.clone()).collect();
+            let is_done = matches!(membership.ask_a_root(&Request::Retire(ledgers)).await, Ok(Reply::Done));
+            handle.tell(Input::Retired { streams, is_done }).await;
+        });
+    }
+
+    fn report(&self, result: Result<(), DiskError>) {
+        if let Err(e) = result {
+            tracing::warn!("part of the log that is not needed any more could not be deleted: {e}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The leaf's shell: QUIC, HTTP, files and time around the machine.
+
+#![allow(clippy::disallowed_methods, reason = "shells are where clocks and threads are allowed")]
+
+mod core;
+mod disk;
+mod http;
+mod node;
+mod producers;
+mod request;
+mod roots;
+
+pub use disk::DiskError;
+pub use node::{LeafNode, LeafOptions, StartError};

@@ -1,0 +1,295 @@
+//! A leaf as a program embeds it: started, asked, stopped.
+
+use super::core::{self, CoreHandle, Input};
+use super::disk::{Disk, DiskError};
+use super::http::{Front, submit_here};
+use super::producers::Intake;
+use super::roots;
+use crate::machine::{LeafConfig, LeafMachine};
+use countree_common::cluster::{Node, NodeName, Tier};
+use countree_common::shell::access::Access;
+use countree_common::shell::clock::Clock;
+use countree_common::shell::folder::{DataFolder, FolderError};
+use countree_common::shell::identity::{Identity, IdentityError};
+use countree_common::shell::membership::Membership;
+use countree_common::shell::metrics::Page;
+use countree_common::shell::peers::Peers;
+use countree_common::shell::quic::{self, Profile, StreamError};
+use countree_common::shell::server::{Greeted, Policy, serve};
+use countree_common::shell::shutdown::Shutdown;
+use countree_common::wire::codec::CodecError;
+use countree_common::wire::frame::FrameKind;
+use countree_common::wire::hello::Conversation;
+use countree_common::wire::rpc::{NodeStats, Reply, Request};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A log segment is closed at about this many bytes. Larger ones repeat names and checkpoints less often;
+/// smaller ones free the disk sooner.
+const SEGMENT_BYTES: u64 = 128 << 20;
+/// How long a stopping leaf waits for its sums to be merged. What is not is in the log, for the next start.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the leaf looks at itself, for heartbeats and metrics.
+const STATS_EVERY: Duration = Duration::from_millis(250);
+
+/// What a leaf is started with.
+#[derive(Debug, Clone)]
+pub struct LeafOptions {
+    /// The cluster's name.
+    pub cluster: NodeName,
+    /// The leaf's name.
+    pub name: NodeName,
+    /// Where it listens for QUIC; port 0 picks a free one.
+    pub quic: SocketAddr,
+    /// Where others reach it, when that is another address.
+    pub advertise: Option<SocketAddr>,
+    /// Where its HTTP is served, for the view.
+    pub http: Option<SocketAddr>,
+    /// Its certificate and key.
+    pub identity: Arc<Identity>,
+    /// Where roots are found at first.
+    pub roots: Vec<SocketAddr>,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// How long it sums before it sends up.
+    pub window: Duration,
+    /// How long merged records stay in the log when the store may forget.
+    pub retention: Duration,
+    /// How long idle sessions and idempotency keys are remembered.
+    pub horizon: Duration,
+    /// The most bytes of log that it keeps.
+    pub log_bytes: u64,
+    /// Who may send.
+    pub access: Access,
+}
+
+/// Why a leaf did not start. Nothing was accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder can't be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The log can't be used.
+    #[error("the leaf does not start on this log: {0}")]
+    Disk(#[from] DiskError),
+    /// The log could not be begun.
+    #[error("the log could not be begun: {0}")]
+    Log(#[from] CodecError),
+    /// The certificates can't be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The socket or a thread could not be had.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It was told to stop before a root had answered.
+    #[error("stopped before any root had answered")]
+    Stopped,
+}
+
+/// A running leaf.
+#[derive(Debug)]
+pub struct LeafNode {
+    node: Node,
+    core: CoreHandle,
+    membership: Membership,
+    access: Access,
+    stats: Arc<Mutex<(NodeStats, u64)>>,
+    endpoint: quinn::Endpoint,
+    accepting: Shutdown,
+    linked: Shutdown,
+    _folder: DataFolder,
+}
+
+impl LeafNode {
+    /// Recovers what earlier starts left, joins the cluster, and takes events from then on. Waits for a
+    /// root to answer, since a root gives the incarnation; `stop` ends that wait.
+    ///
+    /// # Errors
+    /// When the folder, the log, the certificates or the socket can't be used.
+    pub async fn start(options: LeafOptions, stop: &Shutdown) -> Result<Self, StartError> {
+        let folder = DataFolder::claim(&options.data, &options.cluster)?;
+        let disk = Disk::open(folder.path(), &options.name)?;
+        let (reading, recovering) = (disk.clone(), std::time::Instant::now());
+        let recovered = tokio::task::spawn_blocking(move || reading.recover()).await;
+        let (recovery, old, at_least) =
+            recovered.map_err(|e| io_error("reading the log", io::Error::other(e)))??;
+        tracing::info!(streams = old.len(), ms = recovering.elapsed().as_millis(), "recovered the log");
+
+        let server = quic::server_config(options.identity.server_tls()?, Profile::Bulk)?;
+        let endpoint = quic::endpoint(options.quic, Some(server))
+            .map_err(|e| io_error(&format!("listening for QUIC on {} (UDP)", options.quic), e))?;
+        let bound = endpoint.local_addr().map_err(|e| io_error("asking for the QUIC address", e))?;
+        let client = quic::client_config(options.identity.client_tls()?, Profile::Bulk)?;
+        let name = options.name.clone();
+        let peers = Peers::new(endpoint.clone(), client, options.cluster.clone(), Some(name.clone()), None);
+        let membership = Membership::new(peers, options.roots.clone());
+        let incarnation = membership.join(&name, at_least, stop).await.ok_or(StartError::Stopped)?;
+
+        disk.create(incarnation)?;
+        let clock = Clock::start();
+        let machine = LeafMachine::new(options.machine(), incarnation, &recovery.carried, old, clock.now())?;
+        let core = core::start(machine, incarnation, clock, disk, membership.clone())
+            .map_err(|e| io_error("starting the leaf's threads", e))?;
+        let node = Node {
+            name,
+            tier: Tier::Leaf,
+            quic: options.advertise.unwrap_or(bound),
+            http: options.http,
+            incarnation,
+        };
+        let stats = Arc::default();
+        let (accepting, linked) = (Shutdown::new(), Shutdown::new());
+        let leaf = Self {
+            node,
+            core,
+            membership,
+            access: options.access.clone(),
+            stats,
+            endpoint,
+            accepting,
+            linked,
+            _folder: folder,
+        };
+        leaf.spawn_tasks(&options);
+        Ok(leaf)
+    }
+
+    fn spawn_tasks(&self, options: &LeafOptions) {
+        let access = options.access.clone();
+        let policy = Policy {
+            cluster: options.cluster.clone(),
+            tier: Tier::Leaf,
+            conversations: &[Conversation::Produce, Conversation::Rpc],
+            admission: Arc::new(move |hello| access.check_hello(hello)),
+        };
+        let intake = Intake::new(self.core.clone());
+        let core = self.core.clone();
+        let handle = move |greeted: Greeted| {
+            let (intake, core) = (intake.clone(), core.clone());
+            async move {
+                match greeted.conversation {
+                    Conversation::Produce => intake.converse(greeted).await,
+                    _ => answer(greeted, &core).await,
+                }
+            }
+        };
+        tokio::spawn(serve(self.endpoint.clone(), policy, self.accepting.clone(), handle));
+        tokio::spawn(roots::run(self.membership.clone(), self.core.clone(), self.linked.clone()));
+        tokio::spawn(watch_stats(self.core.clone(), self.stats.clone(), self.linked.clone()));
+        let (membership, node) = (self.membership.clone(), self.node.clone());
+        let (stats, accepting) = (self.stats.clone(), self.accepting.clone());
+        tokio::spawn(async move {
+            let latest = || stats.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
+            membership.heartbeats(node, latest, &accepting).await;
+        });
+    }
+
+    /// The node as the cluster sees it.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Its place in the cluster.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// `POST /v1/events`.
+    pub fn routes(&self) -> axum::Router {
+        let name = self.node.name.clone();
+        Front::new(name, self.core.clone(), self.membership.clone(), self.access.clone()).router()
+    }
+
+    /// Why it can't do its work right now, if it can't.
+    pub fn trouble(&self) -> Option<String> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).0.trouble.clone()
+    }
+
+    /// Its metrics, as of a moment ago.
+    pub fn metrics(&self, page: &mut Page) {
+        let (stats, imbalances) = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let labels = [("node", self.node.name.as_str())];
+        page.gauge(
+            "countree_leaf_events_per_second",
+            "Events accepted, over the last second.",
+            &labels,
+            stats.events_per_s,
+        );
+        page.gauge("countree_leaf_lag_milliseconds", "Age of what is not merged yet.", &labels, stats.lag_ms);
+        page.gauge("countree_leaf_producers", "Connected producers.", &labels, stats.connections);
+        page.gauge("countree_leaf_counters", "Counters in memory.", &labels, stats.entries);
+        page.gauge("countree_leaf_log_bytes", "Bytes of the live stream's log.", &labels, stats.log_bytes);
+        page.counter(
+            "countree_leaf_imbalances_total",
+            "Merges whose count was not the leaf's own.",
+            &labels,
+            imbalances,
+        );
+    }
+
+    /// Takes nothing more, waits until what was accepted is merged (or 10 s: then it is in the log for the
+    /// next start), and leaves the cluster.
+    pub async fn stop(self) {
+        self.accepting.begin();
+        let drained = self.core.ask(Input::Drain);
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+            tracing::warn!(leaf = %self.node.name, "not everything could be merged in time; it is in the log and will be after the next start");
+        }
+        self.membership.leave(&self.node.name).await;
+        self.linked.begin();
+        self.endpoint.close(0u32.into(), b"the leaf has stopped");
+        self.endpoint.wait_idle().await;
+        self.core.tell(Input::End).await;
+    }
+}
+
+impl LeafOptions {
+    fn machine(&self) -> LeafConfig {
+        LeafConfig {
+            leaf: self.name.clone(),
+            window: self.window,
+            horizon: self.horizon,
+            retention: self.retention,
+            log_bytes: self.log_bytes,
+            segment_bytes: SEGMENT_BYTES,
+        }
+    }
+}
+
+fn io_error(what: &str, source: io::Error) -> StartError {
+    StartError::Io { what: what.to_owned(), source }
+}
+
+/// Answers one question of another node.
+async fn answer(greeted: Greeted, core: &CoreHandle) -> Result<(), StreamError> {
+    let Greeted { mut sender, mut receiver, .. } = greeted;
+    let Some(request) = receiver.message().await? else { return Ok(()) };
+    let stopping = || Reply::Failed("the leaf is stopping".into());
+    let reply = match request {
+        Request::Ledgers => core.ask(Input::Ledgers).await.map_or_else(stopping, Reply::Ledgers),
+        Request::Submit(submission) => Reply::Submitted(submit_here(core, submission).await),
+        other => Reply::Failed(format!("a leaf does not answer {other:?}")),
+    };
+    sender.send(FrameKind::Message, &reply).await?;
+    sender.finish();
+    Ok(())
+}
+
+async fn watch_stats(core: CoreHandle, stats: Arc<Mutex<(NodeStats, u64)>>, shutdown: Shutdown) {
+    while !shutdown.has_begun() {
+        let Some(latest) = core.ask(Input::Stats).await else { return };
+        *stats.lock().unwrap_or_else(PoisonError::into_inner) = latest;
+        tokio::select! {
+            () = tokio::time::sleep(STATS_EVERY) => {}
+            () = shutdown.begun() => {}
+        }
+    }
+}

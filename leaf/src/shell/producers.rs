@@ -1,0 +1,86 @@
+//! One producer's conversation: frames in to the core, answers out.
+
+use super::core::{CoreHandle, Input, OUTBOX, ToProducer};
+use countree_common::limits;
+use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
+use countree_common::shell::server::{Greeted, refuse};
+use countree_common::wire::frame::{FrameError, FrameKind};
+use countree_common::wire::hello::RefusalCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{Semaphore, mpsc};
+
+/// What the conversations of one leaf share.
+#[derive(Debug, Clone)]
+pub(super) struct Intake {
+    core: CoreHandle,
+    queue: Arc<Semaphore>,
+    next_connection: Arc<AtomicU64>,
+}
+
+impl Intake {
+    pub(super) fn new(core: CoreHandle) -> Self {
+        let queue = Arc::new(Semaphore::new(limits::INGEST_QUEUE_BYTES));
+        Self { core, queue, next_connection: Arc::default() }
+    }
+
+    /// Holds one conversation to its end.
+    pub(super) async fn converse(&self, greeted: Greeted) -> Result<(), StreamError> {
+        let connection = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        let Greeted { sender, mut receiver, .. } = greeted;
+        let (outbox, messages) = mpsc::channel(OUTBOX);
+        if !self.core.tell(Input::Connected { connection, outbox }).await {
+            refuse(sender, RefusalCode::Unavailable, "the leaf is stopping".into()).await;
+            return Ok(());
+        }
+        let mut answers = tokio::spawn(answer(sender, messages));
+        let result = tokio::select! {
+            result = self.take_frames(connection, &mut receiver) => result,
+            // The core has cut the producer off, or the stream is gone.
+            _ = &mut answers => return Ok(()),
+        };
+        self.core.tell(Input::Disconnected { connection }).await;
+        if let Ok(Some(sender)) = answers.await
+            && let Err(e) = &result
+        {
+            refuse(sender, RefusalCode::Malformed, e.to_string()).await;
+        }
+        result
+    }
+
+    async fn take_frames(&self, connection: u64, receiver: &mut FrameReceiver) -> Result<(), StreamError> {
+        while let Some(frame) = receiver.next().await? {
+            let input = match frame.kind {
+                FrameKind::Message => {
+                    Input::Message { connection, message: frame.decode(FrameKind::Message)? }
+                }
+                FrameKind::Batch => {
+                    // While too much waits for the core, nothing is read, and QUIC holds the producer back.
+                    let share = u32::try_from(frame.body.len()).unwrap_or(u32::MAX);
+                    let permit = self.queue.clone().acquire_many_owned(share).await;
+                    let permit = permit.map_err(|_| StreamError::Ended)?;
+                    Input::Batch { connection, body: frame.body, permit }
+                }
+                got => return Err(FrameError::Unexpected { got, expected: FrameKind::Batch }.into()),
+            };
+            if !self.core.tell(input).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends what the core says; gives the way back when the core has nothing more to say.
+async fn answer(mut sender: FrameSender, mut messages: mpsc::Receiver<ToProducer>) -> Option<FrameSender> {
+    while let Some(message) = messages.recv().await {
+        match message {
+            ToProducer::Message(message) => sender.send(FrameKind::Message, &message).await.ok()?,
+            ToProducer::Close(refusal) => {
+                refuse(sender, refusal.code, refusal.message).await;
+                return None;
+            }
+        }
+    }
+    Some(sender)
+}
