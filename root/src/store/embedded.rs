@@ -1,0 +1,259 @@
+//! The embedded store: one redb file, for a cluster on one machine. Every merge is on disk when it is answered.
+
+use super::{SavedRegistry, Store, StoreError};
+use crate::machine::document::{Position, Verdict, judge};
+use countree_common::cluster::NodeName;
+use countree_common::cut::{CounterSum, Cut, Outcome};
+use countree_common::document::{CounterTotal, Snapshot, Version};
+use countree_common::key::{Item, Kind, NameError, Topic};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the file is called in the data folder.
+pub const FILE_NAME: &str = "store.redb";
+const FORMAT: &str = "1";
+/// Pages kept in memory.
+const CACHE_BYTES: usize = 128 << 20;
+
+/// `cluster` and `format`.
+const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
+/// Topic → (version number, era, turn). A turn is a topic's place in [`TURNS`].
+const TOPICS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("topics");
+/// Turn → topic: the last merged has the highest.
+const TURNS: TableDefinition<'_, u64, &str> = TableDefinition::new("turns");
+/// (Topic, stream) → (last merged LSN, events).
+const STREAMS: TableDefinition<'_, (&str, &str), (u64, u64)> = TableDefinition::new("streams");
+/// (Topic, item, kind) → total.
+const TOTALS: TableDefinition<'_, (&str, &str, &str), i64> = TableDefinition::new("totals");
+/// Revision and text, under the empty key.
+const REGISTRY: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("registry");
+
+/// One file that holds everything, and the lock on it.
+#[derive(Clone)]
+pub struct Embedded {
+    database: Arc<Database>,
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Embedded")
+    }
+}
+
+fn failed(e: impl Into<redb::Error>) -> StoreError {
+    match e.into() {
+        redb::Error::Corrupted(what) => StoreError::Damaged(what),
+        e => StoreError::Failed(e.to_string()),
+    }
+}
+
+fn misnamed(e: NameError) -> StoreError {
+    StoreError::Damaged(e.to_string())
+}
+
+impl Embedded {
+    /// Opens the store in `data_dir`, and makes both if they are not there.
+    ///
+    /// # Errors
+    /// When it can't be read or written, another process holds it, or it is another cluster's.
+    pub async fn open(data_dir: &Path, cluster: &NodeName) -> Result<Self, StoreError> {
+        let (data_dir, cluster) = (data_dir.to_owned(), cluster.clone());
+        blocking(move || Self::open_now(&data_dir, &cluster)).await
+    }
+
+    fn open_now(data_dir: &Path, cluster: &NodeName) -> Result<Self, StoreError> {
+        let path = data_dir.join(FILE_NAME);
+        let at = |e: String| StoreError::Failed(format!("{}: {e}", path.display()));
+        std::fs::create_dir_all(data_dir).map_err(|e| at(e.to_string()))?;
+        let database =
+            Database::builder().set_cache_size(CACHE_BYTES).create(&path).map_err(|e| match e {
+                DatabaseError::DatabaseAlreadyOpen => StoreError::Held { path: path.clone() },
+                e => at(e.to_string()),
+            })?;
+        let transaction = database.begin_write().map_err(failed)?;
+        claim(&transaction, &path, cluster)?;
+        // Tables come to be when they are first written to; readers expect them.
+        transaction.open_table(TOPICS).map_err(failed)?;
+        transaction.open_table(TURNS).map_err(failed)?;
+        transaction.open_table(STREAMS).map_err(failed)?;
+        transaction.open_table(TOTALS).map_err(failed)?;
+        transaction.open_table(REGISTRY).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        Ok(Self { database: Arc::new(database) })
+    }
+
+    fn merge_now(&self, cuts: &[Cut]) -> Result<Vec<Outcome>, StoreError> {
+        let transaction = self.database.begin_write().map_err(failed)?;
+        let mut documents = Documents::open(&transaction)?;
+        let outcomes = cuts.iter().map(|cut| documents.merge(cut)).collect::<Result<Vec<_>, _>>()?;
+        drop(documents);
+        transaction.commit().map_err(failed)?;
+        Ok(outcomes)
+    }
+
+    fn read_now(&self, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
+        let transaction = self.database.begin_read().map_err(failed)?;
+        let topics = transaction.open_table(TOPICS).map_err(failed)?;
+        let Some(header) = topics.get(topic.as_str()).map_err(failed)? else { return Ok(None) };
+        let (number, era, _) = header.value();
+        let table = transaction.open_table(TOTALS).map_err(failed)?;
+        let mut totals = Vec::new();
+        for entry in table.range((topic.as_str(), "", "")..).map_err(failed)? {
+            let (key, total) = entry.map_err(failed)?;
+            let (of, item, kind) = key.value();
+            if of != topic.as_str() {
+                break;
+            }
+            let (item, kind) = (Item::new(item).map_err(misnamed)?, Kind::new(kind).map_err(misnamed)?);
+            totals.push(CounterTotal { item, kind, total: total.value() });
+        }
+        Ok(Some(Snapshot { topic: topic.clone(), version: Version { era, number }, totals }))
+    }
+
+    fn topics_now(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {
+        let transaction = self.database.begin_read().map_err(failed)?;
+        let turns = transaction.open_table(TURNS).map_err(failed)?;
+        let latest = turns.range::<u64>(..).map_err(failed)?.rev().take(limit);
+        latest.map(|entry| Topic::new(entry.map_err(failed)?.1.value()).map_err(misnamed)).collect()
+    }
+
+    fn load_registry_now(&self) -> Result<Option<SavedRegistry>, StoreError> {
+        let transaction = self.database.begin_read().map_err(failed)?;
+        let table = transaction.open_table(REGISTRY).map_err(failed)?;
+        let saved = table.get("").map_err(failed)?;
+        Ok(saved.map(|saved| (saved.value().0, saved.value().1.to_owned())))
+    }
+
+    fn save_registry_now(&self, expected: u64, text: &str) -> Result<bool, StoreError> {
+        let transaction = self.database.begin_write().map_err(failed)?;
+        {
+            let mut table = transaction.open_table(REGISTRY).map_err(failed)?;
+            let revision = table.get("").map_err(failed)?.map_or(0, |saved| saved.value().0);
+            if revision != expected {
+                return Ok(false);
+            }
+            table.insert("", (expected + 1, text)).map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)?;
+        Ok(true)
+    }
+}
+
+/// Marks a new file as the cluster's; refuses another's.
+fn claim(transaction: &WriteTransaction, path: &Path, cluster: &NodeName) -> Result<(), StoreError> {
+    let mut about = transaction.open_table(ABOUT).map_err(failed)?;
+    let mut settle = |key: &'static str, own: &str| {
+        let found = about.get(key).map_err(failed)?.map(|found| found.value().to_owned());
+        if found.is_none() {
+            about.insert(key, own).map_err(failed)?;
+        }
+        Ok::<_, StoreError>(found.filter(|found| found != own))
+    };
+    if let Some(found) = settle("format", FORMAT)? {
+        return Err(StoreError::WrongFormat { path: path.to_owned(), found, expected: FORMAT });
+    }
+    match settle("cluster", cluster.as_str())? {
+        Some(owner) => {
+            Err(StoreError::WrongCluster { path: path.to_owned(), owner, cluster: cluster.clone() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// The tables of one merge.
+struct Documents<'t> {
+    topics: Table<'t, &'static str, (u64, u64, u64)>,
+    turns: Table<'t, u64, &'static str>,
+    streams: Table<'t, (&'static str, &'static str), (u64, u64)>,
+    totals: Table<'t, (&'static str, &'static str, &'static str), i64>,
+}
+
+impl<'t> Documents<'t> {
+    fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+        Ok(Self {
+            topics: transaction.open_table(TOPICS).map_err(failed)?,
+            turns: transaction.open_table(TURNS).map_err(failed)?,
+            streams: transaction.open_table(STREAMS).map_err(failed)?,
+            totals: transaction.open_table(TOTALS).map_err(failed)?,
+        })
+    }
+
+    fn merge(&mut self, cut: &Cut) -> Result<Outcome, StoreError> {
+        let topic = cut.topic.as_str();
+        let stream = cut.stream.to_string();
+        let header = self.topics.get(topic).map_err(failed)?.map(|found| found.value());
+        let (number, era, turn) = header.unwrap_or_default();
+        let position = self.streams.get((topic, stream.as_str())).map_err(failed)?.map(|found| found.value());
+        let (lsn, events) = position.unwrap_or_default();
+        let total = |sum: &CounterSum| {
+            let found = self.totals.get((topic, sum.item.as_str(), sum.kind.as_str())).map_err(failed)?;
+            Ok::<_, StoreError>(found.map_or(0, |found| found.value()))
+        };
+        let change = match judge(Version { era, number }, Position { lsn, events }, cut, total)? {
+            Verdict::Unchanged(outcome) => return Ok(outcome),
+            Verdict::Changed(change) => change,
+        };
+        for (sum, total) in cut.sums.iter().zip(&change.totals) {
+            self.totals.insert((topic, sum.item.as_str(), sum.kind.as_str()), total).map_err(failed)?;
+        }
+        let Position { lsn, events } = change.position;
+        self.streams.insert((topic, stream.as_str()), (lsn, events)).map_err(failed)?;
+        let Version { era, number } = change.version;
+        let turn = self.next_turn(topic, header.map(|_| turn))?;
+        self.topics.insert(topic, (number, era, turn)).map_err(failed)?;
+        Ok(change.into_outcome(true))
+    }
+
+    /// Puts the topic last in the turns.
+    fn next_turn(&mut self, topic: &str, turn: Option<u64>) -> Result<u64, StoreError> {
+        if let Some(turn) = turn {
+            self.turns.remove(turn).map_err(failed)?;
+        }
+        let last = self.turns.last().map_err(failed)?.map_or(0, |(turn, _)| turn.value());
+        self.turns.insert(last + 1, topic).map_err(failed)?;
+        Ok(last + 1)
+    }
+}
+
+/// Runs work that waits for the disk where it holds up nothing else.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(e) => Err(StoreError::Failed(format!("the store's thread ended: {e}"))),
+    }
+}
+
+impl Store for Embedded {
+    async fn merge(&self, cuts: Arc<[Cut]>) -> Vec<Result<Outcome, StoreError>> {
+        let (store, batch) = (self.clone(), cuts.clone());
+        match blocking(move || store.merge_now(&batch)).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(e) => vec![Err(e); cuts.len()],
+        }
+    }
+
+    async fn read(&self, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
+        let (store, topic) = (self.clone(), topic.clone());
+        blocking(move || store.read_now(&topic)).await
+    }
+
+    async fn topics(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {
+        let store = self.clone();
+        blocking(move || store.topics_now(limit)).await
+    }
+
+    async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {
+        let store = self.clone();
+        blocking(move || store.load_registry_now()).await
+    }
+
+    async fn save_registry(&self, expected: u64, text: String) -> Result<bool, StoreError> {
+        let store = self.clone();
+        blocking(move || store.save_registry_now(expected, &text)).await
+    }
+}

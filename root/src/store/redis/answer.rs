@@ -1,0 +1,62 @@
+//! What the merge script answers.
+
+use crate::store::StoreError;
+use countree_common::cut::{Applied, Outcome};
+use countree_common::document::Version;
+use redis::{ServerErrorKind, Value};
+use std::str::FromStr;
+
+/// Whether the server does not know the script, and so has done nothing.
+pub(super) fn is_missing_script(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(e) if e.kind() == Some(ServerErrorKind::NoScript))
+}
+
+/// The script's answer, or why there is none.
+pub(super) fn outcome(answer: Value) -> Result<Outcome, StoreError> {
+    match answer {
+        Value::ServerError(e) if e.code() == "DAMAGED" => {
+            Err(StoreError::Damaged(e.details().unwrap_or_default().to_owned()))
+        }
+        Value::ServerError(e) => Err(StoreError::Failed(format!("Redis: {e}"))),
+        Value::Array(words) => Words(words.iter())
+            .outcome()
+            .ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into())),
+        _ => Err(StoreError::Failed("Redis gave no answer of ours".into())),
+    }
+}
+
+/// The words of an answer, read one after the other.
+struct Words<'a>(std::slice::Iter<'a, Value>);
+
+impl Words<'_> {
+    fn next<T: FromStr>(&mut self) -> Option<T> {
+        parse(self.0.next()?)
+    }
+
+    fn version(&mut self) -> Option<Version> {
+        let era = self.next()?;
+        Some(Version { era, number: self.next()? })
+    }
+
+    fn outcome(mut self) -> Option<Outcome> {
+        let kind: String = self.next()?;
+        Some(match kind.as_str() {
+            "have" => Outcome::Have { lsn: self.next()?, events: self.next()?, version: self.version()? },
+            "overflow" => Outcome::Overflow,
+            "applied" => {
+                let (base, version, events) = (self.version()?, self.version()?, self.next()?);
+                let totals = self.0.map(parse).collect::<Option<_>>()?;
+                // A failover may forget what an asynchronous replica has not got.
+                Outcome::Applied(Applied { version, base, totals, events, durable: false })
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn parse<T: FromStr>(word: &Value) -> Option<T> {
+    match word {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
+        _ => None,
+    }
+}

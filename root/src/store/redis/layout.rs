@@ -1,0 +1,101 @@
+//! How a topic document looks in Redis. Other programs read it with `HGETALL`, so it is documented and stable:
+//!
+//! `countree:CLUSTER:topic:TOPIC` is a hash with the fields `version`, `era`, `leaf:STREAM` = `LSN EVENTS`,
+//! and `total:KIND:ITEM` = the total. In KIND `%` and `:` are written `%25` and `%3A`; ITEM is as it is.
+
+use crate::store::StoreError;
+use countree_common::cluster::NodeName;
+use countree_common::document::{CounterTotal, Snapshot, Version};
+use countree_common::key::{Item, Kind, Topic};
+use countree_common::stream::StreamId;
+
+/// The keys of one cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn of(cluster: &NodeName) -> Self {
+        Self { prefix: format!("countree:{cluster}:") }
+    }
+
+    /// A topic's document.
+    pub(super) fn topic(&self, topic: &Topic) -> String {
+        format!("{}topic:{topic}", self.prefix)
+    }
+
+    /// The registry.
+    pub(super) fn registry(&self) -> String {
+        format!("{}registry", self.prefix)
+    }
+
+    /// The topics that were merged last, a sorted set by time.
+    pub(super) fn recent(&self) -> String {
+        format!("{}recent", self.prefix)
+    }
+}
+
+/// The field of a leaf stream's position.
+pub(super) fn stream_field(stream: &StreamId) -> String {
+    format!("leaf:{stream}")
+}
+
+/// The field of a counter's total.
+pub(super) fn total_field(item: &Item, kind: &Kind) -> String {
+    let kind = kind.as_str();
+    if kind.contains(['%', ':']) {
+        format!("total:{}:{item}", kind.replace('%', "%25").replace(':', "%3A"))
+    } else {
+        format!("total:{kind}:{item}")
+    }
+}
+
+/// The document that these fields are.
+pub(super) fn snapshot(topic: &Topic, fields: Vec<(String, String)>) -> Result<Snapshot, StoreError> {
+    let mut version = Version::default();
+    let mut totals = Vec::with_capacity(fields.len());
+    for (field, value) in fields {
+        let damaged = || {
+            StoreError::Damaged(format!("the field {field} of topic {topic} is '{}'", value.escape_debug()))
+        };
+        match field.as_str() {
+            "version" => version.number = value.parse().map_err(|_| damaged())?,
+            "era" => version.era = value.parse().map_err(|_| damaged())?,
+            // Other fields are positions, or other programs' own.
+            _ => {
+                if let Some(counter) = field.strip_prefix("total:") {
+                    let (item, kind) = counter_of(counter).ok_or_else(damaged)?;
+                    totals.push(CounterTotal { item, kind, total: value.parse().map_err(|_| damaged())? });
+                }
+            }
+        }
+    }
+    // A hash has no order of its own.
+    totals.sort_unstable_by(|a, b| (&a.item, &a.kind).cmp(&(&b.item, &b.kind)));
+    Ok(Snapshot { topic: topic.clone(), version, totals })
+}
+
+fn counter_of(field: &str) -> Option<(Item, Kind)> {
+    let (kind, item) = field.split_once(':')?;
+    let kind = kind.replace("%3A", ":").replace("%25", "%");
+    Some((Item::new(item).ok()?, Kind::new(&kind).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_field_of_its_own_and_comes_back_from_it() {
+        let kinds = ["like", "a:b", "a%3Ab", "%", ":", "%25", "a%253A"];
+        let items = ["x", ":", "b:x", "%3A", "\n", "naïve ☃", "total:like:x"];
+        let mut seen = std::collections::BTreeSet::new();
+        for (kind, item) in kinds.iter().flat_map(|kind| items.iter().map(move |item| (kind, item))) {
+            let (kind, item) = (Kind::new(kind).unwrap(), Item::new(item).unwrap());
+            let field = total_field(&item, &kind);
+            assert_eq!(counter_of(field.strip_prefix("total:").unwrap()), Some((item, kind)));
+            assert!(seen.insert(field));
+        }
+    }
+}

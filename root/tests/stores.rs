@@ -1,0 +1,106 @@
+//! Both stores keep every promise: the embedded one in a real file, the other in a real Redis.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod redis_server;
+
+use countree_common::cluster::NodeName;
+use countree_common::config::manifest::StoreUrl;
+use countree_root::store::conformance::{check_all, compare_with_model};
+use countree_root::store::{self, Embedded, Redis, Store, StoreError};
+use redis_server::RedisServer;
+use tempfile::tempdir;
+
+fn cluster(name: &str) -> NodeName {
+    NodeName::new(name).unwrap()
+}
+
+async fn keeps_its_promises(store: &impl Store, seeds: u64, calls: usize) {
+    let checked = check_all(store).await.unwrap_or_else(|broken| panic!("{broken}"));
+    assert!(checked.len() >= 14);
+    for seed in 1..=seeds {
+        let compared = compare_with_model(store, &format!("random {seed}"), seed, calls).await;
+        compared.unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+    }
+}
+
+#[tokio::test]
+async fn the_embedded_store_keeps_its_promises() {
+    let dir = tempdir().unwrap();
+    let store = Embedded::open(dir.path(), &cluster("local")).await.unwrap();
+    keeps_its_promises(&store, 4, 60).await;
+}
+
+#[tokio::test]
+async fn redis_keeps_its_promises() {
+    let Some(server) = RedisServer::start() else { return };
+    let store = Redis::open(&server.url(), &cluster("local")).await.unwrap();
+    keeps_its_promises(&store, 20, 150).await;
+}
+
+#[tokio::test]
+async fn a_redis_cluster_keeps_its_promises() {
+    let Some(server) = RedisServer::start_cluster() else { return };
+    let store = Redis::open(&server.cluster_url(), &cluster("local")).await.unwrap();
+    keeps_its_promises(&store, 2, 60).await;
+}
+
+#[tokio::test]
+async fn the_embedded_store_carries_on_after_a_restart_and_belongs_to_one_cluster() {
+    let dir = tempdir().unwrap();
+    let store = Embedded::open(dir.path(), &cluster("local")).await.unwrap();
+    assert!(store.save_registry(0, "kept".into()).await.unwrap());
+
+    let second = Embedded::open(dir.path(), &cluster("local")).await.unwrap_err();
+    assert!(matches!(second, StoreError::Held { .. }), "{second}");
+    assert!(second.to_string().contains("held by a running cluster"));
+
+    drop(store);
+    let other = Embedded::open(dir.path(), &cluster("other")).await.unwrap_err();
+    assert!(matches!(other, StoreError::WrongCluster { .. }), "{other}");
+
+    let again = Embedded::open(dir.path(), &cluster("local")).await.unwrap();
+    assert_eq!(again.load_registry().await.unwrap(), Some((1, "kept".into())));
+}
+
+#[tokio::test]
+async fn two_clusters_share_a_redis_without_meeting() {
+    let Some(server) = RedisServer::start() else { return };
+    let one = Redis::open(&server.url(), &cluster("one")).await.unwrap();
+    let two = Redis::open(&server.url(), &cluster("two")).await.unwrap();
+    assert!(one.save_registry(0, "one".into()).await.unwrap());
+    assert_eq!(two.load_registry().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_says_what_to_do() {
+    let port = redis_server::free_port();
+    let url: StoreUrl = format!("redis://user:secret@127.0.0.1:{port}").parse().unwrap();
+    let error = store::open(&url, std::path::Path::new("/nowhere"), &cluster("local")).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(&format!("127.0.0.1:{port}")) && text.contains("set cluster.store"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_script_is_taught_it_again() {
+    let Some(server) = RedisServer::start() else { return };
+    let store = Redis::open(&server.url(), &cluster("local")).await.unwrap();
+    compare_with_model(&store, "before", 1, 5).await.unwrap();
+    server.command(&["SCRIPT", "FLUSH"]);
+    compare_with_model(&store, "after", 2, 5).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_topic_key_of_other_hands_harms_no_other_topic() {
+    let Some(server) = RedisServer::start() else { return };
+    let store = Redis::open(&server.url(), &cluster("local")).await.unwrap();
+    server.command(&["SET", "countree:local:topic:strange 0", "not a hash"]);
+    server.command(&["HSET", "countree:local:topic:odd 0", "total:%25:item 0", "many"]);
+    for name in ["strange", "odd"] {
+        let error = compare_with_model(&store, name, 3, 50).await.unwrap_err();
+        assert!(error.to_string().contains("store"), "{error}");
+    }
+    assert_eq!(server.command(&["HGET", "countree:local:topic:odd 0", "total:%25:item 0"]).trim(), "many");
+    check_all(&store).await.unwrap_or_else(|broken| panic!("{broken}"));
+}
