@@ -1,0 +1,95 @@
+//! Batches in logical form: events by the producer's own name numbers. They are encoded for a
+//! connection only when they are sent on it, since every connection has a dictionary of its own.
+
+use super::names::NameId;
+use super::{FlushId, LAST_EVENT_BYTES, LinkId, Rules};
+use countree_common::delta::Delta;
+use countree_common::limits;
+use countree_common::time::Time;
+use countree_common::wire::batch::{Events, put_event};
+
+/// A closed batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The generation of its names.
+    pub generation: u32,
+    /// How many events it holds.
+    pub events: u32,
+    /// When the first of them was queued.
+    pub first_queued: Time,
+    /// The first flush that waits for it, if that comes.
+    pub flush: FlushId,
+    /// The connection that it was last sent on.
+    pub sent_on: Option<LinkId>,
+    words: Vec<u8>,
+}
+
+impl Batch {
+    /// Its events, by the producer's name numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (NameId, i64)> + '_ {
+        Events::new(&self.words)
+    }
+}
+
+/// A batch that takes events.
+#[derive(Debug)]
+pub struct Filling {
+    batch: Batch,
+    stamp: u32,
+    name_bytes: usize,
+}
+
+impl Filling {
+    /// An empty batch. `stamp` tells it from every other, so that each of its names is sized once.
+    pub fn new(stamp: u32, generation: u32, first_queued: Time, flush: FlushId) -> Self {
+        let batch = Batch { generation, events: 0, first_queued, flush, sent_on: None, words: Vec::new() };
+        Self { batch, stamp, name_bytes: 0 }
+    }
+
+    /// Tells this batch from every other.
+    pub fn stamp(&self) -> u32 {
+        self.stamp
+    }
+
+    /// When its first event was queued.
+    pub fn first_queued(&self) -> Time {
+        self.batch.first_queued
+    }
+
+    /// How many events it holds.
+    pub fn events(&self) -> u32 {
+        self.batch.events
+    }
+
+    /// The first flush that waits for it, if that comes.
+    pub fn flush(&self) -> FlushId {
+        self.batch.flush
+    }
+
+    /// Notes that an event that was queued at `queued` is about to be added.
+    pub fn queued(&mut self, queued: Time) {
+        self.batch.first_queued = self.batch.first_queued.min(queued);
+    }
+
+    /// Adds an event; `name_bytes` is what its name's definition takes, 0 when the batch holds it already.
+    #[inline]
+    pub fn add(&mut self, name: NameId, delta: Delta, name_bytes: usize) {
+        put_event(name, delta.get(), &mut self.batch.words);
+        self.batch.events += 1;
+        self.name_bytes += name_bytes;
+    }
+
+    /// Whether it takes no more. Even with all its names defined in it, the batch fits a frame.
+    #[inline]
+    pub fn is_full(&self, rules: &Rules) -> bool {
+        let bytes = self.batch.words.len();
+        self.batch.events as usize >= rules.batch_events
+            || bytes >= rules.batch_bytes
+            || bytes + self.name_bytes >= limits::FRAME_BYTES - LAST_EVENT_BYTES
+    }
+
+    /// The batch, as it is.
+    pub fn close(self) -> Batch {
+        self.batch
+    }
+}

@@ -1,0 +1,118 @@
+//! A numbered session: the batches that one leaf owes an answer to, and how far they were sent.
+
+use super::batch::Batch;
+use countree_common::session::{Seq, SessionId};
+use std::collections::VecDeque;
+
+/// A leaf spoke of a batch that was never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the leaf spoke of batch {0}, which was never sent")]
+pub struct NeverSent(pub Seq);
+
+/// Batches 1, 2, 3 … for one leaf. A batch gets its number when it is first sent, and keeps it.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    /// The number of the first unacked batch.
+    first: Seq,
+    unacked: VecDeque<Batch>,
+    /// How many of `unacked` were sent on this connection and since the last [`Session::rewind`].
+    sent: usize,
+    is_opened: bool,
+    is_refused: bool,
+}
+
+impl Session {
+    /// A session that the leaf has not heard of.
+    pub fn new(id: SessionId) -> Self {
+        Self { id, first: 1, unacked: VecDeque::new(), sent: 0, is_opened: false, is_refused: false }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whether the leaf has said that it is in its log. From then on it is resumed, never opened again.
+    pub fn is_opened(&self) -> bool {
+        self.is_opened
+    }
+
+    /// The leaf has said that the session is in its log.
+    pub fn opened(&mut self) {
+        self.is_opened = true;
+    }
+
+    /// Whether the leaf takes no new batches in it.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// The batches that await an answer.
+    pub fn unacked(&self) -> &VecDeque<Batch> {
+        &self.unacked
+    }
+
+    /// Numbers a batch; it is to be sent next.
+    pub fn push(&mut self, batch: Batch) {
+        self.unacked.push_back(batch);
+    }
+
+    /// The next batch to be sent on this connection, with its number; it counts as sent hereby.
+    pub fn next_to_send(&mut self) -> Option<(Seq, &mut Batch)> {
+        let seq = self.first + self.sent as Seq;
+        let batch = self.unacked.get_mut(self.sent)?;
+        self.sent += 1;
+        Some((seq, batch))
+    }
+
+    /// Whether a batch waits to be sent again.
+    pub fn has_unsent(&self) -> bool {
+        self.sent < self.unacked.len()
+    }
+
+    /// Repeats all that is unacked, since the connection is new.
+    pub fn rewind(&mut self) {
+        self.sent = 0;
+    }
+
+    /// Repeats from `seq`, which the leaf did not take. What it says of acked batches is old news.
+    pub fn rewind_to(&mut self, seq: Seq) -> Result<(), NeverSent> {
+        let Some(place) = seq.checked_sub(self.first) else { return Ok(()) };
+        if place > self.unacked.len() as Seq {
+            return Err(NeverSent(seq));
+        }
+        self.sent = self.sent.min(place as usize);
+        Ok(())
+    }
+
+    /// Takes out the batches up to `seq`: they are counted.
+    pub fn ack(&mut self, seq: Seq) -> Result<impl Iterator<Item = Batch> + '_, NeverSent> {
+        let count = seq.saturating_add(1).saturating_sub(self.first);
+        if count > self.unacked.len() as Seq {
+            return Err(NeverSent(seq));
+        }
+        let count = count as usize;
+        self.first += count as Seq;
+        self.sent = self.sent.saturating_sub(count);
+        Ok(self.unacked.drain(..count))
+    }
+
+    /// Takes out batch `seq`, which is bad, and those after it, which were not counted either. Those before
+    /// it still get their acks; then a new session has to take over. `None` for a batch that was acked.
+    pub fn refuse(&mut self, seq: Seq) -> Result<Option<(Batch, VecDeque<Batch>)>, NeverSent> {
+        let Some(place) = seq.checked_sub(self.first) else { return Ok(None) };
+        if place >= self.unacked.len() as Seq {
+            return Err(NeverSent(seq));
+        }
+        let mut after = self.unacked.split_off(place as usize);
+        self.sent = self.sent.min(self.unacked.len());
+        self.is_refused = true;
+        Ok(after.pop_front().map(|bad| (bad, after)))
+    }
+
+    /// Ends the session; the batches that were unacked stay in doubt for good.
+    pub fn abandon(self) -> VecDeque<Batch> {
+        self.unacked
+    }
+}

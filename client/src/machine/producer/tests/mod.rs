@@ -1,0 +1,8 @@
+//! Every rule of a producer, and a randomised run against a small model of leaves.
+
+mod dictionary;
+mod fixture;
+mod model;
+mod placing;
+mod random;
+mod sessions;

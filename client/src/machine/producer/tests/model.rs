@@ -1,0 +1,145 @@
+//! A small model of a leaf: what it has logged, what of that is durable, and one connection.
+
+use countree_common::key::Counter;
+use countree_common::session::{Seq, SessionId};
+use countree_common::wire::batch::{BatchView, Events};
+use countree_common::wire::producer::{BusyReason, Durability, EventError, EventErrorCode, FromLeaf, ToLeaf};
+use std::collections::BTreeMap;
+
+/// Events with this delta make their batch bad.
+pub(super) const BAD: i64 = 1 << 40;
+
+#[derive(Debug, Clone)]
+enum Record {
+    Open(SessionId),
+    Batch { session: SessionId, seq: Seq, events: Vec<(Counter, i64)> },
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    session: Option<SessionId>,
+    names: Vec<Counter>,
+    /// The session takes nothing more.
+    is_refused: bool,
+}
+
+/// A leaf. Its log outlives crashes up to `durable`.
+#[derive(Debug, Default)]
+pub(super) struct Leaf {
+    log: Vec<Record>,
+    durable: usize,
+    sessions: BTreeMap<SessionId, Seq>,
+    connection: Connection,
+    /// Answers that wait for their record to be durable.
+    waiting: Vec<(usize, FromLeaf)>,
+    pub(super) is_busy: bool,
+    /// Whether names of batches that are not counted are taken up: the protocol leaves it open.
+    learns_from_uncounted: bool,
+    pub(super) outbox: Vec<FromLeaf>,
+}
+
+impl Leaf {
+    pub(super) fn new(learns_from_uncounted: bool) -> Self {
+        Self { learns_from_uncounted, ..Self::default() }
+    }
+
+    pub(super) fn connect(&mut self) {
+        self.connection = Connection::default();
+        self.waiting.clear();
+        self.outbox.clear();
+    }
+
+    pub(super) fn crash(&mut self) {
+        self.log.truncate(self.durable);
+        self.sessions.clear();
+        for record in &self.log {
+            match record {
+                Record::Open(session) => self.sessions.insert(*session, 0),
+                Record::Batch { session, seq, .. } => self.sessions.insert(*session, *seq),
+            };
+        }
+        self.connect();
+    }
+
+    pub(super) fn expire_all(&mut self) {
+        self.sync();
+        self.sessions.clear();
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.durable = self.log.len();
+        let answers = self.waiting.drain(..).map(|(_, answer)| answer);
+        self.outbox.extend(answers);
+    }
+
+    pub(super) fn message(&mut self, message: &ToLeaf) {
+        match message {
+            ToLeaf::Open(session) => {
+                if !self.sessions.contains_key(session) {
+                    self.sessions.insert(*session, 0);
+                    self.log.push(Record::Open(*session));
+                }
+                self.begin(*session);
+            }
+            ToLeaf::Resume(session) if self.sessions.contains_key(session) => self.begin(*session),
+            ToLeaf::Resume(session) => self.outbox.push(FromLeaf::Expired(*session)),
+        }
+    }
+
+    /// Answers once all that the session has is durable.
+    fn begin(&mut self, session: SessionId) {
+        self.connection.session = Some(session);
+        self.connection.is_refused = false;
+        let last = self.sessions[&session];
+        self.waiting.push((self.log.len(), FromLeaf::Opened { session, last }));
+    }
+
+    pub(super) fn batch(&mut self, body: &[u8]) {
+        let batch = BatchView::parse(body).unwrap();
+        let session = self.connection.session.expect("a batch before any session");
+        let counted = self.sessions.get(&session).copied();
+        let is_next = !self.connection.is_refused && counted.is_some_and(|last| batch.seq == last + 1);
+        if (is_next && !self.is_busy) || self.learns_from_uncounted {
+            if batch.reset_names {
+                self.connection.names.clear();
+            }
+            self.connection.names.extend(batch.counters().unwrap());
+        }
+        let Some(last) = counted else { return self.outbox.push(FromLeaf::Expired(session)) };
+        if self.connection.is_refused {
+            return;
+        }
+        let ack = FromLeaf::Ack { seq: batch.seq, durability: Durability::Disk };
+        if batch.seq <= last {
+            // Its original may not be durable yet.
+            self.waiting.push((self.log.len(), ack));
+        } else if batch.seq == last + 1 && !self.is_busy {
+            self.count(session, &batch, ack);
+        } else {
+            let reason = BusyReason::Overload;
+            self.outbox.push(FromLeaf::Busy { seq: last + 1, reason, retry_after_ms: 5 });
+        }
+    }
+
+    fn count(&mut self, session: SessionId, batch: &BatchView<'_>, ack: FromLeaf) {
+        batch.check_events(self.connection.names.len()).unwrap();
+        let named = |(id, delta): (u32, i64)| (self.connection.names[id as usize].clone(), delta);
+        let events: Vec<_> = Events::new(batch.words).map(named).collect();
+        if events.iter().any(|(_, delta)| *delta >= BAD) {
+            self.connection.is_refused = true;
+            let error = EventError { code: EventErrorCode::BadDelta, message: "bad".into(), index: None };
+            return self.outbox.push(FromLeaf::Refused { seq: batch.seq, error });
+        }
+        self.sessions.insert(session, batch.seq);
+        self.log.push(Record::Batch { session, seq: batch.seq, events });
+        self.waiting.push((self.log.len(), ack));
+    }
+
+    /// Everything that it counted.
+    pub(super) fn counted(&self) -> impl Iterator<Item = &(Counter, i64)> {
+        self.log.iter().flat_map(|record| match record {
+            Record::Batch { events, .. } => events.as_slice(),
+            Record::Open(_) => &[],
+        })
+    }
+}

@@ -1,0 +1,149 @@
+use super::super::*;
+use super::fixture::*;
+use countree_common::session::SessionId;
+use countree_common::wire::producer::{BusyReason, FromLeaf};
+
+/// Two leaves, each with one batch that is sent and unacked. Returns an item of leaf-0's.
+fn two_leaves(rules: Rules) -> (Fixture, String) {
+    let mut f = Fixture::new(rules, &["leaf-0", "leaf-1"]);
+    let mut own = None;
+    for n in 0.. {
+        let item = format!("i{n}");
+        f.send(&item, 1);
+        if f.links.contains_key("leaf-0") && own.is_none() {
+            own = Some(item);
+        }
+        if f.links.len() == 2 {
+            break;
+        }
+    }
+    for leaf in ["leaf-0", "leaf-1"] {
+        f.connect(leaf);
+        let Some((_, Sent::Open(session))) = f.take_sent().pop() else { panic!("no Open") };
+        f.says(leaf, FromLeaf::Opened { session, last: 0 });
+    }
+    f.take_sent();
+    f.resolved.clear();
+    (f, own.unwrap())
+}
+
+fn receivers(f: &mut Fixture) -> Vec<String> {
+    f.take_sent().into_iter().map(|(leaf, _)| leaf).collect()
+}
+
+#[test]
+fn events_go_to_their_owner() {
+    let (mut f, own) = two_leaves(single());
+    f.send(&own, 5);
+    assert_eq!(receivers(&mut f), ["leaf-0"]);
+}
+
+#[test]
+fn when_a_leaf_drains_new_events_go_elsewhere_and_sent_ones_wait_there() {
+    let (mut f, own) = two_leaves(single());
+    f.says("leaf-0", FromLeaf::Draining);
+    f.send(&own, 5);
+    assert_eq!(receivers(&mut f), ["leaf-1"]);
+    f.says("leaf-0", ack(1));
+    assert_eq!(f.resolved, [(1, Fate::Acked)]);
+}
+
+#[test]
+fn when_a_leaf_leaves_the_view_its_sent_batches_go_nowhere_else() {
+    let (mut f, own) = two_leaves(single());
+    f.lose("leaf-0");
+    f.see(&view(2, &["leaf-1"]));
+    f.send(&own, 5);
+    f.pass(MS * 50);
+    assert_eq!(receivers(&mut f), ["leaf-1"]);
+    f.see(&view(3, &["leaf-0", "leaf-1"]));
+    f.connect("leaf-0");
+    f.says("leaf-0", FromLeaf::Opened { session: SessionId(100), last: 0 });
+    let sent = f.take_sent();
+    assert!(
+        matches!(&sent[..], [(_, Sent::Resume(SessionId(100))), (leaf, Sent::Batch { seq: 1, .. })] if leaf == "leaf-0")
+    );
+}
+
+#[test]
+fn what_was_never_sent_moves_on_with_the_ring() {
+    let (mut f, own) = two_leaves(single());
+    f.says("leaf-0", FromLeaf::Busy { seq: 1, reason: BusyReason::DiskFull, retry_after_ms: 1_000 });
+    f.send(&own, 7);
+    assert_eq!(f.take_sent(), []);
+    f.see(&view(2, &["leaf-1"]));
+    let sent = f.take_sent();
+    assert!(matches!(&sent[..], [(leaf, Sent::Batch { deltas, .. })] if leaf == "leaf-1" && *deltas == [7]));
+}
+
+#[test]
+fn a_leaf_at_another_address_is_connected_to_anew() {
+    let mut f = Fixture::ready(single());
+    let old = f.links["leaf-0"];
+    let moved = countree_common::cluster::ClusterView { epoch: 2, nodes: vec![node("leaf-0", 2)] };
+    f.see(&moved);
+    assert_ne!(f.links["leaf-0"], old);
+}
+
+#[test]
+fn without_leaves_events_wait_for_one_but_not_for_ever() {
+    let mut f = Fixture::new(single(), &[]);
+    f.send("a", 1);
+    assert!(f.lanes.is_cut_off());
+    f.see(&view(2, &["leaf-0"]));
+    assert!(f.links.contains_key("leaf-0"));
+    let mut f = Fixture::new(single(), &[]);
+    f.send("a", 1);
+    f.pass(single().give_up);
+    assert!(matches!(f.resolved[..], [(1, Fate::Rejected(_))]));
+}
+
+#[test]
+fn a_quiet_lane_sends_at_once_and_a_busy_one_waits_for_company() {
+    let mut f = Fixture::ready(Rules { linger: MS * 3, ..Rules::default() });
+    assert_eq!(f.batches(), [(1, vec![1])]);
+    f.send("a", 2);
+    f.pass(MS * 2);
+    f.send("b", 3);
+    assert_eq!(f.batches(), []);
+    assert_eq!(f.lanes.next_deadline(), Some(f.now + MS));
+    f.pass(MS);
+    assert_eq!(f.batches(), [(2, vec![2, 3])]);
+    f.pass(MS * 3);
+    f.send("c", 4);
+    assert_eq!(f.batches(), [(3, vec![4])]);
+}
+
+#[test]
+fn a_full_batch_waits_for_nothing() {
+    let mut f = Fixture::ready(Rules { batch_events: 2, ..Rules::default() });
+    f.take_sent();
+    f.send_all(&[("a", 2), ("b", 3), ("c", 4)]);
+    assert_eq!(f.batches(), [(2, vec![2, 3])]);
+}
+
+#[test]
+fn a_flush_sends_at_once_and_waits_only_for_what_came_before() {
+    let mut f = Fixture::ready(Rules::default());
+    f.take_sent();
+    f.send("a", 2);
+    let flush = f.lanes.handle_flush(f.now);
+    f.pass(Duration::ZERO);
+    f.send("b", 3);
+    assert_eq!(f.batches(), [(2, vec![2])]);
+    f.says("leaf-0", ack(1));
+    assert_eq!(f.flushed, []);
+    f.says("leaf-0", ack(2));
+    assert_eq!(f.flushed, [flush]);
+    assert!(!f.lanes.is_empty());
+}
+
+#[test]
+fn giving_everything_up_resolves_everything() {
+    let mut f = Fixture::ready(Rules { in_flight_batches: 1, ..single() });
+    f.send("a", 2);
+    f.lanes.handle_abandon(f.now, "unauthorised");
+    f.pass(Duration::ZERO);
+    assert!(matches!(f.resolved[..], [(1, Fate::InDoubt(_)), (1, Fate::Rejected(_))]));
+    assert!(f.lanes.is_empty());
+}

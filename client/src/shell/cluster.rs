@@ -1,0 +1,176 @@
+//! Where a cluster is: its name, its CA and its nodes, from `GET /v1/cluster`, kept up to date.
+
+use super::error::ClientError;
+use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::shell::http::{self, ClusterInfo};
+use countree_common::shell::identity::anonymous_tls;
+use countree_common::shell::peers::Peers;
+use countree_common::shell::quic::{self, Profile};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+/// Between two looks at the cluster's nodes when all is well.
+const REFRESH: Duration = Duration::from_secs(3);
+/// Between two looks while a node can't be reached.
+const REFRESH_IN_TROUBLE: Duration = Duration::from_millis(500);
+/// Nodes that are asked when the URL does not answer.
+const OTHERS_ASKED: usize = 3;
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where a cluster is. Cheap to clone; keeps itself up to date for as long as a copy lives.
+///
+/// Viewers of one `Cluster` share a UDP socket, which belongs to the runtime that the first of them was
+/// made in: a program with several runtimes discovers the cluster in each.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    url: String,
+    token: Option<String>,
+    name: NodeName,
+    ca: String,
+    info: Mutex<ClusterInfo>,
+    view: watch::Sender<Arc<ClusterView>>,
+    trouble: Arc<Notify>,
+    viewers: OnceLock<(quinn::Endpoint, quinn::ClientConfig)>,
+}
+
+impl Cluster {
+    /// Asks the node at `url` (`http://host:port`, any node of the cluster) where the others are. `token`
+    /// is shown to every node; clusters without authentication need none. Must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When no cluster answers there, or it does not let this client in.
+    pub async fn discover(url: &str, token: Option<String>) -> Result<Self, ClientError> {
+        let info = fetch(url, token.as_deref()).await?;
+        anonymous_tls(&info.ca)?;
+        let inner = Arc::new(Inner {
+            url: url.to_owned(),
+            token,
+            name: info.cluster.clone(),
+            ca: info.ca.clone(),
+            view: watch::Sender::new(Arc::new(info.view.clone())),
+            info: Mutex::new(info),
+            trouble: Arc::default(),
+            viewers: OnceLock::new(),
+        });
+        tokio::spawn(keep_up_to_date(Arc::downgrade(&inner), inner.trouble.clone()));
+        Ok(Self { inner })
+    }
+
+    /// The cluster's name.
+    pub fn name(&self) -> &NodeName {
+        &self.inner.name
+    }
+
+    /// The nodes, as last heard.
+    pub fn view(&self) -> Arc<ClusterView> {
+        self.inner.view.borrow().clone()
+    }
+
+    /// What `GET /v1/cluster` last answered.
+    pub fn info(&self) -> ClusterInfo {
+        self.inner.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The nodes, as they change.
+    pub(super) fn watch_view(&self) -> watch::Receiver<Arc<ClusterView>> {
+        self.inner.view.subscribe()
+    }
+
+    /// A node does not answer where it should be: looks soon whether it has moved.
+    pub(super) fn report_trouble(&self) {
+        self.inner.trouble.notify_one();
+    }
+
+    /// A node says who is in the cluster.
+    pub(super) fn learn(&self, view: &ClusterView) {
+        self.inner.learn(view, false);
+    }
+
+    /// Connections of a producer of its own.
+    pub(super) fn producer_peers(&self) -> Result<Peers, ClientError> {
+        let config = quic::client_config(anonymous_tls(&self.inner.ca)?, Profile::Bulk)?;
+        Ok(self.peers(endpoint()?, config))
+    }
+
+    /// Connections of one viewer; the socket is shared, the connections are not, since datagrams of two
+    /// viewers could not be told apart.
+    pub(super) fn viewer_peers(&self) -> Result<Peers, ClientError> {
+        if self.inner.viewers.get().is_none() {
+            let config = quic::client_config(anonymous_tls(&self.inner.ca)?, Profile::Fanout)?;
+            // Another viewer may have been faster; its socket is as good.
+            let _ = self.inner.viewers.set((endpoint()?, config));
+        }
+        let (endpoint, config) = self.inner.viewers.get().ok_or(ClientError::Stopped)?;
+        Ok(self.peers(endpoint.clone(), config.clone()))
+    }
+
+    fn peers(&self, endpoint: quinn::Endpoint, config: quinn::ClientConfig) -> Peers {
+        Peers::new(endpoint, config, self.inner.name.clone(), None, self.inner.token.clone())
+    }
+}
+
+impl Inner {
+    /// Takes up a newer view. In trouble any view that is different: the cluster may have been set up anew.
+    fn learn(&self, view: &ClusterView, in_trouble: bool) {
+        self.view.send_if_modified(|known| {
+            let is_news = view.epoch > known.epoch || in_trouble && *view != **known;
+            if is_news {
+                *known = Arc::new(view.clone());
+            }
+            is_news
+        });
+    }
+
+    async fn refresh(&self, in_trouble: bool) {
+        let others =
+            self.view.borrow().nodes.iter().filter_map(|n| n.http).take(OTHERS_ASKED).collect::<Vec<_>>();
+        let others = others.into_iter().map(|address| format!("http://{address}"));
+        for url in std::iter::once(self.url.clone()).chain(others) {
+            let answer = timeout(ASK_TIMEOUT, fetch(&url, self.token.as_deref())).await;
+            if let Ok(Ok(info)) = answer
+                && info.cluster == self.name
+            {
+                self.learn(&info.view, in_trouble);
+                *self.info.lock().unwrap_or_else(PoisonError::into_inner) = info;
+                return;
+            }
+        }
+    }
+}
+
+async fn keep_up_to_date(cluster: Weak<Inner>, trouble: Arc<Notify>) {
+    loop {
+        let in_trouble = timeout(REFRESH, trouble.notified()).await.is_ok();
+        let Some(cluster) = cluster.upgrade() else { return };
+        cluster.refresh(in_trouble).await;
+        drop(cluster);
+        sleep(REFRESH_IN_TROUBLE).await;
+    }
+}
+
+async fn fetch(url: &str, token: Option<&str>) -> Result<ClusterInfo, ClientError> {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+    let answer = http::request("GET", url, "/v1/cluster", &headers, None).await.map_err(ClientError::http)?;
+    let not_a_cluster = |reason: String| ClientError::NotACluster { url: url.to_owned(), reason };
+    match answer.status {
+        200 => serde_json::from_slice(&answer.body).map_err(|e| not_a_cluster(e.to_string())),
+        401 | 403 => Err(ClientError::Unauthorized(format!("{url} answers {}", answer.status))),
+        status => Err(not_a_cluster(format!("GET /v1/cluster answers {status}"))),
+    }
+}
+
+/// A socket for both families, or for IPv4 where there is no other.
+fn endpoint() -> Result<quinn::Endpoint, ClientError> {
+    quic::endpoint((Ipv6Addr::UNSPECIFIED, 0).into(), None)
+        .or_else(|_| quic::endpoint((Ipv4Addr::UNSPECIFIED, 0).into(), None))
+        .map_err(|e| ClientError::Socket(e.to_string()))
+}

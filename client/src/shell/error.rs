@@ -1,0 +1,87 @@
+//! What can go wrong for a client, and what to do about it.
+
+use countree_common::delta::DeltaError;
+use countree_common::key::NameError;
+use countree_common::limits;
+use countree_common::shell::http::HttpError;
+use countree_common::shell::identity::IdentityError;
+use countree_common::wire::hello::{Refusal, RefusalCode};
+
+/// Why a client can't do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// Not a URL that this client can use.
+    #[error("'{0}' is not a URL of the form http://host:port")]
+    Url(String),
+    /// Nobody answers there.
+    #[error(
+        "no cluster answers at {url} ({reason}): start one with `countree up`, or name another with --cluster or COUNTREE_URL"
+    )]
+    NoCluster {
+        /// Where it was looked for.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Somebody answers, but not as a cluster does.
+    #[error(
+        "what answers at {url} is not a Countree cluster ({reason}): give the HTTP address of one of its nodes"
+    )]
+    NotACluster {
+        /// Where it was looked for.
+        url: String,
+        /// What came instead.
+        reason: String,
+    },
+    /// The cluster asks for a token, and none or another one was shown.
+    #[error("the cluster does not allow this ({0}): show a token, as `countree token` mints them")]
+    Unauthorized(String),
+    /// The cluster will never take what this client says.
+    #[error("the cluster refuses this client: {0}")]
+    Refused(String),
+    /// The cluster's CA certificate is of no use.
+    #[error("the cluster's certificate can't be used: {0}")]
+    Tls(String),
+    /// No UDP socket.
+    #[error("no UDP socket can be opened: {0}")]
+    Socket(String),
+    /// A bad topic, item or kind.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A bad delta.
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
+    /// More topics than one viewer watches.
+    #[error("{0} topics are too many for one viewer: it watches 1 to {max}", max = limits::TOPICS_PER_VIEWER)]
+    TopicCount(usize),
+    /// The producer was closed, here or through another copy of it.
+    #[error("the producer is closed")]
+    Closed,
+    /// The producer's task has ended: its runtime is shutting down, or `on_ack` has panicked.
+    #[error("the producer's task has ended; its unresolved events are in doubt")]
+    Stopped,
+}
+
+impl ClientError {
+    pub(super) fn http(error: HttpError) -> Self {
+        match error {
+            HttpError::Url(url) => Self::Url(url),
+            HttpError::Unreachable { url, reason } => Self::NoCluster { url, reason },
+        }
+    }
+
+    /// What a refusal means for good; `None` when another node or a later time may answer otherwise.
+    pub(super) fn refusal(refusal: Refusal) -> Option<Self> {
+        match refusal.code {
+            RefusalCode::Unauthorized => Some(Self::Unauthorized(refusal.message)),
+            RefusalCode::Protocol | RefusalCode::WrongCluster => Some(Self::Refused(refusal.message)),
+            RefusalCode::Malformed | RefusalCode::WrongTier | RefusalCode::Unavailable => None,
+        }
+    }
+}
+
+impl From<IdentityError> for ClientError {
+    fn from(e: IdentityError) -> Self {
+        Self::Tls(e.to_string())
+    }
+}

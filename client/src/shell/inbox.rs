@@ -1,0 +1,339 @@
+//! Where `send` leaves events for the producer's task: one lock and one push for each, and a wake-up
+//! only when the task would otherwise not look in time.
+
+use super::error::ClientError;
+use super::producer::Tally;
+use super::timeline::Timeline;
+use countree_common::delta::Delta;
+use countree_common::key::Counter;
+use dashmap::DashMap;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::{Notify, oneshot};
+
+use crate::machine::producer::{Intake, NameId};
+
+/// Names that a producer holds; with more it starts again from none.
+const NAMES_MAX: NameId = 4 << 20;
+/// The last errors that a tally tells of.
+const ERRORS_KEPT: usize = 8;
+
+/// A name's number, in its generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    generation: u32,
+    name: NameId,
+}
+
+impl Place {
+    fn pack(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.name)
+    }
+
+    fn unpack(packed: u64) -> Self {
+        Self { generation: (packed >> 32) as u32, name: packed as u32 }
+    }
+}
+
+/// A counter that a producer knows already: sending to it skips looking up its name.
+#[derive(Debug)]
+pub struct CounterHandle {
+    counter: Counter,
+    place: AtomicU64,
+}
+
+impl CounterHandle {
+    /// The counter.
+    pub fn counter(&self) -> &Counter {
+        &self.counter
+    }
+}
+
+#[derive(Debug)]
+struct Queue {
+    /// At least one; only the last takes events.
+    intakes: VecDeque<Intake>,
+    generation: u32,
+    next_name: NameId,
+    /// Events in `intakes`.
+    waiting: usize,
+    /// Events that the machine holds and has not sent yet.
+    in_machine: usize,
+    /// With so many waiting the task is woken.
+    wake_at: usize,
+    is_woken: bool,
+    has_blocked_senders: bool,
+    flushes: Vec<oneshot::Sender<()>>,
+    sent: u64,
+    /// Why nothing is taken any more.
+    end: Option<ClientError>,
+}
+
+impl Queue {
+    /// Whether it is time to wake the task, which was not woken yet.
+    fn wakes(&mut self) -> bool {
+        let wakes = self.waiting >= self.wake_at && !self.is_woken;
+        self.is_woken |= wakes;
+        wakes
+    }
+}
+
+/// What the producer's task takes out at once.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) intakes: VecDeque<Intake>,
+    pub(super) flushes: Vec<oneshot::Sender<()>>,
+    /// Nothing comes after this.
+    pub(super) is_last: bool,
+}
+
+/// Shared by all copies of a producer and its task.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    names: DashMap<Counter, Place>,
+    names_max: NameId,
+    queue: Mutex<Queue>,
+    room: usize,
+    /// Wakes the task.
+    pub(super) mail: Notify,
+    /// Wakes senders that wait for room.
+    has_room: Notify,
+    outcome: Mutex<Tally>,
+    timeline: Timeline,
+}
+
+enum Pushed {
+    Done,
+    Full,
+    Stale,
+}
+
+impl Inbox {
+    pub(super) fn new(room: usize, timeline: Timeline) -> Self {
+        Self::with_names_max(room, timeline, NAMES_MAX)
+    }
+
+    fn with_names_max(room: usize, timeline: Timeline, names_max: NameId) -> Self {
+        let queue = Queue {
+            intakes: VecDeque::from([Intake::default()]),
+            generation: 0,
+            next_name: 0,
+            waiting: 0,
+            in_machine: 0,
+            wake_at: 1,
+            is_woken: false,
+            has_blocked_senders: false,
+            flushes: Vec::new(),
+            sent: 0,
+            end: None,
+        };
+        Self {
+            names: DashMap::new(),
+            names_max: names_max.max(1),
+            queue: Mutex::new(queue),
+            room: room.max(1),
+            mail: Notify::new(),
+            has_room: Notify::new(),
+            outcome: Mutex::default(),
+            timeline,
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves an event; waits while there is no room.
+    pub(super) async fn send(&self, counter: &Counter, delta: Delta) -> Result<(), ClientError> {
+        let place = self.place(counter)?;
+        self.push_at(place, counter, delta, None).await.map(|_| ())
+    }
+
+    /// Leaves an event for a known counter, due at `due` if that was earlier than now.
+    pub(super) async fn send_to(
+        &self,
+        handle: &CounterHandle,
+        delta: Delta,
+        due: Option<Instant>,
+    ) -> Result<(), ClientError> {
+        let known = Place::unpack(handle.place.load(Relaxed));
+        let place = self.push_at(known, &handle.counter, delta, due).await?;
+        if place != known {
+            handle.place.store(place.pack(), Relaxed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle(&self, counter: &Counter) -> Result<CounterHandle, ClientError> {
+        let place = self.place(counter)?.pack().into();
+        Ok(CounterHandle { counter: counter.clone(), place })
+    }
+
+    /// The counter's number; the next one if it has none yet.
+    fn place(&self, counter: &Counter) -> Result<Place, ClientError> {
+        if let Some(place) = self.names.get(counter) {
+            return Ok(*place);
+        }
+        let mut queue = self.queue();
+        if let Some(end) = &queue.end {
+            return Err(end.clone());
+        }
+        // Numbers are given only under the queue's lock: whoever finds one here finds it defined there.
+        if let Some(place) = self.names.get(counter) {
+            return Ok(*place);
+        }
+        if queue.next_name >= self.names_max {
+            self.names.clear();
+            queue.generation = queue.generation.wrapping_add(1);
+            queue.next_name = 0;
+            queue.intakes.push_back(Intake { restarts_names: true, ..Intake::default() });
+        }
+        let place = Place { generation: queue.generation, name: queue.next_name };
+        queue.next_name += 1;
+        if let Some(intake) = queue.intakes.back_mut() {
+            intake.names.push(counter.clone());
+        }
+        self.names.insert(counter.clone(), place);
+        Ok(place)
+    }
+
+    async fn push_at(
+        &self,
+        mut place: Place,
+        counter: &Counter,
+        delta: Delta,
+        due: Option<Instant>,
+    ) -> Result<Place, ClientError> {
+        loop {
+            match self.try_push(place, delta, due)? {
+                Pushed::Done => break,
+                Pushed::Stale => place = self.place(counter)?,
+                Pushed::Full => {
+                    let mut has_room = std::pin::pin!(self.has_room.notified());
+                    has_room.as_mut().enable();
+                    // There may be room since the look above.
+                    match self.try_push(place, delta, due)? {
+                        Pushed::Done => break,
+                        Pushed::Stale => {}
+                        Pushed::Full => has_room.await,
+                    }
+                }
+            }
+        }
+        // A tight loop of sends must let the producer's task run on the same thread.
+        tokio::task::consume_budget().await;
+        Ok(place)
+    }
+
+    fn try_push(&self, place: Place, delta: Delta, due: Option<Instant>) -> Result<Pushed, ClientError> {
+        let mut guard = self.queue();
+        let queue = &mut *guard;
+        if let Some(end) = &queue.end {
+            return Err(end.clone());
+        }
+        if place.generation != queue.generation {
+            return Ok(Pushed::Stale);
+        }
+        if queue.waiting + queue.in_machine >= self.room {
+            queue.has_blocked_senders = true;
+            return Ok(Pushed::Full);
+        }
+        let Some(intake) = queue.intakes.back_mut() else { return Err(ClientError::Stopped) };
+        if intake.events.is_empty() {
+            intake.first_queued = self.timeline.now();
+        }
+        if let Some(due) = due {
+            intake.first_queued = intake.first_queued.min(self.timeline.time(due));
+        }
+        intake.events.push((place.name, delta));
+        queue.waiting += 1;
+        queue.sent += 1;
+        let wakes = queue.wakes();
+        drop(guard);
+        if wakes {
+            self.mail.notify_one();
+        }
+        Ok(Pushed::Done)
+    }
+
+    /// Tells the one who waits once every event sent before is resolved.
+    pub(super) fn flush(&self) -> Result<oneshot::Receiver<()>, ClientError> {
+        let (done, is_done) = oneshot::channel();
+        let mut queue = self.queue();
+        match &queue.end {
+            Some(end) => return Err(end.clone()),
+            None => queue.flushes.push(done),
+        }
+        drop(queue);
+        self.mail.notify_one();
+        Ok(is_done)
+    }
+
+    /// Takes nothing more, for that reason. The first reason stays.
+    pub(super) fn end(&self, reason: ClientError) {
+        self.queue().end.get_or_insert(reason);
+        self.mail.notify_one();
+        self.has_room.notify_waiters();
+    }
+
+    /// [`Inbox::end`] for a reason that also keeps what was taken from being worked on.
+    pub(super) fn fail(&self, reason: ClientError) {
+        self.queue().end = Some(reason);
+        self.mail.notify_one();
+        self.has_room.notify_waiters();
+    }
+
+    /// Why nothing is taken any more.
+    pub(super) fn ended(&self) -> Option<ClientError> {
+        self.queue().end.clone()
+    }
+
+    /// Everything that was left here. `empty` takes its place.
+    pub(super) fn take(&self, empty: Intake) -> Delivery {
+        let mut guard = self.queue();
+        let queue = &mut *guard;
+        queue.is_woken = false;
+        queue.in_machine += std::mem::take(&mut queue.waiting);
+        let intakes = std::mem::replace(&mut queue.intakes, VecDeque::from([empty]));
+        let flushes = std::mem::take(&mut queue.flushes);
+        Delivery { intakes, flushes, is_last: queue.end.is_some() }
+    }
+
+    /// The machine holds so many unsent events, and wants to hear of new ones from `wake_at` on.
+    pub(super) fn settle(&self, in_machine: usize, wake_at: usize) {
+        let mut guard = self.queue();
+        let queue = &mut *guard;
+        queue.in_machine = in_machine;
+        queue.wake_at = wake_at;
+        let wakes = queue.wakes();
+        let makes_room =
+            queue.waiting + in_machine < self.room && std::mem::take(&mut queue.has_blocked_senders);
+        drop(guard);
+        if wakes {
+            self.mail.notify_one();
+        }
+        if makes_room {
+            self.has_room.notify_waiters();
+        }
+    }
+
+    /// Counts what became of events.
+    pub(super) fn count(&self, update: impl FnOnce(&mut Tally)) {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        update(&mut outcome);
+        let surplus = outcome.errors.len().saturating_sub(ERRORS_KEPT);
+        outcome.errors.drain(..surplus);
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        // In this order nothing is resolved before it was sent.
+        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Tally { sent: self.queue().sent, ..outcome }
+    }
+}
+
+#[cfg(test)]
+#[path = "inbox_tests.rs"]
+mod tests;

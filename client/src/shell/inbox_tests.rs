@@ -1,0 +1,69 @@
+use super::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn counter(item: &str) -> Counter {
+    Counter::new("t", item, "like").unwrap()
+}
+
+fn inbox(room: usize, names_max: NameId) -> Arc<Inbox> {
+    Arc::new(Inbox::with_names_max(room, Timeline::start(), names_max))
+}
+
+/// Every event by the name that its number stands for.
+fn read(delivery: &Delivery) -> Vec<String> {
+    let (mut names, mut read) = (Vec::new(), Vec::new());
+    for intake in &delivery.intakes {
+        if intake.restarts_names {
+            names.clear();
+        }
+        names.extend(intake.names.iter().map(|c| c.item.to_string()));
+        read.extend(intake.events.iter().map(|(id, _)| names[*id as usize].clone()));
+    }
+    read
+}
+
+#[tokio::test]
+async fn names_beyond_the_bound_begin_a_new_generation_and_handles_follow() {
+    let inbox = inbox(100, 2);
+    let handle = inbox.handle(&counter("a")).unwrap();
+    for item in ["b", "c", "b", "a", "c"] {
+        inbox.send_to(&handle, Delta::ONE, None).await.unwrap();
+        inbox.send(&counter(item), Delta::ONE).await.unwrap();
+    }
+    let read = read(&inbox.take(Intake::default()));
+    assert_eq!(read, ["a", "b", "a", "c", "a", "b", "a", "a", "a", "c"]);
+}
+
+#[tokio::test]
+async fn senders_wait_for_room_and_go_on_when_there_is_some() {
+    let inbox = inbox(2, 10);
+    for _ in 0..2 {
+        inbox.send(&counter("a"), Delta::ONE).await.unwrap();
+    }
+    let third = tokio::spawn({
+        let inbox = inbox.clone();
+        async move { inbox.send(&counter("b"), Delta::ONE).await }
+    });
+    inbox.take(Intake::default());
+    inbox.settle(2, 1);
+    tokio::task::yield_now().await;
+    assert!(!third.is_finished(), "the machine holds as much as there is room for");
+    inbox.settle(1, 1);
+    tokio::time::timeout(Duration::from_secs(5), third).await.unwrap().unwrap().unwrap();
+    assert_eq!(inbox.tally().sent, 3);
+}
+
+#[tokio::test]
+async fn waiting_senders_learn_of_the_end() {
+    let inbox = inbox(1, 10);
+    inbox.send(&counter("a"), Delta::ONE).await.unwrap();
+    let second = tokio::spawn({
+        let inbox = inbox.clone();
+        async move { inbox.send(&counter("a"), Delta::ONE).await }
+    });
+    tokio::task::yield_now().await;
+    inbox.end(ClientError::Closed);
+    let answer = tokio::time::timeout(Duration::from_secs(5), second).await.unwrap().unwrap();
+    assert_eq!(answer, Err(ClientError::Closed));
+}
