@@ -1,2 +1,35 @@
-//! stub
-fn main() {}
+//! The `countree` command: every role in one binary.
+
+mod arguments;
+mod commands;
+mod failure;
+mod host;
+mod report;
+mod single;
+mod up;
+
+use arguments::Arguments;
+use clap::Parser;
+use clap::error::ErrorKind;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // A closed standard output has nobody to tell.
+            let _ = e.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(e) => return Failure::usage(&e).report(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return Failure::failed(format!("the system gives no threads: {e}")).report(),
+    };
+    match runtime.block_on(commands::run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,221 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use countree_common::cluster::NodeName;
+use countree_common::config::section::parse_duration;
+use countree_common::key::{Item, Kind, Topic};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Counts likes, views and comments for live audiences, exactly, and shows everyone the new totals at once.
+#[derive(Debug, Parser)]
+#[command(name = "countree", version)]
+pub struct Arguments {
+    /// Print JSON on standard output and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do; `up` when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Which cluster is meant.
+#[derive(Debug, Args)]
+pub struct ClusterArguments {
+    /// The cluster's URL.
+    #[arg(
+        long = "cluster",
+        env = "COUNTREE_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    pub url: String,
+    /// A token, where the cluster asks for one.
+    #[arg(long, env = "COUNTREE_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run every tier of a manifest on this machine.
+    Up(UpArguments),
+    /// Run one leaf.
+    Leaf(NodeArguments),
+    /// Run one root.
+    Root(NodeArguments),
+    /// Run one broadcast node.
+    Broadcast(NodeArguments),
+    /// Send one event.
+    Send(SendArguments),
+    /// Play a trace (CSV: t_ms,topic,item,kind,delta,actor) through the client.
+    Replay(ReplayArguments),
+    /// Print a topic's totals, with everything that was acked before.
+    Get(TopicArguments),
+    /// Print totals as they change.
+    Watch(WatchArguments),
+    /// Print the tiers, their nodes, and how they do.
+    Status(ClusterArguments),
+    /// Print the ledger; exit code 1 when it is out of balance.
+    Audit(ClusterArguments),
+    /// Say what a resize would move.
+    Plan(ManifestArguments),
+    /// Resize a running cluster.
+    Apply(ManifestArguments),
+    /// Take one node out gracefully.
+    Drain(DrainArguments),
+    /// Make a token (JWT).
+    Token(TokenArguments),
+    /// Make a CA and node certificates.
+    Certs(CertsArguments),
+}
+
+/// `countree up`
+#[derive(Debug, Args, Default)]
+pub struct UpArguments {
+    /// The manifest (TOML); without one: 2 leaves, 1 root, 1 broadcast node and the embedded store.
+    pub manifest: Option<PathBuf>,
+    /// Where the data is kept.
+    #[arg(long, env = "COUNTREE_DATA", default_value = "./countree-data", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Where HTTP is served; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+}
+
+/// `countree leaf|root|broadcast`
+#[derive(Debug, Args)]
+pub struct NodeArguments {
+    /// The node's file (TOML); every setting also as COUNTREE_SECTION_KEY in the environment.
+    #[arg(long, env = "COUNTREE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `countree send`
+#[derive(Debug, Args)]
+pub struct SendArguments {
+    /// What viewers subscribe to.
+    pub topic: Topic,
+    /// What is counted in it.
+    pub item: Item,
+    /// What happened to it.
+    pub kind: Kind,
+    /// How much to add.
+    #[arg(default_value_t = 1, allow_negative_numbers = true)]
+    pub delta: i64,
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// `countree replay`
+#[derive(Debug, Args)]
+pub struct ReplayArguments {
+    /// The trace.
+    pub file: PathBuf,
+    /// How fast: 1x, 60x, any other number of times, or max.
+    #[arg(long, default_value = "1x", value_parser = parse_speed)]
+    pub speed: Speed,
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// How fast a trace is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// So many times as fast as it happened.
+    Times(f64),
+    /// As fast as the cluster takes it.
+    Max,
+}
+
+fn parse_speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed::Max);
+    }
+    let times = text.strip_suffix('x').and_then(|t| t.parse::<f64>().ok());
+    times
+        .filter(|t| t.is_finite() && *t > 0.0)
+        .map(Speed::Times)
+        .ok_or_else(|| "it takes 1x, 60x, 0.5x … or max".into())
+}
+
+/// `countree get`
+#[derive(Debug, Args)]
+pub struct TopicArguments {
+    /// The topic.
+    pub topic: Topic,
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// `countree watch`
+#[derive(Debug, Args)]
+pub struct WatchArguments {
+    /// The topics.
+    #[arg(required = true)]
+    pub topics: Vec<Topic>,
+    /// Stop after this long.
+    #[arg(long = "for", value_parser = parse_time, value_name = "TIME")]
+    pub duration: Option<Duration>,
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "it takes a duration like 500ms, 10s or 5m".into())
+}
+
+/// `countree plan|apply`
+#[derive(Debug, Args)]
+pub struct ManifestArguments {
+    /// The manifest (TOML).
+    pub manifest: PathBuf,
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// `countree drain`
+#[derive(Debug, Args)]
+pub struct DrainArguments {
+    /// The node's name.
+    pub node: NodeName,
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// `countree token`
+#[derive(Debug, Args)]
+pub struct TokenArguments {
+    /// The file with the secret that the manifest's auth.secret_file names.
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: PathBuf,
+    /// Whom it is for.
+    #[arg(long, default_value = "anyone")]
+    pub subject: String,
+    /// What it allows; may be given more than once.
+    #[arg(long = "right", value_enum, required = true)]
+    pub rights: Vec<RightArgument>,
+    /// How long it holds.
+    #[arg(long = "for", value_parser = parse_time, default_value = "24h", value_name = "TIME")]
+    pub duration: Duration,
+}
+
+/// What a token may allow.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum RightArgument {
+    /// Sending events.
+    Send,
+    /// Watching totals.
+    Watch,
+}
+
+/// `countree certs`
+#[derive(Debug, Args)]
+pub struct CertsArguments {
+    /// Where `ca.pem` and `ca.key` are, or are made.
+    pub dir: PathBuf,
+    /// Nodes to make `NAME.pem` and `NAME.key` for: leaf-0, root-0, broadcast-0 ….
+    #[arg(value_name = "NODE")]
+    pub nodes: Vec<NodeName>,
+}

@@ -1,0 +1,34 @@
+//! `countree get`: a topic's totals.
+
+use crate::arguments::TopicArguments;
+use crate::failure::Failure;
+use crate::report::{Report, kind_sums, show_sums, thousands};
+use countree_common::document::TopicView;
+use countree_common::shell::http::path_segment;
+use std::fmt::Write;
+
+/// People are shown this many items, those with the largest totals; programs get all.
+const ITEMS_SHOWN: usize = 50;
+
+pub(super) async fn run(arguments: TopicArguments, report: Report) -> Result<(), Failure> {
+    let path = format!("/v1/topics/{}?wait=complete", path_segment(arguments.topic.as_str()));
+    let view: TopicView = arguments.cluster.read(&path).await?;
+    report.print(&view, || show(&view));
+    Ok(())
+}
+
+fn show(view: &TopicView) -> String {
+    let sums = kind_sums(view);
+    let mut text = format!("{}  {}  (version {})", view.topic, show_sums(&sums), view.version);
+    let mut items: Vec<_> = view.counts.iter().collect();
+    items.sort_by_key(|(_, kinds)| std::cmp::Reverse(kinds.values().copied().max().unwrap_or_default()));
+    for (item, kinds) in items.iter().take(ITEMS_SHOWN) {
+        let kinds: Vec<_> =
+            kinds.iter().map(|(kind, total)| format!("{kind} {}", thousands(*total))).collect();
+        let _ = write!(text, "\n  {item}  {}", kinds.join(" · "));
+    }
+    if items.len() > ITEMS_SHOWN {
+        let _ = write!(text, "\n  … and {} more items (--json lists all)", items.len() - ITEMS_SHOWN);
+    }
+    text
+}

@@ -1,0 +1,40 @@
+//! `countree token` and `countree certs`: what lets people and nodes in.
+
+use crate::arguments::{CertsArguments, RightArgument, TokenArguments};
+use crate::failure::Failure;
+use crate::host::{read_secret, tier_of};
+use crate::report::Report;
+use countree_common::shell::access::{Access, Right};
+use countree_common::shell::identity::Authority;
+
+pub(super) fn token(arguments: &TokenArguments, report: Report) -> Result<(), Failure> {
+    let access = Access::with_secret(&read_secret(&arguments.secret_file)?)?;
+    let right = |r: &RightArgument| match r {
+        RightArgument::Send => Right::Send,
+        RightArgument::Watch => Right::Watch,
+    };
+    let rights: Vec<_> = arguments.rights.iter().map(right).collect();
+    let token = access
+        .mint(&arguments.subject, &rights, arguments.duration)
+        .ok_or_else(|| Failure::failed("the token could not be signed"))?;
+    report.print(&serde_json::json!({ "token": token }), || token.clone());
+    Ok(())
+}
+
+pub(super) fn certs(arguments: &CertsArguments, report: Report) -> Result<(), Failure> {
+    let nodes: Vec<_> = arguments
+        .nodes
+        .iter()
+        .map(|name| tier_of(name).map(|tier| (name, tier)))
+        .collect::<Result<_, _>>()?;
+    let authority = Authority::open_or_create(&arguments.dir)?;
+    for (name, tier) in &nodes {
+        authority.issue_to(&arguments.dir, name, *tier)?;
+    }
+    let dir = arguments.dir.display().to_string();
+    let value = serde_json::json!({ "dir": dir, "nodes": arguments.nodes });
+    report.print(&value, || {
+        format!("{dir}: a CA (keep ca.key away from nodes) and certificates for {} nodes", nodes.len())
+    });
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! One file per command that talks to a cluster.
+
+mod audit;
+mod get;
+mod keys;
+mod replay;
+mod send;
+mod status;
+mod watch;
+
+use crate::arguments::{Arguments, ClusterArguments, Command, UpArguments};
+use crate::failure::Failure;
+use crate::report::Report;
+use crate::{single, up};
+use countree_client::Cluster;
+use countree_common::cluster::Tier;
+use countree_common::shell::http::{self, Answer, ErrorBody};
+use countree_common::shell::telemetry;
+use serde::de::DeserializeOwned;
+
+/// Runs what the command line says.
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let report = Report { json: arguments.json };
+    let command = arguments.command.unwrap_or_else(|| Command::Up(UpArguments::default_data()));
+    let is_server =
+        matches!(command, Command::Up(_) | Command::Leaf(_) | Command::Root(_) | Command::Broadcast(_));
+    telemetry::init(if is_server { "info" } else { "off" });
+    match command {
+        Command::Up(arguments) => up::run(arguments, report).await,
+        Command::Leaf(arguments) => single::run(Tier::Leaf, arguments, report).await,
+        Command::Root(arguments) => single::run(Tier::Root, arguments, report).await,
+        Command::Broadcast(arguments) => single::run(Tier::Broadcast, arguments, report).await,
+        Command::Send(arguments) => send::run(arguments, report).await,
+        Command::Replay(arguments) => replay::run(arguments, report).await,
+        Command::Get(arguments) => get::run(arguments, report).await,
+        Command::Watch(arguments) => watch::run(arguments, report).await,
+        Command::Status(cluster) => status::run(cluster, report).await,
+        Command::Audit(cluster) => audit::run(cluster, report).await,
+        Command::Plan(_) | Command::Apply(_) => Err(Failure::failed(
+            "not yet: live resizing is not built; stop the cluster, change replicas in its manifest, and start it again",
+        )),
+        Command::Drain(_) => Err(Failure::failed(
+            "not yet: draining one node is not built; a node that gets SIGTERM drains and leaves",
+        )),
+        Command::Token(arguments) => keys::token(&arguments, report),
+        Command::Certs(arguments) => keys::certs(&arguments, report),
+    }
+}
+
+impl ClusterArguments {
+    async fn discover(&self) -> Result<Cluster, Failure> {
+        Cluster::discover(&self.url, self.token.clone()).await.map_err(Failure::failed)
+    }
+
+    /// The JSON at `path`; an error answer becomes its message.
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let answer = self.get(path).await?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|e| Failure::failed(format!("{}{path} answers what is not of its form: {e}", self.url)))
+    }
+
+    async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
+        let headers: Vec<_> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
+        let answer = http::request("GET", &self.url, path, &headers, None).await.map_err(|e| {
+            Failure::failed(format!("{e}; start one with 'countree up', or say which with --cluster"))
+        })?;
+        if answer.status == 200 {
+            return Ok(answer);
+        }
+        let message = serde_json::from_slice::<ErrorBody>(&answer.body).map(|b| b.error.message);
+        Err(Failure::failed(
+            message.unwrap_or_else(|_| format!("{}{path} answers {}", self.url, answer.status)),
+        ))
+    }
+}

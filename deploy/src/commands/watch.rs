@@ -1,0 +1,60 @@
+//! `countree watch`: totals as they change.
+
+use crate::arguments::WatchArguments;
+use crate::failure::Failure;
+use crate::report::{Report, show_sums};
+use countree_client::Viewer;
+use countree_common::document::{Counts, TopicView};
+use countree_common::key::{Kind, Topic};
+use countree_common::shell::shutdown;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// A `--for` that nobody set.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+pub(super) async fn run(arguments: WatchArguments, report: Report) -> Result<(), Failure> {
+    let cluster = arguments.cluster.discover().await?;
+    let mut viewer = Viewer::watch(cluster, arguments.topics);
+    let mut topics: HashMap<Topic, Sums> = HashMap::new();
+    let end = tokio::time::sleep(arguments.duration.unwrap_or(FOREVER));
+    tokio::pin!(end);
+    loop {
+        let view = tokio::select! {
+            view = viewer.next() => view,
+            () = &mut end => return Ok(()),
+            signal = shutdown::signal() => return signal.map(|_| ()).map_err(Failure::from),
+        };
+        let Some(view) = view else { return Ok(()) };
+        let view: TopicView = view?;
+        let sums = topics.entry(view.topic.clone()).or_default();
+        sums.take(&view);
+        let line = || format!("{}  {}  (version {})", view.topic, show_sums(&sums.by_kind), view.version);
+        if !report.print(&view, line) {
+            return Ok(());
+        }
+    }
+}
+
+/// A topic's sums per kind, kept up from the counters that change.
+#[derive(Debug, Default)]
+struct Sums {
+    era: u64,
+    counts: Counts,
+    by_kind: BTreeMap<Kind, i64>,
+}
+
+impl Sums {
+    fn take(&mut self, view: &TopicView) {
+        if view.era != self.era {
+            *self = Self { era: view.era, ..Self::default() };
+        }
+        for (item, kinds) in &view.counts {
+            for (kind, total) in kinds {
+                let known = self.counts.entry(item.clone()).or_default().insert(kind.clone(), *total);
+                let sum = self.by_kind.entry(kind.clone()).or_default();
+                *sum = sum.saturating_sub(known.unwrap_or_default()).saturating_add(*total);
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What running nodes takes, alone or together: secrets, routes, an HTTP port.
+
+use crate::failure::Failure;
+use axum::Router;
+use axum::http::StatusCode;
+use countree_common::cluster::{NodeName, Tier};
+use countree_common::config::manifest::AuthSettings;
+use countree_common::shell::access::Access;
+use countree_common::shell::http::error;
+use countree_common::shell::shutdown::Shutdown;
+use std::net::SocketAddr;
+use std::path::Path;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// The tier that a node's name begins with.
+pub fn tier_of(name: &NodeName) -> Result<Tier, Failure> {
+    match name.as_str().split('-').next() {
+        Some("leaf") => Ok(Tier::Leaf),
+        Some("root") => Ok(Tier::Root),
+        Some("broadcast") => Ok(Tier::Broadcast),
+        _ => Err(Failure::wrong(format!(
+            "'{name}' does not say its tier: it takes a name like leaf-0, root-0 or broadcast-0"
+        ))),
+    }
+}
+
+/// A secret from its file, without the newline that editors add.
+pub fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut secret = std::fs::read(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    while secret.last().is_some_and(u8::is_ascii_whitespace) {
+        secret.pop();
+    }
+    Ok(secret)
+}
+
+/// Who may send and watch.
+pub fn access(settings: &AuthSettings) -> Result<Access, Failure> {
+    match &settings.secret_file {
+        None => Ok(Access::open()),
+        Some(path) => Ok(Access::with_secret(&read_secret(path)?)?),
+    }
+}
+
+/// Takes the HTTP port.
+pub async fn bind_http(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrInUse => Failure::failed(format!(
+            "{address} (TCP) is taken: stop what holds it, or choose another address with --http"
+        )),
+        _ => Failure::failed(format!("{address} (TCP): {e}")),
+    })
+}
+
+/// Serves until `shutdown`; requests under way are finished.
+pub fn serve_http(listener: TcpListener, router: Router, shutdown: Shutdown) -> JoinHandle<()> {
+    let router = router
+        .fallback(|| async { error(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here", None) });
+    tokio::spawn(async move {
+        let served =
+            axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.begun().await });
+        if let Err(e) = served.await {
+            tracing::error!("HTTP has ended: {e}");
+        }
+    })
+}

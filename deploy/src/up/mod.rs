@@ -1,0 +1,72 @@
+//! `countree up`: every tier of a manifest on this machine, in one process, over real QUIC.
+
+mod cluster;
+
+use crate::arguments::UpArguments;
+use crate::failure::Failure;
+use crate::host;
+use crate::report::Report;
+use cluster::LocalCluster;
+use countree_common::config::manifest::{BUILT_IN, Manifest};
+use countree_common::shell::folder::DataFolder;
+use countree_common::shell::shutdown::{self, Shutdown};
+use std::path::Path;
+use std::time::Duration;
+
+/// HTTP requests that are still under way at the end get this long.
+const HTTP_GRACE: Duration = Duration::from_secs(2);
+
+impl UpArguments {
+    /// What `countree` without a command runs.
+    pub fn default_data() -> Self {
+        Self { data: "./countree-data".into(), ..Self::default() }
+    }
+}
+
+/// Runs until SIGINT or SIGTERM, and then drains.
+pub async fn run(arguments: UpArguments, report: Report) -> Result<(), Failure> {
+    let mut manifest = read_manifest(arguments.manifest.as_deref())?;
+    if let Some(http) = arguments.http {
+        manifest.http.listen = http;
+    }
+    let access = host::access(&manifest.auth)?;
+    let listener = host::bind_http(manifest.http.listen).await?;
+    let http = listener.local_addr()?;
+    let folder = DataFolder::claim(&arguments.data, &manifest.cluster.name)?;
+
+    let stop = Shutdown::new();
+    let starting = LocalCluster::start(&manifest, folder.path(), http, access, &stop);
+    let cluster = tokio::select! {
+        cluster = starting => cluster?,
+        signal = shutdown::signal() => {
+            stop.begin();
+            return signal.map(|_| ()).map_err(Failure::from);
+        }
+    };
+    let web = Shutdown::new();
+    let serving = host::serve_http(listener, cluster.routes(), web.clone());
+    let ready = tokio::select! {
+        ready = cluster.ready() => ready,
+        signal = shutdown::signal() => signal.map(|_| ()).map_err(Failure::from),
+    };
+    if ready.is_ok() {
+        let url = format!("http://{http}");
+        let value = serde_json::json!({ "ready": true, "http": url, "cluster": manifest.cluster.name });
+        report.print(&value, || format!("ready: {url} (live page), events to {url}/v1/events"));
+        shutdown::signal().await?;
+        tracing::info!("draining");
+    }
+    // Long-lived streams would keep the port open: they are ended by the nodes they come from.
+    web.begin();
+    cluster.stop().await;
+    let _ = tokio::time::timeout(HTTP_GRACE, serving).await;
+    ready
+}
+
+fn read_manifest(path: Option<&Path>) -> Result<Manifest, Failure> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let Some(path) = path else { return Manifest::parse(BUILT_IN, &environment).map_err(Failure::wrong) };
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))?;
+    Manifest::parse(&text, &environment).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))
+}
