@@ -1,1 +1,13 @@
-//! x
+//! A root at work: QUIC conversations and store calls around the machines.
+
+#![allow(clippy::disallowed_methods, reason = "a shell reads clocks")]
+
+mod conversations;
+mod core;
+mod gauges;
+mod node;
+mod outbox;
+mod registry;
+mod rpc;
+
+pub use node::{RootNode, RootOptions, StartError};

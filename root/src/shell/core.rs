@@ -1,0 +1,277 @@
+//! The task that owns the root machine. It never waits for a peer or the store: what takes time runs
+//! beside it and reports back.
+
+use super::gauges::Gauges;
+use super::outbox::{Outbox, Overflowing};
+use crate::machine::{BatchId, ConnectionId, Output, ReadId, Root, StoreSilent};
+use crate::store::{AnyStore, Store, StoreError};
+use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::cut::{Cut, Outcome};
+use countree_common::document::Snapshot;
+use countree_common::key::Topic;
+use countree_common::shell::clock::Clock;
+use countree_common::shell::shutdown::Shutdown;
+use countree_common::wire::frame::{self, FrameKind};
+use countree_common::wire::hello::RefusalCode;
+use countree_common::wire::{publish, uplink};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// Messages of peers that wait for the core; above it QUIC flow control holds the peers back.
+const INPUTS_QUEUED: usize = 64;
+const TICK: Duration = Duration::from_millis(50);
+/// On the way out, merges have this long to come back.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What peers do.
+#[derive(Debug)]
+pub(super) enum Input {
+    LeafOpened(ConnectionId, NodeName, Outbox),
+    Leaf(ConnectionId, uplink::ToRoot),
+    LeafClosed(ConnectionId),
+    BroadcastOpened(ConnectionId, Outbox),
+    Broadcast(ConnectionId, publish::ToRoot),
+    BroadcastClosed(ConnectionId),
+}
+
+/// What was begun here and has come to an end. There are only as many as the machine has under way.
+#[derive(Debug)]
+pub(super) enum Finished {
+    Merge(BatchId, Vec<Result<Outcome, StoreError>>),
+    Read(ReadId, Result<Option<Snapshot>, StoreError>),
+    SnapshotSent(ConnectionId),
+}
+
+/// How peers' tasks reach the core.
+#[derive(Debug, Clone)]
+pub(super) struct CoreHandle {
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) finished: mpsc::UnboundedSender<Finished>,
+}
+
+/// The core and its surroundings.
+pub(super) struct Core {
+    machine: Root,
+    clock: Clock,
+    store: Arc<AnyStore>,
+    gauges: Arc<Gauges>,
+    leaves: HashMap<ConnectionId, Outbox>,
+    broadcasts: HashMap<ConnectionId, Outbox>,
+    finished: mpsc::UnboundedSender<Finished>,
+    merging: usize,
+}
+
+/// Starts the core; it ends after `shutdown`, when the merges under way have come back.
+pub(super) fn start(
+    store: Arc<AnyStore>,
+    gauges: Arc<Gauges>,
+    view: watch::Receiver<Arc<ClusterView>>,
+    shutdown: Shutdown,
+) -> (CoreHandle, tokio::task::JoinHandle<()>) {
+    let (inputs, input_receiver) = mpsc::channel(INPUTS_QUEUED);
+    let (finished, finished_receiver) = mpsc::unbounded_channel();
+    let core = Core {
+        machine: Root::new(),
+        clock: Clock::start(),
+        store,
+        gauges,
+        leaves: HashMap::new(),
+        broadcasts: HashMap::new(),
+        finished: finished.clone(),
+        merging: 0,
+    };
+    let task = tokio::spawn(core.run(input_receiver, finished_receiver, view, shutdown));
+    (CoreHandle { inputs, finished }, task)
+}
+
+impl Core {
+    async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut finished: mpsc::UnboundedReceiver<Finished>,
+        mut view: watch::Receiver<Arc<ClusterView>>,
+        shutdown: Shutdown,
+    ) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(finished) = finished.recv() => self.handle_finished(finished),
+                Some(input) = inputs.recv() => self.handle_input(input),
+                Ok(()) = view.changed() => {
+                    let view = view.borrow_and_update().clone();
+                    self.machine.handle_view(&view);
+                }
+                _ = tick.tick() => self.machine.handle_tick(self.clock.now().mono),
+                () = shutdown.begun() => break,
+            }
+            self.drain();
+        }
+        let drained = async {
+            while self.merging > 0 || self.machine.queued_cuts() > 0 {
+                let Some(finished) = finished.recv().await else { return };
+                self.handle_finished(finished);
+                self.drain();
+            }
+        };
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+            tracing::warn!("the store has not answered every merge; the leaves will repeat them");
+        }
+    }
+
+    fn handle_input(&mut self, input: Input) {
+        match input {
+            Input::LeafOpened(connection, leaf, outbox) => {
+                self.leaves.insert(connection, outbox);
+                self.machine.handle_leaf_opened(connection, leaf);
+            }
+            Input::Leaf(connection, message) => {
+                if let Err(e) = self.machine.handle_leaf(connection, message) {
+                    self.end_leaf(connection, e.to_string());
+                }
+            }
+            Input::LeafClosed(connection) => self.close_leaf(connection),
+            Input::BroadcastOpened(connection, outbox) => {
+                self.broadcasts.insert(connection, outbox);
+                if let Err(e) = self.machine.handle_broadcast_opened(connection) {
+                    self.end_broadcast(connection, e.to_string());
+                }
+            }
+            Input::Broadcast(connection, message) => {
+                if let Err(e) = self.machine.handle_broadcast(connection, message) {
+                    self.end_broadcast(connection, e.to_string());
+                }
+            }
+            Input::BroadcastClosed(connection) => self.close_broadcast(connection),
+        }
+    }
+
+    fn handle_finished(&mut self, finished: Finished) {
+        match finished {
+            Finished::Merge(batch, answers) => {
+                self.merging -= 1;
+                self.machine.handle_merged(batch, answers.into_iter().map(Result::ok).collect());
+            }
+            Finished::Read(read, result) => {
+                let result = result.map_err(|_| StoreSilent);
+                self.machine.handle_read(read, result, self.clock.now().mono);
+            }
+            Finished::SnapshotSent(connection) => self.machine.handle_snapshot_sent(connection),
+        }
+    }
+
+    fn end_leaf(&mut self, connection: ConnectionId, reason: String) {
+        tracing::warn!("a leaf is sent away: {reason}");
+        if let Some(outbox) = self.leaves.remove(&connection) {
+            outbox.refuse(RefusalCode::Malformed, reason);
+        }
+        self.close_leaf(connection);
+    }
+
+    fn close_leaf(&mut self, connection: ConnectionId) {
+        self.leaves.remove(&connection);
+        self.machine.handle_leaf_closed(connection);
+    }
+
+    fn end_broadcast(&mut self, connection: ConnectionId, reason: String) {
+        tracing::warn!("a broadcast node is sent away: {reason}");
+        if let Some(outbox) = self.broadcasts.remove(&connection) {
+            outbox.refuse(RefusalCode::Unavailable, reason);
+        }
+        self.close_broadcast(connection);
+    }
+
+    fn close_broadcast(&mut self, connection: ConnectionId) {
+        self.broadcasts.remove(&connection);
+        self.machine.handle_broadcast_closed(connection);
+    }
+
+    /// Does what the machine has decided.
+    fn drain(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Merge { batch, cuts } => self.merge(batch, cuts),
+                Output::Read { read, topic } => self.read(read, topic),
+                Output::Answer { connection, message } => {
+                    let sent = self.leaves.get(&connection).map(|outbox| send(outbox, &message));
+                    if let Some(Err(Overflowing)) = sent {
+                        self.gauges.cut_off();
+                        self.close_leaf(connection);
+                    }
+                }
+                Output::Publish { connections, message } => self.publish(connections, &message),
+                Output::Snapshot { connection, snapshot } => {
+                    let sent = self.broadcasts.get(&connection).map(|outbox| outbox.snapshot(snapshot));
+                    if let Some(Err(Overflowing)) = sent {
+                        self.close_broadcast(connection);
+                    }
+                }
+            }
+        }
+        self.gauges.queued_cuts.store(self.machine.queued_cuts(), Relaxed);
+        self.gauges.followed_topics.store(self.machine.followed_topics(), Relaxed);
+        self.gauges.watermark.store(self.machine.watermark().0, Relaxed);
+        self.gauges.leaves.store(self.leaves.len(), Relaxed);
+        self.gauges.broadcasts.store(self.broadcasts.len(), Relaxed);
+    }
+
+    fn publish(&mut self, connections: Vec<ConnectionId>, message: &publish::FromRoot) {
+        let frame = match frame::message(FrameKind::Message, message) {
+            Ok(frame) => frame,
+            Err(e) => return self.unsendable(&connections, &e),
+        };
+        for connection in connections {
+            let sent = self.broadcasts.get(&connection).map(|outbox| outbox.frame(frame.clone()));
+            if let Some(Err(Overflowing)) = sent {
+                self.gauges.cut_off();
+                self.close_broadcast(connection);
+            }
+        }
+    }
+
+    /// A message that fits no frame would leave a gap: those who miss it start anew, with snapshots.
+    fn unsendable(&mut self, connections: &[ConnectionId], reason: &dyn std::fmt::Display) {
+        tracing::error!("an update can't be sent: {reason}");
+        connections.iter().for_each(|connection| self.close_broadcast(*connection));
+    }
+
+    fn merge(&mut self, batch: BatchId, cuts: Arc<[Cut]>) {
+        self.merging += 1;
+        let (store, gauges, finished) = (self.store.clone(), self.gauges.clone(), self.finished.clone());
+        tokio::spawn(async move {
+            let began = Instant::now();
+            let answers = store.merge(cuts.clone()).await;
+            let applied = cuts.iter().zip(&answers).filter(|(_, a)| matches!(a, Ok(Outcome::Applied(_))));
+            gauges.merged(&answers, applied.map(|(cut, _)| cut.events).sum(), began.elapsed());
+            // The core outlives its merges, but for a shutdown that gave up on them.
+            let _ = finished.send(Finished::Merge(batch, answers));
+        });
+    }
+
+    fn read(&self, read: ReadId, topic: Topic) {
+        let (store, gauges, finished) = (self.store.clone(), self.gauges.clone(), self.finished.clone());
+        tokio::spawn(async move {
+            let result = store.read(&topic).await;
+            match &result {
+                Ok(_) => gauges.store_answered(),
+                Err(e) => {
+                    tracing::debug!(%topic, "a topic could not be read: {e}");
+                    gauges.store_failed(e);
+                }
+            }
+            let _ = finished.send(Finished::Read(read, result));
+        });
+    }
+}
+
+fn send<T: Serialize>(outbox: &Outbox, message: &T) -> Result<(), Overflowing> {
+    let frame = frame::message(FrameKind::Message, message).map_err(|e| {
+        tracing::error!("an answer can't be sent: {e}");
+        Overflowing
+    })?;
+    outbox.frame(frame)
+}

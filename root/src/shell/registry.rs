@@ -1,0 +1,147 @@
+//! The task that owns the registrar.
+
+use super::gauges::Gauges;
+use crate::machine::Registrar;
+use crate::machine::registrar::{Ask, AskId, RegistrarOutput};
+use crate::store::{AnyStore, SavedRegistry, Store, StoreError};
+use countree_common::cluster::ClusterView;
+use countree_common::shell::clock::Clock;
+use countree_common::shell::membership::{HEARTBEAT, LEASE};
+use countree_common::shell::shutdown::Shutdown;
+use countree_common::wire::rpc::Reply;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+const ASKS_QUEUED: usize = 256;
+const TICK: Duration = Duration::from_millis(50);
+
+type Question = (Ask, oneshot::Sender<Reply>);
+
+/// How other tasks ask the registry.
+#[derive(Debug, Clone)]
+pub(super) struct RegistryHandle {
+    questions: mpsc::Sender<Question>,
+    view: watch::Receiver<Arc<ClusterView>>,
+}
+
+impl RegistryHandle {
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask(&self, ask: Ask) -> Reply {
+        let (sender, answer) = oneshot::channel();
+        let gone = || Reply::Failed("this root is stopping: ask another".into());
+        if self.questions.send((ask, sender)).await.is_err() {
+            return gone();
+        }
+        answer.await.unwrap_or_else(|_| gone())
+    }
+
+    /// The live nodes; follows changes. Epoch 0 before the registry is first loaded.
+    pub(super) fn view(&self) -> watch::Receiver<Arc<ClusterView>> {
+        self.view.clone()
+    }
+}
+
+enum Finished {
+    Load(Result<Option<SavedRegistry>, StoreError>),
+    Save(Result<bool, StoreError>),
+}
+
+struct Keeper {
+    machine: Registrar,
+    clock: Clock,
+    store: Arc<AnyStore>,
+    gauges: Arc<Gauges>,
+    view: watch::Sender<Arc<ClusterView>>,
+    waiting: HashMap<AskId, oneshot::Sender<Reply>>,
+    next_ask: u64,
+    finished: mpsc::Sender<Finished>,
+}
+
+/// Starts the keeper of the registry; it ends with `shutdown`, which is to be thrown after the last question.
+pub(super) fn start(store: Arc<AnyStore>, gauges: Arc<Gauges>, shutdown: Shutdown) -> RegistryHandle {
+    let (questions, question_receiver) = mpsc::channel(ASKS_QUEUED);
+    // One call is under way at a time.
+    let (finished, finished_receiver) = mpsc::channel(1);
+    let (view_sender, view) = watch::channel(Arc::default());
+    let keeper = Keeper {
+        machine: Registrar::new(LEASE, HEARTBEAT),
+        clock: Clock::start(),
+        store,
+        gauges,
+        view: view_sender,
+        waiting: HashMap::new(),
+        next_ask: 0,
+        finished,
+    };
+    tokio::spawn(keeper.run(question_receiver, finished_receiver, shutdown));
+    RegistryHandle { questions, view }
+}
+
+impl Keeper {
+    async fn run(
+        mut self,
+        mut questions: mpsc::Receiver<Question>,
+        mut finished: mpsc::Receiver<Finished>,
+        shutdown: Shutdown,
+    ) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some((ask, answer)) = questions.recv() => {
+                    let id = AskId(self.next_ask);
+                    self.next_ask += 1;
+                    self.waiting.insert(id, answer);
+                    self.machine.handle_ask(id, ask, self.clock.now());
+                }
+                Some(finished) = finished.recv() => self.handle_finished(finished),
+                _ = tick.tick() => self.machine.handle_tick(self.clock.now()),
+                () = shutdown.begun() => return,
+            }
+            self.drain();
+        }
+    }
+
+    fn handle_finished(&mut self, finished: Finished) {
+        let now = self.clock.now();
+        match &finished {
+            Finished::Load(Err(e)) | Finished::Save(Err(e)) => self.gauges.store_failed(e),
+            Finished::Load(Ok(_)) | Finished::Save(Ok(_)) => self.gauges.store_answered(),
+        }
+        match finished {
+            Finished::Load(result) => self.machine.handle_loaded(result.map_err(|e| e.to_string()), now),
+            Finished::Save(result) => self.machine.handle_saved(result.map_err(|e| e.to_string()), now),
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                RegistrarOutput::Load => {
+                    let (store, finished) = (self.store.clone(), self.finished.clone());
+                    tokio::spawn(async move {
+                        let _ = finished.send(Finished::Load(store.load_registry().await)).await;
+                    });
+                }
+                RegistrarOutput::Save { expected, text } => {
+                    let (store, finished) = (self.store.clone(), self.finished.clone());
+                    tokio::spawn(async move {
+                        let _ =
+                            finished.send(Finished::Save(store.save_registry(expected, text).await)).await;
+                    });
+                }
+                RegistrarOutput::Reply { ask, reply } => {
+                    if let Some(answer) = self.waiting.remove(&ask) {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(reply);
+                    }
+                }
+                RegistrarOutput::View(view) => {
+                    self.view.send_replace(Arc::new(view));
+                }
+            }
+        }
+    }
+}
