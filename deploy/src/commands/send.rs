@@ -15,7 +15,7 @@ pub(super) async fn run(arguments: SendArguments, report: Report) -> Result<(), 
     producer.send(&counter, delta).await?;
     let tally = producer.close().await?;
     if tally.acked != 1 {
-        let why = tally.last_error.unwrap_or_else(|| "no leaf answered".into());
+        let why = tally.errors.last().cloned().unwrap_or_else(|| "no leaf answered".into());
         return Err(Failure::failed(format!("the event was not acked: {why}")));
     }
     let value = serde_json::json!({ "sent": 1, "acked": 1, "durability": "disk" });
