@@ -28,6 +28,11 @@ pub struct Room {
     pub stream: bool,
 }
 
+impl Room {
+    /// For nothing at all.
+    pub const NONE: Self = Self { datagram: DatagramRoom::Waiting, stream: false };
+}
+
 /// Room for a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatagramRoom {

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 /// A topic's former owner is listened to this long, since merges that were under way still come from it.
 pub const LINGER: Duration = Duration::from_secs(30);
-/// A snapshot that has not come after this long is asked for again.
-pub const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// A snapshot that has not come after this long is asked for again; a root that is asked for very many
+/// at once takes a while over them.
+pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Topics in one message to a root: well under a frame.
 const TOPICS_PER_MESSAGE: usize = 2_048;
 

@@ -48,10 +48,10 @@ fn a_gap_asks_for_one_snapshot_and_no_more() {
 fn a_snapshot_that_does_not_come_is_asked_for_again() {
     let mut machine = connected();
     watch(&mut machine, "t", Time(0));
-    assert_eq!(to_roots(&tick(&mut machine, seconds(4))), []);
-    assert_eq!(to_roots(&tick(&mut machine, seconds(5))), [interest("root-0", "t")]);
-    machine.handle_from_root(&root("root-0"), from_root_snapshot("t", (0, 0), &[]), seconds(6));
-    assert_eq!(to_roots(&tick(&mut machine, seconds(20))), []);
+    assert_eq!(to_roots(&tick(&mut machine, seconds(9))), []);
+    assert_eq!(to_roots(&tick(&mut machine, seconds(10))), [interest("root-0", "t")]);
+    machine.handle_from_root(&root("root-0"), from_root_snapshot("t", (0, 0), &[]), seconds(11));
+    assert_eq!(to_roots(&tick(&mut machine, seconds(30))), []);
 }
 
 #[test]

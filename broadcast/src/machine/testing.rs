@@ -92,7 +92,7 @@ pub(super) fn to_roots(outputs: &[Output]) -> Vec<(String, ToRoot)> {
 
 pub(super) const ROOMY: Room = Room { datagram: DatagramRoom::Bytes(limits::DATAGRAM_BYTES), stream: true };
 pub(super) const STREAM_ONLY: Room = Room { datagram: DatagramRoom::Never, stream: true };
-pub(super) const NO_ROOM: Room = Room { datagram: DatagramRoom::Waiting, stream: false };
+pub(super) const NO_ROOM: Room = Room::NONE;
 
 /// What one viewer has made of one topic.
 #[derive(Debug, Default, Clone)]

@@ -1,0 +1,107 @@
+//! The conversation with one root: opened, kept, and opened again.
+
+use super::core::Input;
+use countree_common::cluster::NodeName;
+use countree_common::shell::peers::{PeerError, Peers};
+use countree_common::wire::frame::FrameKind;
+use countree_common::wire::hello::Conversation;
+use countree_common::wire::publish::{FromRoot, ToRoot};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// Messages to a root that wait to be sent. A link with more is given up: the next one begins with all
+/// interest anyway.
+pub(super) const OUTBOX: usize = 1_024;
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// The core's end of a link.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Tells this link's messages from those of one before it.
+    pub(super) number: u64,
+    /// None while it is not connected.
+    pub(super) outbox: Option<mpsc::Sender<ToRoot>>,
+    task: AbortHandle,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Link {
+    /// Begins to connect to the root, and goes on doing so until the link is dropped.
+    pub(super) fn open(
+        number: u64,
+        root: NodeName,
+        address: SocketAddr,
+        peers: Peers,
+        inputs: mpsc::Sender<Input>,
+    ) -> Self {
+        let end = End { number, root, address, peers, inputs };
+        Self { number, outbox: None, task: tokio::spawn(end.run()).abort_handle() }
+    }
+}
+
+/// The task's end of a link.
+struct End {
+    number: u64,
+    root: NodeName,
+    address: SocketAddr,
+    peers: Peers,
+    inputs: mpsc::Sender<Input>,
+}
+
+impl End {
+    async fn run(self) {
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let mut connected = false;
+            let ended = self.converse(&mut connected).await;
+            if connected {
+                backoff = BACKOFF_MIN;
+                let lost = Input::RootLost { root: self.root.clone(), link: self.number };
+                if self.inputs.send(lost).await.is_err() {
+                    return;
+                }
+            }
+            if let Err(e) = ended {
+                tracing::debug!(root = %self.root, "no totals from here for now: {e}");
+            }
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    async fn converse(&self, connected: &mut bool) -> Result<(), PeerError> {
+        let (mut sender, mut receiver, _connection) =
+            self.peers.open(self.root.as_str(), self.address, Conversation::Publish).await?;
+        let (outbox, mut messages) = mpsc::channel(OUTBOX);
+        let root = || self.root.clone();
+        *connected = true;
+        let up = Input::RootConnected { root: root(), link: self.number, outbox };
+        if self.inputs.send(up).await.is_err() {
+            return Ok(());
+        }
+        let reading = async {
+            while let Some(message) = receiver.message::<FromRoot>().await? {
+                let input = Input::FromRoot { root: root(), link: self.number, message };
+                if self.inputs.send(input).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let writing = async {
+            while let Some(message) = messages.recv().await {
+                sender.send(FrameKind::Message, &message).await?;
+            }
+            Ok(())
+        };
+        tokio::select! { ended = reading => ended, ended = writing => ended }
+    }
+}

@@ -1,0 +1,63 @@
+//! Reading a topic fresh from the store, through a root.
+
+use super::board::Board;
+use countree_common::cluster::Node;
+use countree_common::document::{Snapshot, TopicView, Version, counts};
+use countree_common::key::Topic;
+use countree_common::shell::membership::Membership;
+use countree_common::shell::peers::{PeerError, Peers};
+use countree_common::shell::quic::StreamError;
+use countree_common::wire::publish::SnapshotAssembly;
+use countree_common::wire::rpc::{Reply, Request};
+use std::time::Duration;
+
+/// A root that has not answered in full by then is passed over.
+const ROOT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The topic as the store has it; `None` when nothing was ever counted in it.
+///
+/// # Errors
+/// When no root answers.
+pub(super) async fn topic(
+    membership: &Membership,
+    board: &Board,
+    topic: &Topic,
+) -> Result<Option<TopicView>, PeerError> {
+    // Taken before the read: what was merged by then is in what is read.
+    let complete_to = board.complete_to(topic);
+    let roots = board.roots();
+    let mut error = PeerError::Failed("no root is known yet".into());
+    for root in roots.for_topic(topic) {
+        let reading = snapshot(membership.peers(), root, topic);
+        match tokio::time::timeout(ROOT_TIMEOUT, reading).await {
+            Ok(Ok(snapshot)) => {
+                let Snapshot { topic, version, totals } = snapshot;
+                let counted = version != Version::default() || !totals.is_empty();
+                let Version { era, number } = version;
+                let view = TopicView { topic, era, version: number, complete_to, counts: counts(totals) };
+                return Ok(counted.then_some(view));
+            }
+            Ok(Err(e)) => error = e,
+            Err(_) => error = PeerError::Timeout,
+        }
+    }
+    Err(error)
+}
+
+async fn snapshot(peers: &Peers, root: &Node, topic: &Topic) -> Result<Snapshot, PeerError> {
+    let request = Request::Read(topic.clone());
+    let mut replies = peers.ask(root.name.as_str(), root.quic, &request).await?;
+    let mut assembly = SnapshotAssembly::default();
+    loop {
+        match replies.message().await? {
+            Some(Reply::Snapshot(part)) => {
+                if let Some(snapshot) = assembly.push(part) {
+                    return Ok(snapshot);
+                }
+            }
+            Some(Reply::Failed(reason)) => return Err(PeerError::Failed(reason)),
+            Some(_) => return Err(PeerError::Mismatched),
+            None => return Err(StreamError::Ended.into()),
+        }
+    }
+}

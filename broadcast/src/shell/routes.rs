@@ -1,0 +1,103 @@
+//! HTTP: reads, streams, and the live page.
+
+use super::board::Board;
+use super::topic_path::{self, TopicPath};
+use super::viewers::Lobby;
+use super::{read, sse};
+use axum::Json;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use countree_common::key::Topic;
+use countree_common::shell::clock;
+use countree_common::shell::http::error;
+use countree_common::shell::membership::Membership;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `?wait=complete` waits at most this long; the answer's `complete_to` tells how far it came.
+const WAIT_COMPLETE: Duration = Duration::from_secs(3);
+const TOPICS: &str = "/v1/topics/";
+
+/// What the routes need.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    pub(super) membership: Membership,
+    pub(super) board: Arc<Board>,
+    pub(super) lobby: Arc<Lobby>,
+}
+
+/// `/`, its files, and `/v1/topics/…`.
+pub(super) fn router(site: Site) -> Router {
+    let file = |kind: &'static str, text: &'static str| get(move || async move { asset(kind, text) });
+    Router::new()
+        .route("/", file("text/html; charset=utf-8", include_str!("../../web/index.html")))
+        .route("/live.css", file("text/css; charset=utf-8", include_str!("../../web/live.css")))
+        .route("/live.js", file("text/javascript; charset=utf-8", include_str!("../../web/live.js")))
+        .route("/totals.js", file("text/javascript; charset=utf-8", include_str!("../../web/totals.js")))
+        .route("/v1/topics/{*topic}", get(topic))
+        .with_state(site)
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'self'; img-src data:; frame-ancestors 'none'"),
+    ];
+    (headers, text).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+struct ReadQuery {
+    wait: Option<String>,
+}
+
+/// Reads the path as it was sent: decoded by the router, `%2F` and `/` could not be told apart.
+async fn topic(
+    State(site): State<Site>,
+    query: Result<Query<ReadQuery>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
+    let bad = |code, message| error(StatusCode::BAD_REQUEST, code, message, None);
+    let path = match topic_path::parse(uri.path().strip_prefix(TOPICS).unwrap_or_default()) {
+        Ok(path) => path,
+        Err(e) => return bad("bad_name", e.to_string()),
+    };
+    let wait = match query {
+        Ok(Query(ReadQuery { wait: None })) => false,
+        Ok(Query(ReadQuery { wait: Some(wait) })) if wait == "complete" => true,
+        _ => return bad("bad_query", "the query takes wait=complete, or nothing".to_owned()),
+    };
+    match path {
+        TopicPath::Read(topic) => read_topic(&site, &topic, wait).await,
+        TopicPath::Stream(topic) => sse::stream(&site, topic, &headers).await,
+    }
+}
+
+async fn read_topic(site: &Site, topic: &Topic, wait: bool) -> Response {
+    let arrived = clock::wall();
+    if wait {
+        site.board.completed(topic, arrived, WAIT_COMPLETE).await;
+    }
+    match read::topic(&site.membership, &site.board, topic).await {
+        Ok(Some(view)) => ([(header::CACHE_CONTROL, "no-store")], Json(view)).into_response(),
+        Ok(None) => {
+            let message = format!("nothing was ever counted in topic '{topic}'");
+            error(StatusCode::NOT_FOUND, "unknown_topic", message, None)
+        }
+        Err(e) => unavailable(format!("no root can read the topic right now: {e}")),
+    }
+}
+
+/// 503: worth another try in a moment.
+pub(super) fn unavailable(message: String) -> Response {
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, None);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}

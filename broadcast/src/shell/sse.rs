@@ -1,0 +1,96 @@
+//! Viewers over HTTP: Server-Sent Events.
+
+use super::core::Input;
+use super::routes::{Site, unavailable};
+use super::viewers::{Inbox, Visit};
+use crate::machine::Format;
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use countree_common::document::Version;
+use countree_common::key::Topic;
+use countree_common::limits::CONNECTIONS_PER_NODE;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+/// A silent stream says that it is alive this often, for proxies and for finding out who is gone.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a browser waits before it comes back, in milliseconds.
+const RETRY: &str = "retry: 1000\n\n";
+
+/// Answers with the topic's totals as they change.
+pub(super) async fn stream(site: &Site, topic: Topic, headers: &HeaderMap) -> Response {
+    if site.lobby.present() >= CONNECTIONS_PER_NODE {
+        return unavailable("this node has as many viewers as it can carry".into());
+    }
+    let mut since = last_event_id(headers);
+    let mut ready = VecDeque::from([Bytes::from_static(RETRY.as_bytes())]);
+    // A snapshot that was made for someone else saves the core the work; what changed since follows.
+    if since.is_none()
+        && let Some(shared) = site.board.snapshot(&topic)
+    {
+        since = Some(shared.version);
+        ready.push_back(shared.event);
+    }
+    let leaving = || unavailable("this node is leaving".into());
+    let Some((visit, inbox)) = site.lobby.admit(Format::Events, None).await else { return leaving() };
+    let subscribe = Input::Subscribe { viewer: visit.viewer, topics: vec![topic], since };
+    if !visit.tell(subscribe).await {
+        return leaving();
+    }
+    let events = Events { ready, inbox, next_heartbeat: Instant::now() + HEARTBEAT, _here: stay(visit) };
+    let body = futures_util::stream::unfold(events, |mut events| async move {
+        let bytes = events.next().await?;
+        Some((Ok::<_, Infallible>(bytes), events))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Asks proxies not to hold events back.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(body)).into_response()
+}
+
+/// The version that a client that comes back has, if it says one.
+fn last_event_id(headers: &HeaderMap) -> Option<Version> {
+    headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Ends the visit when the returned half is dropped, which is when the response is.
+fn stay(visit: Visit) -> oneshot::Sender<Infallible> {
+    let (here, gone) = oneshot::channel();
+    tokio::spawn(async move {
+        let _ = gone.await;
+        visit.end().await;
+    });
+    here
+}
+
+/// A response's body. It takes no more from the core before the last event was taken from it, so what is
+/// too much for a slow client stays there, and comes as one newer event.
+struct Events {
+    ready: VecDeque<Bytes>,
+    inbox: Inbox,
+    next_heartbeat: Instant,
+    _here: oneshot::Sender<Infallible>,
+}
+
+impl Events {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ready.is_empty() {
+            tokio::select! {
+                chunks = self.inbox.chunks.recv() => self.ready.extend(chunks?),
+                () = sleep_until(self.next_heartbeat) => {
+                    self.ready.push_back(Bytes::from_static(b": still here\n\n"));
+                }
+            }
+        }
+        self.next_heartbeat = Instant::now() + HEARTBEAT;
+        self.ready.pop_front()
+    }
+}

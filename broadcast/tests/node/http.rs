@@ -1,0 +1,220 @@
+//! Reads, streams and the page over HTTP.
+
+use super::{House, PATIENCE, soon};
+use countree_common::document::TopicView;
+use countree_common::key::{Item, Kind};
+use countree_common::shell::{clock, http};
+use countree_common::time::WallMs;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+impl House {
+    async fn get(&self, path: &str) -> (u16, String) {
+        let base = format!("http://{}", self.http);
+        let answer = http::request("GET", &base, path, &[], None).await.unwrap();
+        (answer.status, String::from_utf8(answer.body.to_vec()).unwrap())
+    }
+
+    async fn read(&self, path: &str) -> TopicView {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+}
+
+fn total(view: &TopicView, item: &str, kind: &str) -> Option<i64> {
+    view.counts.get(&Item::new(item).unwrap())?.get(&Kind::new(kind).unwrap()).copied()
+}
+
+/// An event off a stream.
+#[derive(Debug)]
+struct Event {
+    name: String,
+    id: String,
+    view: TopicView,
+}
+
+struct EventSource {
+    lines: tokio::io::Lines<BufReader<TcpStream>>,
+}
+
+impl EventSource {
+    async fn open(house: &House, path: &str, last_event_id: Option<&str>) -> Self {
+        let mut stream = TcpStream::connect(house.http).await.unwrap();
+        let resume = last_event_id.map(|id| format!("last-event-id: {id}\r\n")).unwrap_or_default();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{resume}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        let status = soon("an answer", lines.next_line()).await.unwrap().unwrap();
+        assert!(status.contains("200"), "{status}");
+        let mut kind = None;
+        while let Some(line) = soon("headers", lines.next_line()).await.unwrap().filter(|l| !l.is_empty()) {
+            kind = kind.or(line.strip_prefix("content-type: ").map(str::to_owned));
+        }
+        assert_eq!(kind.as_deref(), Some("text/event-stream"));
+        Self { lines }
+    }
+
+    /// The next event; each comes in one chunk, so lines are whole. `None` at the end.
+    async fn next(&mut self) -> Option<Event> {
+        let (mut name, mut id) = (None, None);
+        loop {
+            let line = soon("an event", self.lines.next_line()).await.ok()??;
+            // The chunk that ends a body.
+            if line == "0" {
+                return None;
+            }
+            if let Some(value) = line.strip_prefix("event: ") {
+                name = Some(value.to_owned());
+            } else if let Some(value) = line.strip_prefix("id: ") {
+                id = Some(value.to_owned());
+            } else if let Some(value) = line.strip_prefix("data: ") {
+                let view: TopicView = serde_json::from_str(value).unwrap();
+                return Some(Event { name: name?, id: id?, view });
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_begins_with_a_snapshot_and_goes_on_with_changes() {
+    let house = House::open().await;
+    house.root.merge("live/irl-stream", &[("a", "like", 3), ("b", "comment", 1)]);
+    let mut events = EventSource::open(&house, "/v1/topics/live%2Firl-stream/stream", None).await;
+    let first = events.next().await.unwrap();
+    assert_eq!((first.name.as_str(), first.id.as_str()), ("snapshot", "0-1"));
+    assert_eq!(total(&first.view, "b", "comment"), Some(1));
+    house.root.mark(WallMs(1_234));
+    house.root.merge("live/irl-stream", &[("a", "like", 1)]);
+    let second = events.next().await.unwrap();
+    assert_eq!((second.name.as_str(), second.id.as_str()), ("update", "0-2"));
+    assert_eq!(total(&second.view, "a", "like"), Some(4), "totals, not deltas");
+    assert_eq!(total(&second.view, "b", "comment"), None, "only what changed");
+    assert_eq!(second.view.complete_to, WallMs(1_234));
+
+    // Served from the shared snapshot, and brought up to date.
+    let mut late = EventSource::open(&house, "/v1/topics/live/irl-stream/stream", None).await;
+    assert_eq!(late.next().await.unwrap().name, "snapshot");
+    assert_eq!(late.next().await.unwrap().id, "0-2");
+    assert_eq!(house.metric("countree_broadcast_viewers"), 2.0);
+    drop((events, late));
+    house.until_metric("countree_broadcast_viewers", |viewers| viewers == 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_comes_back_gets_what_it_missed() {
+    let house = House::open().await;
+    house.root.merge("t", &[("a", "like", 1), ("b", "like", 1)]);
+    let mut first = EventSource::open(&house, "/v1/topics/t/stream", None).await;
+    assert_eq!(first.next().await.unwrap().id, "0-1");
+    let mut current = EventSource::open(&house, "/v1/topics/t/stream", Some("0-1")).await;
+    house.root.merge("t", &[("a", "like", 1)]);
+    let event = current.next().await.unwrap();
+    assert_eq!((event.name.as_str(), event.id.as_str()), ("update", "0-2"), "no snapshot again");
+    assert_eq!(first.next().await.unwrap().id, "0-2");
+    let mut behind = EventSource::open(&house, "/v1/topics/t/stream", Some("0-1")).await;
+    let event = behind.next().await.unwrap();
+    assert_eq!((event.name.as_str(), total(&event.view, "b", "like")), ("update", None));
+    let mut astray = EventSource::open(&house, "/v1/topics/t/stream", Some("nonsense")).await;
+    assert_eq!(astray.next().await.unwrap().name, "snapshot");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_client_skips_and_a_leaving_node_ends_its_streams() {
+    let house = House::open().await;
+    let items: Vec<String> = (0..3_000).map(|n| format!("an-item-with-a-long-name-{n}")).collect();
+    let all: Vec<_> = items.iter().map(|i| (i.as_str(), "like", 1)).collect();
+    house.root.merge("t", &all);
+    let mut slow = EventSource::open(&house, "/v1/topics/t/stream", None).await;
+    let mut quick = EventSource::open(&house, "/v1/topics/t/stream", None).await;
+    let mut merged = 1;
+    soon("the slow one to be skipped", async {
+        while house.metric("countree_broadcast_skips_total") < 5.0 {
+            house.root.merge("t", &all);
+            merged += 1;
+            while quick.next().await.unwrap().view.version < merged {}
+        }
+    })
+    .await;
+    let mut seen = 0;
+    loop {
+        let event = slow.next().await.unwrap();
+        seen += 1;
+        if event.view.version == merged {
+            break;
+        }
+    }
+    assert!(seen < merged, "{seen} events for {merged} merges");
+    soon("the node to stop", house.node.stop()).await;
+    assert!(slow.next().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_is_read_fresh_from_the_store() {
+    let house = House::open().await;
+    house.root.merge("live/irl-stream", &[("a", "like", 3)]);
+    house.root.merge("live/irl-stream", &[("a", "like", -1)]);
+    for path in ["/v1/topics/live%2Firl-stream", "/v1/topics/live/irl-stream"] {
+        let view = house.read(path).await;
+        assert_eq!((view.topic.as_str(), view.era, view.version), ("live/irl-stream", 0, 2));
+        assert_eq!(total(&view, "a", "like"), Some(2));
+    }
+    for (path, status, code) in [
+        ("/v1/topics/never", 404, "unknown_topic"),
+        ("/v1/topics/%ff", 400, "bad_name"),
+        ("/v1/topics/a%2", 400, "bad_name"),
+        ("/v1/topics/a?wait=forever", 400, "bad_query"),
+    ] {
+        let (got, body) = house.get(path).await;
+        let body: http::ErrorBody = serde_json::from_str(&body).unwrap();
+        assert_eq!((got, body.error.code.as_str()), (status, code), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_for_completeness_ends_when_the_watermark_has_passed_the_request() {
+    let house = House::open().await;
+    house.root.merge("t", &[("a", "like", 1)]);
+    let began = clock::wall();
+    let root = house.root.clone();
+    let passing = tokio::spawn(async move {
+        // What the request has to wait for is merged before the watermark says so.
+        root.mark(WallMs(began.0 - 1));
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        root.merge("t", &[("a", "like", 1)]);
+        root.mark(clock::wall());
+    });
+    let view = house.read("/v1/topics/t?wait=complete").await;
+    assert_eq!(total(&view, "a", "like"), Some(2));
+    assert!(view.complete_to > began);
+    passing.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_root_reads_are_to_be_tried_again() {
+    let house = House::open().await;
+    house.root.vanish();
+    house.until_metric("countree_broadcast_roots", |roots| roots == 0.0).await;
+    assert!(house.node.trouble().is_some());
+    let mut stream = TcpStream::connect(house.http).await.unwrap();
+    stream.write_all(b"GET /v1/topics/t HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("retry-after: 1\r\n") && answer.contains("\"code\":\"unavailable\""), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_and_its_files_are_served_without_any_other_host() {
+    let house = House::open().await;
+    let (status, page) = house.get("/").await;
+    assert_eq!(status, 200);
+    let (script, style, totals) =
+        (house.get("/live.js").await, house.get("/live.css").await, house.get("/totals.js").await);
+    assert!([&script, &style, &totals].iter().all(|(status, body)| *status == 200 && body.len() > 500));
+    for text in [&page, &script.1, &style.1, &totals.1] {
+        let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"));
+    }
+}

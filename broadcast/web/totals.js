@@ -1,0 +1,99 @@
+// The totals of one topic, and what a page shows of them, kept up to date by what changes.
+
+/** How many items the table shows. */
+export const TOP = 20;
+
+/** A view as JSON; totals that a double can't hold come as BigInt. */
+export function parseView(text) {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  const exact = (_key, value, context) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && context ? BigInt(context.source) : value;
+  return JSON.parse(text, exact);
+}
+
+/** Larger totals first; of equals the one that changed last. */
+function before(a, b) {
+  return a.total !== b.total ? a.total > b.total : a.changed > b.changed;
+}
+
+export class Totals {
+  constructor() {
+    this.begin();
+  }
+
+  begin() {
+    this.era = -1;
+    this.version = -1;
+    this.completeTo = 0;
+    this.items = new Map();
+    this.sums = new Map();
+    this.top = [];
+    this.changes = 0;
+  }
+
+  /** Takes a whole topic; false when it is older than what is shown. */
+  snapshot(view) {
+    const older = view.era === this.era && view.version < this.version;
+    if (older || view.era < this.era) return false;
+    this.begin();
+    this.take(view);
+    return true;
+  }
+
+  /** Takes what changed; returns by how many events the sums moved. */
+  update(view) {
+    const older = view.era < this.era || (view.era === this.era && view.version < this.version);
+    return older ? 0 : this.take(view);
+  }
+
+  take(view) {
+    this.era = view.era;
+    this.version = view.version;
+    this.completeTo = Math.max(this.completeTo, view.complete_to);
+    let events = 0n;
+    let topShrank = false;
+    for (const [name, kinds] of Object.entries(view.counts)) {
+      const item = this.item(name);
+      for (const [kind, value] of Object.entries(kinds)) {
+        const total = BigInt(value);
+        const difference = total - (item.kinds.get(kind) ?? 0n);
+        item.kinds.set(kind, total);
+        item.total += difference;
+        this.sums.set(kind, (this.sums.get(kind) ?? 0n) + difference);
+        events += difference < 0n ? -difference : difference;
+        topShrank ||= difference < 0n && item.inTop;
+      }
+      item.changed = ++this.changes;
+      if (!topShrank) this.rank(item);
+    }
+    if (topShrank) this.rankAll();
+    return Number(events);
+  }
+
+  item(name) {
+    let item = this.items.get(name);
+    if (!item) {
+      item = { name, total: 0n, kinds: new Map(), changed: 0, inTop: false };
+      this.items.set(name, item);
+    }
+    return item;
+  }
+
+  /** Puts an item that did not shrink into its place among the top ones, if it has one. */
+  rank(item) {
+    const top = this.top;
+    if (item.inTop) top.splice(top.indexOf(item), 1);
+    let place = top.length;
+    while (place > 0 && before(item, top[place - 1])) place--;
+    item.inTop = place < TOP;
+    if (!item.inTop) return;
+    top.splice(place, 0, item);
+    if (top.length > TOP) top.pop().inTop = false;
+  }
+
+  rankAll() {
+    for (const item of this.top) item.inTop = false;
+    this.top = [];
+    for (const item of this.items.values()) this.rank(item);
+  }
+}
