@@ -35,7 +35,10 @@ fn connected() -> Watch {
     watch
 }
 
-fn seen(watch: &mut Watch) -> Option<(u64, u64, Vec<(String, i64)>)> {
+type Seen = (u64, u64, Vec<(String, i64)>);
+
+/// Era, version and totals of what is handed out next.
+fn seen(watch: &mut Watch) -> Option<Seen> {
     let view = watch.poll_view()?;
     let flat = view.counts.iter().flat_map(|(i, kinds)| kinds.values().map(|t| (i.as_str().to_owned(), *t)));
     Some((view.era, view.version, flat.collect()))

@@ -24,6 +24,8 @@ const NEWS_QUEUED: usize = 1_024;
 const FRAMES_QUEUED_EXTRA: usize = 64;
 /// The least wait while events are held back, however short the linger time.
 const TICK_MIN: Duration = Duration::from_millis(1);
+/// While answers are owed, whether a leaf has fallen silent is looked at this often.
+const LOOK: Duration = Duration::from_millis(500);
 /// Intake buffers larger than this are not kept for the next events.
 const SPARE_EVENTS: usize = 64 << 10;
 
@@ -106,7 +108,8 @@ impl Driver {
     async fn wait(&mut self) {
         let now = self.timeline.now();
         let tick = (self.lanes.queued_events() > 0).then(|| now + self.rules.linger.max(TICK_MIN));
-        let deadline = self.lanes.next_deadline().into_iter().chain(tick).min();
+        let look = (!self.lanes.is_empty()).then(|| now + LOOK);
+        let deadline = self.lanes.next_deadline().into_iter().chain(tick).chain(look).min();
         let timeline = self.timeline;
         let timer = async {
             match deadline {
@@ -188,7 +191,7 @@ impl Driver {
                 }
             }
         }
-        if self.lanes.is_cut_off() {
+        if self.lanes.is_cut_off(self.timeline.now()) {
             self.cluster.report_trouble();
         }
     }

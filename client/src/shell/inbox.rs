@@ -2,13 +2,13 @@
 //! only when the task would otherwise not look in time.
 
 use super::error::ClientError;
+use super::handle::{CounterHandle, Place};
 use super::producer::Tally;
 use super::timeline::Timeline;
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use dashmap::DashMap;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
@@ -19,37 +19,6 @@ use crate::machine::producer::{Intake, NameId};
 const NAMES_MAX: NameId = 4 << 20;
 /// The last errors that a tally tells of.
 const ERRORS_KEPT: usize = 8;
-
-/// A name's number, in its generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    generation: u32,
-    name: NameId,
-}
-
-impl Place {
-    fn pack(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.name)
-    }
-
-    fn unpack(packed: u64) -> Self {
-        Self { generation: (packed >> 32) as u32, name: packed as u32 }
-    }
-}
-
-/// A counter that a producer knows already: sending to it skips looking up its name.
-#[derive(Debug)]
-pub struct CounterHandle {
-    counter: Counter,
-    place: AtomicU64,
-}
-
-impl CounterHandle {
-    /// The counter.
-    pub fn counter(&self) -> &Counter {
-        &self.counter
-    }
-}
 
 #[derive(Debug)]
 struct Queue {
@@ -158,17 +127,16 @@ impl Inbox {
         delta: Delta,
         due: Option<Instant>,
     ) -> Result<(), ClientError> {
-        let known = Place::unpack(handle.place.load(Relaxed));
-        let place = self.push_at(known, &handle.counter, delta, due).await?;
+        let known = handle.place();
+        let place = self.push_at(known, handle.counter(), delta, due).await?;
         if place != known {
-            handle.place.store(place.pack(), Relaxed);
+            handle.moved(place);
         }
         Ok(())
     }
 
     pub(super) fn handle(&self, counter: &Counter) -> Result<CounterHandle, ClientError> {
-        let place = self.place(counter)?.pack().into();
-        Ok(CounterHandle { counter: counter.clone(), place })
+        Ok(CounterHandle::new(counter.clone(), self.place(counter)?))
     }
 
     /// The counter's number; the next one if it has none yet.

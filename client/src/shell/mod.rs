@@ -5,6 +5,7 @@
 mod cluster;
 mod driver;
 mod error;
+mod handle;
 mod inbox;
 mod link;
 mod producer;
@@ -13,6 +14,6 @@ mod viewer;
 
 pub use cluster::Cluster;
 pub use error::ClientError;
-pub use inbox::CounterHandle;
+pub use handle::CounterHandle;
 pub use producer::{AckedBatch, OnAck, Producer, ProducerOptions, Tally};
 pub use viewer::Viewer;

@@ -3,7 +3,8 @@
 use super::cluster::Cluster;
 use super::driver::Driver;
 use super::error::ClientError;
-use super::inbox::{CounterHandle, Inbox};
+use super::handle::CounterHandle;
+use super::inbox::Inbox;
 use super::timeline::Timeline;
 use crate::machine::producer::Rules;
 use countree_common::delta::Delta;

@@ -1,5 +1,12 @@
 //! Producers and viewers against leaves and broadcast nodes made for the purpose, over real QUIC.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "helpers of tests are tests, and poll with a deadline"
+)]
+
 mod broadcast;
 mod cluster;
 mod leaf;

@@ -104,13 +104,15 @@ async fn when_a_leaf_is_gone_new_events_go_on_and_its_batches_end_in_doubt() {
     let gone = start_leaf(&cluster, "leaf-0", &books[0]);
     books[0].lock().unwrap().is_silent = true;
     let options = ProducerOptions { give_up: Duration::from_secs(2), ..small_batches() };
-    let producer = Producer::new(cluster.discover().await, options);
+    let client = cluster.discover().await;
+    let producer = Producer::new(client.clone(), options);
     let mut expected = BTreeMap::new();
     send(&producer, 0..20, &mut expected).await;
     eventually("the events are counted", || books[0].lock().unwrap().events == 20).await;
     gone.kill();
     cluster.unlist("leaf-0");
     let _leaf = start_leaf(&cluster, "leaf-1", &books[1]);
+    eventually("the client knows", || client.view().nodes.iter().all(|n| n.name.as_str() == "leaf-1")).await;
     send(&producer, 20..60, &mut expected).await;
     let tally = soon(producer.flush()).await.unwrap();
     assert_eq!((tally.sent, tally.acked, tally.in_doubt, tally.rejected), (60, 40, 20, 0), "{tally:?}");

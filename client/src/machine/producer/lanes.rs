@@ -81,8 +81,8 @@ impl Lanes {
     }
 
     /// Whether events wait for a leaf that can't be reached, so that a newer view may help.
-    pub fn is_cut_off(&self) -> bool {
-        !self.homeless.is_empty() || self.lanes.iter().any(Lane::is_cut_off)
+    pub fn is_cut_off(&self, now: Time) -> bool {
+        !self.homeless.is_empty() || self.lanes.iter().any(|lane| lane.is_cut_off(now))
     }
 
     /// When to call [`Lanes::handle_time`], if nothing else happens before.

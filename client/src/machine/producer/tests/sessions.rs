@@ -182,3 +182,13 @@ fn news_of_an_older_link_is_ignored() {
     f.lanes.handle_lost(f.now, &name("leaf-0"), old, "again".into());
     assert!(f.lanes.poll_output().is_none());
 }
+
+#[test]
+fn a_leaf_that_owes_answers_for_long_is_looked_for_elsewhere() {
+    let mut f = Fixture::ready(single());
+    assert!(!f.lanes.is_cut_off(f.now));
+    f.pass(MS * 1_000);
+    assert!(f.lanes.is_cut_off(f.now));
+    f.says("leaf-0", ack(1));
+    assert!(!f.lanes.is_cut_off(f.now));
+}

@@ -1,0 +1,110 @@
+//! What a lane does by itself as time passes: connect, send, repeat, and at last give up.
+
+use super::{Context, Lane, Link};
+use crate::machine::producer::{Fate, FlushId, LinkId, Outgoing, Output, Rules, SESSION_IDLE};
+use countree_common::time::Time;
+use std::collections::VecDeque;
+
+impl Lane {
+    /// Does what is due.
+    pub fn pump(&mut self, ctx: &mut Context<'_>) {
+        self.give_up_if_silent(ctx);
+        match self.link {
+            Link::Down { retry_at } if !self.is_empty() && ctx.now >= retry_at => {
+                let link = *ctx.next_link;
+                *ctx.next_link += 1;
+                self.link = Link::Connecting { link };
+                let (leaf, address) = (self.leaf.clone(), self.address);
+                ctx.outputs.push_back(Output::Connect { leaf, link, address });
+            }
+            Link::Greeting { link, repeat_at: Some(at) } if ctx.now >= at => self.greet(link, ctx),
+            Link::Ready { link, resume_at } if ctx.now >= resume_at => self.send(link, ctx),
+            _ => {}
+        }
+    }
+
+    fn send(&mut self, link: LinkId, ctx: &mut Context<'_>) {
+        let Some(session) = &mut self.session else { return self.greet(link, ctx) };
+        loop {
+            while let Some((seq, batch)) = session.next_to_send() {
+                let body = self.dictionary.encode(seq, batch, link, ctx.names.of(batch.generation));
+                batch.sent_on = Some(link);
+                let frame = Outgoing::Batch(body.into());
+                ctx.outputs.push_back(Output::Send { leaf: self.leaf.clone(), link, frame });
+            }
+            let is_clear = session.unacked().is_empty();
+            let is_stale = ctx.now.since(self.session_used) >= SESSION_IDLE && !self.backlog.is_empty();
+            if is_clear && (session.is_refused() || is_stale) {
+                return self.greet(link, ctx);
+            }
+            if session.is_refused() || session.unacked().len() >= ctx.rules.in_flight_batches {
+                return;
+            }
+            let linger_ends = self.last_batch + ctx.rules.linger;
+            let is_due =
+                |(since, flush): (Time, FlushId)| flush < ctx.flush || ctx.now >= since.max(linger_ends);
+            if !self.backlog.has_closed() && self.backlog.filling_since().is_some_and(is_due) {
+                self.backlog.close_filling();
+            }
+            let Some(batch) = self.backlog.pop() else { return };
+            if is_clear {
+                self.progress = ctx.now;
+            }
+            (self.last_batch, self.session_used) = (ctx.now, ctx.now);
+            session.push(batch);
+        }
+    }
+
+    /// What the lane holds has waited since then without any progress.
+    pub(super) fn stalled_since(&self) -> Option<Time> {
+        let sent = self.unacked().and_then(VecDeque::front).map(|b| b.first_queued);
+        let oldest = sent.into_iter().chain(self.backlog.next_since()).min()?;
+        Some(oldest.max(self.progress))
+    }
+
+    fn give_up_if_silent(&mut self, ctx: &mut Context<'_>) {
+        let (now, give_up) = (ctx.now, ctx.rules.give_up);
+        let over = |since: Time| now >= since + give_up;
+        if !self.stalled_since().is_some_and(over) {
+            return;
+        }
+        let reason = format!("given up after {} s: {}", ctx.rules.give_up.as_secs(), self.trouble);
+        while let Some(batch) = self.backlog.pop_if(over) {
+            ctx.resolve(&batch, Fate::Rejected(format!("{}: {reason}", self.leaf)));
+        }
+        if self.unacked().is_some_and(|u| !u.is_empty()) {
+            self.forsake_session(&reason, ctx);
+            self.disconnect(ctx);
+            self.back_off(ctx.now);
+        }
+    }
+
+    /// When [`Lane::pump`] has something to do, if nothing else happens before.
+    pub fn deadline(&self, rules: &Rules) -> Option<Time> {
+        let gives_up = self.stalled_since().map(|since| since + rules.give_up);
+        let acts = match self.link {
+            Link::Down { retry_at } if !self.is_empty() => Some(retry_at),
+            Link::Greeting { repeat_at, .. } => repeat_at,
+            Link::Ready { resume_at, .. } => self.sends_at(rules).map(|at| at.max(resume_at)),
+            _ => None,
+        };
+        gives_up.into_iter().chain(acts).min()
+    }
+
+    fn sends_at(&self, rules: &Rules) -> Option<Time> {
+        let session = self.session.as_ref()?;
+        let is_spent = session.is_refused() && session.unacked().is_empty();
+        if session.has_unsent() || is_spent {
+            return Some(Time::default());
+        }
+        if session.is_refused() || session.unacked().len() >= rules.in_flight_batches {
+            // The next ack is what makes room.
+            return None;
+        }
+        if self.backlog.has_closed() {
+            return Some(Time::default());
+        }
+        let (since, _) = self.backlog.filling_since()?;
+        Some(since.max(self.last_batch + rules.linger))
+    }
+}
