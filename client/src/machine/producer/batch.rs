@@ -2,7 +2,7 @@
 //! connection only when they are sent on it, since every connection has a dictionary of its own.
 
 use super::names::NameId;
-use super::{FlushId, LAST_EVENT_BYTES, LinkId, Rules};
+use super::{FlushId, LAST_EVENT_BYTES, Rules};
 use countree_common::delta::Delta;
 use countree_common::limits;
 use countree_common::time::Time;
@@ -19,8 +19,6 @@ pub struct Batch {
     pub first_queued: Time,
     /// The first flush that waits for it, if that comes.
     pub flush: FlushId,
-    /// The connection that it was last sent on.
-    pub sent_on: Option<LinkId>,
     words: Vec<u8>,
 }
 
@@ -42,7 +40,7 @@ pub struct Filling {
 impl Filling {
     /// An empty batch. `stamp` tells it from every other, so that each of its names is sized once.
     pub fn new(stamp: u32, generation: u32, first_queued: Time, flush: FlushId) -> Self {
-        let batch = Batch { generation, events: 0, first_queued, flush, sent_on: None, words: Vec::new() };
+        let batch = Batch { generation, events: 0, first_queued, flush, words: Vec::new() };
         Self { batch, stamp, name_bytes: 0 }
     }
 

@@ -1,6 +1,5 @@
 //! One connection's names: which id the leaf knows each by.
 
-use super::LinkId;
 use super::batch::Batch;
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
@@ -15,18 +14,14 @@ struct Entry {
     id: u32,
 }
 
-/// The names that one connection has defined.
-///
-/// A batch that is sent for the second time on a connection defines all its names itself, after making
-/// the leaf forget what it knew, and so does the one after it, and the one after a batch that was given
-/// up. So nothing hangs on whether the leaf took up the names of a batch that it did not count.
+/// The names that one connection has defined. They count as defined whatever becomes of the batch that
+/// brought them: one that is repeated on its connection need not bring them again.
 #[derive(Debug, Default)]
 pub struct Dictionary {
     entries: Vec<Entry>,
     round: u32,
     defined: usize,
     generation: Option<u32>,
-    starts_over: bool,
 }
 
 impl Dictionary {
@@ -36,12 +31,6 @@ impl Dictionary {
         self.round = 1;
         self.defined = 0;
         self.generation = None;
-        self.starts_over = false;
-    }
-
-    /// The connection goes on without a batch that may have defined names.
-    pub fn distrust(&mut self) {
-        self.starts_over = true;
     }
 
     fn start_round(&mut self) {
@@ -55,17 +44,15 @@ impl Dictionary {
     }
 
     /// The batch as this connection's leaf understands it. `names` are those of the batch's generation.
-    pub fn encode(&mut self, seq: Seq, batch: &Batch, link: LinkId, names: &[Counter]) -> Vec<u8> {
+    pub fn encode(&mut self, seq: Seq, batch: &Batch, names: &[Counter]) -> Vec<u8> {
         let mut builder = BatchBuilder::default();
-        let is_repeat = batch.sent_on == Some(link);
         let is_other_generation = self.generation.is_some_and(|g| g != batch.generation);
         let may_run_out = self.defined + batch.events as usize > limits::NAMES_PER_CONNECTION;
-        if is_repeat || self.starts_over || is_other_generation || may_run_out {
+        if is_other_generation || may_run_out {
             builder.reset_names();
             self.start_round();
         }
         self.generation = Some(batch.generation);
-        self.starts_over = is_repeat;
         for (name, delta) in batch.iter() {
             // Both hold by construction: a batch is made of defined names and valid deltas.
             let (Some(counter), Ok(delta)) = (names.get(name as usize), Delta::new(delta)) else { continue };

@@ -77,6 +77,8 @@ pub struct Lane {
     incarnation: u64,
     is_listed: bool,
     is_draining: bool,
+    /// The leaf has said so on this link: what it says after that takes it into account.
+    link_drains: bool,
     link: Link,
     /// Attempts in a row that came to nothing.
     failures: u32,
@@ -102,6 +104,7 @@ impl Lane {
             incarnation: node.incarnation,
             is_listed: true,
             is_draining: false,
+            link_drains: false,
             link: Link::Down { retry_at: Time::default() },
             failures: 0,
             session: None,
@@ -176,6 +179,7 @@ impl Lane {
     pub fn connected(&mut self, link: LinkId, ctx: &mut Context<'_>) {
         if self.link == (Link::Connecting { link }) {
             self.dictionary.clear();
+            self.link_drains = false;
             self.greet(link, ctx);
         }
     }
@@ -203,7 +207,7 @@ impl Lane {
     /// Names the session to the leaf: `Open` until that was answered once, `Resume` from then on.
     fn greet(&mut self, link: LinkId, ctx: &mut Context<'_>) {
         let is_stale = ctx.now.since(self.session_used) >= SESSION_IDLE;
-        self.session.take_if(|s| s.unacked().is_empty() && (s.is_refused() || s.is_opened() && is_stale));
+        self.session.take_if(|s| s.unacked().is_empty() && (s.is_cut() || s.is_opened() && is_stale));
         let session = self.session.get_or_insert_with(|| {
             let id = SessionId(*ctx.next_session);
             *ctx.next_session = ctx.next_session.wrapping_add(1);
@@ -241,7 +245,7 @@ impl Lane {
                 self.busy(link, seq, ctx.now + wait, is_ready)
             }
             FromLeaf::Draining => {
-                self.is_draining = true;
+                (self.is_draining, self.link_drains) = (true, true);
                 Ok(())
             }
             // What follows is about batches of the session before, all of which are answered.
@@ -290,13 +294,12 @@ impl Lane {
 
     fn refused(&mut self, seq: Seq, error: &str, ctx: &mut Context<'_>) -> Result<(), NeverSent> {
         let Some(session) = &mut self.session else { return Ok(()) };
-        if let Some((bad, after)) = session.refuse(seq)? {
+        let mut uncounted = session.cut(seq)?;
+        if let Some(bad) = uncounted.pop_front() {
             ctx.resolve(&bad, Fate::Rejected(error.to_owned()));
-            // They were not counted, for certain: they are as if never sent.
-            after.into_iter().rev().for_each(|batch| self.backlog.push_front(batch));
             self.progress = ctx.now;
-            self.dictionary.distrust();
         }
+        self.take_back(uncounted);
         Ok(())
     }
 
@@ -305,13 +308,24 @@ impl Lane {
             self.link = Link::Greeting { link, repeat_at: Some(until) };
             return Ok(());
         }
+        let Some(session) = &mut self.session else { return Ok(()) };
+        if self.link_drains {
+            // It takes nothing new any more: what it has not counted by now it never will.
+            let uncounted = session.cut(seq)?;
+            self.take_back(uncounted);
+            return Ok(());
+        }
         self.link = Link::Ready { link, resume_at: until };
-        self.session.as_mut().map_or(Ok(()), |session| session.rewind_to(seq))
+        session.rewind_to(seq)
+    }
+
+    /// These were not counted, for certain: they are as if never sent, and may go anywhere.
+    fn take_back(&mut self, uncounted: VecDeque<Batch>) {
+        uncounted.into_iter().rev().for_each(|batch| self.backlog.push_front(batch));
     }
 
     /// Reports what is unacked as in doubt, for good; what follows needs a new session.
     fn forsake_session(&mut self, reason: &str, ctx: &mut Context<'_>) {
-        self.dictionary.distrust();
         for batch in self.session.take().into_iter().flat_map(Session::abandon) {
             ctx.resolve(&batch, Fate::InDoubt(format!("{}: {reason}", self.leaf)));
         }

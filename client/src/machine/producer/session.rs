@@ -19,13 +19,13 @@ pub struct Session {
     /// How many of `unacked` were sent on this connection and since the last [`Session::rewind`].
     sent: usize,
     is_opened: bool,
-    is_refused: bool,
+    is_cut: bool,
 }
 
 impl Session {
     /// A session that the leaf has not heard of.
     pub fn new(id: SessionId) -> Self {
-        Self { id, first: 1, unacked: VecDeque::new(), sent: 0, is_opened: false, is_refused: false }
+        Self { id, first: 1, unacked: VecDeque::new(), sent: 0, is_opened: false, is_cut: false }
     }
 
     /// Its name.
@@ -44,8 +44,8 @@ impl Session {
     }
 
     /// Whether the leaf takes no new batches in it.
-    pub fn is_refused(&self) -> bool {
-        self.is_refused
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// The batches that await an answer.
@@ -59,9 +59,9 @@ impl Session {
     }
 
     /// The next batch to be sent on this connection, with its number; it counts as sent hereby.
-    pub fn next_to_send(&mut self) -> Option<(Seq, &mut Batch)> {
+    pub fn next_to_send(&mut self) -> Option<(Seq, &Batch)> {
         let seq = self.first + self.sent as Seq;
-        let batch = self.unacked.get_mut(self.sent)?;
+        let batch = self.unacked.get(self.sent)?;
         self.sent += 1;
         Some((seq, batch))
     }
@@ -80,7 +80,7 @@ impl Session {
     pub fn rewind_to(&mut self, seq: Seq) -> Result<(), NeverSent> {
         let Some(place) = seq.checked_sub(self.first) else { return Ok(()) };
         if place > self.unacked.len() as Seq {
-            return Err(NeverSent(seq));
+            return self.beyond(seq);
         }
         self.sent = self.sent.min(place as usize);
         Ok(())
@@ -98,17 +98,22 @@ impl Session {
         Ok(self.unacked.drain(..count))
     }
 
-    /// Takes out batch `seq`, which is bad, and those after it, which were not counted either. Those before
-    /// it still get their acks; then a new session has to take over. `None` for a batch that was acked.
-    pub fn refuse(&mut self, seq: Seq) -> Result<Option<(Batch, VecDeque<Batch>)>, NeverSent> {
-        let Some(place) = seq.checked_sub(self.first) else { return Ok(None) };
+    /// Takes out batch `seq` and those after it, none of which was or will be counted in this session. Those
+    /// before it still get their acks; then a new session has to take over.
+    pub fn cut(&mut self, seq: Seq) -> Result<VecDeque<Batch>, NeverSent> {
+        let Some(place) = seq.checked_sub(self.first) else { return Ok(VecDeque::new()) };
         if place >= self.unacked.len() as Seq {
-            return Err(NeverSent(seq));
+            return self.beyond(seq).map(|()| VecDeque::new());
         }
-        let mut after = self.unacked.split_off(place as usize);
+        let uncounted = self.unacked.split_off(place as usize);
         self.sent = self.sent.min(self.unacked.len());
-        self.is_refused = true;
-        Ok(after.pop_front().map(|bad| (bad, after)))
+        self.is_cut = true;
+        Ok(uncounted)
+    }
+
+    /// The leaf did not take a batch that is not here: one that was cut off before, or nonsense.
+    fn beyond(&self, seq: Seq) -> Result<(), NeverSent> {
+        if self.is_cut { Ok(()) } else { Err(NeverSent(seq)) }
     }
 
     /// Ends the session; the batches that were unacked stay in doubt for good.

@@ -27,17 +27,16 @@ impl Lane {
         let Some(session) = &mut self.session else { return self.greet(link, ctx) };
         loop {
             while let Some((seq, batch)) = session.next_to_send() {
-                let body = self.dictionary.encode(seq, batch, link, ctx.names.of(batch.generation));
-                batch.sent_on = Some(link);
+                let body = self.dictionary.encode(seq, batch, ctx.names.of(batch.generation));
                 let frame = Outgoing::Batch(body.into());
                 ctx.outputs.push_back(Output::Send { leaf: self.leaf.clone(), link, frame });
             }
             let is_clear = session.unacked().is_empty();
-            let is_stale = ctx.now.since(self.session_used) >= SESSION_IDLE && !self.backlog.is_empty();
-            if is_clear && (session.is_refused() || is_stale) {
+            let is_stale = ctx.now.since(self.session_used) >= SESSION_IDLE;
+            if is_clear && (session.is_cut() || is_stale) && !self.backlog.is_empty() {
                 return self.greet(link, ctx);
             }
-            if session.is_refused() || session.unacked().len() >= ctx.rules.in_flight_batches {
+            if session.is_cut() || session.unacked().len() >= ctx.rules.in_flight_batches {
                 return;
             }
             let linger_ends = self.last_batch + ctx.rules.linger;
@@ -74,9 +73,9 @@ impl Lane {
         }
         if self.unacked().is_some_and(|u| !u.is_empty()) {
             self.forsake_session(&reason, ctx);
-            self.disconnect(ctx);
-            self.back_off(ctx.now);
         }
+        self.disconnect(ctx);
+        self.back_off(ctx.now);
     }
 
     /// When [`Lane::pump`] has something to do, if nothing else happens before.
@@ -93,11 +92,11 @@ impl Lane {
 
     fn sends_at(&self, rules: &Rules) -> Option<Time> {
         let session = self.session.as_ref()?;
-        let is_spent = session.is_refused() && session.unacked().is_empty();
+        let is_spent = session.is_cut() && session.unacked().is_empty() && !self.backlog.is_empty();
         if session.has_unsent() || is_spent {
             return Some(Time::default());
         }
-        if session.is_refused() || session.unacked().len() >= rules.in_flight_batches {
+        if session.is_cut() || session.unacked().len() >= rules.in_flight_batches {
             // The next ack is what makes room.
             return None;
         }

@@ -27,37 +27,30 @@ fn names_travel_once_per_connection_in_the_order_of_their_first_use() {
     let (first, second) = (batch(&mut names, 1, &[2, 0, 2]), batch(&mut names, 2, &[0, 1]));
     let mut dictionary = Dictionary::default();
     dictionary.clear();
-    let body = dictionary.encode(1, &first, 1, names.of(0));
+    let body = dictionary.encode(1, &first, names.of(0));
     let view = BatchView::parse(&body).unwrap();
     let items: Vec<_> = view.counters().unwrap().into_iter().map(|c| c.item.to_string()).collect();
     assert_eq!((items, view.reset_names), (vec!["0002".into(), "0000".into()], false));
-    let body = dictionary.encode(2, &second, 1, names.of(0));
+    let body = dictionary.encode(2, &second, names.of(0));
     let view = BatchView::parse(&body).unwrap();
     assert_eq!(view.counters().unwrap()[0].item.as_str(), "0001");
     assert!(view.check_events(3).is_ok());
     // A new connection knows nothing.
     dictionary.clear();
-    let body = dictionary.encode(2, &second, 2, names.of(0));
+    let body = dictionary.encode(2, &second, names.of(0));
     assert_eq!(BatchView::parse(&body).unwrap().name_count, 2);
 }
 
 #[test]
-fn a_batch_repeated_on_its_connection_and_the_one_after_stand_alone() {
+fn a_batch_repeated_on_its_connection_does_not_bring_its_names_again() {
     let mut names = names(3, 4);
-    let mut first = batch(&mut names, 1, &[0, 1]);
-    let second = batch(&mut names, 2, &[0, 2]);
+    let batch = batch(&mut names, 1, &[0, 1]);
     let mut dictionary = Dictionary::default();
     dictionary.clear();
-    dictionary.encode(1, &first, 1, names.of(0));
-    first.sent_on = Some(1);
-    let body = dictionary.encode(1, &first, 1, names.of(0));
+    dictionary.encode(1, &batch, names.of(0));
+    let body = dictionary.encode(1, &batch, names.of(0));
     let view = BatchView::parse(&body).unwrap();
-    assert_eq!((view.reset_names, view.name_count), (true, 2));
-    let body = dictionary.encode(2, &second, 1, names.of(0));
-    let view = BatchView::parse(&body).unwrap();
-    assert_eq!((view.reset_names, view.name_count), (true, 2));
-    let body = dictionary.encode(3, &second, 1, names.of(0));
-    assert_eq!(BatchView::parse(&body).unwrap().name_count, 0);
+    assert_eq!((view.reset_names, view.name_count), (false, 0));
 }
 
 #[test]
@@ -73,7 +66,7 @@ fn the_largest_batch_fits_a_frame_even_with_every_name_in_it() {
     }
     let mut dictionary = Dictionary::default();
     dictionary.clear();
-    let body = dictionary.encode(1, &filling.close(), 1, names.of(0));
+    let body = dictionary.encode(1, &filling.close(), names.of(0));
     assert!(body.len() <= limits::FRAME_BYTES, "{}", body.len());
     assert!(body.len() > limits::FRAME_BYTES * 9 / 10, "{}", body.len());
 }

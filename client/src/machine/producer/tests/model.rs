@@ -33,20 +33,18 @@ pub(super) struct Leaf {
     /// Answers that wait for their record to be durable.
     waiting: Vec<(usize, FromLeaf)>,
     pub(super) is_busy: bool,
-    /// Whether names of batches that are not counted are taken up: the protocol leaves it open.
-    learns_from_uncounted: bool,
+    pub(super) is_draining: bool,
     pub(super) outbox: Vec<FromLeaf>,
 }
 
 impl Leaf {
-    pub(super) fn new(learns_from_uncounted: bool) -> Self {
-        Self { learns_from_uncounted, ..Self::default() }
-    }
-
     pub(super) fn connect(&mut self) {
         self.connection = Connection::default();
         self.waiting.clear();
         self.outbox.clear();
+        if self.is_draining {
+            self.outbox.push(FromLeaf::Draining);
+        }
     }
 
     pub(super) fn crash(&mut self) {
@@ -58,7 +56,14 @@ impl Leaf {
                 Record::Batch { session, seq, .. } => self.sessions.insert(*session, *seq),
             };
         }
+        self.is_draining = false;
         self.connect();
+    }
+
+    /// Takes nothing new until it is started again.
+    pub(super) fn drain(&mut self) {
+        self.is_draining = true;
+        self.outbox.push(FromLeaf::Draining);
     }
 
     pub(super) fn expire_all(&mut self) {
@@ -98,13 +103,10 @@ impl Leaf {
         let batch = BatchView::parse(body).unwrap();
         let session = self.connection.session.expect("a batch before any session");
         let counted = self.sessions.get(&session).copied();
-        let is_next = !self.connection.is_refused && counted.is_some_and(|last| batch.seq == last + 1);
-        if (is_next && !self.is_busy) || self.learns_from_uncounted {
-            if batch.reset_names {
-                self.connection.names.clear();
-            }
-            self.connection.names.extend(batch.counters().unwrap());
+        if batch.reset_names {
+            self.connection.names.clear();
         }
+        self.connection.names.extend(batch.counters().unwrap());
         let Some(last) = counted else { return self.outbox.push(FromLeaf::Expired(session)) };
         if self.connection.is_refused {
             return;
@@ -113,7 +115,7 @@ impl Leaf {
         if batch.seq <= last {
             // Its original may not be durable yet.
             self.waiting.push((self.log.len(), ack));
-        } else if batch.seq == last + 1 && !self.is_busy {
+        } else if batch.seq == last + 1 && !self.is_busy && !self.is_draining {
             self.count(session, &batch, ack);
         } else {
             let reason = BusyReason::Overload;

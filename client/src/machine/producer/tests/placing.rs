@@ -49,6 +49,21 @@ fn when_a_leaf_drains_new_events_go_elsewhere_and_sent_ones_wait_there() {
 }
 
 #[test]
+fn what_a_draining_leaf_did_not_take_goes_elsewhere_and_what_it_took_does_not() {
+    let (mut f, own) = two_leaves(single());
+    f.send_all(&[(&own, 5), (&own, 6)]);
+    f.take_sent();
+    f.says("leaf-0", FromLeaf::Draining);
+    f.says("leaf-0", FromLeaf::Busy { seq: 3, reason: BusyReason::Overload, retry_after_ms: 5 });
+    let sent = f.take_sent();
+    assert!(matches!(&sent[..], [(leaf, Sent::Batch { deltas, .. })] if leaf == "leaf-1" && *deltas == [6]));
+    f.says("leaf-0", ack(2));
+    assert_eq!(f.resolved, [(1, Fate::Acked), (1, Fate::Acked)]);
+    f.pass(MS * 100);
+    assert_eq!(f.take_sent(), []);
+}
+
+#[test]
 fn when_a_leaf_leaves_the_view_its_sent_batches_go_nowhere_else() {
     let (mut f, own) = two_leaves(single());
     f.lose("leaf-0");

@@ -56,9 +56,7 @@ impl World {
             in_flight_batches: 1 + rng.below(8) as usize,
             ..Rules::default()
         };
-        let learns_from_uncounted = rng.below(2) == 0;
-        let leaf = || Leaf::new(learns_from_uncounted);
-        let leaves = LEAVES.map(|l| (NodeName::new(l).unwrap(), (leaf(), Wire::default())));
+        let leaves = LEAVES.map(|l| (NodeName::new(l).unwrap(), (Leaf::default(), Wire::default())));
         let mut world = Self {
             now: Time(1_000_000),
             lanes: Lanes::new(rules, u128::from(seed) << 64),
@@ -183,11 +181,7 @@ impl World {
                 let present: Vec<_> = LEAVES.into_iter().filter(|_| self.rng.below(3) > 0).collect();
                 self.lanes.handle_view(self.now, &view(self.epoch, &present));
             }
-            4 => {
-                if let Some(link) = self.leaves[&name].1.link {
-                    self.lanes.handle_message(self.now, &name, link, FromLeaf::Draining);
-                }
-            }
+            4 => self.leaves.get_mut(&name).unwrap().0.drain(),
             _ => self.leaves.get_mut(&name).unwrap().0.expire_all(),
         }
     }
@@ -205,7 +199,14 @@ impl World {
 
     /// Everything works again, and all that can be settled is.
     fn settle(&mut self) {
-        self.leaves.values_mut().for_each(|(leaf, _)| leaf.is_busy = false);
+        for name in self.leaves.keys().cloned().collect::<Vec<_>>() {
+            let leaf = &mut self.leaves.get_mut(&name).unwrap().0;
+            leaf.is_busy = false;
+            if leaf.is_draining {
+                leaf.crash();
+                self.lose(&name);
+            }
+        }
         let mut view = view(self.epoch + 1, &LEAVES);
         view.nodes.iter_mut().for_each(|n| n.incarnation += 1);
         self.lanes.handle_view(self.now, &view);
