@@ -1,1 +1,64 @@
+use super::*;
+use countree_common::cluster::NodeName;
 
+fn cut(range: (Lsn, Lsn), deltas: &[(&str, i64)]) -> Cut {
+    let sum = |(item, delta): &(&str, i64)| CounterSum {
+        item: Item::new(item).unwrap(),
+        kind: Kind::new("like").unwrap(),
+        delta: *delta,
+    };
+    Cut {
+        stream: StreamId { leaf: NodeName::new("leaf-0").unwrap(), incarnation: 1 },
+        topic: Topic::new("t").unwrap(),
+        from: range.0,
+        to: range.1,
+        sums: deltas.iter().map(sum).collect(),
+        events: deltas.len() as u64,
+        era: 0,
+    }
+}
+
+#[test]
+fn a_cut_goes_in_once_and_in_its_place() {
+    let mut document = Document::default();
+    let first = cut((0, 4), &[("a", 2), ("b", -1)]);
+    let Outcome::Applied(applied) = document.merge(&first, true) else { panic!() };
+    assert_eq!((applied.totals, applied.events, applied.durable), (vec![2, -1], 2, true));
+    assert_eq!(applied.base, Version::default());
+    let merged = document.clone();
+    let stands = Outcome::Have { lsn: 4, events: 2, version: applied.version };
+    for refused in [first, cut((5, 6), &[("a", 1)]), cut((3, 6), &[("a", 1)]), cut((4, 4), &[])] {
+        assert_eq!(document.merge(&refused, true), stands);
+    }
+    assert_eq!(document, merged);
+}
+
+#[test]
+fn a_total_or_an_event_count_out_of_range_refuses_the_whole_cut() {
+    let mut document = Document::default();
+    document.merge(&cut((0, 1), &[("a", i64::MAX), ("b", 1)]), false);
+    let merged = document.clone();
+    assert_eq!(document.merge(&cut((1, 2), &[("b", 1), ("a", 1)]), false), Outcome::Overflow);
+    let countless = Cut { events: u64::MAX, ..cut((1, 2), &[("b", 1)]) };
+    assert_eq!(document.merge(&countless, false), Outcome::Overflow);
+    assert_eq!(document, merged);
+}
+
+#[test]
+fn the_era_rises_with_a_cut_and_never_falls() {
+    let mut document = Document::default();
+    for (to, floor, era) in [(1, 3, 3), (2, 1, 3), (3, 4, 4)] {
+        document.merge(&Cut { era: floor, ..cut((to - 1, to), &[("a", 1)]) }, false);
+        assert_eq!(document.version, Version { era, number: to });
+    }
+}
+
+#[test]
+fn unsound_cuts_are_told_from_sound_ones() {
+    for sound in [cut((0, 0), &[]), cut((0, 1), &[]), cut((0, 1), &[("a", 0), ("b", 1)])] {
+        assert_eq!(check(&sound), Ok(()));
+    }
+    assert!(matches!(check(&cut((2, 1), &[])), Err(UnsoundCut::Backwards { .. })));
+    assert!(matches!(check(&cut((1, 1), &[("a", 1)])), Err(UnsoundCut::FromNowhere(_))));
+    assert!(matches!(check(&cut((0, 1), &[("a", 1), ("a", 2)])), Err(UnsoundCut::Twice { .. })));
+}
