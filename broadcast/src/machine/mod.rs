@@ -1,5 +1,9 @@
 //! What a broadcast node decides. No IO, no clock: inputs are the `handle_*` methods, and after each one
 //! the outputs are drained with [`Machine::poll_output`].
+//!
+//! Viewers are sent something in two of them only: [`Machine::handle_tick`], once per tick, and
+//! [`Machine::handle_arrivals`], to be called after other inputs, for those who have nothing to show yet.
+//! Both ask what room each viewer has at that moment, and only of viewers that there is something for.
 
 mod conflation;
 mod document;
