@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Counts likes, views and comments for live audiences, exactly, and shows everyone the new totals at once.
 #[derive(Debug, Parser)]
 #[command(name = "countree", version)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Print JSON on standard output and nothing else there.
     #[arg(long, global = true)]
     pub json: bool,
@@ -22,7 +22,7 @@ pub struct Arguments {
 
 /// Which cluster is meant.
 #[derive(Debug, Args)]
-pub struct ClusterArguments {
+pub(crate) struct ClusterArguments {
     /// The cluster's URL.
     #[arg(
         long = "cluster",
@@ -38,7 +38,7 @@ pub struct ClusterArguments {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run every tier of a manifest on this machine.
     Up(UpArguments),
     /// Run one leaf.
@@ -73,7 +73,7 @@ pub enum Command {
 
 /// `countree up`
 #[derive(Debug, Args, Default)]
-pub struct UpArguments {
+pub(crate) struct UpArguments {
     /// The manifest (TOML); without one: 2 leaves, 1 root, 1 broadcast node and the embedded store.
     pub manifest: Option<PathBuf>,
     /// Where the data is kept.
@@ -86,7 +86,7 @@ pub struct UpArguments {
 
 /// `countree leaf|root|broadcast`
 #[derive(Debug, Args)]
-pub struct NodeArguments {
+pub(crate) struct NodeArguments {
     /// The node's file (TOML); every setting also as COUNTREE_SECTION_KEY in the environment.
     #[arg(long, env = "COUNTREE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -94,7 +94,7 @@ pub struct NodeArguments {
 
 /// `countree send`
 #[derive(Debug, Args)]
-pub struct SendArguments {
+pub(crate) struct SendArguments {
     /// What viewers subscribe to.
     pub topic: Topic,
     /// What is counted in it.
@@ -110,7 +110,7 @@ pub struct SendArguments {
 
 /// `countree replay`
 #[derive(Debug, Args)]
-pub struct ReplayArguments {
+pub(crate) struct ReplayArguments {
     /// The trace.
     pub file: PathBuf,
     /// How fast: 1x, 60x, any other number of times, or max.
@@ -122,7 +122,7 @@ pub struct ReplayArguments {
 
 /// How fast a trace is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Speed {
+pub(crate) enum Speed {
     /// So many times as fast as it happened.
     Times(f64),
     /// As fast as the cluster takes it.
@@ -142,7 +142,7 @@ fn parse_speed(text: &str) -> Result<Speed, String> {
 
 /// `countree get`
 #[derive(Debug, Args)]
-pub struct TopicArguments {
+pub(crate) struct TopicArguments {
     /// The topic.
     pub topic: Topic,
     #[command(flatten)]
@@ -151,7 +151,7 @@ pub struct TopicArguments {
 
 /// `countree watch`
 #[derive(Debug, Args)]
-pub struct WatchArguments {
+pub(crate) struct WatchArguments {
     /// The topics.
     #[arg(required = true)]
     pub topics: Vec<Topic>,
@@ -168,7 +168,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 
 /// `countree plan|apply`
 #[derive(Debug, Args)]
-pub struct ManifestArguments {
+pub(crate) struct ManifestArguments {
     /// The manifest (TOML).
     pub manifest: PathBuf,
     #[command(flatten)]
@@ -177,7 +177,7 @@ pub struct ManifestArguments {
 
 /// `countree drain`
 #[derive(Debug, Args)]
-pub struct DrainArguments {
+pub(crate) struct DrainArguments {
     /// The node's name.
     pub node: NodeName,
     #[command(flatten)]
@@ -186,7 +186,7 @@ pub struct DrainArguments {
 
 /// `countree token`
 #[derive(Debug, Args)]
-pub struct TokenArguments {
+pub(crate) struct TokenArguments {
     /// The file with the secret that the manifest's auth.secret_file names.
     #[arg(long, value_name = "FILE")]
     pub secret_file: PathBuf,
@@ -203,7 +203,7 @@ pub struct TokenArguments {
 
 /// What a token may allow.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum RightArgument {
+pub(crate) enum RightArgument {
     /// Sending events.
     Send,
     /// Watching totals.
@@ -212,7 +212,7 @@ pub enum RightArgument {
 
 /// `countree certs`
 #[derive(Debug, Args)]
-pub struct CertsArguments {
+pub(crate) struct CertsArguments {
     /// Where `ca.pem` and `ca.key` are, or are made.
     pub dir: PathBuf,
     /// Nodes to make `NAME.pem` and `NAME.key` for: leaf-0, root-0, broadcast-0 ….

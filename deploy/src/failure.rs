@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// Why a command did not do its work.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     code: u8,
     /// What is wrong and what to do; empty where the output has said it.
     message: String,
@@ -13,22 +13,22 @@ pub struct Failure {
 
 impl Failure {
     /// It was asked rightly and could not be done: exit code 1.
-    pub fn failed(message: impl Display) -> Self {
+    pub(crate) fn failed(message: impl Display) -> Self {
         Self { code: 1, message: message.to_string() }
     }
 
     /// It was asked wrongly: exit code 2.
-    pub fn wrong(message: impl Display) -> Self {
+    pub(crate) fn wrong(message: impl Display) -> Self {
         Self { code: 2, message: message.to_string() }
     }
 
     /// The result that was printed is itself the bad news: exit code 1.
-    pub fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self { code: 1, message: String::new() }
     }
 
     /// What clap says, on one line.
-    pub fn usage(e: &clap::Error) -> Self {
+    pub(crate) fn usage(e: &clap::Error) -> Self {
         let text = e.to_string();
         let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:"));
         let words: Vec<_> = lines.filter(|l| !l.is_empty()).collect();
@@ -37,7 +37,7 @@ impl Failure {
     }
 
     /// Prints it and gives the process's exit code.
-    pub fn report(self) -> ExitCode {
+    pub(crate) fn report(self) -> ExitCode {
         if !self.message.is_empty() {
             eprintln!("countree: {}", self.message.replace('\n', " "));
         }

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// The tier that a node's name begins with.
-pub fn tier_of(name: &NodeName) -> Result<Tier, Failure> {
+pub(crate) fn tier_of(name: &NodeName) -> Result<Tier, Failure> {
     match name.as_str().split('-').next() {
         Some("leaf") => Ok(Tier::Leaf),
         Some("root") => Ok(Tier::Root),
@@ -26,7 +26,7 @@ pub fn tier_of(name: &NodeName) -> Result<Tier, Failure> {
 }
 
 /// A secret from its file, without the newline that editors add.
-pub fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut secret = std::fs::read(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
     while secret.last().is_some_and(u8::is_ascii_whitespace) {
         secret.pop();
@@ -35,7 +35,7 @@ pub fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Who may send and watch.
-pub fn access(settings: &AuthSettings) -> Result<Access, Failure> {
+pub(crate) fn access(settings: &AuthSettings) -> Result<Access, Failure> {
     match &settings.secret_file {
         None => Ok(Access::open()),
         Some(path) => Ok(Access::with_secret(&read_secret(path)?)?),
@@ -43,7 +43,7 @@ pub fn access(settings: &AuthSettings) -> Result<Access, Failure> {
 }
 
 /// Takes the HTTP port.
-pub async fn bind_http(address: SocketAddr) -> Result<TcpListener, Failure> {
+pub(crate) async fn bind_http(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrInUse => Failure::failed(format!(
             "{address} (TCP) is taken: stop what holds it, or choose another address with --http"
@@ -53,7 +53,7 @@ pub async fn bind_http(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// Serves until `shutdown`; requests under way are finished.
-pub fn serve_http(listener: TcpListener, router: Router, shutdown: Shutdown) -> JoinHandle<()> {
+pub(crate) fn serve_http(listener: TcpListener, router: Router, shutdown: Shutdown) -> JoinHandle<()> {
     let router = router
         .fallback(|| async { error(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here", None) });
     tokio::spawn(async move {

@@ -8,14 +8,14 @@ use std::io::{self, Write};
 
 /// Prints for people or for programs.
 #[derive(Debug, Clone, Copy)]
-pub struct Report {
+pub(crate) struct Report {
     /// Whether a program reads it.
     pub json: bool,
 }
 
 impl Report {
     /// Prints `text` for people or `value` for programs. `false` when nobody reads any more.
-    pub fn print(self, value: &impl Serialize, text: impl FnOnce() -> String) -> bool {
+    pub(crate) fn print(self, value: &impl Serialize, text: impl FnOnce() -> String) -> bool {
         let line = if self.json { serde_json::to_string(value).unwrap_or_default() } else { text() };
         let mut out = io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
@@ -23,7 +23,7 @@ impl Report {
 }
 
 /// 28013 as people read it: 28,013.
-pub fn thousands(number: i64) -> String {
+pub(crate) fn thousands(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -36,7 +36,7 @@ pub fn thousands(number: i64) -> String {
 }
 
 /// Each kind's sum over the items of a topic.
-pub fn kind_sums(view: &TopicView) -> BTreeMap<Kind, i64> {
+pub(crate) fn kind_sums(view: &TopicView) -> BTreeMap<Kind, i64> {
     let mut sums = BTreeMap::new();
     for (kind, total) in view.counts.values().flatten() {
         let sum: &mut i64 = sums.entry(kind.clone()).or_default();
@@ -46,7 +46,7 @@ pub fn kind_sums(view: &TopicView) -> BTreeMap<Kind, i64> {
 }
 
 /// `comment 28,013 · like 12`
-pub fn show_sums(sums: &BTreeMap<Kind, i64>) -> String {
+pub(crate) fn show_sums(sums: &BTreeMap<Kind, i64>) -> String {
     let parts: Vec<_> = sums.iter().map(|(kind, sum)| format!("{kind} {}", thousands(*sum))).collect();
     if parts.is_empty() { "nothing counted yet".into() } else { parts.join(" · ") }
 }

@@ -6,7 +6,7 @@ use crate::host;
 use crate::report::Report;
 use axum::Router;
 use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
-use countree_common::cluster::{ClusterView, Node, Tier};
+use countree_common::cluster::{Node, Tier};
 use countree_common::config::node::NodeConfig;
 use countree_common::shell::access::Access;
 use countree_common::shell::http::NodeRoutes;
@@ -19,7 +19,6 @@ use countree_leaf::shell::{LeafNode, LeafOptions};
 use countree_root::shell::{RootNode, RootOptions};
 use countree_root::store;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
 
 /// A node of any tier.
 enum Single {
@@ -29,7 +28,7 @@ enum Single {
 }
 
 /// Runs until SIGINT or SIGTERM, and then drains.
-pub async fn run(tier: Tier, arguments: NodeArguments, report: Report) -> Result<(), Failure> {
+pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) -> Result<(), Failure> {
     let config = read_config(&arguments)?;
     let named = host::tier_of(&config.node.name)?;
     if named != tier {
@@ -91,17 +90,14 @@ fn routes(node: &Arc<Mutex<Option<Single>>>, config: &NodeConfig, identity: Arc<
     let node_routes = NodeRoutes {
         cluster: config.cluster.name.clone(),
         identity,
-        view: single.view(),
+        view: single.membership().view(),
         trouble: Arc::new(move || {
             for_trouble().map_or(Some("the node is stopping".into()), |(trouble, _)| trouble)
         }),
         metrics: Arc::new(move || for_metrics().map(|(_, metrics)| metrics).unwrap_or_default()),
     };
     let router = node_routes.router().merge(single.routes());
-    match single.membership() {
-        Some(membership) => router.merge(overview::router(membership.clone())),
-        None => router,
-    }
+    router.merge(overview::router(single.membership().clone()))
 }
 
 impl Single {
@@ -171,19 +167,11 @@ impl Single {
         }
     }
 
-    fn membership(&self) -> Option<&Membership> {
+    fn membership(&self) -> &Membership {
         match self {
-            Self::Leaf(leaf) => Some(leaf.membership()),
-            Self::Root(_) => None,
-            Self::Broadcast(broadcast) => Some(broadcast.membership()),
-        }
-    }
-
-    fn view(&self) -> watch::Receiver<Arc<ClusterView>> {
-        match self {
-            Self::Leaf(leaf) => leaf.membership().view(),
-            Self::Root(root) => root.view(),
-            Self::Broadcast(broadcast) => broadcast.membership().view(),
+            Self::Leaf(leaf) => leaf.membership(),
+            Self::Root(root) => root.membership(),
+            Self::Broadcast(broadcast) => broadcast.membership(),
         }
     }
 

@@ -19,7 +19,7 @@ use countree_common::shell::telemetry;
 use serde::de::DeserializeOwned;
 
 /// Runs what the command line says.
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let report = Report { json: arguments.json };
     let command = arguments.command.unwrap_or_else(|| Command::Up(UpArguments::default_data()));
     let is_server =

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use axum::Router;
 use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
-use countree_common::cluster::{NodeName, Tier};
+use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::config::Manifest;
 use countree_common::config::manifest::TierSettings;
 use countree_common::shell::access::Access;
@@ -239,12 +239,15 @@ impl Nodes {
         troubles.next().map(|(node, trouble)| format!("{}: {trouble}", node.name))
     }
 
-    /// Whether every node sees every other.
+    /// Whether every node sees every other, as it is now: after a crash the registry still lists the
+    /// addresses of before.
     fn is_whole(&self) -> bool {
-        let nodes = self.roots.len() + self.leaves.len() + self.broadcasts.len();
-        let leaves = self.leaves.iter().map(LeafNode::membership);
-        let broadcasts = self.broadcasts.iter().map(BroadcastNode::membership);
-        leaves.chain(broadcasts).all(|m| m.view().borrow().nodes.len() >= nodes)
+        let roots = self.roots.iter().map(|n| (n.node(), n.membership()));
+        let leaves = self.leaves.iter().map(|n| (n.node(), n.membership()));
+        let broadcasts = self.broadcasts.iter().map(|n| (n.node(), n.membership()));
+        let all: Vec<_> = roots.chain(leaves).chain(broadcasts).collect();
+        let sees_all = |view: &ClusterView| all.iter().all(|(node, _)| view.node(&node.name) == Some(*node));
+        all.iter().all(|(_, membership)| sees_all(&membership.view().borrow()))
     }
 
     fn metrics(&self) -> String {

@@ -18,13 +18,13 @@ const HTTP_GRACE: Duration = Duration::from_secs(2);
 
 impl UpArguments {
     /// What `countree` without a command runs.
-    pub fn default_data() -> Self {
+    pub(crate) fn default_data() -> Self {
         Self { data: "./countree-data".into(), ..Self::default() }
     }
 }
 
 /// Runs until SIGINT or SIGTERM, and then drains.
-pub async fn run(arguments: UpArguments, report: Report) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Failure> {
     let mut manifest = read_manifest(arguments.manifest.as_deref())?;
     if let Some(http) = arguments.http {
         manifest.http.listen = http;
