@@ -1,0 +1,238 @@
+//! A `countree up` of the test's own, and the commands that talk to it.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_countree");
+/// Nothing in these tests takes so long unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running process that is ended with the test.
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end; gives the exit code, if there was one.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the process does not end");
+    }
+}
+
+/// Starts a server command and waits for its line that says that it is ready.
+pub(crate) fn serve(arguments: &[&str]) -> (Process, Value) {
+    let mut child = Command::new(BINARY)
+        .args(arguments)
+        .arg("--json")
+        .env("COUNTREE_LOG", "warn")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let process = Process { child };
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("not ready: {line:?}: {e}"));
+    assert_eq!(ready["ready"], true);
+    (process, ready)
+}
+
+/// Runs a command to its end.
+pub(crate) fn countree(arguments: &[&str]) -> Output {
+    Command::new(BINARY).args(arguments).env_remove("COUNTREE_URL").output().unwrap()
+}
+
+/// A local cluster on a folder of its own.
+pub(crate) struct Cluster {
+    pub(crate) folder: TempDir,
+    manifest: Option<PathBuf>,
+    process: Option<Process>,
+    pub(crate) url: String,
+}
+
+impl Cluster {
+    /// With the built-in manifest.
+    pub(crate) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), None)
+    }
+
+    /// With a manifest of its own.
+    pub(crate) fn start_with(manifest: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.toml");
+        std::fs::write(&path, manifest).unwrap();
+        Self::start_in(folder, Some(path))
+    }
+
+    fn start_in(folder: TempDir, manifest: Option<PathBuf>) -> Self {
+        let mut cluster = Self { folder, manifest, process: None, url: "http://127.0.0.1:0".into() };
+        cluster.start_again();
+        cluster
+    }
+
+    /// On the same folder and the same HTTP port as before.
+    pub(crate) fn start_again(&mut self) {
+        let data = self.data();
+        let manifest = self.manifest.as_ref().map(|p| p.to_str().unwrap().to_owned());
+        let http = self.url.trim_start_matches("http://").to_owned();
+        let mut arguments = vec!["up", "--data", data.to_str().unwrap(), "--http", &http];
+        arguments.extend(manifest.as_deref());
+        let (process, ready) = serve(&arguments);
+        self.url = ready["http"].as_str().unwrap().to_owned();
+        self.process = Some(process);
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Ctrl-C; the exit code has to be 0.
+    pub(crate) fn stop(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.signal("-INT");
+        assert_eq!(process.wait(), Some(0));
+    }
+
+    /// A power cut, as far as a process can have one.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.signal("-KILL");
+        process.wait();
+    }
+
+    /// Runs a command against this cluster; gives its JSON and whether it succeeded.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> (Value, bool) {
+        let (command, rest) = arguments.split_first().unwrap();
+        let output = countree(&[&[*command, "--json", "--cluster", &self.url], rest].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let last = text.lines().last().unwrap_or("null");
+        (serde_json::from_str(last).unwrap_or(Value::Null), output.status.success())
+    }
+
+    /// Runs a command that has to succeed.
+    pub(crate) fn tell(&self, arguments: &[&str]) -> Value {
+        let (value, is_success) = self.ask(arguments);
+        assert!(is_success, "{arguments:?}: {value}");
+        value
+    }
+
+    /// Runs a command in the background; its output is read at the end.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Running {
+        let child = Command::new(BINARY)
+            .args(arguments)
+            .args(["--json", "--cluster", &self.url])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Running { process: Process { child } }
+    }
+
+    /// The sum over a topic's items of one kind, everything acked so far included.
+    pub(crate) fn sum(&self, topic: &str, kind: &str) -> i64 {
+        let view = self.tell(&["get", topic]);
+        let items = view["counts"].as_object().unwrap().values();
+        items.filter_map(|kinds| kinds[kind].as_i64()).sum()
+    }
+
+    /// The ledger, which has to balance, once nothing is in flight any more.
+    pub(crate) fn settled_audit(&self) -> Value {
+        eventually("nothing in flight", || {
+            let audit = self.tell(&["audit"]);
+            assert_eq!(audit["balanced"], true, "{audit}");
+            (audit["in_flight"] == 0).then_some(audit)
+        })
+    }
+
+    /// One HTTP request by hand; gives the status and the body.
+    pub(crate) fn http(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+        let authority = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(authority).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // A server that refuses a large body may answer and close before it has read all of it.
+        let _ = stream.write_all(body);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+        (status, body)
+    }
+
+    /// Posts events.
+    pub(crate) fn post(&self, body: &str) -> (u16, String) {
+        self.http("POST", "/v1/events", "", body.as_bytes())
+    }
+}
+
+/// A command in the background.
+pub(crate) struct Running {
+    process: Process,
+}
+
+impl Running {
+    /// Waits for the end; gives each line of its output and whether it succeeded.
+    pub(crate) fn finish(mut self) -> (Vec<Value>, bool) {
+        let mut text = String::new();
+        self.process.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (lines, self.process.wait() == Some(0))
+    }
+}
+
+/// Asks again until there is an answer.
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A Redis server of the test's own; `None`, said aloud, where none is installed.
+pub(crate) fn redis(folder: &Path) -> Option<(Process, u16)> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let child = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"])
+        .args(["--maxmemory-policy", "noeviction", "--dir", folder.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .spawn();
+    let Ok(child) = child else {
+        println!("skipped: no redis-server");
+        return None;
+    };
+    let process = Process { child };
+    eventually("Redis answers", || TcpStream::connect(("127.0.0.1", port)).ok());
+    Some((process, port))
+}
