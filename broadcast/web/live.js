@@ -10,6 +10,10 @@ const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat('en');
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
+// Where the cluster asks for a token: `#token=…`, which browsers keep to themselves.
+const token = new URLSearchParams(location.hash.slice(1)).get('token');
+const authorization = token ? { authorization: `Bearer ${token}` } : {};
+
 const totals = new Totals();
 const rates = new Array(SPARK_SECONDS).fill(0);
 let thisSecond = 0;
@@ -28,7 +32,7 @@ function watch(name, { remember = true } = {}) {
   rates.fill(0);
   thisSecond = 0;
   lag = null;
-  if (remember) history.replaceState(null, '', `?topic=${encodeURIComponent(name)}`);
+  if (remember) history.replaceState(null, '', `?topic=${encodeURIComponent(name)}${location.hash}`);
   document.title = `${name} · Countree live`;
   $('topic').value = name;
   $('name').textContent = name;
@@ -42,7 +46,9 @@ function watch(name, { remember = true } = {}) {
 function follow() {
   source?.close();
   state('connecting', 'connecting');
-  const events = new EventSource(`/v1/topics/${encodeURIComponent(topic)}/stream`);
+  // An EventSource can't send headers.
+  const query = token ? `?access_token=${encodeURIComponent(token)}` : '';
+  const events = new EventSource(`/v1/topics/${encodeURIComponent(topic)}/stream${query}`);
   source = events;
   events.onopen = () => state('live', 'live');
   events.addEventListener('snapshot', (event) => {
@@ -79,7 +85,7 @@ function state(name, text) {
 // ── Choosing a topic ─────────────────────────────────────────────────────────────────────────────────
 
 async function listTopics() {
-  const response = await fetch('/v1/topics', { headers: { accept: 'application/json' } });
+  const response = await fetch('/v1/topics', { headers: authorization });
   if (!response.ok) throw new Error(`status ${response.status}`);
   const { topics } = await response.json();
   const option = (name) => Object.assign(document.createElement('option'), { value: name });
@@ -115,7 +121,7 @@ async function like(to, item) {
   try {
     const response = await fetch('/v1/events', {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...authorization },
       body: JSON.stringify({ topic: to, item, kind: 'like', delta: 1 }),
     });
     const body = await response.json().catch(() => ({}));

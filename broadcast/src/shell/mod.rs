@@ -4,6 +4,7 @@
 
 mod board;
 mod core;
+mod gate;
 mod links;
 mod read;
 mod report;
@@ -14,6 +15,7 @@ mod viewers;
 
 use self::board::Board;
 use self::core::Core;
+use self::gate::Gate;
 use self::report::Report;
 use self::routes::Site;
 use self::viewers::Lobby;
@@ -60,7 +62,7 @@ pub struct BroadcastOptions {
     pub roots: Vec<SocketAddr>,
     /// At most one update per viewer in this time.
     pub tick: Duration,
-    /// Decides who may watch.
+    /// Decides who may watch, over QUIC and HTTP alike; the live page itself is for everybody.
     pub admission: Admission,
 }
 
@@ -137,7 +139,8 @@ impl BroadcastNode {
         let (reports, mut report) = watch::channel(Report::default());
         let core = Core::new(Clock::start(), membership.clone(), board.clone(), reports, inputs, &leaving);
         let core = tokio::spawn(core.run(queue, tick));
-        let site = Site { membership: membership.clone(), board, lobby: lobby.clone() };
+        let gate = Gate::new(cluster.clone(), admission.clone());
+        let site = Site { membership: membership.clone(), board, lobby: lobby.clone(), gate };
         let heartbeats = spawn_heartbeats(&node, &membership, &report, &leaving);
         let policy =
             Policy { cluster, tier: Tier::Broadcast, conversations: &[Conversation::Watch], admission };

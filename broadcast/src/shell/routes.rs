@@ -1,6 +1,7 @@
 //! HTTP: reads, streams, and the live page.
 
 use super::board::Board;
+use super::gate::Gate;
 use super::topic_path::{self, TopicPath};
 use super::viewers::Lobby;
 use super::{read, sse};
@@ -28,6 +29,7 @@ pub(super) struct Site {
     pub(super) membership: Membership,
     pub(super) board: Arc<Board>,
     pub(super) lobby: Arc<Lobby>,
+    pub(super) gate: Gate,
 }
 
 /// `/`, its files, and `/v1/topics/…`.
@@ -53,29 +55,36 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 }
 
 #[derive(Debug, Deserialize)]
-struct ReadQuery {
+struct TopicQuery {
+    /// `complete`, in a read.
     wait: Option<String>,
+    /// For those who can't send it in a header (RFC 6750, 2.3).
+    access_token: Option<String>,
 }
 
 /// Reads the path as it was sent: decoded by the router, `%2F` and `/` could not be told apart.
 async fn topic(
     State(site): State<Site>,
-    query: Result<Query<ReadQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<TopicQuery>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Response {
-    let bad = |code, message| error(StatusCode::BAD_REQUEST, code, message, None);
+    let bad = |code, message: String| error(StatusCode::BAD_REQUEST, code, message, None);
+    let Ok(Query(TopicQuery { wait, access_token })) = query else {
+        return bad("bad_query", "the query takes wait=complete and access_token=…".to_owned());
+    };
+    if let Err(refused) = site.gate.check(&headers, access_token) {
+        return refused.into_response();
+    }
     let path = match topic_path::parse(uri.path().strip_prefix(TOPICS).unwrap_or_default()) {
         Ok(path) => path,
         Err(e) => return bad("bad_name", e.to_string()),
     };
-    let wait = match query {
-        Ok(Query(ReadQuery { wait: None })) => false,
-        Ok(Query(ReadQuery { wait: Some(wait) })) if wait == "complete" => true,
-        _ => return bad("bad_query", "the query takes wait=complete, or nothing".to_owned()),
-    };
+    if wait.as_ref().is_some_and(|wait| wait != "complete") {
+        return bad("bad_query", "wait takes 'complete' and nothing else".to_owned());
+    }
     match path {
-        TopicPath::Read(topic) => read_topic(&site, &topic, wait).await,
+        TopicPath::Read(topic) => read_topic(&site, &topic, wait.is_some()).await,
         TopicPath::Stream(topic) => sse::stream(&site, topic, &headers).await,
     }
 }

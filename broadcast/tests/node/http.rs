@@ -3,8 +3,10 @@
 use super::{House, PATIENCE, soon};
 use countree_common::document::TopicView;
 use countree_common::key::{Item, Kind};
+use countree_common::shell::access::{Access, Right};
 use countree_common::shell::{clock, http};
 use countree_common::time::WallMs;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -170,6 +172,27 @@ async fn a_topic_is_read_fresh_from_the_store() {
         let body: http::ErrorBody = serde_json::from_str(&body).unwrap();
         assert_eq!((got, body.error.code.as_str()), (status, code), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_watch_over_quic_may_not_over_http() {
+    let access = Access::with_secret(&[7; 32]).unwrap();
+    let token = |right| access.mint("a test", &[right], Duration::from_secs(60)).unwrap();
+    let (watch, send) = (token(Right::Watch), token(Right::Send));
+    let house = House::open_for(Arc::new(move |hello| access.check_hello(hello))).await;
+    house.root.merge("t", &[("a", "like", 1)]);
+    let base = format!("http://{}", house.http);
+    for path in ["/v1/topics/t", "/v1/topics/t/stream"] {
+        for (token, status) in [(None, 401), (Some("nonsense"), 401), (Some(send.as_str()), 403)] {
+            let bearer = token.map(|t| format!("Bearer {t}"));
+            let headers: Vec<_> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
+            let answer = http::request("GET", &base, path, &headers, None).await.unwrap();
+            assert_eq!(answer.status, status, "{path} {token:?}");
+        }
+    }
+    assert_eq!(total(&house.read(&format!("/v1/topics/t?access_token={watch}")).await, "a", "like"), Some(1));
+    let path = format!("/v1/topics/t/stream?access_token={watch}");
+    assert_eq!(EventSource::open(&house, &path, None).await.next().await.unwrap().name, "snapshot");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

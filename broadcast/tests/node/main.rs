@@ -12,6 +12,7 @@ use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::key::Topic;
 use countree_common::shell::identity::Authority;
+use countree_common::shell::server::Admission;
 use fake_root::FakeRoot;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -45,6 +46,10 @@ struct House {
 
 impl House {
     async fn open() -> Self {
+        Self::open_for(Arc::new(|_| Ok(()))).await
+    }
+
+    async fn open_for(admission: Admission) -> Self {
         let certificates = tempfile::tempdir().unwrap();
         let authority = Authority::open_or_create(certificates.path()).unwrap();
         let root = FakeRoot::start(&authority).await;
@@ -58,7 +63,7 @@ impl House {
             identity: Arc::new(identity),
             roots: vec![root.address],
             tick: TICK,
-            admission: Arc::new(|_| Ok(())),
+            admission,
         };
         let node = soon("the node to start", BroadcastNode::start(options)).await.unwrap();
         assert_eq!(node.trouble(), None);
