@@ -7,3 +7,6 @@ pub mod machine;
 
 #[cfg(feature = "shell")]
 pub mod shell;
+
+#[cfg(test)]
+mod testing;

@@ -4,6 +4,7 @@
 use super::record::{Checkpoint, KeyUse, Record};
 use super::replay::Replay;
 use super::segment::LogError;
+use countree_common::cluster::NodeName;
 use countree_common::cut::CounterSum;
 use countree_common::key::{Counter, Topic};
 use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
@@ -68,8 +69,9 @@ pub struct TopicInLog {
 }
 
 /// Reads old streams, record by record, from the oldest stream to the newest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Recovery {
+    leaf: NodeName,
     /// What is to be carried over into the next stream.
     pub carried: Carried,
     checkpoint: Option<OpenCheckpoint>,
@@ -79,6 +81,18 @@ pub struct Recovery {
 }
 
 impl Recovery {
+    /// Of this leaf's streams.
+    pub fn new(leaf: NodeName) -> Self {
+        Self {
+            leaf,
+            carried: Carried::default(),
+            checkpoint: None,
+            stream: OldStream::default(),
+            replay: Replay::default(),
+            is_first_record: true,
+        }
+    }
+
     /// The next stream begins.
     pub fn begin_stream(&mut self) {
         self.checkpoint = None;
@@ -94,8 +108,13 @@ impl Recovery {
     /// Takes up its next record.
     ///
     /// # Errors
-    /// When the record contradicts those before it.
+    /// When the record contradicts those before it, or is another leaf's.
     pub fn record(&mut self, lsn: Lsn, record: &Record<'_>) -> Result<(), LogError> {
+        if let Record::Checkpoint(Checkpoint { leaf: Some(found), .. }) = record
+            && *found != self.leaf
+        {
+            return Err(LogError::WrongLeaf { found: found.clone(), expected: self.leaf.clone() });
+        }
         if let (true, Record::Checkpoint(checkpoint)) = (self.is_first_record, record) {
             self.stream.accepted = checkpoint.accepted;
         }

@@ -1,6 +1,7 @@
 //! A segment: records one after another, the last of them perhaps torn by a crash.
 
 use super::record::{self, HEADER_BYTES, Record};
+use countree_common::cluster::NodeName;
 use countree_common::stream::Lsn;
 
 /// What is wrong with a log. The leaf does not start on it, so nothing is counted wrong.
@@ -26,6 +27,14 @@ pub enum LogError {
         expected: Lsn,
         /// The LSN that comes.
         found: Lsn,
+    },
+    /// Another leaf's log: under this leaf's name the store would count all of it again.
+    #[error("this is the log of {found}, not of {expected}: give each leaf its own data folder")]
+    WrongLeaf {
+        /// Whose it is.
+        found: NodeName,
+        /// Whose it should be.
+        expected: NodeName,
     },
     /// A record's content contradicts the records before it.
     #[error("record {lsn} of the log can't be understood: {what}")]

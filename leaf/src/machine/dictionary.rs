@@ -28,14 +28,15 @@ pub struct Dictionary {
     pub channel: u32,
     entries: Vec<Entry>,
     names: Vec<Counter>,
-    /// When every entry is of this epoch, none needs to be looked at.
-    all_current: Option<Epoch>,
+    /// How many entries are of the latest epoch; when all are, none needs to be looked at.
+    current: usize,
+    epoch: Epoch,
 }
 
 impl Dictionary {
     /// An empty one.
     pub fn new(channel: u32) -> Self {
-        Self { channel, entries: Vec::new(), names: Vec::new(), all_current: None }
+        Self { channel, entries: Vec::new(), names: Vec::new(), current: 0, epoch: Epoch::default() }
     }
 
     /// How many ids have a meaning.
@@ -50,9 +51,6 @@ impl Dictionary {
 
     /// Gives the next ids to these counters.
     pub fn define(&mut self, counters: Vec<Counter>) {
-        if !counters.is_empty() {
-            self.all_current = None;
-        }
         self.entries.extend(counters.iter().map(|_| Entry { counter: 0, epoch: Epoch::default() }));
         self.names.extend(counters);
     }
@@ -61,7 +59,10 @@ impl Dictionary {
     /// before the events, in the form of [`crate::log::record::Record::Names`].
     pub fn prepare(&mut self, ids: impl Iterator<Item = u32>, epoch: Epoch, table: &mut Table) -> Vec<u8> {
         let mut definitions = Vec::new();
-        if self.all_current == Some(epoch) {
+        if self.epoch != epoch {
+            (self.epoch, self.current) = (epoch, 0);
+        }
+        if self.current == self.entries.len() {
             return definitions;
         }
         for id in ids {
@@ -71,6 +72,7 @@ impl Dictionary {
             };
             if entry.epoch != epoch {
                 *entry = Entry { counter: table.intern(name), epoch };
+                self.current += 1;
                 definitions.extend_from_slice(&id.to_le_bytes());
                 batch::put_name(name, &mut definitions);
             }

@@ -9,7 +9,7 @@ use countree_common::key::Counter;
 use countree_common::limits;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
-use countree_common::time::{Now, WallMs};
+use countree_common::time::Now;
 use countree_common::wire::batch::{self, BatchError, BatchView, Events};
 use countree_common::wire::codec::CodecError;
 use countree_common::wire::hello::RefusalCode;
@@ -173,7 +173,7 @@ impl LeafMachine {
         batch: &BatchView<'_>,
         volume: u64,
     ) {
-        self.begin_segment_if_full(now.wall);
+        self.begin_segment_if_full();
         let epoch = self.epoch();
         let ids = Events::new(batch.words).map(|(id, _)| id);
         let definitions = dictionary.prepare(ids, epoch, &mut self.table);
@@ -225,7 +225,7 @@ impl LeafMachine {
         if !self.keys.has_room(uses.len()) {
             return Err(busy(BusyReason::TableFull));
         }
-        self.begin_segment_if_full(now.wall);
+        self.begin_segment_if_full();
         let (names, words) = encode(&fresh);
         let record = record::Submission {
             at: now.wall,
@@ -267,6 +267,13 @@ impl LeafMachine {
                     index: None,
                 })),
             },
+            Idempotency::Events(keys) if keys.len() != events.len() => {
+                Err(SubmitError::Refused(EventError {
+                    code: EventErrorCode::Malformed,
+                    message: format!("{} events came with {} keys", events.len(), keys.len()),
+                    index: None,
+                }))
+            }
             Idempotency::Events(keys) => {
                 let mut repeat = 0;
                 let mut fresh = Vec::new();
@@ -317,22 +324,22 @@ impl LeafMachine {
         Epoch { segment: self.journal.segments(), generation: self.table.generation() }
     }
 
-    fn begin_segment_if_full(&mut self, now: WallMs) {
+    fn begin_segment_if_full(&mut self) {
         if self.journal.is_segment_full()
-            && let Err(e) = self.begin_segment(now)
+            && let Err(e) = self.begin_segment()
         {
             self.fail_log(&e);
         }
     }
 
-    pub(super) fn begin_segment(&mut self, now: WallMs) -> Result<(), CodecError> {
+    pub(super) fn begin_segment(&mut self) -> Result<(), CodecError> {
         let checkpoint = Checkpoint {
             leaf: Some(self.config.leaf.clone()),
             accepted: self.live.accepted(),
             sessions: self.sessions.listed(),
             key_records: 0,
         };
-        self.journal.begin_segment(checkpoint, &self.keys.listed(), now)
+        self.journal.begin_segment(checkpoint, &self.keys.listed())
     }
 
     /// Logs a record; `None` when it can't be, and then nothing is acked any more.

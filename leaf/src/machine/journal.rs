@@ -3,7 +3,7 @@
 
 use crate::log::record::{self, Checkpoint, KEYS_PER_RECORD, KeyUse, Record};
 use countree_common::stream::Lsn;
-use countree_common::time::WallMs;
+use countree_common::time::{Time, WallMs};
 use countree_common::wire::codec::CodecError;
 use std::collections::VecDeque;
 
@@ -23,7 +23,10 @@ pub struct Append {
 struct Closed {
     first: Lsn,
     last: Lsn,
-    at: WallMs,
+    /// The end of the checkpoint behind it, which carries on what it says of sessions and keys.
+    carried_at: Lsn,
+    /// When it was first seen to be wholly merged.
+    merged_at: Option<Time>,
     bytes: u64,
 }
 
@@ -97,12 +100,15 @@ impl Journal {
         &mut self,
         mut checkpoint: Checkpoint,
         keys: &[(KeyUse, WallMs)],
-        now: WallMs,
     ) -> Result<(), CodecError> {
         if self.appended > 0 {
-            let closed =
-                Closed { first: self.segment, last: self.appended, at: now, bytes: self.segment_filled };
-            self.closed.push_back(closed);
+            self.closed.push_back(Closed {
+                first: self.segment,
+                last: self.appended,
+                carried_at: Lsn::MAX,
+                merged_at: None,
+                bytes: self.segment_filled,
+            });
             self.closed_bytes += self.segment_filled;
         }
         self.segment = self.appended + 1;
@@ -111,7 +117,11 @@ impl Journal {
         checkpoint.key_records = keys.len().div_ceil(KEYS_PER_RECORD) as u32;
         self.append(&Record::Checkpoint(checkpoint))?;
         keys.chunks(KEYS_PER_RECORD)
-            .try_for_each(|part| self.append(&Record::Keys(part.to_vec())).map(|_| ()))
+            .try_for_each(|part| self.append(&Record::Keys(part.to_vec())).map(|_| ()))?;
+        if let Some(closed) = self.closed.back_mut() {
+            closed.carried_at = self.appended;
+        }
+        Ok(())
     }
 
     /// Writes a record; returns its LSN.
@@ -145,12 +155,18 @@ impl Journal {
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
     }
 
-    /// Takes segments that nothing needs any more: wholly merged, and closed before `before`.
-    pub fn trim(&mut self, merged_to: Lsn, before: WallMs) -> Vec<Lsn> {
+    /// Takes segments that nothing needs any more: wholly merged, with their sessions and keys on disk
+    /// elsewhere, and past forgetting, as `is_proven` says of all that was merged by a time.
+    pub fn trim(&mut self, now: Time, merged_to: Lsn, is_proven: impl Fn(Time) -> bool) -> Vec<Lsn> {
+        for closed in &mut self.closed {
+            // A store that went back un-merges it, and its time begins anew.
+            let since = closed.merged_at.unwrap_or(now);
+            closed.merged_at = (closed.last <= merged_to).then_some(since);
+        }
         let mut trimmed = Vec::new();
         while let Some(oldest) = self.closed.front()
-            && oldest.last <= merged_to
-            && oldest.at <= before
+            && oldest.carried_at <= self.durable
+            && oldest.merged_at.is_some_and(&is_proven)
         {
             self.closed_bytes -= oldest.bytes;
             trimmed.push(oldest.first);

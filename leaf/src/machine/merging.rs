@@ -1,6 +1,6 @@
 //! Sending sums up: windows end, cuts go to roots, answers come back, old streams are retired.
 
-use super::{Found, Frozen, LeafMachine, Output};
+use super::{Found, Frozen, LeafMachine, NEAR_LIMIT_COUNTERS, Output};
 use crate::machine::uplink::Uplink;
 use countree_common::cluster::NodeName;
 use countree_common::cut::Cut;
@@ -10,7 +10,6 @@ use countree_common::stream::StreamId;
 use countree_common::time::{Now, WallMs};
 use countree_common::wire::uplink::CutOutcome;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 impl LeafMachine {
     /// A root is connected: cuts of its topics can go.
@@ -32,11 +31,9 @@ impl LeafMachine {
     pub fn handle_outcomes(&mut self, now: Now, outcomes: Vec<CutOutcome>) {
         for outcome in outcomes {
             let topic = outcome.topic.clone();
+            let are_totals_wanted = !self.near_limit.is_empty();
             let Some(uplink) = self.uplink(&outcome.stream) else { continue };
-            let findings = uplink.handle_outcome(now.mono, outcome);
-            if let Some(durable) = findings.durable {
-                self.store_is_durable = durable;
-            }
+            let findings = uplink.handle_outcome(now.mono, outcome, are_totals_wanted);
             if findings.store_went_back {
                 let message = format!(
                     "the store has gone back in time for topic '{topic}'; what it forgot is sent again"
@@ -60,10 +57,11 @@ impl LeafMachine {
     fn note_near_limit(&mut self, totals: Vec<super::uplink::NearLimit>) {
         for near in totals {
             let counter = Counter { topic: near.topic, item: near.sum.item, kind: near.sum.kind };
-            if near.sum.delta.unsigned_abs() >= limits::TOTAL_NEAR_LIMIT.unsigned_abs() {
-                self.near_limit.insert(counter, near.sum.delta);
-            } else {
+            let is_near = near.sum.delta.unsigned_abs() >= limits::TOTAL_NEAR_LIMIT.unsigned_abs();
+            if !is_near {
                 self.near_limit.remove(&counter);
+            } else if self.near_limit.len() < NEAR_LIMIT_COUNTERS || self.near_limit.contains_key(&counter) {
+                self.near_limit.insert(counter, near.sum.delta);
             }
         }
     }
@@ -74,8 +72,13 @@ impl LeafMachine {
 
     /// A reading of a stream's log is done.
     pub fn handle_scan(&mut self, now: Now, stream: &StreamId, found: Found) {
-        if let Some(uplink) = self.uplink(stream) {
-            uplink.handle_scan(found);
+        let lost = self.uplink(stream).map(|uplink| uplink.handle_scan(found)).unwrap_or_default();
+        for (topic, events) in lost {
+            let message = format!(
+                "the store forgot {events} events of topic '{topic}' of {stream} whose log was gone; \
+                 they are declared lost: let leaves keep their log for longer than the store may forget"
+            );
+            self.outputs.push_back(Output::Alarm(message));
         }
         self.send_up(now);
     }
@@ -90,7 +93,6 @@ impl LeafMachine {
     /// The registry has taken over the ledger of a drained stream: its log can go.
     pub fn handle_retired(&mut self, stream: &StreamId) {
         self.retiring.remove(stream);
-        self.drained.remove(stream);
         if self.old.remove(stream).is_some() {
             self.outputs.push_back(Output::DropStream(stream.clone()));
         }
@@ -102,23 +104,28 @@ impl LeafMachine {
     }
 
     pub(super) fn end_window_if_full(&mut self, now: Now) {
-        if self.table.is_window_full() && self.frozen.is_none() {
-            self.end_window(now);
+        if self.table.is_window_full() {
+            self.freeze(now);
         }
     }
 
-    /// Ends the window, unless the one before still waits for the disk: then both become one.
+    fn freeze(&mut self, now: Now) {
+        self.window_ends = now.mono + self.config.window;
+        let mut window = self.table.take_window();
+        self.rates.note(window.events, std::mem::take(&mut window.busiest));
+        self.table.compact_if_full();
+        self.frozen.push_back(Frozen { at: now.wall, to: self.journal.appended(), window });
+        self.offer_frozen();
+    }
+
+    /// Ends the window, unless one before still waits for the disk: then it goes on.
     pub(super) fn end_window(&mut self, now: Now) {
         self.window_ends = now.mono + self.config.window;
-        if self.frozen.is_none() {
-            let mut window = self.table.take_window();
-            self.rates.note(window.events, std::mem::take(&mut window.busiest));
-            self.table.compact_if_full();
-            self.frozen = Some(Frozen { at: now.wall, to: self.journal.appended(), window });
-            self.offer_frozen();
+        if self.frozen.is_empty() {
+            self.freeze(now);
         }
-        self.retire_drained(now.wall);
-        self.trim(now.wall);
+        self.retire_settled();
+        self.trim(now);
         self.tell_watermark();
         let uplinks = self.old.values_mut().chain([&mut self.live]);
         for uplink in uplinks {
@@ -131,7 +138,9 @@ impl LeafMachine {
     /// Only durable records are cut.
     pub(super) fn offer_frozen(&mut self) {
         let durable = self.journal.durable();
-        if let Some(Frozen { at, to, window }) = self.frozen.take_if(|frozen| frozen.to <= durable) {
+        while self.frozen.front().is_some_and(|frozen| frozen.to <= durable)
+            && let Some(Frozen { at, to, window }) = self.frozen.pop_front()
+        {
             self.windows += 1;
             self.live.offer(self.windows, at, to, window.topics);
         }
@@ -171,22 +180,15 @@ impl LeafMachine {
         }
     }
 
-    /// Hands over old streams that are wholly merged, once the store can't forget that any more.
-    fn retire_drained(&mut self, now: WallMs) {
-        for uplink in self.old.values() {
-            if uplink.is_drained() {
-                self.drained.entry(uplink.stream().clone()).or_insert(now);
-            } else {
-                self.drained.remove(uplink.stream());
-            }
+    /// Hands over old streams that are wholly merged, once the store can't forget that any more and their
+    /// sessions and keys are on disk in the live one.
+    fn retire_settled(&mut self) {
+        if self.journal.durable() < self.carried_at || self.roots.is_empty() {
+            return;
         }
-        let before = self.trim_before(now);
-        let due = self
-            .drained
-            .iter()
-            .filter(|(stream, since)| **since <= before && !self.retiring.contains(*stream));
-        let streams: Vec<StreamId> = due.map(|(stream, _)| stream.clone()).collect();
-        if streams.is_empty() || self.roots.is_empty() {
+        let due = self.old.values().filter(|u| u.is_settled() && !self.retiring.contains(u.stream()));
+        let streams: Vec<StreamId> = due.map(|uplink| uplink.stream().clone()).collect();
+        if streams.is_empty() {
             return;
         }
         let ledgers = self.ledgers().into_iter().filter(|l| streams.contains(&l.stream)).collect();
@@ -194,16 +196,11 @@ impl LeafMachine {
         self.outputs.push_back(Output::Retire(ledgers));
     }
 
-    /// Merged records older than this are not needed any more.
-    fn trim_before(&self, now: WallMs) -> WallMs {
-        let keep = if self.store_is_durable { Duration::ZERO } else { self.config.retention };
-        WallMs(now.0.saturating_sub(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)))
-    }
-
-    /// Deletes segments that are wholly merged, after a while where the store may forget.
-    fn trim(&mut self, now: WallMs) {
-        let before = self.trim_before(now);
-        for segment in self.journal.trim(self.live.progress().merged_to(), before) {
+    /// Deletes segments that nothing needs any more.
+    fn trim(&mut self, now: Now) {
+        let Self { journal, live, .. } = self;
+        let is_proven = |at| live.is_proven(now.mono, at);
+        for segment in journal.trim(now.mono, live.progress().merged_to(), is_proven) {
             self.outputs.push_back(Output::DropSegment(segment));
         }
     }
@@ -211,7 +208,7 @@ impl LeafMachine {
 
 /// Splits cuts over frames that a root takes.
 fn into_frames(cuts: Vec<Cut>) -> Vec<Vec<Cut>> {
-    // Half a frame leaves room for one cut of the largest size behind it.
+    // Little enough that one cut of the largest size still fits behind it.
     let room = limits::NODE_FRAME_BYTES / 16;
     let size = |cut: &Cut| {
         256 + cut.sums.iter().map(|s| s.item.as_str().len() + s.kind.as_str().len() + 12).sum::<usize>()

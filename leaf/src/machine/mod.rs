@@ -2,6 +2,7 @@
 //! threads. Rules 1 to 3 and 7 of `docs/exactly-once.md` live here.
 
 pub mod dictionary;
+pub mod doubt;
 mod intake;
 pub mod journal;
 mod merging;
@@ -39,6 +40,8 @@ pub type SubmissionId = u64;
 
 /// How long producers and HTTP clients are told to wait, in milliseconds.
 const RETRY_AFTER_MS: u32 = 100;
+/// Totals near their limit that are watched; any more the store alone keeps in range.
+const NEAR_LIMIT_COUNTERS: usize = 65_536;
 /// Topics whose position one leaf keeps.
 const TOPICS_PER_LEAF: usize = 4 << 20;
 
@@ -158,14 +161,15 @@ pub struct LeafMachine {
     near_limit: BTreeMap<Counter, i64>,
 
     window_ends: Time,
-    frozen: Option<Frozen>,
+    /// Ended windows, oldest first; each holds [`limits::WINDOW_COUNTERS_PER_TOPIC`] events or more, but for
+    /// one, so [`limits::LOG_QUEUE_BYTES`] bounds them.
+    frozen: VecDeque<Frozen>,
     windows: u64,
     live: Uplink,
     old: BTreeMap<StreamId, Uplink>,
-    /// Old streams that are wholly merged, and since when that is known.
-    drained: BTreeMap<StreamId, WallMs>,
     retiring: BTreeSet<StreamId>,
-    store_is_durable: bool,
+    /// The end of the first checkpoint, which carries on what old streams say of sessions and keys.
+    carried_at: Lsn,
     told_complete: BTreeMap<NodeName, WallMs>,
 
     view: ClusterView,
@@ -192,7 +196,8 @@ impl LeafMachine {
         now: Now,
     ) -> Result<Self, countree_common::wire::codec::CodecError> {
         let stream = StreamId { leaf: config.leaf.clone(), incarnation };
-        let old = old.into_iter().map(|(id, old)| (id.clone(), Uplink::sealed(id, old))).collect();
+        let sealed = |(id, old): (StreamId, _)| (id.clone(), Uplink::sealed(id, old, config.retention));
+        let old = old.into_iter().map(sealed).collect();
         let mut machine = Self {
             journal: Journal::new(config.segment_bytes),
             disk: DiskState::Works,
@@ -204,13 +209,12 @@ impl LeafMachine {
             waiting: VecDeque::new(),
             near_limit: BTreeMap::new(),
             window_ends: now.mono + config.window,
-            frozen: None,
+            frozen: VecDeque::new(),
             windows: 0,
-            live: Uplink::live(stream),
+            live: Uplink::live(stream, config.retention),
             old,
-            drained: BTreeMap::new(),
             retiring: BTreeSet::new(),
-            store_is_durable: false,
+            carried_at: Lsn::MAX,
             told_complete: BTreeMap::new(),
             view: ClusterView::default(),
             root_ring: Ring::new([]),
@@ -221,7 +225,8 @@ impl LeafMachine {
             outputs: VecDeque::new(),
             config,
         };
-        machine.begin_segment(now.wall)?;
+        machine.begin_segment()?;
+        machine.carried_at = machine.journal.appended();
         Ok(machine)
     }
 
@@ -294,13 +299,13 @@ impl LeafMachine {
 
     /// Whether everything that was accepted is merged.
     pub fn is_drained(&self) -> bool {
-        let is_open = self.table.events() > 0 || self.frozen.is_some() || !self.waiting.is_empty();
+        let is_open = self.table.events() > 0 || !self.frozen.is_empty() || !self.waiting.is_empty();
         !is_open && self.live.is_idle() && self.old.values().all(Uplink::is_idle)
     }
 
     /// The ledgers of all streams that this leaf has a log of.
     pub fn ledgers(&self) -> Vec<StreamLedger> {
-        let open = self.table.events() + self.frozen.as_ref().map_or(0, |f| f.window.events);
+        let open = self.table.events() + self.frozen.iter().map(|f| f.window.events).sum::<u64>();
         let ledger = |uplink: &Uplink, sealed, open| StreamLedger {
             stream: uplink.stream().clone(),
             sealed,
@@ -364,9 +369,9 @@ impl LeafMachine {
 
     /// Σ|δ| that is accepted and not merged: no sum, and so no total, can be further off than this.
     fn unmerged_volume(&self) -> u64 {
-        let frozen = self.frozen.as_ref().map_or(0, |f| f.window.volume);
+        let frozen = self.frozen.iter().fold(0u64, |v, f| v.saturating_add(f.window.volume));
         let uplinks = self.old.values().chain([&self.live]).map(Uplink::volume);
-        uplinks.fold(self.table.volume() + frozen, u64::saturating_add)
+        uplinks.fold(self.table.volume().saturating_add(frozen), u64::saturating_add)
     }
 }
 
@@ -376,3 +381,7 @@ pub type Found = BTreeMap<Topic, Vec<Piece>>;
 #[cfg(test)]
 #[path = "machine_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "random_tests.rs"]
+mod random_tests;

@@ -59,6 +59,11 @@ impl Progress {
         }
     }
 
+    /// Whether nothing waits to be merged.
+    pub fn is_clear(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
     /// Every record up to here is merged.
     pub fn merged_to(&self) -> Lsn {
         if self.outstanding.contains_key(&0) { 0 } else { self.merged_to }

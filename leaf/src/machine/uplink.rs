@@ -4,6 +4,7 @@
 //! At most one cut of a topic is under way, and it is repeated verbatim until it is answered: a repeat
 //! that was applied before is told `Have` with its own `to`, and so is never counted twice.
 
+use super::doubt::Doubt;
 use super::progress::{Progress, WindowId};
 use super::table::TopicSums;
 use crate::log::recovery::{OldStream, Piece, Recut, Stretch, TopicInLog};
@@ -15,7 +16,7 @@ use countree_common::limits;
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::{Time, WallMs};
 use countree_common::wire::uplink::CutOutcome;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// A cut without an answer is sent again after this long.
@@ -33,6 +34,13 @@ struct Pending {
     events: u64,
     volume: u64,
     window: WindowId,
+}
+
+impl Pending {
+    /// Asks where the store stands, and adds nothing.
+    fn probe(at: Lsn) -> Self {
+        Self { to: at, sums: Vec::new(), events: 0, volume: 0, window: 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -60,8 +68,14 @@ struct TopicState {
     position: Position,
     /// The document's era must become at least this.
     era: u64,
-    /// Events of this topic that the store has confirmed, where the leaf saw all of them.
+    /// Events of this stream and topic in the store's totals, by the store's last word. Unknown before the
+    /// first one of a sealed stream.
     confirmed: Option<u64>,
+    /// What the store may still forget.
+    doubt: Option<Doubt>,
+    /// Whether a time to ask about the doubt is set, and whether it has come.
+    has_probe: bool,
+    is_probe_due: bool,
     in_flight: Option<InFlight>,
     queue: VecDeque<Pending>,
     /// Events that are in the log alone: an old stream's, or dropped to be read back. While there is such
@@ -75,12 +89,24 @@ struct InLog {
     events: u64,
     /// The last LSN that may have any.
     last: Lsn,
+    /// How many the log has to yield behind the store's position, where that is known.
+    expected: Option<u64>,
 }
 
 impl TopicState {
     fn new(position: Position, in_log: Option<InLog>) -> Self {
-        let confirmed = (position == Position::Known(0)).then_some(0);
-        Self { position, era: 0, confirmed, in_flight: None, queue: VecDeque::new(), in_log, is_ready: false }
+        Self {
+            position,
+            era: 0,
+            confirmed: (position == Position::Known(0)).then_some(0),
+            doubt: None,
+            has_probe: false,
+            is_probe_due: false,
+            in_flight: None,
+            queue: VecDeque::new(),
+            in_log,
+            is_ready: false,
+        }
     }
 
     fn in_flight_events(&self) -> u64 {
@@ -88,20 +114,19 @@ impl TopicState {
         queued + self.in_log.map_or(0, |l| l.events) + self.in_flight.as_ref().map_or(0, |f| f.cut.events)
     }
 
-    fn is_idle(&self) -> bool {
-        self.in_flight.is_none() && self.queue.is_empty() && self.in_log.is_none()
-    }
-
     /// The cut that is under way, or the next one if none is.
     fn next_cut(&mut self, stream: &StreamId, topic: &Topic) -> Option<&mut InFlight> {
         if self.in_flight.is_none() {
             let (from, pending) = match self.position {
                 Position::Scanning => return None,
-                Position::Unknown => {
-                    (0, Pending { to: 0, sums: Vec::new(), events: 0, volume: 0, window: 0 })
-                }
-                Position::Known(from) => (from, self.queue.pop_front()?),
+                Position::Unknown => (0, Pending::probe(0)),
+                Position::Known(at) => match self.queue.pop_front() {
+                    Some(pending) => (at, pending),
+                    None if self.is_probe_due => (at, Pending::probe(at)),
+                    None => return None,
+                },
             };
+            self.is_probe_due = false;
             let Pending { to, sums, events, volume, window } = pending;
             let (stream, topic) = (stream.clone(), topic.clone());
             let cut = Cut { stream, topic, from, to, sums, events, era: self.era };
@@ -111,7 +136,7 @@ impl TopicState {
     }
 }
 
-/// A total that came close to its limit, or left its neighbourhood.
+/// A total that came close to its limit, or may have left its neighbourhood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NearLimit {
     /// The topic.
@@ -131,8 +156,6 @@ pub struct Findings {
     pub imbalance: Option<String>,
     /// A total does not fit; the cut waits.
     pub overflow: bool,
-    /// Whether the merge is on stable storage; `None` when nothing was merged.
-    pub durable: Option<bool>,
 }
 
 /// One leaf stream's way up.
@@ -145,6 +168,9 @@ pub struct Uplink {
     ready: VecDeque<Topic>,
     timers: BTreeMap<(Time, u64), Topic>,
     attempts: u64,
+    retention: Duration,
+    probes: BTreeSet<(Time, Topic)>,
+    doubtful: usize,
     scans: BTreeMap<Topic, Stretch>,
     scanning: BTreeMap<Topic, Stretch>,
     is_scanning: bool,
@@ -152,12 +178,14 @@ pub struct Uplink {
     last_window_to: Lsn,
     accepted: u64,
     merged: u64,
+    declared_lost: u64,
     volume: u64,
 }
 
 impl Uplink {
-    /// For the stream that this incarnation writes.
-    pub fn live(stream: StreamId) -> Self {
+    /// For the stream that this incarnation writes. What the store confirms without calling it durable, it
+    /// may forget for as long as `retention`.
+    pub fn live(stream: StreamId, retention: Duration) -> Self {
         Self {
             stream,
             sealed_at: None,
@@ -165,6 +193,9 @@ impl Uplink {
             ready: VecDeque::new(),
             timers: BTreeMap::new(),
             attempts: 0,
+            retention,
+            probes: BTreeSet::new(),
+            doubtful: 0,
             scans: BTreeMap::new(),
             scanning: BTreeMap::new(),
             is_scanning: false,
@@ -172,18 +203,20 @@ impl Uplink {
             last_window_to: 0,
             accepted: 0,
             merged: 0,
+            declared_lost: 0,
             volume: 0,
         }
     }
 
     /// For a stream of an earlier incarnation: every topic in its log is asked about.
-    pub fn sealed(stream: StreamId, old: OldStream) -> Self {
-        let mut uplink = Self { sealed_at: Some(old.end), last_window_to: old.end, ..Self::live(stream) };
+    pub fn sealed(stream: StreamId, old: OldStream, retention: Duration) -> Self {
+        let live = Self::live(stream, retention);
+        let mut uplink = Self { sealed_at: Some(old.end), last_window_to: old.end, ..live };
         uplink.accepted = old.accepted;
         // What is no longer in the log was trimmed, and only merged records are.
         uplink.merged = old.accepted - old.topics.values().map(|t| t.events).sum::<u64>();
         for (topic, TopicInLog { last, events }) in old.topics {
-            let state = TopicState::new(Position::Unknown, Some(InLog { events, last }));
+            let state = TopicState::new(Position::Unknown, Some(InLog { events, last, expected: None }));
             uplink.topics.insert(topic.clone(), state);
             uplink.progress.hold(0);
             uplink.make_ready(&topic);
@@ -203,7 +236,18 @@ impl Uplink {
 
     /// Whether every sum that it was given is merged.
     pub fn is_idle(&self) -> bool {
-        self.topics.values().all(TopicState::is_idle)
+        self.progress.is_clear()
+    }
+
+    /// Whether the store can't forget any of it either, so that its log can go.
+    pub fn is_settled(&self) -> bool {
+        self.is_drained() && self.doubtful == 0
+    }
+
+    /// Whether the store can't forget anything any more that was merged by `at`.
+    pub fn is_proven(&self, now: Time, at: Time) -> bool {
+        let spares = |s: &TopicState| s.doubt.is_none_or(|d| d.spares(at, self.retention));
+        self.doubtful == 0 || (now >= at + self.retention && self.topics.values().all(spares))
     }
 
     /// How many topics it keeps the position of.
@@ -243,7 +287,7 @@ impl Uplink {
             accepted: self.accepted,
             merged: self.merged,
             in_flight: in_flight + open_events,
-            declared_lost: 0,
+            declared_lost: self.declared_lost,
         }
     }
 
@@ -317,7 +361,7 @@ impl Uplink {
         while let Some(entry) = self.timers.first_entry() {
             let (due, attempt) = *entry.key();
             if due > now {
-                return;
+                break;
             }
             let topic = entry.remove();
             let in_flight = self.topics.get_mut(&topic).and_then(|s| s.in_flight.as_mut());
@@ -326,11 +370,58 @@ impl Uplink {
                 self.make_ready(&topic);
             }
         }
+        while self.probes.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, topic)) = self.probes.pop_first() else { break };
+            self.probe(now, &topic);
+        }
     }
 
     /// When [`Uplink::handle_time`] has something to do.
     pub fn next_timeout(&self) -> Option<Time> {
-        self.timers.keys().next().map(|(due, _)| *due)
+        let timer = self.timers.keys().next().map(|(due, _)| *due);
+        timer.into_iter().chain(self.probes.first().map(|(due, _)| *due)).min()
+    }
+
+    /// Asks about a topic, unless the store has answered for it of late.
+    fn probe(&mut self, now: Time, topic: &Topic) {
+        let Some(state) = self.topics.get_mut(topic) else { return };
+        state.has_probe = false;
+        state.is_probe_due = state.doubt.is_some_and(|d| d.next_probe(self.retention) <= now);
+        if state.is_probe_due {
+            self.make_ready(topic);
+        } else {
+            self.plan_probe(topic);
+        }
+    }
+
+    fn plan_probe(&mut self, topic: &Topic) {
+        let Some(state) = self.topics.get_mut(topic) else { return };
+        if let Some(doubt) = state.doubt
+            && !state.has_probe
+        {
+            state.has_probe = true;
+            self.probes.insert((doubt.next_probe(self.retention), topic.clone()));
+        }
+    }
+
+    fn set_doubt(&mut self, topic: &Topic, doubt: impl FnOnce(Option<Doubt>) -> Option<Doubt>) {
+        let Some(state) = self.topics.get_mut(topic) else { return };
+        self.doubtful -= usize::from(state.doubt.is_some());
+        state.doubt = doubt(state.doubt);
+        self.doubtful += usize::from(state.doubt.is_some());
+        self.plan_probe(topic);
+    }
+
+    /// The store stands where it should.
+    fn note_answered(&mut self, now: Time, topic: &Topic) {
+        let retention = self.retention;
+        self.set_doubt(topic, |doubt| doubt?.answered(now, retention));
+    }
+
+    /// The store has merged more, which it may forget unless it is durable. Durable is then all of the topic.
+    fn note_merged(&mut self, now: Time, topic: &Topic, is_durable: bool) {
+        self.set_doubt(topic, |_| (!is_durable).then_some(Doubt::merged(now)));
+        self.note_answered(now, topic);
     }
 
     fn retry_after(&mut self, topic: &Topic, now: Time, wait: Duration) {
@@ -341,7 +432,8 @@ impl Uplink {
     }
 
     /// Takes the answer to a cut. Answers to anything but the cut under way are from the past and ignored.
-    pub fn handle_outcome(&mut self, now: Time, answer: CutOutcome) -> Findings {
+    /// `are_totals_wanted` asks for all totals, those far from their limit too.
+    pub fn handle_outcome(&mut self, now: Time, answer: CutOutcome, are_totals_wanted: bool) -> Findings {
         let mut findings = Findings::default();
         let CutOutcome { topic, from, to, outcome, .. } = answer;
         let Some(state) = self.topics.get_mut(&topic) else { return findings };
@@ -360,39 +452,41 @@ impl Uplink {
             }
             Some(Outcome::Applied(applied)) => {
                 state.era = applied.version.era;
-                findings.durable = Some(applied.durable);
-                let totals = in_flight.cut.sums.iter().zip(&applied.totals);
-                findings.near_limit = totals
-                    .filter(|(_, total)| total.unsigned_abs() >= limits::TOTAL_NEAR_LIMIT.unsigned_abs())
-                    .map(|(sum, total)| NearLimit {
-                        topic: topic.clone(),
-                        sum: CounterSum { delta: *total, ..sum.clone() },
-                    })
-                    .collect();
+                findings.near_limit = near_limit(&in_flight.cut, &applied.totals, are_totals_wanted);
                 self.confirm(&topic, in_flight, applied.events, &mut findings);
+                self.note_merged(now, &topic, applied.durable);
             }
-            Some(Outcome::Have { lsn, version, .. }) if from == to => {
+            Some(Outcome::Have { lsn, events, version }) if state.position == Position::Unknown => {
                 state.era = version.era;
-                self.learn_position(&topic, lsn);
+                self.learn_position(&topic, lsn, events);
+                self.note_merged(now, &topic, lsn == 0);
             }
             Some(Outcome::Have { lsn, events, version }) if lsn == to => {
                 state.era = version.era;
-                self.confirm(&topic, in_flight, events, &mut findings);
+                if from == to {
+                    self.note_answered(now, &topic);
+                    self.make_ready(&topic);
+                } else {
+                    self.confirm(&topic, in_flight, events, &mut findings);
+                    self.note_merged(now, &topic, false);
+                }
             }
-            Some(Outcome::Have { lsn, version, .. }) => {
+            Some(Outcome::Have { lsn, events, version }) => {
                 findings.store_went_back = lsn < from;
                 // All leaves that notice the same fall back ask for the same era: the one after the last they saw.
                 let next = if findings.store_went_back { state.era + 1 } else { 0 };
                 state.era = version.era.max(next);
-                self.read_back(&topic, in_flight, lsn);
+                self.read_back(&topic, in_flight, lsn, events);
+                self.note_merged(now, &topic, lsn == 0);
             }
         }
         findings
     }
 
-    /// A probe was answered.
-    fn learn_position(&mut self, topic: &Topic, have: Lsn) {
+    /// The store was asked where it stands in a sealed stream.
+    fn learn_position(&mut self, topic: &Topic, have: Lsn, events: u64) {
         let Some(state) = self.topics.get_mut(topic) else { return };
+        state.confirmed = Some(events);
         match state.in_log {
             Some(InLog { last, .. }) if last > have => {
                 state.position = Position::Scanning;
@@ -416,36 +510,36 @@ impl Uplink {
         state.position = Position::Known(in_flight.cut.to);
         self.merged += in_flight.cut.events;
         self.volume = self.volume.saturating_sub(in_flight.volume);
-        if let Some(confirmed) = &mut state.confirmed {
-            *confirmed += in_flight.cut.events;
-            if *confirmed != store_events {
-                let stream = &self.stream;
-                findings.imbalance = Some(format!(
-                    "topic '{topic}' of {stream}: the store counts {store_events} events, the leaf {confirmed}"
-                ));
-            }
-        } else {
-            state.confirmed = Some(store_events);
+        let expected = state.confirmed.map_or(store_events, |before| before + in_flight.cut.events);
+        if expected != store_events {
+            let stream = &self.stream;
+            findings.imbalance = Some(format!(
+                "topic '{topic}' of {stream}: the store counts {store_events} events, the leaf {expected}"
+            ));
         }
+        state.confirmed = Some(store_events);
         self.progress.release(in_flight.window);
         self.make_ready(topic);
     }
 
     /// Drops a topic's sums, to read them back from the log from where the store stands.
-    fn read_back(&mut self, topic: &Topic, in_flight: InFlight, have: Lsn) {
+    fn read_back(&mut self, topic: &Topic, in_flight: InFlight, have: Lsn, store_events: u64) {
         let Some(state) = self.topics.get_mut(topic) else { return };
         let dropped = std::iter::once((in_flight.cut.events, in_flight.volume, in_flight.window))
+            // A probe was never held.
+            .filter(|_| in_flight.cut.from < in_flight.cut.to)
             .chain(state.queue.drain(..).map(|p| (p.events, p.volume, p.window)));
         let mut events = 0;
+        self.progress.hold(0);
         for (of_one, volume, window) in dropped {
             events += of_one;
             self.volume = self.volume.saturating_sub(volume);
             self.progress.release(window);
         }
+        let expected = state.confirmed.map(|before| (before + events).saturating_sub(store_events));
         state.position = Position::Scanning;
-        state.confirmed = None;
-        state.in_log = Some(InLog { events, last: self.last_window_to });
-        self.progress.hold(0);
+        state.confirmed = Some(store_events);
+        state.in_log = Some(InLog { events, last: self.last_window_to, expected });
         self.scans.insert(topic.clone(), Stretch { from: have, to: self.last_window_to });
     }
 
@@ -459,16 +553,24 @@ impl Uplink {
         Some(Recut::new(self.scanning.clone()))
     }
 
-    /// Takes what a reading of the log found.
-    pub fn handle_scan(&mut self, mut found: BTreeMap<Topic, Vec<Piece>>) {
+    /// Takes what a reading of the log found. Returns, by topic, how many events the store forgot when their
+    /// log had been trimmed: they are lost, and declared so.
+    pub fn handle_scan(&mut self, mut found: BTreeMap<Topic, Vec<Piece>>) -> Vec<(Topic, u64)> {
+        let mut lost = Vec::new();
         self.is_scanning = false;
         for (topic, Stretch { from, .. }) in std::mem::take(&mut self.scanning) {
             let Some(state) = self.topics.get_mut(&topic) else { continue };
             let pieces = found.remove(&topic).unwrap_or_default();
             let events: u64 = pieces.iter().map(|p| p.events).sum();
-            let owed = state.in_log.take().map_or(0, |l| l.events);
+            let in_log = state.in_log.take();
+            let owed = in_log.map_or(0, |l| l.events);
+            let missing = in_log.and_then(|l| l.expected).map_or(0, |e| e.saturating_sub(events));
+            if missing > 0 {
+                self.declared_lost += missing;
+                lost.push((topic.clone(), missing));
+            }
             // More than was owed: the store had confirmed it and forgot. Less: it had merged some of it.
-            self.merged = (self.merged + owed).saturating_sub(events);
+            self.merged = (self.merged + owed).saturating_sub(events + missing);
             state.position = Position::Known(from);
             for Piece { to, sums, events } in pieces.into_iter().rev() {
                 let volume = volume(&sums);
@@ -478,7 +580,9 @@ impl Uplink {
             }
             self.progress.release(0);
             self.make_ready(&topic);
+            self.plan_probe(&topic);
         }
+        lost
     }
 
     /// A reading of the log failed; it is tried again.
@@ -486,6 +590,17 @@ impl Uplink {
         self.is_scanning = false;
         self.scans.append(&mut self.scanning);
     }
+}
+
+/// The totals of a merge that are near their limit, or all of them.
+fn near_limit(cut: &Cut, totals: &[i64], are_all_wanted: bool) -> Vec<NearLimit> {
+    let near = |total: i64| total.unsigned_abs() >= limits::TOTAL_NEAR_LIMIT.unsigned_abs();
+    let totals = cut.sums.iter().zip(totals).filter(|(_, total)| are_all_wanted || near(**total));
+    let found = |(sum, total): (&CounterSum, &i64)| NearLimit {
+        topic: cut.topic.clone(),
+        sum: CounterSum { delta: *total, ..sum.clone() },
+    };
+    totals.map(found).collect()
 }
 
 fn volume(sums: &[CounterSum]) -> u64 {

@@ -115,7 +115,8 @@ struct Core {
     clock: Clock,
     disk: Disk,
     appends: std::sync::mpsc::Sender<Append>,
-    handle: CoreHandle,
+    /// Weak, so that the core ends with the last handle.
+    inputs: mpsc::WeakSender<Input>,
     membership: Membership,
     runtime: tokio::runtime::Handle,
     producers: HashMap<ConnectionId, mpsc::Sender<ToProducer>>,
@@ -125,20 +126,33 @@ struct Core {
     draining: Option<oneshot::Sender<()>>,
 }
 
-/// Starts the core and its log writer. [`Input::End`] ends them.
+/// The threads of a core, to be waited for.
+#[derive(Debug)]
+pub(super) struct Threads([std::thread::JoinHandle<()>; 2]);
+
+impl Threads {
+    /// Waits until both have ended, and with them the hold on the data folder.
+    pub(super) async fn ended(self) {
+        // A thread that panicked has ended too.
+        let join = || self.0.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await;
+    }
+}
+
+/// Starts the core and its log writer. [`Input::End`] ends them, and so does the loss of all handles.
 pub(super) fn start(
     machine: LeafMachine,
     incarnation: u64,
     clock: Clock,
     disk: Disk,
     membership: Membership,
-) -> std::io::Result<CoreHandle> {
+) -> std::io::Result<(CoreHandle, Threads)> {
     let (inputs, receiver) = mpsc::channel(INPUTS);
     let handle = CoreHandle { inputs };
     let (appends, to_write) = std::sync::mpsc::channel();
-    let reports = handle.inputs.clone().downgrade();
+    let reports = handle.inputs.downgrade();
     let writer_disk = disk.clone();
-    std::thread::Builder::new().name("leaf-log".into()).spawn(move || {
+    let log = std::thread::Builder::new().name("leaf-log".into()).spawn(move || {
         writer_disk.write(incarnation, &to_write, |written| {
             if let Some(reports) = reports.upgrade() {
                 let _ = reports.blocking_send(Input::Written(written));
@@ -147,14 +161,13 @@ pub(super) fn start(
     })?;
     let runtime = tokio::runtime::Handle::current();
     let own_runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let weak = handle.inputs.downgrade();
-    let core = move |handle: CoreHandle| Core {
+    let core = Core {
         machine,
         incarnation,
         clock,
         disk,
         appends,
-        handle,
+        inputs: handle.inputs.downgrade(),
         membership,
         runtime,
         producers: HashMap::new(),
@@ -163,12 +176,10 @@ pub(super) fn start(
         next_submission: 0,
         draining: None,
     };
-    let Some(inputs) = weak.upgrade() else { return Ok(handle) };
-    let core = core(CoreHandle { inputs });
-    std::thread::Builder::new()
+    let core = std::thread::Builder::new()
         .name("leaf-core".into())
         .spawn(move || own_runtime.block_on(core.run(receiver)))?;
-    Ok(handle)
+    Ok((handle, Threads([core, log])))
 }
 
 impl Core {
@@ -197,9 +208,7 @@ impl Core {
                 self.machine.handle_time(now);
             }
             self.write_outputs();
-            if self.machine.is_drained()
-                && let Some(reply) = self.draining.take()
-            {
+            if let Some(reply) = self.draining.take_if(|_| self.machine.is_drained()) {
                 let _ = reply.send(());
             }
         }
@@ -298,10 +307,12 @@ impl Core {
             Output::Cuts { root, cuts } => return self.tell_root(root, ToRoot::Cuts(cuts)),
             Output::Watermark { root, at } => return self.tell_root(root, ToRoot::Watermark(at)),
             Output::Scan { stream, recut } => {
-                let (disk, handle) = (self.disk.clone(), self.handle.clone());
+                let (disk, inputs) = (self.disk.clone(), self.inputs.clone());
                 self.runtime.spawn_blocking(move || {
                     let found = disk.scan(&stream, recut);
-                    let _ = handle.inputs.blocking_send(Input::Scanned { stream, found });
+                    if let Some(inputs) = inputs.upgrade() {
+                        let _ = inputs.blocking_send(Input::Scanned { stream, found });
+                    }
                 });
             }
             Output::Retire(ledgers) => self.retire(ledgers),
@@ -327,7 +338,8 @@ impl Core {
     }
 
     fn retire(&self, ledgers: Vec<StreamLedger>) {
-        let (membership, handle) = (self.membership.clone(), self.handle.clone());
+        let Some(inputs) = self.inputs.upgrade() else { return };
+        let (membership, handle) = (self.membership.clone(), CoreHandle { inputs });
         self.runtime.spawn(async move {
             let streams = ledgers.iter().map(|l| l.stream.clone()).collect();
             let is_done = matches!(membership.ask_a_root(&Request::Retire(ledgers)).await, Ok(Reply::Done));

@@ -5,11 +5,13 @@ use crate::log::segment::{self, End, LogError};
 use crate::machine::journal::Append;
 use crate::machine::{DiskState, Found};
 use countree_common::cluster::NodeName;
+use countree_common::shell::folder::DataFolder;
 use countree_common::stream::{Lsn, StreamId};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -43,20 +45,31 @@ fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, DiskError> {
     result.map_err(|source| DiskError::Io { path: path.to_owned(), source })
 }
 
-/// The leaf's streams on disk.
+/// The leaf's streams on disk. The folder is held until the last copy is gone, the log writer's included:
+/// nobody else may read a log as sealed while it is still being written.
 #[derive(Debug, Clone)]
 pub(super) struct Disk {
     streams: PathBuf,
     leaf: NodeName,
+    _folder: Arc<DataFolder>,
 }
 
+/// What a stream's folder is called while it is being deleted.
+const DROPPED: &str = "dropped";
+
 impl Disk {
-    /// In this data folder, which the caller holds.
-    pub(super) fn open(folder: &Path, leaf: &NodeName) -> Result<Self, DiskError> {
-        let streams = folder.join("streams");
+    /// In this data folder.
+    pub(super) fn open(folder: DataFolder, leaf: &NodeName) -> Result<Self, DiskError> {
+        let streams = folder.path().join("streams");
         at(&streams, fs::create_dir_all(&streams))?;
-        sync_folder(folder)?;
-        Ok(Self { streams, leaf: leaf.clone() })
+        sync_folder(folder.path())?;
+        for entry in at(&streams, fs::read_dir(&streams))? {
+            let path = at(&streams, entry)?.path();
+            if path.extension().is_some_and(|e| e == DROPPED) {
+                at(&path, fs::remove_dir_all(&path))?;
+            }
+        }
+        Ok(Self { streams, leaf: leaf.clone(), _folder: Arc::new(folder) })
     }
 
     fn folder(&self, incarnation: u64) -> PathBuf {
@@ -92,7 +105,7 @@ impl Disk {
     /// Reads every old stream, cuts torn ends off, and tells what is to be carried over. Also returns the
     /// lowest incarnation that is free.
     pub(super) fn recover(&self) -> Result<(Recovery, BTreeMap<StreamId, OldStream>, u64), DiskError> {
-        let mut recovery = Recovery::default();
+        let mut recovery = Recovery::new(self.leaf.clone());
         let mut old = BTreeMap::new();
         let incarnations = self.incarnations()?;
         for incarnation in &incarnations {
@@ -146,11 +159,13 @@ impl Disk {
         Ok(recut.finish())
     }
 
-    /// Deletes a stream that nothing needs any more.
+    /// Deletes a stream that nothing needs any more. A crash halfway leaves no stream with segments missing.
     pub(super) fn drop_stream(&self, stream: &StreamId) -> Result<(), DiskError> {
         let folder = self.folder(stream.incarnation);
-        at(&folder, fs::remove_dir_all(&folder))?;
-        sync_folder(&self.streams)
+        let dropped = folder.with_extension(DROPPED);
+        at(&folder, fs::rename(&folder, &dropped))?;
+        sync_folder(&self.streams)?;
+        at(&dropped, fs::remove_dir_all(&dropped))
     }
 
     /// Deletes a segment that nothing needs any more.

@@ -1,6 +1,6 @@
 //! A leaf as a program embeds it: started, asked, stopped.
 
-use super::core::{self, CoreHandle, Input};
+use super::core::{self, CoreHandle, Input, Threads};
 use super::disk::{Disk, DiskError};
 use super::http::{Front, submit_here};
 use super::producers::Intake;
@@ -105,7 +105,7 @@ pub struct LeafNode {
     endpoint: quinn::Endpoint,
     accepting: Shutdown,
     linked: Shutdown,
-    _folder: DataFolder,
+    threads: Threads,
 }
 
 impl LeafNode {
@@ -116,7 +116,7 @@ impl LeafNode {
     /// When the folder, the log, the certificates or the socket can't be used.
     pub async fn start(options: LeafOptions, stop: &Shutdown) -> Result<Self, StartError> {
         let folder = DataFolder::claim(&options.data, &options.cluster)?;
-        let disk = Disk::open(folder.path(), &options.name)?;
+        let disk = Disk::open(folder, &options.name)?;
         let (reading, recovering) = (disk.clone(), std::time::Instant::now());
         let recovered = tokio::task::spawn_blocking(move || reading.recover()).await;
         let (recovery, old, at_least) =
@@ -136,7 +136,7 @@ impl LeafNode {
         disk.create(incarnation)?;
         let clock = Clock::start();
         let machine = LeafMachine::new(options.machine(), incarnation, &recovery.carried, old, clock.now())?;
-        let core = core::start(machine, incarnation, clock, disk, membership.clone())
+        let (core, threads) = core::start(machine, incarnation, clock, disk, membership.clone())
             .map_err(|e| io_error("starting the leaf's threads", e))?;
         let node = Node {
             name,
@@ -156,7 +156,7 @@ impl LeafNode {
             endpoint,
             accepting,
             linked,
-            _folder: folder,
+            threads,
         };
         leaf.spawn_tasks(&options);
         Ok(leaf)
@@ -236,7 +236,7 @@ impl LeafNode {
     }
 
     /// Takes nothing more, waits until what was accepted is merged (or 10 s: then it is in the log for the
-    /// next start), and leaves the cluster.
+    /// next start), leaves the cluster, and lets go of the data folder.
     pub async fn stop(self) {
         self.accepting.begin();
         let drained = self.core.ask(Input::Drain);
@@ -248,6 +248,7 @@ impl LeafNode {
         self.endpoint.close(0u32.into(), b"the leaf has stopped");
         self.endpoint.wait_idle().await;
         self.core.tell(Input::End).await;
+        self.threads.ended().await;
     }
 }
 

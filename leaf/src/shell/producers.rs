@@ -35,11 +35,12 @@ impl Intake {
         }
         let mut answers = tokio::spawn(answer(sender, messages));
         let result = tokio::select! {
-            result = self.take_frames(connection, &mut receiver) => result,
+            result = self.take_frames(connection, &mut receiver) => Some(result),
             // The core has cut the producer off, or the stream is gone.
-            _ = &mut answers => return Ok(()),
+            _ = &mut answers => None,
         };
         self.core.tell(Input::Disconnected { connection }).await;
+        let Some(result) = result else { return Ok(()) };
         if let Ok(Some(sender)) = answers.await
             && let Err(e) = &result
         {

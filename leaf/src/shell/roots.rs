@@ -58,7 +58,10 @@ struct Link {
 impl Drop for Link {
     fn drop(&mut self) {
         let (core, root, link) = (self.core.clone(), self.root.clone(), self.link);
-        tokio::spawn(async move { core.tell(Input::RootLost { root, link }).await });
+        // Without a runtime the whole node is going down.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { core.tell(Input::RootLost { root, link }).await });
+        }
     }
 }
 

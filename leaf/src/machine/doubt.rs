@@ -1,0 +1,39 @@
+//! What a store may still forget (rule 4): merges that it confirmed and did not call durable. Their topic is
+//! asked about again and again until a retention has passed; only then may the log let go of them.
+
+use countree_common::time::Time;
+use std::time::Duration;
+
+/// How long after its last merge an idle topic is asked about first; each further wait is twice as long.
+const FIRST_PROBE: Duration = Duration::from_secs(1);
+
+/// A topic whose last merge the store may still forget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubt {
+    merged: Time,
+    answered: Time,
+}
+
+impl Doubt {
+    /// Something was merged just now.
+    pub fn merged(now: Time) -> Self {
+        Self { merged: now, answered: now }
+    }
+
+    /// The store was asked, and stood where it should; `None` when that was late enough to settle it.
+    pub fn answered(self, now: Time, retention: Duration) -> Option<Self> {
+        let answered = self.answered.max(now);
+        (answered < self.merged + retention).then_some(Self { answered, ..self })
+    }
+
+    /// When to ask next.
+    pub fn next_probe(&self, retention: Duration) -> Time {
+        let wait = self.answered.since(self.merged).max(FIRST_PROBE);
+        (self.answered + wait).min(self.merged + retention)
+    }
+
+    /// Whether everything merged by `at` is past forgetting.
+    pub fn spares(&self, at: Time, retention: Duration) -> bool {
+        self.answered >= at + retention
+    }
+}

@@ -1,0 +1,250 @@
+//! A machine on its disk, with both clocks, checked after every input.
+
+use super::{Chance, Names, TestDisk, TestStore};
+use crate::machine::{ConnectionId, Found, LeafConfig, LeafMachine, Output, SubmissionId};
+use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
+use countree_common::cut::{Cut, Outcome};
+use countree_common::delta::Delta;
+use countree_common::event::Event;
+use countree_common::key::Counter;
+use countree_common::session::{Seq, SessionId};
+use countree_common::stream::StreamId;
+use countree_common::time::{Now, Time, WallMs};
+use countree_common::wire::producer::{FromLeaf, ToLeaf};
+use countree_common::wire::rpc::{Idempotency, Submission, SubmitError};
+use countree_common::wire::uplink::CutOutcome;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+pub(crate) fn leaf_name() -> NodeName {
+    NodeName::new("leaf-0").unwrap()
+}
+
+pub(crate) fn root_name() -> NodeName {
+    NodeName::new("root-0").unwrap()
+}
+
+pub(crate) fn config() -> LeafConfig {
+    LeafConfig {
+        leaf: leaf_name(),
+        window: Duration::from_millis(100),
+        horizon: Duration::from_secs(600),
+        retention: Duration::from_secs(10),
+        log_bytes: 1 << 30,
+        segment_bytes: 1 << 20,
+    }
+}
+
+fn view() -> ClusterView {
+    let quic = ([127, 0, 0, 1], 1).into();
+    let root = Node { name: root_name(), tier: Tier::Root, quic, http: None, incarnation: 1 };
+    ClusterView { epoch: 1, nodes: vec![root] }
+}
+
+pub(crate) fn ledgers_balance(machine: &LeafMachine) {
+    for of_one in machine.ledgers() {
+        assert!(of_one.ledger.balanced(), "{of_one:?}");
+    }
+}
+
+pub(crate) struct Rig {
+    pub(crate) machine: LeafMachine,
+    pub(crate) disk: TestDisk,
+    pub(crate) now: Now,
+    pub(crate) incarnation: u64,
+    pub(crate) outputs: VecDeque<Output>,
+    config: LeafConfig,
+    names: BTreeMap<ConnectionId, Names>,
+}
+
+impl Rig {
+    /// A leaf on an empty disk, with its root connected and its first checkpoint on disk.
+    pub(crate) fn start(config: LeafConfig) -> Self {
+        let mut rig =
+            Self::on(config, TestDisk::default(), Now { mono: Time(1_000_000), wall: WallMs(1_000) });
+        rig.sync();
+        rig.connect_root();
+        rig
+    }
+
+    /// A leaf on this disk, with nothing of its own on it yet.
+    pub(crate) fn on(config: LeafConfig, mut disk: TestDisk, now: Now) -> Self {
+        let (recovery, old) = disk.recover(&config.leaf).unwrap();
+        let incarnation = disk.streams.keys().last().map_or(1, |last| last + 1);
+        disk.streams.insert(incarnation, BTreeMap::new());
+        let mut machine = LeafMachine::new(config.clone(), incarnation, &recovery.carried, old, now).unwrap();
+        machine.handle_view(view());
+        let (outputs, names) = (VecDeque::new(), BTreeMap::new());
+        let mut rig = Self { machine, disk, now, incarnation, outputs, config, names };
+        rig.collect();
+        rig
+    }
+
+    /// A crash that loses what is not on disk, and the next start.
+    pub(crate) fn crash(&mut self, chance: &mut Chance) {
+        let mut disk = std::mem::take(&mut self.disk);
+        disk.crash(self.incarnation, chance);
+        *self = Self::on(self.config.clone(), disk, self.now);
+    }
+
+    /// Takes up what the machine has to say, and checks what always holds.
+    pub(crate) fn collect(&mut self) {
+        ledgers_balance(&self.machine);
+        while let Some(append) = self.machine.next_append() {
+            self.disk.pending.push_back(append);
+        }
+        while let Some(output) = self.machine.poll_output() {
+            self.outputs.push_back(output);
+        }
+    }
+
+    pub(crate) fn live(&self) -> StreamId {
+        StreamId { leaf: self.config.leaf.clone(), incarnation: self.incarnation }
+    }
+
+    pub(crate) fn connect_root(&mut self) {
+        self.machine.handle_root_connected(self.now, root_name());
+        self.collect();
+    }
+
+    /// Puts everything on disk that was written.
+    pub(crate) fn sync(&mut self) {
+        while let Some((last, bytes)) = self.disk.sync_one(self.incarnation) {
+            self.machine.handle_durable(self.now, last, bytes);
+            self.collect();
+        }
+    }
+
+    pub(crate) fn pass(&mut self, ms: u64) {
+        self.now.mono = self.now.mono + Duration::from_millis(ms);
+        self.now.wall = self.now.wall + Duration::from_millis(ms);
+        self.machine.handle_time(self.now);
+        self.collect();
+    }
+
+    pub(crate) fn connect(&mut self, connection: ConnectionId) {
+        self.names.insert(connection, Names::default());
+        self.machine.handle_connected(connection);
+        self.collect();
+    }
+
+    pub(crate) fn message(&mut self, connection: ConnectionId, message: ToLeaf) {
+        self.machine.handle_message(self.now, connection, message);
+        self.collect();
+    }
+
+    pub(crate) fn body(&mut self, connection: ConnectionId, body: &[u8]) {
+        self.machine.handle_batch(self.now, connection, body);
+        self.collect();
+    }
+
+    pub(crate) fn batch(&mut self, connection: ConnectionId, seq: Seq, events: &[(Counter, i64)]) {
+        let body = self.names.entry(connection).or_default().batch(seq, events);
+        self.body(connection, &body);
+    }
+
+    /// Connects and opens a session, all on disk.
+    pub(crate) fn open(&mut self, connection: ConnectionId, session: u128) {
+        self.connect(connection);
+        self.message(connection, ToLeaf::Open(SessionId(session)));
+        self.sync();
+        assert!(self.said(connection).contains(&FromLeaf::Opened { session: SessionId(session), last: 0 }));
+    }
+
+    pub(crate) fn submit(&mut self, id: SubmissionId, events: &[(Counter, i64)], idempotency: Idempotency) {
+        let event = |(counter, delta): &(Counter, i64)| Event {
+            counter: counter.clone(),
+            delta: Delta::new(*delta).unwrap(),
+        };
+        let submission = Submission { events: events.iter().map(event).collect(), idempotency };
+        self.machine.handle_submission(self.now, id, &submission);
+        self.collect();
+    }
+
+    /// Takes out the outputs that `pick` wants, and leaves the others.
+    pub(crate) fn take<T>(&mut self, mut pick: impl FnMut(Output) -> Result<T, Output>) -> Vec<T> {
+        let (mut taken, mut left) = (Vec::new(), VecDeque::new());
+        for output in self.outputs.drain(..) {
+            match pick(output) {
+                Ok(wanted) => taken.push(wanted),
+                Err(other) => left.push_back(other),
+            }
+        }
+        self.outputs = left;
+        taken
+    }
+
+    /// What a producer was told since it was last asked, the view left out.
+    pub(crate) fn said(&mut self, to: ConnectionId) -> Vec<FromLeaf> {
+        let said = self.take(|output| match output {
+            Output::Send { connection, message } if connection == to => Ok(message),
+            other => Err(other),
+        });
+        said.into_iter().filter(|m| !matches!(m, FromLeaf::View(_))).collect()
+    }
+
+    pub(crate) fn cuts(&mut self) -> Vec<Cut> {
+        let cuts = self.take(|output| match output {
+            Output::Cuts { cuts, .. } => Ok(cuts),
+            other => Err(other),
+        });
+        cuts.into_iter().flatten().collect()
+    }
+
+    pub(crate) fn alarms(&mut self) -> Vec<String> {
+        self.take(|output| match output {
+            Output::Alarm(message) => Ok(message),
+            other => Err(other),
+        })
+    }
+
+    pub(crate) fn watermark(&mut self) -> Option<WallMs> {
+        let watermarks = self.take(|output| match output {
+            Output::Watermark { at, .. } => Ok(at),
+            other => Err(other),
+        });
+        watermarks.into_iter().max()
+    }
+
+    pub(crate) fn submitted(&mut self) -> Vec<(SubmissionId, Result<(), SubmitError>)> {
+        self.take(|output| match output {
+            Output::Submitted { submission, result } => Ok((submission, result)),
+            other => Err(other),
+        })
+    }
+
+    pub(crate) fn answer(&mut self, cut: &Cut, outcome: Option<Outcome>) {
+        let Cut { stream, topic, from, to, .. } = cut.clone();
+        self.machine.handle_outcomes(self.now, vec![CutOutcome { stream, topic, from, to, outcome }]);
+        self.collect();
+    }
+
+    pub(crate) fn scanned(&mut self) {
+        let scans = self.take(|output| match output {
+            Output::Scan { stream, recut } => Ok((stream, recut)),
+            other => Err(other),
+        });
+        for (stream, recut) in scans {
+            let found: Found = self.disk.scan(&stream, recut);
+            self.machine.handle_scan(self.now, &stream, found);
+            self.collect();
+        }
+    }
+
+    /// Lets windows end and the store merge, and readings of the log finish, until all is merged.
+    pub(crate) fn merge_all(&mut self, store: &mut TestStore) {
+        for _ in 0..100 {
+            self.sync();
+            self.pass(100);
+            self.scanned();
+            for cut in self.cuts() {
+                let outcome = store.merge(&cut);
+                self.answer(&cut, Some(outcome));
+            }
+            if self.machine.is_drained() && self.disk.pending.is_empty() {
+                return;
+            }
+        }
+        panic!("it does not come to rest: {:?}", self.machine.ledgers());
+    }
+}
