@@ -1,5 +1,6 @@
 //! A real root over loopback QUIC: leaves send cuts, broadcast nodes get totals, and nodes ask the registry.
 
+#![cfg(feature = "shell")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod harness;

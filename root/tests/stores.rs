@@ -1,5 +1,6 @@
 //! Both stores keep every promise: the embedded one in a real file, the other in a real Redis.
 
+#![cfg(feature = "shell")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod redis_server;

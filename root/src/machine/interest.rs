@@ -4,9 +4,10 @@
 //! it, each upon the version before. While a topic is read for a connection, its updates are kept and
 //! folded into the snapshot when it comes; where something is still missing, the topic is read again.
 
+use super::fold::fold;
 use super::{ConnectionId, ReadId};
-use countree_common::document::{CounterTotal, Snapshot, Update, Version};
-use countree_common::key::{Item, Kind, Topic};
+use countree_common::document::{Snapshot, Update, Version};
+use countree_common::key::Topic;
 use countree_common::limits::{NODES_PER_CLUSTER, TOPICS_PER_BROADCAST};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -42,7 +43,7 @@ enum Hold {
 #[derive(Debug)]
 struct Follow {
     hold: Hold,
-    /// Whether the connection has a snapshot that this root knows to be behind.
+    /// Whether the connection was sent a snapshot, and has missed something since.
     behind: bool,
 }
 
@@ -120,7 +121,11 @@ impl Interests {
             match state.topics.get_mut(&topic) {
                 // The read to come, or under way, is the snapshot that is asked for.
                 Some(Follow { hold: Hold::Waiting | Hold::Reading { .. }, .. }) => continue,
-                Some(follow) => follow.hold = Hold::Waiting,
+                // It still holds an older one, which no watermark may speak for.
+                Some(follow) => {
+                    follow.hold = Hold::Waiting;
+                    state.behind += usize::from(!std::mem::replace(&mut follow.behind, true));
+                }
                 None if is_full => return Err(TooMuchInterest::Topics),
                 None => {
                     self.followers.entry(topic.clone()).or_default().insert(connection);
@@ -304,30 +309,9 @@ struct ReadQueue<'a> {
 impl ReadQueue<'_> {
     fn fall_behind(&mut self, follow: &mut Follow, topic: &Topic) {
         follow.hold = Hold::Waiting;
-        *self.behind += usize::from(!follow.behind);
-        follow.behind = true;
+        *self.behind += usize::from(!std::mem::replace(&mut follow.behind, true));
         self.queue.push_back(topic.clone());
     }
-}
-
-/// The snapshot with the updates in it that follow upon it, one upon the other.
-fn fold(mut snapshot: Snapshot, updates: Vec<Update>) -> Snapshot {
-    let mut newer = BTreeMap::<(Item, Kind), i64>::new();
-    for update in updates {
-        if update.base == snapshot.version {
-            snapshot.version = update.version;
-            newer.extend(update.totals.into_iter().map(|t| ((t.item, t.kind), t.total)));
-        }
-    }
-    if !newer.is_empty() {
-        for known in &mut snapshot.totals {
-            let counter = (known.item.clone(), known.kind.clone());
-            known.total = newer.remove(&counter).unwrap_or(known.total);
-        }
-        let added = newer.into_iter().map(|((item, kind), total)| CounterTotal { item, kind, total });
-        snapshot.totals.extend(added);
-    }
-    snapshot
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 use super::*;
+use countree_common::document::CounterTotal;
+use countree_common::key::{Item, Kind};
 
 const ONE: ConnectionId = ConnectionId(1);
 const TWO: ConnectionId = ConnectionId(2);

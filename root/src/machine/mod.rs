@@ -5,6 +5,7 @@
 //! Inputs are `handle_*`, outputs are drained with `poll_output`.
 
 pub mod document;
+mod fold;
 mod gathered;
 pub mod interest;
 pub mod merge;

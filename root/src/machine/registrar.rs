@@ -294,15 +294,16 @@ impl Registrar {
     }
 
     fn apply(&self, registry: &mut Registry, ask: &Ask, now: Now) -> Result<Reply, RegistryFull> {
-        let seen_later = || Reply::View(ClusterView::default());
+        // The view is known once everything that waits has been applied; see `write`.
+        let view = || Reply::View(ClusterView::default());
         match ask {
             Ask::Join { name, at_least } => {
                 registry.join(name, *at_least).map(|incarnation| Reply::Joined { incarnation })
             }
-            Ask::Heartbeat(node) => registry.heartbeat(node, now.wall, self.lease).map(|()| seen_later()),
+            Ask::Heartbeat(node) => registry.heartbeat(node, now.wall, self.lease).map(|()| view()),
             Ask::Leave(name) => {
                 registry.leave(name);
-                Ok(seen_later())
+                Ok(view())
             }
             Ask::Retire(ledgers) => registry.retire(ledgers).map(|()| Reply::Done),
             // Never queued as a change; see `handle_ask`.

@@ -49,7 +49,6 @@ struct Leaf {
 #[derive(Default)]
 struct Viewer {
     held: BTreeMap<Topic, (Version, HashMap<Item, i64>)>,
-    waits: BTreeSet<Topic>,
 }
 
 struct World {
@@ -180,7 +179,6 @@ impl World {
         let state = &mut self.viewers[viewer as usize];
         let message = if self.lossy && self.random.below(3) == 0 {
             state.held.remove(&topic);
-            state.waits.remove(&topic);
             publish::ToRoot::Disinterest(vec![topic])
         } else {
             return self.want(viewer, topic);
@@ -189,7 +187,6 @@ impl World {
     }
 
     fn want(&mut self, viewer: u64, topic: Topic) {
-        self.viewers[viewer as usize].waits.insert(topic.clone());
         let message = publish::ToRoot::Interest(vec![topic]);
         self.root.handle_broadcast(ConnectionId(100 + viewer), message).unwrap();
     }
@@ -250,7 +247,7 @@ impl World {
             }
             publish::FromRoot::Watermark(time) => {
                 let promised = &self.promised[&time.0];
-                for (topic, (version, _)) in viewer.held.iter().filter(|(t, _)| !viewer.waits.contains(*t)) {
+                for (topic, (version, _)) in &viewer.held {
                     let least = promised.get(topic).copied().unwrap_or_default();
                     assert!(
                         *version >= least,
@@ -266,7 +263,6 @@ impl World {
         let viewer = &mut self.viewers[(connection.0 - 100) as usize];
         let before = viewer.held.get(&snapshot.topic).map(|(version, _)| *version).unwrap_or_default();
         assert!(snapshot.version >= before, "back from {before} to {}", snapshot.version);
-        viewer.waits.remove(&snapshot.topic);
         let totals = snapshot.totals.into_iter().map(|t| (t.item, t.total)).collect();
         viewer.held.insert(snapshot.topic, (snapshot.version, totals));
         self.root.handle_snapshot_sent(connection);

@@ -5,9 +5,11 @@
 mod conversations;
 mod core;
 mod gauges;
+mod joining;
 mod node;
 mod outbox;
 mod registry;
 mod rpc;
+mod server;
 
 pub use node::{RootNode, RootOptions, StartError};

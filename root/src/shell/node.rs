@@ -1,33 +1,29 @@
 //! One root, from its start to its end.
 
-use super::conversations;
-use super::core::{self, CoreHandle};
+use super::core;
 use super::gauges::Gauges;
+use super::joining::{JOIN_TIMEOUT, enter, heartbeats, join};
 use super::registry::{self, RegistryHandle};
 use super::rpc::Desk;
-use crate::machine::ConnectionId;
+use super::server::{self, Server};
 use crate::machine::registrar::Ask;
 use crate::store::AnyStore;
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::shell::identity::{Identity, IdentityError};
-use countree_common::shell::membership::{HEARTBEAT, Membership};
+use countree_common::shell::membership::Membership;
 use countree_common::shell::metrics::Page;
 use countree_common::shell::peers::Peers;
-use countree_common::shell::quic::{self, Profile, StreamError};
-use countree_common::shell::server::{Greeted, Policy, serve};
+use countree_common::shell::quic::{self, Profile};
+use countree_common::shell::server::serve;
 use countree_common::shell::shutdown::Shutdown;
-use countree_common::wire::hello::Conversation;
 use countree_common::wire::rpc::Reply;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-/// The store has this long to take the root into the registry.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
-const JOIN_RETRY: Duration = Duration::from_millis(100);
-/// Conversations have this long to end, and then connections to close.
+/// Each step of stopping may take this long.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a root is told.
@@ -79,7 +75,10 @@ pub struct RootNode {
     gauges: Arc<Gauges>,
     registry: RegistryHandle,
     membership: Membership,
-    /// Ends everything but the registry, which outlives the others to take the farewell.
+    /// Ends the heartbeats, before the farewell: a later one would undo it.
+    silence: Shutdown,
+    beats: JoinSet<()>,
+    /// Ends everything but the registry.
     shutdown: Shutdown,
     registry_shutdown: Shutdown,
     core: tokio::task::JoinHandle<()>,
@@ -117,9 +116,8 @@ impl RootNode {
             core::start(store.clone(), gauges.clone(), registry.view(), shutdown.clone());
         let desk = Desk::new(registry.clone(), store, gauges.clone());
         let (held, conversations) = watch::channel(0);
-        let held = Arc::new(held);
-        let server = Server { core: core_handle, desk: desk.clone(), next: Arc::default(), held };
-        let policy = policy(cluster.clone());
+        let server = Server::new(core_handle, desk.clone(), held);
+        let policy = server::policy(cluster.clone());
         let handler = move |greeted| server.clone().hold(greeted);
         tokio::spawn(serve(endpoint.clone(), policy, shutdown.clone(), handler));
 
@@ -131,39 +129,33 @@ impl RootNode {
             gauges,
             registry,
             membership,
+            silence: Shutdown::new(),
+            beats: JoinSet::new(),
             shutdown,
             registry_shutdown,
             core,
             conversations,
         };
-        root.enter_view(desk).await?;
-        Ok(root)
+        match enter(&root.registry, &root.node).await {
+            Ok(()) => Ok(root.beating(desk)),
+            Err(e) => {
+                root.shutdown.begin();
+                root.registry_shutdown.begin();
+                root.endpoint.close(0u32.into(), b"");
+                Err(e)
+            }
+        }
     }
 
-    /// Registers the node, and keeps it registered.
-    async fn enter_view(&self, desk: Desk) -> Result<(), StartError> {
-        let (node, registry, gauges) = (self.node.clone(), self.registry.clone(), self.gauges.clone());
-        until_joined(
-            || registry.ask(Ask::Heartbeat(node.clone())),
-            |reply| match reply {
-                Reply::View(view) if view.node(&node.name).is_some() => Some(()),
-                _ => None,
-            },
-        )
-        .await
-        .inspect_err(|_| self.abandon())?;
-        let shutdown = self.shutdown.clone();
-        tokio::spawn(heartbeats(node.clone(), registry, gauges.clone(), desk, shutdown.clone()));
+    /// Begins to keep the root in the view.
+    fn beating(mut self, desk: Desk) -> Self {
+        let (node, gauges, silence) = (self.node.clone(), self.gauges.clone(), self.silence.clone());
+        let own = heartbeats(node.clone(), self.registry.clone(), gauges.clone(), desk, silence.clone());
+        self.beats.spawn(own);
         // The membership follows the view by asking roots, this one among them, as every other node does.
         let membership = self.membership.clone();
-        tokio::spawn(async move { membership.heartbeats(node, || gauges.stats(), &shutdown).await });
-        Ok(())
-    }
-
-    fn abandon(&self) {
-        self.shutdown.begin();
-        self.registry_shutdown.begin();
-        self.endpoint.close(0u32.into(), b"");
+        self.beats.spawn(async move { membership.heartbeats(node, || gauges.stats(), &silence).await });
+        self
     }
 
     /// The node as it is listed.
@@ -198,6 +190,9 @@ impl RootNode {
 
     /// Leaves the cluster, finishes the merges under way, answers and closes. Takes a few seconds at most.
     pub async fn stop(mut self) {
+        self.silence.begin();
+        let silent = async { while self.beats.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(STOP_TIMEOUT, silent).await;
         let farewell = self.registry.ask(Ask::Leave(self.node.name.clone()));
         if let Ok(Reply::Failed(reason)) = tokio::time::timeout(STOP_TIMEOUT, farewell).await {
             tracing::warn!("the root could not leave the registry; its lease will run out: {reason}");
@@ -213,15 +208,6 @@ impl RootNode {
     }
 }
 
-fn policy(cluster: NodeName) -> Policy {
-    Policy {
-        cluster,
-        tier: Tier::Root,
-        conversations: &[Conversation::Uplink, Conversation::Publish, Conversation::Rpc],
-        admission: Arc::new(|_| Err("a root speaks to nodes only".into())),
-    }
-}
-
 /// An address at which a socket bound like this is reached from the same machine.
 fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
@@ -230,104 +216,4 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, bound.port())
-}
-
-/// Repeats a question until its answer is the one that is hoped for, or time is up.
-async fn until_joined<T, Fut: Future<Output = Reply>>(
-    ask: impl Fn() -> Fut,
-    hoped: impl Fn(&Reply) -> Option<T>,
-) -> Result<T, StartError> {
-    let deadline = Instant::now() + JOIN_TIMEOUT;
-    loop {
-        let reply = ask().await;
-        if let Some(result) = hoped(&reply) {
-            return Ok(result);
-        }
-        if Instant::now() > deadline {
-            let reason = match reply {
-                Reply::Failed(reason) => reason,
-                other => format!("the registry answered {other:?}"),
-            };
-            return Err(StartError::Join { reason });
-        }
-        tokio::time::sleep(JOIN_RETRY).await;
-    }
-}
-
-async fn join(registry: &RegistryHandle, name: &NodeName) -> Result<u64, StartError> {
-    until_joined(
-        || registry.ask(Ask::Join { name: name.clone(), at_least: 0 }),
-        |reply| match reply {
-            Reply::Joined { incarnation } => Some(*incarnation),
-            _ => None,
-        },
-    )
-    .await
-}
-
-/// Keeps the root's own lease, without the network in between, and its rate.
-async fn heartbeats(
-    node: Node,
-    registry: RegistryHandle,
-    gauges: Arc<Gauges>,
-    desk: Desk,
-    shutdown: Shutdown,
-) {
-    let (mut at, mut events) = (Instant::now(), gauges.events());
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(HEARTBEAT) => {}
-            () = shutdown.begun() => return,
-        }
-        let (now, merged) = (Instant::now(), gauges.events());
-        gauges.set_rate(merged.saturating_sub(events) as f64 / now.duration_since(at).as_secs_f64());
-        (at, events) = (now, merged);
-        desk.note_stats(node.name.clone(), gauges.stats());
-        if let Reply::Failed(reason) = registry.ask(Ask::Heartbeat(node.clone())).await {
-            tracing::debug!("the root's lease could not be renewed: {reason}");
-        }
-    }
-}
-
-/// Holds the conversations.
-#[derive(Clone)]
-struct Server {
-    core: CoreHandle,
-    desk: Desk,
-    next: Arc<AtomicU64>,
-    held: Arc<watch::Sender<usize>>,
-}
-
-/// Counts one conversation for as long as it lives.
-struct Held(Arc<watch::Sender<usize>>);
-
-impl Held {
-    fn new(held: Arc<watch::Sender<usize>>) -> Self {
-        held.send_modify(|held| *held += 1);
-        Self(held)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.send_modify(|held| *held -= 1);
-    }
-}
-
-impl Server {
-    async fn hold(self, greeted: Greeted) -> Result<(), StreamError> {
-        let Greeted { conversation, node, sender, receiver, .. } = greeted;
-        // The policy lets in nodes only.
-        let Some(peer) = node else { return Err(StreamError::Ended) };
-        let _held = Held::new(self.held);
-        let connection = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed));
-        match conversation {
-            Conversation::Uplink => {
-                conversations::uplink(connection, peer, sender, receiver, self.core).await
-            }
-            Conversation::Publish => conversations::publish(connection, sender, receiver, self.core).await,
-            Conversation::Rpc => self.desk.answer(&peer, sender, receiver).await,
-            Conversation::Produce | Conversation::Watch => Err(StreamError::Ended),
-        }
-    }
 }

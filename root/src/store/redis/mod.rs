@@ -68,8 +68,12 @@ impl Redis {
         let mut command = cmd("EVALSHA");
         command.arg(self.merge.get_hash()).arg(1).arg(self.keys.topic(&cut.topic));
         command.arg(stream_field(&cut.stream)).arg(cut.from).arg(cut.to).arg(cut.events).arg(cut.era);
+        command.arg(cut.sums.len());
         for sum in &cut.sums {
-            command.arg(total_field(&sum.item, &sum.kind)).arg(sum.delta);
+            command.arg(total_field(&sum.item, &sum.kind));
+        }
+        for sum in &cut.sums {
+            command.arg(sum.delta);
         }
         command
     }

@@ -1,0 +1,25 @@
+//! A snapshot brought up to date with the updates that came while it was read.
+
+use countree_common::document::{CounterTotal, Snapshot, Update};
+use countree_common::key::{Item, Kind};
+use std::collections::BTreeMap;
+
+/// The snapshot with the updates in it that follow upon it, one upon the other.
+pub(super) fn fold(mut snapshot: Snapshot, updates: Vec<Update>) -> Snapshot {
+    let mut newer = BTreeMap::<(Item, Kind), i64>::new();
+    for update in updates {
+        if update.base == snapshot.version {
+            snapshot.version = update.version;
+            newer.extend(update.totals.into_iter().map(|t| ((t.item, t.kind), t.total)));
+        }
+    }
+    if !newer.is_empty() {
+        for known in &mut snapshot.totals {
+            let counter = (known.item.clone(), known.kind.clone());
+            known.total = newer.remove(&counter).unwrap_or(known.total);
+        }
+        let added = newer.into_iter().map(|((item, kind), total)| CounterTotal { item, kind, total });
+        snapshot.totals.extend(added);
+    }
+    snapshot
+}

@@ -1,0 +1,83 @@
+//! Entering the registry, and staying in it.
+
+use super::gauges::Gauges;
+use super::node::StartError;
+use super::registry::RegistryHandle;
+use super::rpc::Desk;
+use crate::machine::registrar::Ask;
+use countree_common::cluster::{Node, NodeName};
+use countree_common::shell::membership::HEARTBEAT;
+use countree_common::shell::shutdown::Shutdown;
+use countree_common::wire::rpc::Reply;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The store has this long to take the root into the registry.
+pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+const JOIN_RETRY: Duration = Duration::from_millis(100);
+
+/// Repeats a question until its answer is the one that is hoped for, or time is up.
+async fn until_joined<T, Fut: Future<Output = Reply>>(
+    ask: impl Fn() -> Fut,
+    hoped: impl Fn(&Reply) -> Option<T>,
+) -> Result<T, StartError> {
+    let deadline = Instant::now() + JOIN_TIMEOUT;
+    loop {
+        let reply = ask().await;
+        if let Some(result) = hoped(&reply) {
+            return Ok(result);
+        }
+        if Instant::now() > deadline {
+            let reason = match reply {
+                Reply::Failed(reason) => reason,
+                other => format!("the registry answered {other:?}"),
+            };
+            return Err(StartError::Join { reason });
+        }
+        tokio::time::sleep(JOIN_RETRY).await;
+    }
+}
+
+/// Learns which start of the root this is.
+pub(super) async fn join(registry: &RegistryHandle, name: &NodeName) -> Result<u64, StartError> {
+    let ask = || registry.ask(Ask::Join { name: name.clone(), at_least: 0 });
+    until_joined(ask, |reply| match reply {
+        Reply::Joined { incarnation } => Some(*incarnation),
+        _ => None,
+    })
+    .await
+}
+
+/// Enters the view.
+pub(super) async fn enter(registry: &RegistryHandle, node: &Node) -> Result<(), StartError> {
+    let ask = || registry.ask(Ask::Heartbeat(node.clone()));
+    until_joined(ask, |reply| match reply {
+        Reply::View(view) => view.node(&node.name).map(|_| ()),
+        _ => None,
+    })
+    .await
+}
+
+/// Keeps the root's own lease, without the network in between, and takes its rate.
+pub(super) async fn heartbeats(
+    node: Node,
+    registry: RegistryHandle,
+    gauges: Arc<Gauges>,
+    desk: Desk,
+    shutdown: Shutdown,
+) {
+    let (mut at, mut events) = (Instant::now(), gauges.events());
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(HEARTBEAT) => {}
+            () = shutdown.begun() => return,
+        }
+        let (now, merged) = (Instant::now(), gauges.events());
+        gauges.set_rate(merged.saturating_sub(events) as f64 / now.duration_since(at).as_secs_f64());
+        (at, events) = (now, merged);
+        desk.note_stats(node.name.clone(), gauges.stats());
+        if let Reply::Failed(reason) = registry.ask(Ask::Heartbeat(node.clone())).await {
+            tracing::debug!("the root's lease could not be renewed: {reason}");
+        }
+    }
+}
