@@ -1,2 +1,50 @@
-//! stub
-fn main() {}
+//! Load for a cluster of its own or one that runs, and a check that every total is exact.
+
+mod arguments;
+mod failure;
+mod figures;
+mod http;
+mod ingest;
+mod latency;
+mod page;
+mod plan;
+mod processor;
+mod server;
+mod zipf;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use clap::error::ErrorKind;
+use countree_common::shell::{shutdown, telemetry};
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // A closed standard output has nobody to tell.
+            let _ = e.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(e) => return Failure::usage(&e).report(),
+    };
+    telemetry::init("off");
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return Failure::failed(format!("the system gives no threads: {e}")).report(),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// A signal drops what is under way, and with it the cluster that was started for it.
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Command::Ingest(ingest) = arguments.command;
+    tokio::select! {
+        done = ingest::run(ingest, arguments.json) => done,
+        signal = shutdown::signal() => Err(Failure::failed(format!("{} came before the end", signal?))),
+    }
+}

@@ -1,0 +1,110 @@
+//! The command line.
+
+use crate::failure::Failure;
+use crate::plan::{COUNTERS_MAX, Plan};
+use clap::{Args, Parser, Subcommand};
+use countree_common::limits::REPLICAS_MAX;
+use std::path::PathBuf;
+
+/// Measures a Countree cluster under load, and checks that every total is exact.
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version)]
+pub(crate) struct Arguments {
+    /// Make the last line of standard output the result as a JSON object, and print nothing else there.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send events from many producers, and measure throughput, server CPU time and ack latency.
+    Ingest(IngestArguments),
+}
+
+/// `loadtest ingest`
+#[derive(Debug, Args)]
+pub(crate) struct IngestArguments {
+    /// How many events are sent in all; each is counted by itself.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    events: u64,
+    /// How many counters they go to.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(COUNTERS_MAX)))]
+    keys: u32,
+    /// How unevenly: the n-th most popular counter gets a share of 1/n^S. 0 is uniform.
+    #[arg(long, default_value_t = 1.0, value_parser = exponent, value_name = "S")]
+    zipf: f64,
+    /// How many producers send them, each with connections of its own.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    producers: u16,
+    /// Events per second of all producers together, each due at its time whether or not earlier ones
+    /// were acked. Without it, as fast as the cluster takes them.
+    #[arg(long, value_parser = rate, value_name = "R")]
+    rate: Option<f64>,
+    /// How many topics the counters are spread over [default: one for each counter, at most 100].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    topics: Option<u32>,
+    /// Where the random numbers start, for the same events again.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write a page with the figures and a plot, which opens without a network.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// Which cluster is loaded: one of its own, unless `--cluster` names another.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Where the cluster that is started keeps its data [default: a folder that is deleted afterwards].
+    #[arg(long, value_name = "DIR", conflicts_with = "cluster")]
+    pub(crate) data: Option<PathBuf>,
+    /// The countree binary [default: the one next to loadtest].
+    #[arg(long, value_name = "PATH", conflicts_with = "cluster")]
+    pub(crate) countree: Option<PathBuf>,
+    /// How many leaves the cluster that is started has [default: that of countree up].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(REPLICAS_MAX)), conflicts_with = "cluster")]
+    pub(crate) leaves: Option<u32>,
+    /// Load this cluster instead of starting one. Nothing else should send to it meanwhile. Its CPU time
+    /// is not known, and the topics loadtest-… stay there.
+    #[arg(long, value_name = "URL")]
+    pub(crate) cluster: Option<String>,
+    /// A token that allows sending, where the cluster asks for one.
+    #[arg(long, env = "COUNTREE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+impl IngestArguments {
+    /// What is to be sent. `run` sets this run's topics apart from those of others.
+    pub(crate) fn plan(&self, run: u32) -> Result<Plan, Failure> {
+        let topics = self.topics.unwrap_or(self.keys.min(100));
+        if topics > self.keys {
+            let keys = self.keys;
+            return Err(Failure::wrong(format!(
+                "--topics {topics} is more than --keys {keys}: every topic needs a counter"
+            )));
+        }
+        Ok(Plan {
+            events: self.events,
+            keys: self.keys,
+            topics,
+            exponent: self.zipf,
+            producers: self.producers,
+            rate: self.rate,
+            seed: self.seed,
+            prefix: format!("loadtest-{run:08x}"),
+        })
+    }
+}
+
+fn exponent(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|s| (0.0..=10.0).contains(s));
+    number.ok_or_else(|| "it takes a number from 0 (uniform) to 10".into())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|r| (0.001..=1e9).contains(r));
+    number.ok_or_else(|| "it takes events per second, from 0.001 to 1000000000".into())
+}
