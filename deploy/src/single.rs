@@ -40,7 +40,7 @@ pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) ->
     let access = host::access(&config.auth)?;
     let identity = Arc::new(Identity::load(&config.node.certificates, &config.node.name)?);
     let stop = Shutdown::new();
-    let starting = Single::start(tier, &config, identity.clone(), access, &stop);
+    let starting = Single::start(tier, &config, identity.clone(), access.clone(), &stop);
     let node = tokio::select! {
         node = starting => node?,
         signal = shutdown::signal() => {
@@ -53,7 +53,7 @@ pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) ->
     let node = Arc::new(Mutex::new(Some(node)));
     if let Some(address) = config.node.http {
         let listener = host::bind_http(address).await?;
-        host::serve_http(listener, routes(&node, &config, identity), web.clone());
+        host::serve_http(listener, routes(&node, &config, identity, access), web.clone());
     }
     let Node { name, quic, http, .. } = &described;
     let value = serde_json::json!({ "ready": true, "node": name, "quic": quic, "http": http });
@@ -77,7 +77,12 @@ fn read_config(arguments: &NodeArguments) -> Result<NodeConfig, Failure> {
     NodeConfig::parse(&text, &|name| std::env::var(name).ok()).map_err(Failure::wrong)
 }
 
-fn routes(node: &Arc<Mutex<Option<Single>>>, config: &NodeConfig, identity: Arc<Identity>) -> Router {
+fn routes(
+    node: &Arc<Mutex<Option<Single>>>,
+    config: &NodeConfig,
+    identity: Arc<Identity>,
+    access: Access,
+) -> Router {
     let ask = |node: &Arc<Mutex<Option<Single>>>| {
         let node = node.clone();
         move || {
@@ -97,7 +102,7 @@ fn routes(node: &Arc<Mutex<Option<Single>>>, config: &NodeConfig, identity: Arc<
         metrics: Arc::new(move || for_metrics().map(|(_, metrics)| metrics).unwrap_or_default()),
     };
     let router = node_routes.router().merge(single.routes());
-    router.merge(overview::router(single.membership().clone()))
+    router.merge(overview::router(single.membership().clone(), access))
 }
 
 impl Single {

@@ -1,5 +1,6 @@
 //! The cluster as a whole over HTTP: the audit, the status, the topics. Any node can answer, by asking the others.
 
+use super::access::{Access, Right};
 use super::http::error;
 use super::membership::Membership;
 use super::peers::PeerError;
@@ -7,7 +8,8 @@ use crate::cluster::{ClusterView, Node, Tier};
 use crate::key::Topic;
 use crate::ledger::{Ledger, StreamLedger};
 use crate::wire::rpc::{NodeStats, Reply, Request};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use serde::{Deserialize, Serialize};
@@ -103,18 +105,30 @@ async fn topics(membership: &Membership) -> Result<TopicList, PeerError> {
     }
 }
 
-fn answer<T: Serialize>(result: Result<T, PeerError>) -> Response {
-    match result {
+/// Answers those who may watch.
+async fn answer<T: Serialize>(
+    access: &Access,
+    headers: &HeaderMap,
+    result: impl Future<Output = Result<T, PeerError>>,
+) -> Response {
+    if let Err(e) = access.check_headers(headers, Right::Watch) {
+        return e.into_response();
+    }
+    match result.await {
         Ok(body) => Json(body).into_response(),
         Err(e) => error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", e.to_string(), None),
     }
 }
 
 /// `/v1/audit`, `/v1/status` and `/v1/topics`.
-pub fn router(membership: Membership) -> Router {
-    let (first, second, third) = (membership.clone(), membership.clone(), membership);
+pub fn router(membership: Membership, access: Access) -> Router {
+    type Asked = State<(Membership, Access)>;
+    let get_audit = async |State((m, a)): Asked, h: HeaderMap| answer(&a, &h, audit(&m)).await;
+    let get_status = async |State((m, a)): Asked, h: HeaderMap| answer(&a, &h, status(&m)).await;
+    let get_topics = async |State((m, a)): Asked, h: HeaderMap| answer(&a, &h, topics(&m)).await;
     Router::new()
-        .route("/v1/audit", get(move || async move { answer(audit(&first).await) }))
-        .route("/v1/status", get(move || async move { answer(status(&second).await) }))
-        .route("/v1/topics", get(move || async move { answer(topics(&third).await) }))
+        .route("/v1/audit", get(get_audit))
+        .route("/v1/status", get(get_status))
+        .route("/v1/topics", get(get_topics))
+        .with_state((membership, access))
 }

@@ -28,6 +28,7 @@ const READY_POLL: Duration = Duration::from_millis(10);
 pub(super) struct LocalCluster {
     name: NodeName,
     identity: Arc<Identity>,
+    access: Access,
     nodes: Arc<Nodes>,
 }
 
@@ -158,7 +159,12 @@ impl LocalCluster {
         }
         let name = manifest.cluster.name.clone();
         let identity = starter.identity(&NodeName::new("up")?, Tier::Leaf)?;
-        Ok(Self { name, identity, nodes: Arc::new(Nodes { roots, leaves, broadcasts }) })
+        Ok(Self {
+            name,
+            identity,
+            access: starter.access,
+            nodes: Arc::new(Nodes { roots, leaves, broadcasts }),
+        })
     }
 
     /// Returns once every node can do its work and knows every other.
@@ -196,7 +202,7 @@ impl LocalCluster {
             };
             router = router
                 .merge(leaf.routes())
-                .merge(overview::router(membership.clone()))
+                .merge(overview::router(membership.clone(), self.access.clone()))
                 .merge(node_routes.router());
         }
         if let Some(broadcast) = self.nodes.broadcasts.first() {

@@ -1,5 +1,13 @@
 //! The whole road, through the real binary: processes started, traces played, processes killed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a failed step is a failed test"
+)]
+
 mod cluster;
 mod main_job;
 mod refusals;

@@ -159,6 +159,8 @@ fn tokens_are_asked_for_where_the_manifest_says_so() {
     assert_eq!(cluster.http("POST", "/v1/events", &bearer(&watch), event("").as_bytes()).0, 403);
     assert_eq!(cluster.http("POST", "/v1/events", &bearer(&send), event("").as_bytes()).0, 202);
     cluster.tell(&["send", "t", "i", "like", "--token", &send]);
-    assert_eq!(cluster.http("GET", "/v1/topics/t", "", b"").0, 401);
+    for path in ["/v1/topics/t", "/v1/topics", "/v1/audit", "/v1/status"] {
+        assert_eq!(cluster.http("GET", path, "", b"").0, 401, "{path}");
+    }
     assert_eq!(cluster.http("GET", "/v1/topics/t?wait=complete", &bearer(&watch), b"").0, 200);
 }
