@@ -4,7 +4,7 @@
 //! it, each upon the version before. While a topic is read for a connection, its updates are kept and
 //! folded into the snapshot when it comes; where something is still missing, the topic is read again.
 
-use super::fold::fold;
+use super::fold::{begins_an_era, fold};
 use super::{ConnectionId, ReadId};
 use countree_common::document::{Snapshot, Update, Version};
 use countree_common::key::Topic;
@@ -169,7 +169,7 @@ impl Interests {
     pub fn publish(&mut self, update: &Update) -> Vec<ConnectionId> {
         let mut receivers = Vec::new();
         self.for_each_follower(&update.topic, |connection, state, follow| match &mut follow.hold {
-            Hold::Current(version) if update.base == *version => {
+            Hold::Current(version) if update.base == *version && !begins_an_era(update) => {
                 *version = update.version;
                 receivers.push(connection);
             }

@@ -183,3 +183,25 @@ fn too_many_updates_during_a_read_cost_another_read() {
     let (read, _) = interests.next_read().unwrap();
     assert!(arrive(&mut interests, read, snapshot(2, &[])).is_some());
 }
+
+#[test]
+fn a_new_era_brings_a_new_snapshot() {
+    let new_era = |mut update: Update| {
+        update.version.era = 1;
+        update
+    };
+    let (mut interests, read) = reading();
+    interests.publish(&new_era(update(5, &[("a", 1)])));
+    assert!(arrive(&mut interests, read, snapshot(5, &[("a", 9)])).is_none(), "5 may have been another 5");
+    let (read, _) = interests.next_read().unwrap();
+    let mut sent = snapshot(6, &[("a", 1)]);
+    sent.version.era = 1;
+    assert_eq!(arrive(&mut interests, read, sent.clone()), Some(sent.clone()));
+
+    let mut next = new_era(update(6, &[("a", 2)]));
+    assert_eq!(interests.publish(&next), [], "as many merges, but of the era before");
+    (next.base.era, next.base.number, next.version.era, next.version.number) = (1, 6, 2, 7);
+    assert_eq!(interests.publish(&next), []);
+    assert!(!interests.is_up_to_date(ONE));
+    assert!(interests.next_read().is_some());
+}

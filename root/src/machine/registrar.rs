@@ -236,12 +236,14 @@ impl Registrar {
             return;
         }
         let is_fresh = self.fresh_at.is_some_and(|at| now.mono.since(at) < self.refresh);
-        if !is_fresh || !self.readers.is_empty() {
+        if is_fresh && self.is_write_due(now) {
+            self.write(now);
+        }
+        // A write that turned out to change nothing leaves the store free.
+        if self.under_way.is_none() && (!is_fresh || !self.readers.is_empty()) {
             let readers = std::mem::take(&mut self.readers);
             self.under_way = Some(UnderWay::Load { readers });
             self.outputs.push_back(RegistrarOutput::Load);
-        } else if self.is_write_due(now) {
-            self.write(now);
         }
     }
 

@@ -81,14 +81,6 @@ impl RedisServer {
             Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(words).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
-
-    /// Stops it from answering, or lets it go on.
-    pub fn pause(&self, paused: bool) {
-        let signal = if paused { "-STOP" } else { "-CONT" };
-        assert!(
-            Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success()
-        );
-    }
 }
 
 impl Drop for RedisServer {
