@@ -27,23 +27,23 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct IngestArguments {
     /// How many events are sent in all; each is counted by itself.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40), value_name = "N")]
     events: u64,
     /// How many counters they go to.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(COUNTERS_MAX)))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(COUNTERS_MAX)), value_name = "K")]
     keys: u32,
     /// How unevenly: the n-th most popular counter gets a share of 1/n^S. 0 is uniform.
     #[arg(long, default_value_t = 1.0, value_parser = exponent, value_name = "S")]
     zipf: f64,
     /// How many producers send them, each with connections of its own.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_024), value_name = "P")]
     producers: u16,
     /// Events per second of all producers together, each due at its time whether or not earlier ones
     /// were acked. Without it, as fast as the cluster takes them.
     #[arg(long, value_parser = rate, value_name = "R")]
     rate: Option<f64>,
     /// How many topics the counters are spread over [default: one for each counter, at most 100].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "T")]
     topics: Option<u32>,
     /// Where the random numbers start, for the same events again.
     #[arg(long, default_value_t = 1)]
@@ -65,7 +65,7 @@ pub(crate) struct Target {
     #[arg(long, value_name = "PATH", conflicts_with = "cluster")]
     pub(crate) countree: Option<PathBuf>,
     /// How many leaves the cluster that is started has [default: that of countree up].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(REPLICAS_MAX)), conflicts_with = "cluster")]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(REPLICAS_MAX)), value_name = "N", conflicts_with = "cluster")]
     pub(crate) leaves: Option<u32>,
     /// Load this cluster instead of starting one. Nothing else should send to it meanwhile. Its CPU time
     /// is not known, and the topics loadtest-… stay there.

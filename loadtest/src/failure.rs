@@ -1,5 +1,6 @@
 //! Errors as the command reports them: one line on standard error, and an exit code.
 
+use clap::error::ErrorKind;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -24,8 +25,12 @@ impl Failure {
 
     /// What clap says, on one line.
     pub(crate) fn usage(e: &clap::Error) -> Self {
+        if e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return Self::wrong("a command is missing (see loadtest --help)");
+        }
         let text = e.to_string();
-        let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:"));
+        let is_advice = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
+        let lines = text.lines().map(str::trim).take_while(|line| !is_advice(line));
         let words: Vec<_> = lines.filter(|l| !l.is_empty()).collect();
         let message = words.join(" ");
         Self::wrong(format!("{} (see loadtest --help)", message.trim_start_matches("error: ")))

@@ -14,6 +14,8 @@ use std::time::Duration;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a drain may take before the process is killed: what is in its log is of no use any more.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// How soon it is noticed that the process is gone.
+const ALIVE_POLL: Duration = Duration::from_millis(200);
 const STOP_POLL: Duration = Duration::from_millis(20);
 
 /// The process. Dropping it ends it, by SIGTERM and then by force.
@@ -22,6 +24,7 @@ pub(crate) struct Server {
     process: Process,
     /// Its HTTP address, `http://host:port`.
     pub(crate) url: String,
+    log: PathBuf,
     // Dropped after the process, which writes to both.
     _output: BufReader<ChildStdout>,
     _workspace: tempfile::TempDir,
@@ -67,12 +70,27 @@ impl Server {
             return Err(Failure::failed("the cluster's output can't be read"));
         };
         let (url, output) = ready(output, &log).await?;
-        Ok(Self { process, url, _output: output, _workspace: workspace })
+        Ok(Self { process, url, log, _output: output, _workspace: workspace })
     }
 
     /// The process's number, as in `/proc`.
     pub(crate) fn process(&self) -> String {
         self.process.child.id().to_string()
+    }
+
+    /// Waits until the process ends by itself, which it should not, and says how.
+    pub(crate) async fn ended(&mut self) -> Failure {
+        loop {
+            tokio::time::sleep(ALIVE_POLL).await;
+            match self.process.child.try_wait() {
+                Ok(None) => {}
+                Ok(Some(status)) => {
+                    let last = last_line(&self.log);
+                    return Failure::failed(format!("the cluster ended in the middle ({status}); {last}"));
+                }
+                Err(e) => return e.into(),
+            }
+        }
     }
 }
 

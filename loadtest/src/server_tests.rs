@@ -47,3 +47,13 @@ async fn a_binary_that_is_not_there_is_asked_for() {
     let text = format!("{:?}", Server::start(&missing).await.unwrap_err());
     assert!(text.contains("cargo build --release --workspace"), "{text}");
 }
+
+#[tokio::test]
+async fn a_cluster_that_ends_in_the_middle_is_noticed() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    let body = "echo '{\"ready\":true,\"http\":\"http://h:1\"}'; echo 'the log is damaged' >&2; exit 3";
+    let mut server = Server::start(&script(&folder, body)).await.unwrap();
+    let text = format!("{:?}", server.ended().await);
+    assert!(text.contains("exit status: 3") && text.contains("the log is damaged"), "{text}");
+}

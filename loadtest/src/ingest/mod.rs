@@ -21,7 +21,7 @@ use std::time::Instant;
 /// Measures, prints, and fails when a total is not what it must be.
 pub(crate) async fn run(arguments: IngestArguments, json: bool) -> Result<(), Failure> {
     let plan = Arc::new(arguments.plan(rand::random())?);
-    let server = match arguments.target.cluster {
+    let mut server = match arguments.target.cluster {
         Some(_) => None,
         None => Some(Server::start(&arguments.target).await?),
     };
@@ -30,7 +30,10 @@ pub(crate) async fn run(arguments: IngestArguments, json: bool) -> Result<(), Fa
     let process = server.as_ref().map(Server::process);
     let latency = Arc::new(AckLatency::new()?);
 
-    let figures = measure(plan, &site, process.as_deref(), latency.clone(), json).await?;
+    let figures = tokio::select! {
+        figures = measure(plan, &site, process.as_deref(), latency.clone(), json) => figures?,
+        failure = ended(server.as_mut()) => return Err(failure),
+    };
     drop(server);
 
     if let Some(path) = arguments.report {
@@ -39,6 +42,14 @@ pub(crate) async fn run(arguments: IngestArguments, json: bool) -> Result<(), Fa
     }
     println!("{}", if json { serde_json::to_string(&figures)? } else { figures.table() });
     figures.verdict().map_or(Ok(()), |complaint| Err(Failure::failed(complaint)))
+}
+
+/// Says how our own cluster ended; another one is not watched.
+async fn ended(server: Option<&mut Server>) -> Failure {
+    match server {
+        Some(server) => server.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn measure(
