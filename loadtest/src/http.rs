@@ -5,7 +5,12 @@ use countree_common::document::TopicView;
 use countree_common::key::Topic;
 use countree_common::shell::http::{self, Answer, ErrorBody};
 use countree_common::shell::overview::Audit;
+use std::time::Duration;
 
+const UNAVAILABLE: u16 = 503;
+/// Between two tries, and how many there are.
+const RETRY: Duration = Duration::from_millis(500);
+const TRIES: u32 = 20;
 const LOG_BYTES: &str = "countree_leaf_log_bytes";
 
 /// A cluster's HTTP address, and what it lets us in by.
@@ -16,10 +21,19 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// The answer; one that says to come again is waited out for a while.
     async fn get(&self, path: &str) -> Result<Answer, Failure> {
         let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
         let headers: Vec<_> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
-        Ok(http::request("GET", &self.url, path, &headers, None).await?)
+        let mut tries = 0;
+        loop {
+            let answer = http::request("GET", &self.url, path, &headers, None).await?;
+            tries += 1;
+            if answer.status != UNAVAILABLE || tries == TRIES {
+                return Ok(answer);
+            }
+            tokio::time::sleep(RETRY).await;
+        }
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T, Failure> {

@@ -14,6 +14,11 @@ pub(crate) fn seconds(process: &str) -> Result<f64, Failure> {
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// What was used between two readings, without the digits that are below any tick.
+pub(crate) fn between(before: f64, after: f64) -> f64 {
+    ((after - before) * 1e3).round() / 1e3
+}
+
 /// Fields 14 and 15 (proc_pid_stat(5)), counted from behind the command's name, which may hold anything.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;

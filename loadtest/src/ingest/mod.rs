@@ -77,7 +77,7 @@ async fn measure(
     let log_bytes_after = site.log_bytes().await;
 
     let differences = exactness::check(&plan, &zipf, site).await?;
-    let since = |after: Option<f64>| Some(after? - server_before?);
+    let since = |after: Option<f64>| Some(processor::between(server_before?, after?));
     Ok(Figures::new(
         &plan,
         &tally,
@@ -86,7 +86,7 @@ async fn measure(
         Processors {
             server_acked: since(server_acked),
             server_merged: since(server_merged),
-            own: own_after - own_before,
+            own: processor::between(own_before, own_after),
         },
         latency.percentiles(),
         log_bytes_after.zip(log_bytes).and_then(|(after, before)| after.checked_sub(before)),
