@@ -107,9 +107,13 @@ impl Rig {
         self.collect();
     }
 
-    /// Puts everything on disk that was written.
+    /// Puts everything on disk that was written, with one fsync.
     pub(crate) fn sync(&mut self) {
-        while let Some((last, bytes)) = self.disk.sync_one(self.incarnation) {
+        let (mut synced, mut bytes) = (None, 0);
+        while let Some((last, more)) = self.disk.sync_one(self.incarnation) {
+            (synced, bytes) = (Some(last), bytes + more);
+        }
+        if let Some(last) = synced {
             self.machine.handle_durable(self.now, last, bytes);
             self.collect();
         }
