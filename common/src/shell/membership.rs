@@ -6,7 +6,7 @@ use super::shutdown::Shutdown;
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
 use crate::wire::rpc::{NodeStats, Reply, Request};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -16,18 +16,24 @@ pub const HEARTBEAT: Duration = Duration::from_millis(400);
 pub const LEASE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);
 
+/// A root that has not answered after this long is passed over: well below [`LEASE`], so that a dead root
+/// costs nobody its place.
+const ROOT_TIMEOUT: Duration = Duration::from_millis(1_500);
+
 /// A node's place in its cluster.
 #[derive(Debug, Clone)]
 pub struct Membership {
     peers: Peers,
     bootstrap: Vec<SocketAddr>,
+    /// The root that answered last is asked first.
+    answering: Arc<Mutex<Option<SocketAddr>>>,
     view: Arc<watch::Sender<Arc<ClusterView>>>,
 }
 
 impl Membership {
     /// `bootstrap` is where roots are looked for before a view is known, and when none in it answers.
     pub fn new(peers: Peers, bootstrap: Vec<SocketAddr>) -> Self {
-        Self { peers, bootstrap, view: Arc::new(watch::Sender::new(Arc::default())) }
+        Self { peers, bootstrap, answering: Arc::default(), view: Arc::new(watch::Sender::new(Arc::default())) }
     }
 
     /// The nodes, as last heard; follows changes. Epoch 0 means that nothing has been heard yet.
@@ -40,7 +46,7 @@ impl Membership {
         &self.peers
     }
 
-    /// Asks one root after another until one answers.
+    /// Asks one root after another until one answers, the one that answered last first.
     ///
     /// # Errors
     /// The last root's, when none answers.
@@ -48,11 +54,18 @@ impl Membership {
         let view = self.view.borrow().clone();
         let known = view.tier(Tier::Root).map(|n| (n.name.as_str().to_owned(), n.quic));
         let bootstrap = self.bootstrap.iter().map(|a| (Tier::Root.to_string(), *a));
+        let mut roots: Vec<_> = known.chain(bootstrap).collect();
+        let answering = *self.answering.lock().unwrap_or_else(PoisonError::into_inner);
+        roots.sort_by_key(|(_, address)| Some(*address) != answering);
         let mut error = PeerError::Failed("no root is known: give the address of one".into());
-        for (name, address) in known.chain(bootstrap) {
-            match self.peers.call_at(&name, address, request).await {
-                Ok(reply) => return Ok(reply),
-                Err(e) => error = e,
+        for (name, address) in roots {
+            match tokio::time::timeout(ROOT_TIMEOUT, self.peers.call_at(&name, address, request)).await {
+                Ok(Ok(reply)) => {
+                    *self.answering.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+                    return Ok(reply);
+                }
+                Ok(Err(e)) => error = e,
+                Err(_) => error = PeerError::Timeout,
             }
         }
         Err(error)
@@ -108,7 +121,8 @@ impl Membership {
         }
     }
 
-    fn learn(&self, view: ClusterView) {
+    /// Takes up a view, if it is newer.
+    pub fn learn(&self, view: ClusterView) {
         self.view.send_if_modified(|known| {
             let newer = view.epoch > known.epoch;
             if newer {

@@ -33,7 +33,7 @@ pub enum PeerError {
     #[error(transparent)]
     Stream(#[from] StreamError),
     /// No answer in time; the node may have seen the request.
-    #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
+    #[error("no answer in time")]
     Timeout,
     /// The node answered that it can't.
     #[error("{0}")]
