@@ -1,0 +1,80 @@
+//! Simulated time: what happens when. The only order that there is.
+
+use countree_common::time::{Now, Time, WallMs};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The wall clock when the simulation begins: 2026-01-01, so that nothing mistakes it for "never".
+const WALL_ORIGIN: WallMs = WallMs(1_767_225_600_000);
+
+/// What is to happen, by time, and for equal times in the order of the planning.
+#[derive(Debug)]
+pub(crate) struct Agenda<T> {
+    now: Time,
+    planned: u64,
+    entries: BTreeMap<(Time, u64), T>,
+}
+
+impl<T> Default for Agenda<T> {
+    fn default() -> Self {
+        // Machines take time 0 for "never": the simulation begins a day later.
+        Self { now: Time(86_400_000_000), planned: 0, entries: BTreeMap::new() }
+    }
+}
+
+impl<T> Agenda<T> {
+    /// The time.
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Plans something for a time; what is past happens next.
+    pub(crate) fn at(&mut self, time: Time, what: T) {
+        self.planned += 1;
+        self.entries.insert((time.max(self.now), self.planned), what);
+    }
+
+    /// Plans something for so much later.
+    pub(crate) fn after(&mut self, wait: Duration, what: T) {
+        self.at(self.now + wait, what);
+    }
+
+    /// Goes on to what happens next.
+    pub(crate) fn advance(&mut self) -> Option<T> {
+        let ((time, _), what) = self.entries.pop_first()?;
+        self.now = time;
+        Some(what)
+    }
+
+    /// How much is planned.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is planned.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// A node's clocks. Wall clocks disagree: nothing exact may rest on them.
+pub(crate) fn clocks(now: Time, ahead: Duration) -> Now {
+    Now { mono: now, wall: WALL_ORIGIN + ahead + Duration::from_micros(now.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_planned_for_one_time_happens_in_the_order_of_the_planning() {
+        let mut agenda = Agenda::default();
+        let start = agenda.now();
+        agenda.after(Duration::from_secs(2), 'c');
+        agenda.after(Duration::from_secs(1), 'a');
+        agenda.after(Duration::from_secs(1), 'b');
+        let order: String = std::iter::from_fn(|| agenda.advance()).collect();
+        assert_eq!(order, "abc");
+        assert_eq!(agenda.now().since(start), Duration::from_secs(2));
+    }
+}

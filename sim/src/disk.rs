@@ -1,0 +1,234 @@
+//! A leaf's disk: what was written and not fsynced may be lost or torn when the power goes.
+
+use crate::flaws::Flaw;
+use crate::random::Random;
+use countree_common::cluster::NodeName;
+use countree_common::stream::{Lsn, StreamId};
+use countree_common::time::Time;
+use countree_leaf::log::recovery::{OldStream, Recovery, Recut};
+use countree_leaf::log::segment::{self, End, LogError};
+use countree_leaf::machine::Found;
+use countree_leaf::machine::journal::Append;
+use std::collections::{BTreeMap, VecDeque};
+
+/// One segment's file.
+#[derive(Debug, Default)]
+struct File {
+    bytes: Vec<u8>,
+    /// How many of them survive a power cut.
+    synced: usize,
+}
+
+impl File {
+    /// The power goes. Of what was not fsynced, some pages may have been written, in any order.
+    fn lose_power(&mut self, random: &mut Random) {
+        let unsynced = self.bytes.len() - self.synced;
+        if unsynced == 0 {
+            return;
+        }
+        let kept = match random.below(3) {
+            0 => 0,
+            1 => random.below(unsynced as u64 + 1) as usize,
+            _ => unsynced,
+        };
+        self.bytes.truncate(self.synced + kept);
+        if kept > 0 && random.chance(50) {
+            let hole = self.synced + random.below(kept as u64) as usize;
+            let end = (hole + 1 + random.below(64) as usize).min(self.bytes.len());
+            self.bytes[hole..end].fill(0);
+        }
+        self.synced = self.bytes.len();
+    }
+}
+
+/// What a process left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// The process died: what it wrote is in the system's memory and will be read back.
+    Process,
+    /// The machine died: what was not fsynced may be gone.
+    Power,
+}
+
+/// What the log's writer reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Everything up to this record is on disk.
+    Durable { last: Lsn, bytes: u64 },
+    /// There is no room; it is tried again.
+    Full,
+    /// An fsync failed: nothing is written any more.
+    Failed,
+}
+
+/// What an fsync that is under way will make durable.
+#[derive(Debug, Clone, Copy)]
+struct Sync {
+    incarnation: u64,
+    segment: Lsn,
+    /// How long the file was when the fsync began.
+    length: usize,
+    last: Lsn,
+    bytes: u64,
+}
+
+/// A leaf's streams, and the writer of the live one.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    streams: BTreeMap<u64, BTreeMap<Lsn, File>>,
+    queue: VecDeque<Append>,
+    syncing: Option<Sync>,
+    has_failed: bool,
+    waits_for_room: bool,
+    /// No room until then.
+    pub(crate) full_until: Time,
+    /// The next fsync fails.
+    pub(crate) fails_next: bool,
+    /// How often bytes that were not fsynced were lost or torn.
+    pub(crate) tears: u64,
+    /// Whether a reader makes durable what it found, before anything is built on it.
+    flaw: Option<Flaw>,
+}
+
+impl Disk {
+    /// An empty disk; some flaws are a disk's.
+    pub(crate) fn new(flaw: Option<Flaw>) -> Self {
+        Self { flaw, ..Self::default() }
+    }
+
+    /// Whether an fsync has failed since the last crash.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Takes bytes to be written after all others.
+    pub(crate) fn append(&mut self, append: Append) {
+        self.queue.push_back(append);
+    }
+
+    /// Writes what waits for one segment, and begins its fsync. Returns what is to be reported at once, and
+    /// whether [`Disk::finish`] is to follow.
+    pub(crate) fn begin(&mut self, incarnation: u64, now: Time) -> (Option<Written>, bool) {
+        let Some(segment) = self.queue.front().map(|a| a.segment) else { return (None, false) };
+        if self.syncing.is_some() || self.has_failed || self.waits_for_room {
+            return (None, false);
+        }
+        if now < self.full_until {
+            self.waits_for_room = true;
+            return (Some(Written::Full), true);
+        }
+        let file = self.streams.entry(incarnation).or_default().entry(segment).or_default();
+        let mut sync = Sync { incarnation, segment, length: 0, last: 0, bytes: 0 };
+        while let Some(append) = self.queue.pop_front_if(|a| a.segment == segment) {
+            file.bytes.extend_from_slice(&append.bytes);
+            (sync.last, sync.bytes) = (append.last, sync.bytes + append.bytes.len() as u64);
+        }
+        sync.length = file.bytes.len();
+        self.syncing = Some(sync);
+        let early = Written::Durable { last: sync.last, bytes: sync.bytes };
+        ((self.flaw == Some(Flaw::EarlyDurable)).then_some(early), true)
+    }
+
+    /// The fsync is over, or it is time to look for room again.
+    pub(crate) fn finish(&mut self) -> Option<Written> {
+        self.waits_for_room = false;
+        let Sync { incarnation, segment, length, last, bytes } = self.syncing.take()?;
+        if std::mem::take(&mut self.fails_next) {
+            self.has_failed = true;
+            return Some(Written::Failed);
+        }
+        if let Some(file) = self.streams.get_mut(&incarnation).and_then(|s| s.get_mut(&segment)) {
+            file.synced = file.synced.max(length);
+        }
+        (self.flaw != Some(Flaw::EarlyDurable)).then_some(Written::Durable { last, bytes })
+    }
+
+    /// The leaf's process is gone, and what it had not handed to the system with it.
+    pub(crate) fn crash(&mut self, crash: Crash, random: &mut Random) {
+        self.queue.clear();
+        (self.syncing, self.waits_for_room) = (None, false);
+        // After a failed fsync the system's memory says what the disk does not: only the latter counts.
+        let loses = crash == Crash::Power || std::mem::take(&mut self.has_failed);
+        self.fails_next = false;
+        for file in self.streams.values_mut().flat_map(|s| s.values_mut()) {
+            let before = file.bytes.len() - file.synced;
+            if loses && before > 0 {
+                self.tears += 1;
+                file.lose_power(random);
+            }
+        }
+    }
+
+    /// Reads every old stream, cuts torn ends off, and tells what is to be carried over; with it the lowest
+    /// incarnation that is free.
+    ///
+    /// # Errors
+    /// When the log is damaged: no crash may do that to it.
+    pub(crate) fn recover(
+        &mut self,
+        leaf: &NodeName,
+    ) -> Result<(Recovery, BTreeMap<StreamId, OldStream>, u64), LogError> {
+        let (mut recovery, mut old) = (Recovery::new(leaf.clone()), BTreeMap::new());
+        for (incarnation, segments) in &mut self.streams {
+            recovery.begin_stream();
+            let mut next = segments.keys().next().copied().unwrap_or(1);
+            let newest = segments.keys().next_back().copied();
+            for (first, file) in segments {
+                if *first != next {
+                    return Err(LogError::Gap { expected: next, found: *first });
+                }
+                recovery.begin_segment();
+                let is_last = Some(*first) == newest;
+                let read =
+                    segment::read(&file.bytes, *first, is_last, |lsn, record| recovery.record(lsn, &record));
+                let (last, end) = read?;
+                if let End::Torn { offset } = end {
+                    file.bytes.truncate(offset);
+                    file.synced = file.synced.min(offset);
+                }
+                if self.flaw != Some(Flaw::UnsyncedRecovery) {
+                    file.synced = file.bytes.len();
+                }
+                next = last + 1;
+            }
+            old.insert(StreamId { leaf: leaf.clone(), incarnation: *incarnation }, recovery.end_stream());
+        }
+        let free = self.streams.keys().next_back().map_or(1, |last| last + 1);
+        Ok((recovery, old, free))
+    }
+
+    /// Makes the folder of a new stream.
+    pub(crate) fn create(&mut self, incarnation: u64) {
+        self.streams.entry(incarnation).or_default();
+    }
+
+    /// Reads a stretch of a stream again.
+    ///
+    /// # Errors
+    /// When the log is damaged.
+    pub(crate) fn scan(&self, incarnation: u64, mut recut: Recut) -> Result<Found, LogError> {
+        let Some(segments) = self.streams.get(&incarnation) else { return Ok(recut.finish()) };
+        let firsts: Vec<Lsn> = segments.keys().copied().collect();
+        for (at, (first, file)) in segments.iter().enumerate() {
+            let next = firsts.get(at + 1).copied();
+            if *first > recut.last() || next.is_some_and(|next| next <= recut.first()) {
+                continue;
+            }
+            recut.begin_segment();
+            segment::read(&file.bytes, *first, next.is_none(), |lsn, record| recut.record(lsn, &record))?;
+        }
+        Ok(recut.finish())
+    }
+
+    /// Deletes a stream.
+    pub(crate) fn drop_stream(&mut self, incarnation: u64) {
+        self.streams.remove(&incarnation);
+    }
+
+    /// Deletes a segment.
+    pub(crate) fn drop_segment(&mut self, incarnation: u64, first: Lsn) {
+        if let Some(stream) = self.streams.get_mut(&incarnation) {
+            stream.remove(&first);
+        }
+    }
+}

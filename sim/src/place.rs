@@ -1,0 +1,85 @@
+//! Who there is: nodes, producers and viewers.
+
+use countree_common::cluster::{NodeName, Tier};
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// A process's start, counted from 1 at each place. What was meant for an earlier one does not arrive.
+pub(crate) type Life = u64;
+
+/// Where a process runs: its tier, and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Place {
+    /// A leaf.
+    Leaf(usize),
+    /// A root.
+    Root(usize),
+    /// A broadcast node.
+    Broadcast(usize),
+    /// A producer.
+    Producer(usize),
+    /// A viewer.
+    Viewer(usize),
+}
+
+impl Place {
+    fn parts(self) -> (&'static str, u8, usize) {
+        match self {
+            Place::Leaf(i) => ("leaf", 1, i),
+            Place::Root(i) => ("root", 2, i),
+            Place::Broadcast(i) => ("broadcast", 3, i),
+            Place::Producer(i) => ("producer", 4, i),
+            Place::Viewer(i) => ("viewer", 5, i),
+        }
+    }
+
+    /// The tier, if a node runs there.
+    pub(crate) fn tier(self) -> Option<Tier> {
+        match self {
+            Place::Leaf(_) => Some(Tier::Leaf),
+            Place::Root(_) => Some(Tier::Root),
+            Place::Broadcast(_) => Some(Tier::Broadcast),
+            Place::Producer(_) | Place::Viewer(_) => None,
+        }
+    }
+
+    /// The node that runs there.
+    ///
+    /// # Panics
+    /// Never: such names are valid.
+    #[expect(clippy::expect_used, reason = "a tier and a number make a DNS label")]
+    pub(crate) fn name(self) -> NodeName {
+        NodeName::new(&self.to_string()).expect("a tier and a number make a DNS label")
+    }
+
+    /// The place of the node of that name.
+    pub(crate) fn of(name: &NodeName) -> Option<Self> {
+        let (tier, number) = name.as_str().rsplit_once('-')?;
+        let number = number.parse().ok()?;
+        match tier {
+            "leaf" => Some(Place::Leaf(number)),
+            "root" => Some(Place::Root(number)),
+            "broadcast" => Some(Place::Broadcast(number)),
+            _ => None,
+        }
+    }
+
+    /// Where it can be reached on that port.
+    pub(crate) fn address(self, port: u16) -> SocketAddr {
+        let (_, tier, number) = self.parts();
+        SocketAddr::from((Ipv4Addr::new(10, 0, tier, number as u8), port))
+    }
+
+    /// How far its wall clock is ahead of the slowest, in milliseconds.
+    pub(crate) fn clock_skew_ms(self) -> u64 {
+        let (_, tier, number) = self.parts();
+        (u64::from(tier) * 37 + number as u64 * 101) % 300
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (tier, _, number) = self.parts();
+        write!(f, "{tier}-{number}")
+    }
+}

@@ -1,0 +1,87 @@
+//! What came of runs: one, and a series of them.
+
+use crate::faults::Tally;
+use crate::plan::{Plan, Setting};
+use crate::random::Random;
+use crate::truth::Told;
+use crate::world::World;
+use std::fmt;
+use std::time::Duration;
+
+/// What came of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// What it can be repeated with.
+    pub seed: u64,
+    /// The first broken promise, if any.
+    pub broken: Option<String>,
+    /// A digest of everything that happened.
+    pub trace: u64,
+    /// How much happened.
+    pub happenings: u64,
+    /// How long it took, in simulated time; zero when it broke.
+    pub simulated: Duration,
+    /// Events that producers had.
+    pub events: u64,
+    /// Events whose producers were told that they are counted.
+    pub acked: u64,
+    /// Events whose producers were told that nobody knows.
+    pub in_doubt: u64,
+    /// How often each thing went wrong.
+    pub tally: Tally,
+}
+
+/// Runs the cluster that a seed stands for.
+pub fn run(seed: u64, setting: &Setting) -> Run {
+    let mut random = Random::new(seed);
+    let plan = Plan::new(&mut random, setting);
+    let mut world = World::new(plan, random);
+    let result = world.run();
+    let truth = world.truth();
+    Run {
+        seed,
+        trace: world.trace(),
+        happenings: world.happenings(),
+        simulated: result.as_ref().copied().unwrap_or_default(),
+        broken: result.err(),
+        events: truth.events.len() as u64,
+        acked: truth.count(Told::Acked),
+        in_doubt: truth.count(Told::InDoubt),
+        tally: world.tally().clone(),
+    }
+}
+
+/// The sum of many runs.
+#[derive(Debug, Clone, Default)]
+pub struct Series {
+    runs: u64,
+    events: u64,
+    acked: u64,
+    in_doubt: u64,
+    happenings: u64,
+    simulated: Duration,
+    tally: Tally,
+}
+
+impl Series {
+    /// Takes a run in.
+    pub fn add(&mut self, run: &Run) {
+        self.runs += 1;
+        self.events += run.events;
+        self.acked += run.acked;
+        self.in_doubt += run.in_doubt;
+        self.happenings += run.happenings;
+        self.simulated += run.simulated;
+        self.tally.absorb(&run.tally);
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, events, acked, in_doubt, happenings, simulated, tally } = self;
+        writeln!(f, "runs      {runs} ({happenings} happenings in {} simulated s)", simulated.as_secs())?;
+        writeln!(f, "events    {events}, of which {acked} acked, {in_doubt} in doubt")?;
+        writeln!(f, "faults")?;
+        tally.iter().try_for_each(|(what, count)| writeln!(f, "{count:>9} {what}"))
+    }
+}

@@ -1,0 +1,45 @@
+//! A digest of all that happens, to tell two runs apart at their first difference.
+
+use countree_common::time::Time;
+use std::fmt::{self, Write};
+
+/// FNV-1a over the text form of every happening.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    digest: u64,
+    count: u64,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self { digest: 0xcbf2_9ce4_8422_2325, count: 0 }
+    }
+}
+
+impl Trace {
+    /// Takes up one happening.
+    pub(crate) fn note(&mut self, at: Time, what: &impl fmt::Debug) {
+        self.count += 1;
+        // Writing into a digest does not fail.
+        let _ = write!(self, "{} {what:?}", at.0);
+    }
+
+    /// The digest so far.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// How many happenings it is made of.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+impl Write for Trace {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        Ok(())
+    }
+}

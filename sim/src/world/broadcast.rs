@@ -1,0 +1,283 @@
+//! The broadcast node's shell: its conversations with roots, its viewers, its tick.
+
+use super::World;
+use super::membership::Membership;
+use crate::flaws::Flaw;
+use crate::happening::Happening;
+use crate::network::{LinkId, Message, Side};
+use crate::place::{Life, Place};
+use crate::random::Random;
+use countree_broadcast::machine::{DatagramRoom, Format, Machine, Output, Room, ViewerId};
+use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::limits::DATAGRAM_BYTES;
+use countree_common::wire::hello::Conversation;
+use countree_common::wire::publish::FromRoot;
+use countree_common::wire::viewer::ToBroadcast;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Between two ticks.
+const TICK: Duration = Duration::from_millis(50);
+
+/// A broadcast node's place.
+#[derive(Debug)]
+pub(super) struct BroadcastNode {
+    lives: Life,
+    process: Option<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    membership: Membership,
+    machine: Machine,
+    is_up: bool,
+    roots: BTreeMap<NodeName, RootLink>,
+    viewers: BTreeMap<LinkId, Outlet>,
+}
+
+#[derive(Debug)]
+struct RootLink {
+    address: SocketAddr,
+    link: Option<LinkId>,
+    is_connected: bool,
+}
+
+/// What a viewer's connection can take.
+#[derive(Debug)]
+struct Outlet {
+    takes_datagrams: bool,
+    /// Stretches of stream that have not arrived yet; there is room for one.
+    on_the_way: usize,
+}
+
+impl BroadcastNode {
+    pub(super) fn new(_number: usize) -> Self {
+        Self { lives: 0, process: None }
+    }
+
+    pub(super) fn life(&self) -> Option<Life> {
+        self.process.as_ref().map(|_| self.lives)
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.process.as_ref().is_some_and(|p| p.is_up)
+    }
+
+    pub(super) fn view(&self) -> Option<&ClusterView> {
+        self.process.as_ref().map(|p| &p.membership.view)
+    }
+
+    pub(super) fn membership(&mut self) -> Option<&mut Membership> {
+        self.process.as_mut().map(|p| &mut p.membership)
+    }
+
+    fn machine(&mut self) -> Option<&mut Machine> {
+        self.process.as_mut().map(|p| &mut p.machine)
+    }
+}
+
+impl World {
+    pub(super) fn start_broadcast(&mut self, i: usize) {
+        let node = &mut self.broadcasts[i];
+        if node.process.is_some() {
+            return;
+        }
+        node.lives += 1;
+        node.process = Some(Process {
+            membership: Membership::default(),
+            machine: Machine::default(),
+            is_up: false,
+            roots: BTreeMap::new(),
+            viewers: BTreeMap::new(),
+        });
+        self.beat(Place::Broadcast(i));
+        self.tick_broadcast(i);
+    }
+
+    /// A process is gone; says whether there was one.
+    pub(super) fn crash_broadcast(&mut self, i: usize) -> bool {
+        let was_up = self.broadcasts[i].process.take().is_some();
+        if was_up {
+            self.network.bury(&mut self.agenda, &mut self.random, Place::Broadcast(i));
+        }
+        was_up
+    }
+
+    pub(super) fn broadcast_joined(&mut self, i: usize) {
+        if let Some(process) = &mut self.broadcasts[i].process {
+            process.is_up = true;
+        }
+    }
+
+    pub(super) fn broadcast_sees(&mut self, i: usize) {
+        let now = self.agenda.now();
+        if let Some(process) = &mut self.broadcasts[i].process {
+            process.machine.handle_view(&process.membership.view, now);
+        }
+        self.drain_broadcast(i);
+    }
+
+    pub(super) fn tick_broadcast(&mut self, i: usize) {
+        let (now, place) = (self.agenda.now(), Place::Broadcast(i));
+        let Some(life) = self.broadcasts[i].life() else { return };
+        if let Some(Process { machine, viewers, .. }) = &mut self.broadcasts[i].process {
+            machine.handle_tick(now, |viewer| room(viewers, viewer, &mut self.random));
+        }
+        self.drain_broadcast(i);
+        let at = now + TICK;
+        self.agenda.at(at, Happening::Wake { place, life, at });
+    }
+
+    pub(super) fn broadcast_connects(&mut self, i: usize, name: &NodeName) {
+        let roots = self.broadcasts[i].process.as_ref().map(|p| &p.roots);
+        let Some(root) = roots.and_then(|roots| roots.get(name)).filter(|r| r.link.is_none()) else { return };
+        let port = root.address.port();
+        let Some(acceptor) = Place::of(name) else { return };
+        let link = self.open(Place::Broadcast(i), acceptor, port, Conversation::Publish);
+        let roots = self.broadcasts[i].process.as_mut().map(|p| &mut p.roots);
+        if let Some(root) = roots.and_then(|roots| roots.get_mut(name)) {
+            root.link = Some(link);
+        }
+    }
+
+    pub(super) fn broadcast_has_root(&mut self, i: usize, link: LinkId) {
+        let now = self.agenda.now();
+        let Some(process) = &mut self.broadcasts[i].process else { return };
+        let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) else { return };
+        root.is_connected = true;
+        process.machine.handle_root_connected(name, now);
+        self.drain_broadcast(i);
+    }
+
+    pub(super) fn broadcast_loses(&mut self, i: usize, link: LinkId) {
+        if self.is_replied(Place::Broadcast(i), link, None) {
+            return;
+        }
+        let (now, place) = (self.agenda.now(), Place::Broadcast(i));
+        let Some(life) = self.broadcasts[i].life() else { return };
+        let Some(process) = &mut self.broadcasts[i].process else { return };
+        if process.viewers.remove(&link).is_some() {
+            process.machine.handle_viewer_left(ViewerId(link), now);
+        } else if let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) {
+            root.link = None;
+            if std::mem::take(&mut root.is_connected) {
+                process.machine.handle_root_lost(name);
+            }
+            let again = Happening::Reconnect { place, life, root: name.clone() };
+            let wait = self.random.millis(50, 1_000);
+            self.agenda.after(wait, again);
+        }
+        self.drain_broadcast(i);
+    }
+
+    pub(super) fn broadcast_hears_root(&mut self, i: usize, link: LinkId, message: FromRoot) {
+        let now = self.agenda.now();
+        let Some(process) = &mut self.broadcasts[i].process else { return };
+        let Some((name, _)) = process.roots.iter().find(|(_, r)| r.link == Some(link)) else { return };
+        process.machine.handle_from_root(name, message, now);
+        self.drain_broadcast(i);
+    }
+
+    pub(super) fn viewer_came(&mut self, i: usize, link: LinkId) {
+        let takes_datagrams = self.random.chance(80);
+        if let Some(process) = &mut self.broadcasts[i].process {
+            process.viewers.insert(link, Outlet { takes_datagrams, on_the_way: 0 });
+            process.machine.handle_viewer_joined(ViewerId(link), Format::Frames);
+        }
+        self.drain_broadcast(i);
+    }
+
+    pub(super) fn broadcast_hears_viewer(&mut self, i: usize, link: LinkId, message: ToBroadcast) {
+        let now = self.agenda.now();
+        if let Some(machine) = self.broadcasts[i].machine() {
+            match message {
+                ToBroadcast::Subscribe(topics) => machine.handle_subscribe(ViewerId(link), topics, None, now),
+                ToBroadcast::Unsubscribe(topics) => machine.handle_unsubscribe(ViewerId(link), topics, now),
+            }
+        }
+        self.drain_broadcast(i);
+    }
+
+    /// A stretch of stream has arrived: there is room for the next.
+    pub(super) fn stretch_arrived(&mut self, i: usize, link: LinkId) {
+        let process = self.broadcasts.get_mut(i).and_then(|b| b.process.as_mut());
+        if let Some(outlet) = process.and_then(|p| p.viewers.get_mut(&link)) {
+            outlet.on_the_way = outlet.on_the_way.saturating_sub(1);
+        }
+    }
+
+    /// Does what the machine has decided, and serves those who have just come.
+    fn drain_broadcast(&mut self, i: usize) {
+        let now = self.agenda.now();
+        if let Some(Process { machine, viewers, .. }) = &mut self.broadcasts[i].process {
+            machine.handle_arrivals(now, |viewer| room(viewers, viewer, &mut self.random));
+        }
+        while let Some(output) = self.broadcasts[i].machine().and_then(Machine::poll_output) {
+            self.broadcast_does(i, output);
+        }
+    }
+
+    fn broadcast_does(&mut self, i: usize, output: Output) {
+        match output {
+            Output::Connect { root, address } => {
+                self.broadcast_lets_go(i, &root);
+                if let Some(process) = &mut self.broadcasts[i].process {
+                    let link = RootLink { address, link: None, is_connected: false };
+                    process.roots.insert(root.clone(), link);
+                }
+                self.broadcast_connects(i, &root);
+            }
+            Output::Disconnect { root } => self.broadcast_lets_go(i, &root),
+            Output::ToRoot { root, message } => {
+                let roots = self.broadcasts[i].process.as_ref().map(|p| &p.roots);
+                let root = roots.and_then(|roots| roots.get(&root)).filter(|r| r.is_connected);
+                if let Some(link) = root.and_then(|r| r.link) {
+                    self.send(link, Side::Opener, Message::Interest(message));
+                }
+            }
+            Output::Datagram { viewer, bytes } => {
+                if bytes.len() > DATAGRAM_BYTES {
+                    self.violate(format!("a datagram of {} bytes", bytes.len()));
+                }
+                self.send(viewer.0, Side::Acceptor, Message::Datagram(bytes));
+            }
+            Output::Stream { viewer, chunks } => {
+                let process = self.broadcasts[i].process.as_mut();
+                if let Some(outlet) = process.and_then(|p| p.viewers.get_mut(&viewer.0)) {
+                    outlet.on_the_way += 1;
+                    if outlet.on_the_way > 1 {
+                        self.violate("a viewer without room was sent more on its stream".into());
+                    }
+                }
+                if self.plan.flaw == Some(Flaw::LossyStreams) && self.random.chance(30) {
+                    return self.stretch_arrived(i, viewer.0);
+                }
+                self.send(viewer.0, Side::Acceptor, Message::Stream(chunks));
+            }
+            Output::Dismiss { viewer, reason } => {
+                self.violate(format!("a viewer was sent away: {reason}"));
+                self.leave(viewer.0, Side::Acceptor);
+            }
+            Output::Share { .. } | Output::Unshare { .. } => {}
+        }
+    }
+
+    fn broadcast_lets_go(&mut self, i: usize, root: &NodeName) {
+        let process = self.broadcasts[i].process.as_mut();
+        if let Some(link) = process.and_then(|p| p.roots.remove(root)).and_then(|r| r.link) {
+            self.leave(link, Side::Opener);
+        }
+    }
+}
+
+fn room(viewers: &BTreeMap<LinkId, Outlet>, viewer: ViewerId, random: &mut Random) -> Room {
+    let Some(outlet) = viewers.get(&viewer.0) else { return Room::NONE };
+    let datagram = match random.below(10) {
+        _ if !outlet.takes_datagrams => DatagramRoom::Never,
+        0 => return Room::NONE,
+        1 => DatagramRoom::Bytes(random.between(40, 200) as usize),
+        _ => DatagramRoom::Bytes(DATAGRAM_BYTES),
+    };
+    Room { datagram, stream: outlet.on_the_way == 0 }
+}

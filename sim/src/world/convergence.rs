@@ -1,0 +1,66 @@
+//! What must be true once everything works again and has had time to settle.
+
+use super::World;
+use crate::truth::by_counter;
+use countree_common::key::Counter;
+use countree_common::ledger::Ledger;
+use std::collections::BTreeMap;
+
+impl World {
+    /// Whether the cluster has settled, with every event where it belongs.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(super) fn converged(&self) -> Result<(), String> {
+        if let Some(producer) = self.unresolved().first() {
+            return Err(format!("producer-{producer} has events without an answer"));
+        }
+        for (i, leaf) in self.leaves.iter().enumerate() {
+            let Some(ledgers) = leaf.ledgers() else { return Err(format!("leaf-{i} is not up")) };
+            let mut sum = Ledger::default();
+            ledgers.iter().for_each(|l| sum += l.ledger);
+            if sum.in_flight > 0 {
+                return Err(format!("leaf-{i} has events in flight: {sum:?}"));
+            }
+            if sum.declared_lost > 0 {
+                return Err(format!("leaf-{i} has declared events lost: {sum:?}"));
+            }
+        }
+        self.truth.check(&self.totals())?;
+        self.check_viewers()
+    }
+
+    /// All totals in the store.
+    fn totals(&self) -> BTreeMap<Counter, i64> {
+        let documents = self.store.contents.documents.iter();
+        documents.flat_map(|(topic, d)| by_counter(topic, d.snapshot(topic).totals)).collect()
+    }
+
+    fn check_viewers(&self) -> Result<(), String> {
+        for (i, viewer) in self.viewers.iter().enumerate() {
+            for (topic, shown) in viewer.shown() {
+                let Some(document) = self.store.contents.documents.get(topic) else { continue };
+                let Some(shown) = shown else { return Err(format!("viewer-{i} shows nothing of {topic}")) };
+                let totals: BTreeMap<Counter, i64> =
+                    by_counter(topic, document.snapshot(topic).totals).collect();
+                if let Some((counter, total)) = totals.iter().find(|(c, t)| shown.totals.get(*c) != Some(*t))
+                {
+                    let seen = shown.totals.get(counter);
+                    return Err(format!(
+                        "viewer-{i} shows {seen:?} for {counter:?} at {}, and the store holds {total} at {}",
+                        shown.version, document.version
+                    ));
+                }
+                if shown.totals.len() != totals.len() {
+                    return Err(format!("viewer-{i} shows counters of {topic} that the store does not hold"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many events the store counts.
+    pub fn counted(&self) -> u64 {
+        self.truth.counted(&self.totals())
+    }
+}

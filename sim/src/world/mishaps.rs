@@ -1,0 +1,169 @@
+//! Faults as they strike, and as they end.
+
+use super::World;
+use crate::disk::Crash;
+use crate::faults::{Fault, Heal};
+use crate::happening::Happening;
+use crate::network::Weather;
+use crate::place::Place;
+use std::time::Duration;
+
+impl World {
+    /// A node starts, unless it runs.
+    pub(super) fn start(&mut self, place: Place) {
+        match place {
+            Place::Leaf(i) => self.start_leaf(i),
+            Place::Root(i) => self.start_root(i),
+            Place::Broadcast(i) => self.start_broadcast(i),
+            Place::Producer(_) | Place::Viewer(_) => {}
+        }
+    }
+
+    /// Something goes wrong, and the next thing is planned.
+    pub(super) fn fault(&mut self) {
+        if self.is_calm {
+            return;
+        }
+        let wait = self.random.millis(1, 2 * self.plan.fault_gap_ms);
+        self.agenda.after(wait, Happening::Fault);
+        let Some(fault) = self.random.pick(&self.plan.faults).copied() else { return };
+        if self.strike(fault) {
+            self.tally.note(fault);
+        }
+    }
+
+    /// Lets a fault strike; says whether it found something to strike at.
+    fn strike(&mut self, fault: Fault) -> bool {
+        match fault {
+            Fault::BrokenConnection => {
+                let links = self.network.open_links();
+                let Some(link) = self.random.pick(&links).copied() else { return false };
+                self.network.sever(&mut self.agenda, &mut self.random, link);
+                true
+            }
+            Fault::Partition => {
+                let places = self.places();
+                let a = self.random.pick(&places).copied();
+                let b = self.random.pick(&places).copied();
+                let (Some(a), Some(b)) = (a, b) else { return false };
+                a != b && self.cut_for_a_while(a, &[b])
+            }
+            Fault::Isolation => {
+                let (nodes, places) = (self.nodes(), self.places());
+                let Some(node) = self.random.pick(&nodes).copied() else { return false };
+                self.cut_for_a_while(node, &places)
+            }
+            Fault::SlowNetwork => {
+                let slow = Weather { most_us: 300_000, spikes: 20, spike_us: 2_500_000, ..self.plan.weather };
+                self.network.weather = slow;
+                self.heal_in(100, 1_500, Heal::Weather)
+            }
+            Fault::LeafKilled => self.crash_some_leaf(Crash::Process),
+            Fault::LeafPowerCut => self.crash_some_leaf(Crash::Power),
+            Fault::LeafDrained => {
+                let leaf = self.random.place(self.leaves.len());
+                leaf.is_some_and(|leaf| self.drain_and_leave(leaf))
+            }
+            Fault::DiskFull => {
+                let until = self.agenda.now() + self.random.millis(100, 1_500);
+                let Some(leaf) = self.random.place(self.leaves.len()) else { return false };
+                self.leaves[leaf].disk.full_until = until;
+                true
+            }
+            Fault::FsyncFailed => {
+                let Some(leaf) = self.random.place(self.leaves.len()) else { return false };
+                self.leaves[leaf].disk.fails_next = true;
+                true
+            }
+            Fault::RootCrash => {
+                let root = self.random.place(self.roots.len()).unwrap_or_default();
+                self.crash_root(root) && self.restart_soon(Place::Root(root))
+            }
+            Fault::BroadcastCrash => {
+                let node = self.random.place(self.broadcasts.len()).unwrap_or_default();
+                self.crash_broadcast(node) && self.restart_soon(Place::Broadcast(node))
+            }
+            Fault::StoreDown => {
+                self.store.is_down = true;
+                self.heal_in(100, 2_500, Heal::Store)
+            }
+            Fault::StoreRollback => self.store.roll_back(&mut self.random),
+        }
+    }
+
+    fn places(&self) -> Vec<Place> {
+        let clients = (0..self.producers.len()).map(Place::Producer);
+        let clients = clients.chain((0..self.viewers.len()).map(Place::Viewer));
+        self.nodes().into_iter().chain(clients).collect()
+    }
+
+    fn cut_for_a_while(&mut self, place: Place, others: &[Place]) -> bool {
+        let wait = self.random.millis(100, 2_500);
+        let mut strikes = false;
+        for other in others.iter().copied().filter(|other| *other != place) {
+            if self.network.cut(&mut self.agenda, &mut self.random, place, other) {
+                self.agenda.after(wait, Happening::Heal(Heal::Cut(place, other)));
+                strikes = true;
+            }
+        }
+        strikes
+    }
+
+    fn heal_in(&mut self, least_ms: u64, most_ms: u64, heal: Heal) -> bool {
+        let wait = self.random.millis(least_ms, most_ms);
+        self.agenda.after(wait, Happening::Heal(heal));
+        true
+    }
+
+    fn crash_some_leaf(&mut self, crash: Crash) -> bool {
+        let leaf = self.random.place(self.leaves.len()).unwrap_or_default();
+        self.crash_leaf(leaf, crash) && self.restart_soon(Place::Leaf(leaf))
+    }
+
+    fn restart_soon(&mut self, place: Place) -> bool {
+        // Some restart before anybody has noticed, some after their lease has run out.
+        let wait = if self.random.chance(80) {
+            self.random.millis(1, 1_000)
+        } else {
+            self.random.millis(3_000, 7_000)
+        };
+        self.agenda.after(wait, Happening::Restart(place));
+        true
+    }
+
+    /// The operator notices a leaf whose disk has failed.
+    pub(super) fn replace_failed_leaf(&mut self, leaf: usize) {
+        self.heal_in(200, 1_500, Heal::Replace(leaf));
+    }
+
+    pub(super) fn heal(&mut self, heal: Heal) {
+        match heal {
+            Heal::Cut(a, b) => self.network.mend(a, b),
+            Heal::Weather if !self.is_calm => self.network.weather = self.plan.weather,
+            Heal::Weather => {}
+            Heal::Store => self.store.is_down = false,
+            Heal::Replace(leaf) => {
+                if self.leaves[leaf].disk.has_failed() {
+                    self.crash_leaf(leaf, Crash::Process);
+                    self.start_leaf(leaf);
+                }
+            }
+        }
+    }
+
+    /// The end of all faults. What is down starts by itself, if later.
+    pub(super) fn calm(&mut self) {
+        self.is_calm = true;
+        self.network.heal();
+        self.store.is_down = false;
+        for leaf in &mut self.leaves {
+            leaf.disk.full_until = self.agenda.now();
+            leaf.disk.fails_next = false;
+        }
+        for place in self.nodes() {
+            if self.life(place).is_none() {
+                self.agenda.after(Duration::from_millis(1), Happening::Restart(place));
+            }
+        }
+    }
+}

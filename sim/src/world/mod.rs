@@ -1,0 +1,283 @@
+//! A whole cluster in one thread: the machines of every tier, and simulated shells around them.
+//!
+//! One happening after another is taken off the agenda; whatever a machine puts out in answer is planned
+//! at once. Each tier's shell is in a file of its own and does what the tier's real shell does.
+
+mod broadcast;
+mod convergence;
+mod leaf;
+mod membership;
+mod mishaps;
+mod producer;
+mod road;
+mod root;
+mod viewer;
+
+use crate::clock::{Agenda, clocks};
+use crate::faults::{Mishap, Tally};
+use crate::happening::Happening;
+use crate::network::{LinkId, Message, Network, Side};
+use crate::place::{Life, Place};
+use crate::plan::Plan;
+use crate::random::Random;
+use crate::store::Store;
+use crate::trace::Trace;
+use crate::truth::Truth;
+use countree_common::cluster::ClusterView;
+use countree_common::time::{Now, Time};
+use countree_common::wire::hello::Conversation;
+use std::time::Duration;
+
+/// Once everything works, the cluster has this long to settle.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Settled, it has to stay so for this long: whatever still travels must change nothing.
+const AFTERGLOW: Duration = Duration::from_secs(8);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(250);
+/// More planned at a time means that something multiplies.
+const AGENDA_MAX: usize = 20_000;
+/// More messages on one connection mean that a shell would have cut its peer off.
+const IN_FLIGHT_MAX: usize = 4_096;
+
+/// The cluster, its clients, and all that lies between them.
+#[derive(Debug)]
+pub(crate) struct World {
+    plan: Plan,
+    agenda: Agenda<Happening>,
+    random: Random,
+    network: Network,
+    store: Store,
+    leaves: Vec<leaf::LeafNode>,
+    roots: Vec<root::RootNode>,
+    broadcasts: Vec<broadcast::BroadcastNode>,
+    producers: Vec<producer::ProducerClient>,
+    viewers: Vec<viewer::ViewerClient>,
+    truth: Truth,
+    tally: Tally,
+    trace: Trace,
+    /// The first broken promise.
+    violation: Option<String>,
+    /// Nothing goes wrong any more.
+    is_calm: bool,
+}
+
+impl World {
+    /// The world of a plan, about to begin.
+    pub(crate) fn new(plan: Plan, mut random: Random) -> Self {
+        let truth = Truth::new(&mut random, plan.topics, plan.events);
+        let topics = truth.topics();
+        let mut world = Self {
+            agenda: Agenda::default(),
+            network: Network::new(plan.weather),
+            store: Store::new(plan.durable_store, plan.flaw),
+            leaves: (0..plan.leaves).map(|i| leaf::LeafNode::new(i, plan.flaw)).collect(),
+            roots: (0..plan.roots).map(root::RootNode::new).collect(),
+            broadcasts: (0..plan.broadcasts).map(broadcast::BroadcastNode::new).collect(),
+            producers: (0..plan.producers).map(|i| producer::ProducerClient::new(i, &plan)).collect(),
+            viewers: (0..plan.viewers).map(|_| viewer::ViewerClient::new(&topics, &mut random)).collect(),
+            truth,
+            tally: Tally::default(),
+            trace: Trace::default(),
+            violation: None,
+            is_calm: false,
+            random,
+            plan,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for place in self.nodes() {
+            let wait = self.random.millis(0, 500);
+            self.agenda.after(wait, Happening::Restart(place));
+        }
+        for i in 0..self.producers.len() {
+            self.agenda.after(Duration::from_millis(10), Happening::Discover(Place::Producer(i)));
+            self.agenda.after(Duration::from_millis(20), Happening::Produce(i));
+        }
+        for i in 0..self.viewers.len() {
+            self.agenda.after(Duration::from_millis(10), Happening::Discover(Place::Viewer(i)));
+            self.agenda.after(Duration::from_millis(20), Happening::Tune(i));
+        }
+        self.agenda.after(Duration::from_millis(self.plan.save_gap_ms), Happening::StoreSaves);
+        self.agenda.after(Duration::from_millis(800), Happening::Fault);
+        self.agenda.after(self.plan.chaos, Happening::Calm);
+    }
+
+    /// Runs to the end. Returns the simulated time that it took.
+    ///
+    /// # Errors
+    /// The first broken promise.
+    pub(crate) fn run(&mut self) -> Result<Duration, String> {
+        let start = self.agenda.now();
+        while !self.is_calm {
+            self.step()?;
+        }
+        let deadline = self.agenda.now() + PATIENCE;
+        while let Err(missing) = self.converged() {
+            if self.agenda.now() > deadline {
+                return Err(format!("not settled {} s after the last fault: {missing}", PATIENCE.as_secs()));
+            }
+            self.run_for(LOOK)?;
+        }
+        self.run_for(AFTERGLOW)?;
+        self.converged()?;
+        self.tally.add(Mishap::DatagramLost, self.network.datagrams_lost);
+        self.tally.add(Mishap::TornWrite, self.leaves.iter().map(|l| l.disk.tears).sum());
+        Ok(self.agenda.now().since(start))
+    }
+
+    fn run_for(&mut self, time: Duration) -> Result<(), String> {
+        let until = self.agenda.now() + time;
+        while self.agenda.now() < until {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        let Some(happening) = self.agenda.advance() else { return Err("nothing is left to happen".into()) };
+        self.trace.note(self.agenda.now(), &happening);
+        self.happen(happening);
+        self.check_bounds();
+        self.violation.take().map_or(Ok(()), Err)
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Network(arrival) => self.arrive(arrival),
+            Happening::Wake { place, life, at } if self.lives(place, life) => self.wake(place, at),
+            Happening::Restart(place) => self.start(place),
+            Happening::Beat { place, life } if self.lives(place, life) => self.beat(place),
+            Happening::Reconnect { place, life, root } if self.lives(place, life) => {
+                self.connect_to_root(place, &root);
+            }
+            Happening::Disk { leaf, life } if self.lives(Place::Leaf(leaf), life) => self.disk_done(leaf),
+            Happening::Scanned { leaf, life, stream, recut } if self.lives(Place::Leaf(leaf), life) => {
+                self.scanned(leaf, &stream, *recut);
+            }
+            Happening::StoreAsked { root, life, operation, is_heard } => {
+                self.store_asked(root, life, *operation, is_heard);
+            }
+            Happening::StoreAnswered { root, life, answer } if self.lives(Place::Root(root), life) => {
+                self.store_answered(root, *answer);
+            }
+            Happening::StoreSaves => {
+                self.store.save();
+                let wait = self.random.millis(1, self.plan.save_gap_ms);
+                self.agenda.after(wait, Happening::StoreSaves);
+            }
+            Happening::Produce(producer) => self.produce(producer),
+            Happening::Discover(place) => self.discover(place),
+            Happening::Tune(viewer) => self.tune(viewer),
+            Happening::Fault => self.fault(),
+            Happening::Heal(heal) => self.heal(heal),
+            Happening::Calm => self.calm(),
+            // Meant for a process that is dead.
+            Happening::Wake { .. }
+            | Happening::Beat { .. }
+            | Happening::Reconnect { .. }
+            | Happening::Disk { .. }
+            | Happening::Scanned { .. }
+            | Happening::StoreAnswered { .. } => {}
+        }
+    }
+
+    fn wake(&mut self, place: Place, at: Time) {
+        match place {
+            Place::Leaf(i) => self.wake_leaf(i, at),
+            Place::Root(i) => self.tick_root(i),
+            Place::Broadcast(i) => self.tick_broadcast(i),
+            Place::Producer(i) => self.wake_producer(i, at),
+            Place::Viewer(_) => {}
+        }
+    }
+
+    /// Every node of the cluster.
+    fn nodes(&self) -> Vec<Place> {
+        let leaves = (0..self.plan.leaves).map(Place::Leaf);
+        let roots = (0..self.plan.roots).map(Place::Root);
+        roots.chain(leaves).chain((0..self.plan.broadcasts).map(Place::Broadcast)).collect()
+    }
+
+    /// The present process at a place, if there is one. Clients never die.
+    fn life(&self, place: Place) -> Option<Life> {
+        match place {
+            Place::Leaf(i) => self.leaves.get(i)?.life(),
+            Place::Root(i) => self.roots.get(i)?.life(),
+            Place::Broadcast(i) => self.broadcasts.get(i)?.life(),
+            Place::Producer(_) | Place::Viewer(_) => Some(1),
+        }
+    }
+
+    fn lives(&self, place: Place, life: Life) -> bool {
+        self.life(place) == Some(life)
+    }
+
+    /// The view that a process has; `None` before it has one.
+    fn view_at(&self, place: Place) -> Option<&ClusterView> {
+        let view = match place {
+            Place::Leaf(i) => self.leaves.get(i)?.view(),
+            Place::Root(i) => self.roots.get(i)?.view(),
+            Place::Broadcast(i) => self.broadcasts.get(i)?.view(),
+            Place::Producer(_) | Place::Viewer(_) => None,
+        };
+        view.filter(|view| view.epoch > 0)
+    }
+
+    /// The port that a process listens on in its life.
+    fn port(&self, life: Life) -> u16 {
+        if self.plan.moves_ports { 4_000 + life as u16 } else { 4_000 }
+    }
+
+    fn clocks(&self, place: Place) -> Now {
+        clocks(self.agenda.now(), Duration::from_millis(place.clock_skew_ms()))
+    }
+
+    fn send(&mut self, link: LinkId, from: Side, message: Message) {
+        self.network.send(&mut self.agenda, &mut self.random, link, from, message);
+    }
+
+    fn leave(&mut self, link: LinkId, side: Side) {
+        self.network.leave(&mut self.agenda, &mut self.random, link, side);
+    }
+
+    fn open(&mut self, opener: Place, acceptor: Place, port: u16, conversation: Conversation) -> LinkId {
+        self.network.open(&mut self.agenda, &mut self.random, opener, (acceptor, port), conversation)
+    }
+
+    /// Notes a broken promise; the first one counts.
+    fn violate(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    fn check_bounds(&mut self) {
+        if self.agenda.len() > AGENDA_MAX {
+            self.violate(format!("{} things are planned at once", self.agenda.len()));
+        }
+        if self.network.most_in_flight > IN_FLIGHT_MAX {
+            self.violate(format!("{} messages on one connection", self.network.most_in_flight));
+        }
+    }
+
+    /// What went wrong so far.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// What producers were told.
+    pub(crate) fn truth(&self) -> &Truth {
+        &self.truth
+    }
+
+    /// A digest of everything that happened so far.
+    pub(crate) fn trace(&self) -> u64 {
+        self.trace.digest()
+    }
+
+    /// How much happened so far.
+    pub(crate) fn happenings(&self) -> u64 {
+        self.trace.count()
+    }
+}

@@ -1,0 +1,252 @@
+//! The producer's shell: its events, its connections to the leaves, and what it is told of its batches.
+
+use super::World;
+use crate::flaws::Flaw;
+use crate::happening::Happening;
+use crate::network::{LinkId, Message, Side};
+use crate::place::Place;
+use crate::plan::Plan;
+use crate::truth::{EventId, Told};
+use countree_client::machine::producer::{Fate, Intake, Lanes, NameId, Outgoing, Output, Resolved};
+use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::key::Counter;
+use countree_common::time::Time;
+use countree_common::wire::batch::{BatchView, Events};
+use countree_common::wire::hello::Conversation;
+use countree_common::wire::producer::FromLeaf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Between two looks at who is in the cluster.
+const DISCOVER: Duration = Duration::from_millis(500);
+
+/// A producer. It never dies: what became of its events would be unknown.
+#[derive(Debug)]
+pub(super) struct ProducerClient {
+    lanes: Lanes,
+    epoch: u64,
+    names: BTreeMap<Counter, NameId>,
+    links: BTreeMap<NodeName, Open>,
+    wakes_at: Option<Time>,
+    /// Events that are still to be produced.
+    to_produce: usize,
+}
+
+/// The attempt to reach a leaf, or the connection that came of it.
+#[derive(Debug)]
+struct Open {
+    attempt: u64,
+    link: LinkId,
+    /// What the ids of this connection mean, to tell which events a batch holds.
+    dictionary: Vec<Counter>,
+}
+
+impl ProducerClient {
+    pub(super) fn new(number: usize, plan: &Plan) -> Self {
+        let share = plan.events / plan.producers;
+        let is_last = number + 1 == plan.producers;
+        let to_produce = if is_last { plan.events - share * number } else { share };
+        Self {
+            lanes: Lanes::new(plan.rules, (number as u128 + 1) << 64),
+            epoch: 0,
+            names: BTreeMap::new(),
+            links: BTreeMap::new(),
+            wakes_at: None,
+            to_produce,
+        }
+    }
+
+    /// Whether it has heard what became of every event that it will ever have.
+    pub(super) fn is_done(&self) -> bool {
+        self.to_produce == 0 && self.lanes.is_empty()
+    }
+
+    fn leaf_of(&self, link: LinkId) -> Option<(NodeName, u64)> {
+        let open = self.links.iter().find(|(_, open)| open.link == link);
+        open.map(|(leaf, open)| (leaf.clone(), open.attempt))
+    }
+}
+
+impl World {
+    /// The producer gets its next event.
+    pub(super) fn produce(&mut self, i: usize) {
+        let now = self.agenda.now();
+        let Some(producer) = self.producers.get_mut(i).filter(|p| p.to_produce > 0) else { return };
+        let Some(event) = self.truth.next_event(&mut self.random, i, now) else { return };
+        let mut intake = Intake { first_queued: now, ..Intake::default() };
+        let next = producer.names.len() as NameId;
+        let name = *producer.names.entry(event.counter.clone()).or_insert_with(|| {
+            intake.names.push(event.counter.clone());
+            next
+        });
+        intake.events.push((name, event.delta));
+        producer.lanes.handle_intake(now, &mut intake);
+        producer.to_produce -= 1;
+        let mean = self.plan.chaos.as_micros() as u64 * self.plan.producers as u64 / self.plan.events as u64;
+        // In bursts: half of the events follow closely upon the one before.
+        let wait =
+            if self.random.chance(50) { self.random.micros(1, 500) } else { self.random.micros(1, 4 * mean) };
+        self.agenda.after(wait, Happening::Produce(i));
+        self.drain_producer(i);
+    }
+
+    /// A client asks any node that it reaches who is in the cluster, as over HTTP.
+    pub(super) fn discover(&mut self, place: Place) {
+        let now = self.agenda.now();
+        let reachable = |node: &Place| !self.network.is_cut(place, *node) && self.view_at(*node).is_some();
+        let nodes: Vec<Place> = self.nodes().into_iter().filter(reachable).collect();
+        let view = self.random.pick(&nodes).and_then(|node| self.view_at(*node)).cloned();
+        match (place, view) {
+            (Place::Producer(i), Some(view)) => self.producer_sees(i, now, &view),
+            (Place::Viewer(i), Some(view)) => self.viewer_sees(i, view),
+            _ => {}
+        }
+        self.agenda.after(DISCOVER, Happening::Discover(place));
+    }
+
+    fn producer_sees(&mut self, i: usize, now: Time, view: &ClusterView) {
+        let producer = &mut self.producers[i];
+        if view.epoch > producer.epoch {
+            producer.epoch = view.epoch;
+            producer.lanes.handle_view(now, view);
+            self.drain_producer(i);
+        }
+    }
+
+    pub(super) fn producer_has_leaf(&mut self, i: usize, link: LinkId) {
+        let now = self.agenda.now();
+        if let Some((leaf, attempt)) = self.producers[i].leaf_of(link) {
+            self.producers[i].lanes.handle_connected(now, &leaf, attempt);
+        }
+        self.drain_producer(i);
+    }
+
+    pub(super) fn producer_loses(&mut self, i: usize, link: LinkId) {
+        let now = self.agenda.now();
+        if let Some((leaf, attempt)) = self.producers[i].leaf_of(link) {
+            self.producers[i].links.remove(&leaf);
+            self.producers[i].lanes.handle_lost(now, &leaf, attempt, "the connection is lost".into());
+        }
+        self.drain_producer(i);
+    }
+
+    pub(super) fn producer_hears(&mut self, i: usize, link: LinkId, message: FromLeaf) {
+        let now = self.agenda.now();
+        let producer = &mut self.producers[i];
+        if let Some((leaf, attempt)) = producer.leaf_of(link) {
+            if let FromLeaf::View(view) = &message {
+                producer.epoch = producer.epoch.max(view.epoch);
+            }
+            producer.lanes.handle_message(now, &leaf, attempt, message);
+        }
+        self.drain_producer(i);
+    }
+
+    pub(super) fn wake_producer(&mut self, i: usize, at: Time) {
+        let producer = &mut self.producers[i];
+        if producer.wakes_at == Some(at) {
+            producer.wakes_at = None;
+            producer.lanes.handle_time(at);
+            self.drain_producer(i);
+        }
+    }
+
+    /// Does what the machine has decided.
+    fn drain_producer(&mut self, i: usize) {
+        while let Some(output) = self.producers[i].lanes.poll_output() {
+            self.producer_does(i, output);
+        }
+        let now = self.agenda.now();
+        let producer = &mut self.producers[i];
+        let Some(at) = producer.lanes.next_deadline().map(|due| due.max(now + Duration::from_micros(100)))
+        else {
+            return;
+        };
+        if producer.wakes_at.is_none_or(|wakes_at| wakes_at > at) {
+            producer.wakes_at = Some(at);
+            self.agenda.at(at, Happening::Wake { place: Place::Producer(i), life: 1, at });
+        }
+    }
+
+    fn producer_does(&mut self, i: usize, output: Output) {
+        match output {
+            Output::Connect { leaf, link: attempt, address } => {
+                self.producer_lets_go(i, &leaf);
+                let Some(acceptor) = Place::of(&leaf) else { return };
+                let link = self.open(Place::Producer(i), acceptor, address.port(), Conversation::Produce);
+                let open = Open { attempt, link, dictionary: Vec::new() };
+                self.producers[i].links.insert(leaf, open);
+            }
+            Output::Disconnect { leaf, link: attempt } => {
+                if self.producers[i].links.get(&leaf).is_some_and(|open| open.attempt == attempt) {
+                    self.producer_lets_go(i, &leaf);
+                }
+            }
+            Output::Send { leaf, link: attempt, frame } => {
+                let open = self.producers[i].links.get_mut(&leaf).filter(|open| open.attempt == attempt);
+                let Some(open) = open else { return };
+                let link = open.link;
+                if let Outgoing::Batch(body) = &frame {
+                    match read_along(&mut open.dictionary, body) {
+                        Some(events) => self.note_batch(&leaf, &events),
+                        None => self.violate(format!("producer-{i} sent a batch that can't be read")),
+                    }
+                }
+                self.send(link, Side::Opener, Message::Produce(frame));
+            }
+            Output::Resolved(Resolved { events, first_queued, fate }) => {
+                let told = match fate {
+                    Fate::Acked => Told::Acked,
+                    Fate::Rejected(_) => Told::Rejected,
+                    Fate::InDoubt(_) => Told::InDoubt,
+                };
+                if let Err(e) = self.truth.note_told(i, first_queued, events, told) {
+                    self.violate(e);
+                }
+            }
+            Output::Flushed(_) => {}
+        }
+    }
+
+    fn note_batch(&mut self, leaf: &NodeName, events: &[(Counter, i64)]) {
+        let ids: Option<Vec<EventId>> = events.iter().map(|(c, delta)| self.truth.find(c, *delta)).collect();
+        match ids {
+            Some(ids) => self.truth.note_batch(ids),
+            None => self.violate("a batch holds an event that nobody produced".into()),
+        }
+        if self.plan.flaw == Some(Flaw::MovedInDoubt) && !self.is_calm && self.random.chance(5) {
+            self.hand_to_another(leaf, events);
+        }
+    }
+
+    /// Breaks rule 6: as if the answer had not come in time, the batch goes to another leaf as well.
+    fn hand_to_another(&mut self, leaf: &NodeName, events: &[(Counter, i64)]) {
+        let others =
+            (0..self.leaves.len()).filter(|i| Place::Leaf(*i).name() != *leaf && self.leaves[*i].is_up());
+        let others: Vec<usize> = others.collect();
+        if let Some(other) = self.random.pick(&others) {
+            self.leaf_is_submitted(*other, events);
+        }
+    }
+
+    fn producer_lets_go(&mut self, i: usize, leaf: &NodeName) {
+        if let Some(open) = self.producers[i].links.remove(leaf) {
+            self.leave(open.link, Side::Opener);
+        }
+    }
+
+    /// Which events a producer was never told anything of, although it is done.
+    pub(super) fn unresolved(&self) -> BTreeSet<usize> {
+        (0..self.producers.len()).filter(|i| !self.producers[*i].is_done()).collect()
+    }
+}
+
+/// The events of a batch, by what its connection's ids mean; takes up the names that it defines.
+fn read_along(dictionary: &mut Vec<Counter>, body: &[u8]) -> Option<Vec<(Counter, i64)>> {
+    let batch = BatchView::parse(body).ok()?;
+    if batch.reset_names {
+        dictionary.clear();
+    }
+    dictionary.extend(batch.counters().ok()?);
+    Events::new(batch.words).map(|(id, delta)| Some((dictionary.get(id as usize)?.clone(), delta))).collect()
+}

@@ -1,0 +1,321 @@
+//! The root's shell: its leaves, its broadcast nodes, its way to the store, and its part of the registry.
+
+use super::World;
+use super::membership::{HEARTBEAT, LEASE};
+use crate::faults::Mishap;
+use crate::happening::Happening;
+use crate::network::{LinkId, Message, Side};
+use crate::place::{Life, Place};
+use crate::store::{Answer, Operation};
+use countree_common::cluster::ClusterView;
+use countree_common::time::Time;
+use countree_common::wire::publish::{self, FromRoot, snapshot_parts};
+use countree_common::wire::rpc::{Reply, Request};
+use countree_common::wire::uplink;
+use countree_root::machine::registrar::{Ask, AskId, RegistrarOutput};
+use countree_root::machine::{ConnectionId, Output, Registrar, Root, StoreSilent};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Between two ticks of the machines, as in the real shell.
+const TICK: Duration = Duration::from_millis(50);
+/// Bytes of totals in one piece of a snapshot: few, so that snapshots have several.
+const PART_BYTES: usize = 200;
+/// No queue of cuts gets longer in clusters as small as these.
+const CUTS_QUEUED_MAX: usize = 2_000;
+
+/// A root's place.
+#[derive(Debug)]
+pub(super) struct RootNode {
+    number: usize,
+    lives: Life,
+    process: Option<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    machine: Root,
+    registrar: Registrar,
+    view: ClusterView,
+    incarnation: Option<u64>,
+    leaves: BTreeSet<LinkId>,
+    broadcasts: BTreeSet<LinkId>,
+    /// Who waits for the registrar's answer: a conversation, or the root itself.
+    asks: BTreeMap<AskId, Option<LinkId>>,
+    next_ask: u64,
+    /// When the root tells its own registrar again that it lives.
+    beats_at: Time,
+}
+
+impl RootNode {
+    pub(super) fn new(number: usize) -> Self {
+        Self { number, lives: 0, process: None }
+    }
+
+    pub(super) fn life(&self) -> Option<Life> {
+        self.process.as_ref().map(|_| self.lives)
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.process.as_ref().is_some_and(|p| p.incarnation.is_some())
+    }
+
+    pub(super) fn view(&self) -> Option<&ClusterView> {
+        self.process.as_ref().map(|p| &p.view)
+    }
+
+    fn machine(&mut self) -> Option<&mut Root> {
+        self.process.as_mut().map(|p| &mut p.machine)
+    }
+
+    fn place(&self) -> Place {
+        Place::Root(self.number)
+    }
+}
+
+impl World {
+    pub(super) fn start_root(&mut self, i: usize) {
+        let now = self.agenda.now();
+        let root = &mut self.roots[i];
+        if root.process.is_some() {
+            return;
+        }
+        root.lives += 1;
+        root.process = Some(Process {
+            machine: Root::new(),
+            registrar: Registrar::new(LEASE, HEARTBEAT),
+            view: ClusterView::default(),
+            incarnation: None,
+            leaves: BTreeSet::new(),
+            broadcasts: BTreeSet::new(),
+            asks: BTreeMap::new(),
+            next_ask: 0,
+            beats_at: now,
+        });
+        self.tick_root(i);
+    }
+
+    /// A process is gone; says whether there was one.
+    pub(super) fn crash_root(&mut self, i: usize) -> bool {
+        let place = self.roots[i].place();
+        let was_up = self.roots[i].process.take().is_some();
+        if was_up {
+            self.network.bury(&mut self.agenda, &mut self.random, place);
+        }
+        was_up
+    }
+
+    pub(super) fn tick_root(&mut self, i: usize) {
+        let (place, now) = (Place::Root(i), self.clocks(Place::Root(i)));
+        let Some(life) = self.roots[i].life() else { return };
+        let Some(process) = &mut self.roots[i].process else { return };
+        process.machine.handle_tick(now.mono);
+        process.registrar.handle_tick(now);
+        if now.mono >= process.beats_at {
+            process.beats_at = now.mono + HEARTBEAT;
+            let question = match process.incarnation {
+                None => Some(Ask::Join { name: place.name(), at_least: 0 }),
+                Some(incarnation) => self.listed(place, incarnation).map(Ask::Heartbeat),
+            };
+            if let Some(question) = question {
+                self.ask_registrar(i, None, question);
+            }
+        }
+        self.drain_root(i);
+        let at = now.mono + TICK;
+        self.agenda.at(at, Happening::Wake { place, life, at });
+    }
+
+    fn ask_registrar(&mut self, i: usize, asker: Option<LinkId>, question: Ask) {
+        let now = self.clocks(Place::Root(i));
+        let Some(process) = &mut self.roots[i].process else { return };
+        let ask = AskId(process.next_ask);
+        process.next_ask += 1;
+        process.asks.insert(ask, asker);
+        process.registrar.handle_ask(ask, question, now);
+    }
+
+    pub(super) fn root_is_asked(&mut self, i: usize, link: LinkId, request: Request) {
+        let question = match request {
+            Request::Join { name, at_least } => Ask::Join { name, at_least },
+            Request::Heartbeat { node, .. } => Ask::Heartbeat(node),
+            Request::Leave(name) => Ask::Leave(name),
+            Request::Retire(ledgers) => Ask::Retire(ledgers),
+            other => return self.violate(format!("nobody asks {other:?} here")),
+        };
+        self.ask_registrar(i, Some(link), question);
+        self.drain_root(i);
+    }
+
+    pub(super) fn leaf_came(&mut self, i: usize, link: LinkId, leaf: Place) {
+        if let Some(process) = &mut self.roots[i].process {
+            process.leaves.insert(link);
+            process.machine.handle_leaf_opened(ConnectionId(link), leaf.name());
+        }
+        self.drain_root(i);
+    }
+
+    pub(super) fn broadcast_came(&mut self, i: usize, link: LinkId) {
+        if let Some(process) = &mut self.roots[i].process {
+            process.broadcasts.insert(link);
+            if let Err(e) = process.machine.handle_broadcast_opened(ConnectionId(link)) {
+                self.violate(format!("a root turned a broadcast node away: {e}"));
+            }
+        }
+        self.drain_root(i);
+    }
+
+    pub(super) fn root_hears_leaf(&mut self, i: usize, link: LinkId, message: uplink::ToRoot) {
+        if let Some(machine) = self.roots[i].machine()
+            && let Err(e) = machine.handle_leaf(ConnectionId(link), message)
+        {
+            self.violate(format!("a leaf sent an unsound cut: {e}"));
+        }
+        self.drain_root(i);
+    }
+
+    pub(super) fn root_hears_broadcast(&mut self, i: usize, link: LinkId, message: publish::ToRoot) {
+        if let Some(machine) = self.roots[i].machine()
+            && let Err(e) = machine.handle_broadcast(ConnectionId(link), message)
+        {
+            self.violate(format!("a broadcast node wants too much: {e}"));
+        }
+        self.drain_root(i);
+    }
+
+    pub(super) fn root_loses(&mut self, i: usize, link: LinkId) {
+        let Some(process) = &mut self.roots[i].process else { return };
+        if process.leaves.remove(&link) {
+            process.machine.handle_leaf_closed(ConnectionId(link));
+        }
+        if process.broadcasts.remove(&link) {
+            process.machine.handle_broadcast_closed(ConnectionId(link));
+        }
+        self.drain_root(i);
+    }
+
+    /// Does what the machines have decided.
+    fn drain_root(&mut self, i: usize) {
+        while let Some(output) = self.roots[i].machine().and_then(Root::poll_output) {
+            self.root_does(i, output);
+        }
+        while let Some(output) = self.roots[i].process.as_mut().and_then(|p| p.registrar.poll_output()) {
+            self.registrar_does(i, output);
+        }
+        // The registrar may have shown the machine a new view.
+        while let Some(output) = self.roots[i].machine().and_then(Root::poll_output) {
+            self.root_does(i, output);
+        }
+        let queued = self.roots[i].machine().map_or(0, |machine| machine.queued_cuts());
+        if queued > CUTS_QUEUED_MAX {
+            self.violate(format!("{queued} cuts wait in root-{i}"));
+        }
+    }
+
+    fn root_does(&mut self, i: usize, output: Output) {
+        match output {
+            Output::Merge { batch, cuts } => self.ask_store(i, Operation::Merge(batch, cuts)),
+            Output::Read { read, topic } => self.ask_store(i, Operation::Read(read, topic)),
+            Output::Answer { connection, message } => {
+                self.send(connection.0, Side::Acceptor, Message::Outcomes(message));
+            }
+            Output::Publish { connections, message } => {
+                for connection in connections {
+                    self.send(connection.0, Side::Acceptor, Message::Totals(message.clone()));
+                }
+            }
+            Output::Snapshot { connection, snapshot } => {
+                for part in snapshot_parts(&snapshot.topic, snapshot.version, snapshot.totals, PART_BYTES) {
+                    self.send(connection.0, Side::Acceptor, Message::Totals(FromRoot::Snapshot(part)));
+                }
+                if let Some(machine) = self.roots[i].machine() {
+                    machine.handle_snapshot_sent(connection);
+                }
+            }
+        }
+    }
+
+    fn registrar_does(&mut self, i: usize, output: RegistrarOutput) {
+        match output {
+            RegistrarOutput::Load => self.ask_store(i, Operation::Load),
+            RegistrarOutput::Save { expected, text } => self.ask_store(i, Operation::Save(expected, text)),
+            RegistrarOutput::View(view) => {
+                if let Some(process) = &mut self.roots[i].process {
+                    process.machine.handle_view(&view);
+                    process.view = view;
+                }
+            }
+            RegistrarOutput::Reply { ask, reply } => {
+                let Some(process) = &mut self.roots[i].process else { return };
+                match process.asks.remove(&ask) {
+                    Some(Some(link)) => self.send(link, Side::Acceptor, Message::Reply(reply)),
+                    Some(None) => {
+                        if let Reply::Joined { incarnation } = reply {
+                            process.incarnation.get_or_insert(incarnation);
+                            process.beats_at = Time::default();
+                        }
+                    }
+                    None => self.violate("the registrar answered a question twice".into()),
+                }
+            }
+        }
+    }
+
+    /// Sends a request to the store. On the way there and back things get lost, and some requests arrive long
+    /// after their root has stopped waiting.
+    fn ask_store(&mut self, i: usize, operation: Operation) {
+        let Some(life) = self.roots[i].life() else { return };
+        let mishap =
+            (!self.is_calm && self.random.chance(self.plan.store_mishaps)).then(|| self.random.below(3));
+        let timeout = self.timeout();
+        let (arrives, is_heard) = match mishap {
+            None => (self.random.micros(50, 3_000), true),
+            Some(0) => {
+                self.tally.note(Mishap::AnswerLost);
+                (self.random.micros(50, 3_000), false)
+            }
+            Some(1) => {
+                self.tally.note(Mishap::RequestLost);
+                let answer = Box::new(operation.silence());
+                return self.agenda.after(timeout, Happening::StoreAnswered { root: i, life, answer });
+            }
+            Some(_) => {
+                self.tally.note(Mishap::RequestLate);
+                (timeout + self.random.millis(0, 5_000), false)
+            }
+        };
+        if !is_heard {
+            let answer = Box::new(operation.silence());
+            self.agenda.after(timeout, Happening::StoreAnswered { root: i, life, answer });
+        }
+        let asked = Happening::StoreAsked { root: i, life, operation: Box::new(operation), is_heard };
+        self.agenda.after(arrives, asked);
+    }
+
+    pub(super) fn store_asked(&mut self, root: usize, life: Life, operation: Operation, is_heard: bool) {
+        let (answer, wait) = if self.store.is_down {
+            (operation.silence(), self.timeout())
+        } else {
+            (self.store.perform(operation), self.random.micros(50, 3_000))
+        };
+        if is_heard {
+            let answer = Box::new(answer);
+            self.agenda.after(wait, Happening::StoreAnswered { root, life, answer });
+        }
+    }
+
+    pub(super) fn store_answered(&mut self, i: usize, answer: Answer) {
+        let now = self.clocks(Place::Root(i));
+        let silent = || "the store does not answer".to_owned();
+        let Some(process) = &mut self.roots[i].process else { return };
+        match answer {
+            Answer::Merged(batch, outcomes) => process.machine.handle_merged(batch, outcomes),
+            Answer::Read(read, result) => {
+                process.machine.handle_read(read, result.ok_or(StoreSilent), now.mono);
+            }
+            Answer::Loaded(result) => process.registrar.handle_loaded(result.ok_or_else(silent), now),
+            Answer::Saved(result) => process.registrar.handle_saved(result.ok_or_else(silent), now),
+        }
+        self.drain_root(i);
+    }
+}

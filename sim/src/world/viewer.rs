@@ -1,0 +1,167 @@
+//! The viewer's shell: it watches its topics on one broadcast node or another.
+
+use super::World;
+use crate::happening::Happening;
+use crate::network::{LinkId, Message, Side};
+use crate::place::Place;
+use crate::random::Random;
+use bytes::Bytes;
+use countree_client::machine::viewer::{Output, Watch};
+use countree_common::cluster::{ClusterView, Node, Tier};
+use countree_common::document::{TopicView, Version};
+use countree_common::key::{Counter, Topic};
+use countree_common::limits::NODE_FRAME_BYTES;
+use countree_common::wire::frame::{FrameKind, FrameReader};
+use countree_common::wire::hello::Conversation;
+use std::collections::BTreeMap;
+
+/// What a viewer was last shown of a topic.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    pub(super) version: Version,
+    pub(super) totals: BTreeMap<Counter, i64>,
+}
+
+/// A viewer.
+#[derive(Debug)]
+pub(super) struct ViewerClient {
+    watch: Watch,
+    topics: Vec<Topic>,
+    view: ClusterView,
+    at: Option<(Node, LinkId)>,
+    frames: FrameReader,
+    shown: BTreeMap<Topic, Shown>,
+}
+
+impl ViewerClient {
+    /// Watches some of the topics, at least one.
+    pub(super) fn new(topics: &[Topic], random: &mut Random) -> Self {
+        let first = random.pick(topics).cloned();
+        let watched = |t: &&Topic| first.as_ref() == Some(*t) || random.chance(60);
+        let topics: Vec<Topic> = topics.iter().filter(watched).cloned().collect();
+        Self {
+            watch: Watch::new(topics.clone()),
+            topics,
+            view: ClusterView::default(),
+            at: None,
+            frames: FrameReader::new(NODE_FRAME_BYTES),
+            shown: BTreeMap::new(),
+        }
+    }
+
+    /// What it shows of each topic that it watches.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&Topic, Option<&Shown>)> {
+        self.topics.iter().map(|topic| (topic, self.shown.get(topic)))
+    }
+}
+
+impl World {
+    pub(super) fn viewer_sees(&mut self, i: usize, view: ClusterView) {
+        let viewer = &mut self.viewers[i];
+        if view.epoch <= viewer.view.epoch {
+            return;
+        }
+        viewer.view = view;
+        // A dead process would be noticed only much later.
+        if let Some((node, link)) = &viewer.at
+            && viewer.view.node(&node.name) != Some(node)
+        {
+            let link = *link;
+            self.leave(link, Side::Opener);
+            self.viewer_loses(i, link);
+        }
+    }
+
+    /// The viewer looks for a broadcast node.
+    pub(super) fn tune(&mut self, i: usize) {
+        let nodes: Vec<Node> = self.viewers[i].view.tier(Tier::Broadcast).cloned().collect();
+        let node = self.random.pick(&nodes).cloned().filter(|_| self.viewers[i].at.is_none());
+        match node.and_then(|node| Some((Place::of(&node.name)?, node))) {
+            Some((acceptor, node)) => {
+                let port = node.quic.port();
+                let link = self.open(Place::Viewer(i), acceptor, port, Conversation::Watch);
+                self.viewers[i].at = Some((node, link));
+            }
+            None => self.tune_later(i),
+        }
+    }
+
+    fn tune_later(&mut self, i: usize) {
+        if self.viewers[i].at.is_none() {
+            let wait = self.random.millis(50, 500);
+            self.agenda.after(wait, Happening::Tune(i));
+        }
+    }
+
+    pub(super) fn viewer_has_node(&mut self, i: usize, _link: LinkId) {
+        let viewer = &mut self.viewers[i];
+        viewer.frames = FrameReader::new(NODE_FRAME_BYTES);
+        viewer.watch.handle_connected();
+        self.drain_viewer(i);
+    }
+
+    pub(super) fn viewer_loses(&mut self, i: usize, link: LinkId) {
+        if self.viewers[i].at.take_if(|(_, at)| *at == link).is_some() {
+            self.tune_later(i);
+        }
+    }
+
+    pub(super) fn viewer_hears(&mut self, i: usize, link: LinkId, chunks: &[Bytes]) {
+        if let Some(Place::Broadcast(node)) = self.network.link(link).map(|l| l.place(Side::Acceptor)) {
+            self.stretch_arrived(node, link);
+        }
+        let viewer = &mut self.viewers[i];
+        chunks.iter().for_each(|chunk| viewer.frames.push(chunk));
+        loop {
+            match viewer.frames.next_frame().and_then(|frame| match frame {
+                Some(frame) => frame.decode(FrameKind::Message).map(Some),
+                None => Ok(None),
+            }) {
+                Ok(Some(message)) => viewer.watch.handle_message(message),
+                Ok(None) => break,
+                Err(e) => return self.violate(format!("viewer-{i} can't read its stream: {e}")),
+            }
+        }
+        self.drain_viewer(i);
+    }
+
+    pub(super) fn viewer_hears_datagram(&mut self, i: usize, _link: LinkId, bytes: &[u8]) {
+        self.viewers[i].watch.handle_datagram(bytes);
+        self.drain_viewer(i);
+    }
+
+    fn drain_viewer(&mut self, i: usize) {
+        while let Some(output) = self.viewers[i].watch.poll_output() {
+            let link = self.viewers[i].at.as_ref().map(|(_, link)| *link);
+            match (output, link) {
+                (Output::Send(message), Some(link)) => self.send(link, Side::Opener, Message::Watch(message)),
+                (Output::Send(_), None) => {}
+                (Output::Leave(reason), _) => self.violate(format!("viewer-{i} was told to leave: {reason}")),
+            }
+        }
+        while let Some(view) = self.viewers[i].watch.poll_view() {
+            self.show(i, view);
+        }
+    }
+
+    /// Within an era neither versions nor, as every counter here has one sign, totals go back.
+    fn show(&mut self, i: usize, view: TopicView) {
+        let TopicView { topic, era, version, counts, .. } = view;
+        let version = Version { era, number: version };
+        let shown = self.viewers[i].shown.entry(topic.clone()).or_default();
+        let went_back = (version < shown.version).then_some(shown.version);
+        if era > shown.version.era {
+            shown.totals.clear();
+        }
+        shown.version = version;
+        for (item, kinds) in counts {
+            for (kind, total) in kinds {
+                let counter = Counter { topic: topic.clone(), item: item.clone(), kind };
+                shown.totals.insert(counter, total);
+            }
+        }
+        if let Some(before) = went_back {
+            self.violate(format!("viewer-{i} was shown {topic} at {version} after {before}"));
+        }
+    }
+}
