@@ -261,3 +261,7 @@ impl OpenPiece {
         Piece { to: self.last, sums, events: self.events }
     }
 }
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

@@ -14,15 +14,18 @@ fn likes(item: &str) -> Vec<(Counter, i64)> {
     vec![(counter("t", item), 1)]
 }
 
-fn dropped(output: Output) -> Result<Lsn, Output> {
-    if let Output::DropSegment(first) = output { Ok(first) } else { Err(output) }
+/// Segments that the leaf has let go of.
+fn dropped(rig: &mut Rig) -> usize {
+    rig.take(|o| matches!(o, Output::DropSegment(_))).len()
 }
 
-fn closed(rig: &mut Rig) -> Vec<String> {
-    rig.take(|output| match output {
-        Output::Close { message, .. } => Ok(message),
-        other => Err(other),
-    })
+/// Conversations that the leaf has ended.
+fn closed(rig: &mut Rig) -> usize {
+    rig.take(|o| matches!(o, Output::Close { .. })).len()
+}
+
+fn retirements(rig: &mut Rig) -> usize {
+    rig.take(|o| matches!(o, Output::Retire(_))).len()
 }
 
 /// What is in the log for a counter, each segment read by itself.
@@ -88,7 +91,7 @@ fn a_gap_ends_the_conversation() {
     let mut rig = Rig::start(config());
     rig.open(1, 7);
     rig.batch(1, 2, &likes("a"));
-    assert_eq!(closed(&mut rig).len(), 1);
+    assert_eq!(closed(&mut rig), 1);
     rig.batch(1, 1, &likes("a"));
     rig.sync();
     assert_eq!((rig.said(1), logged(&rig, &counter("t", "a"))), (vec![], 0));
@@ -99,7 +102,7 @@ fn a_batch_before_any_session_ends_the_conversation() {
     let mut rig = Rig::start(config());
     rig.connect(1);
     rig.batch(1, 1, &likes("a"));
-    assert_eq!(closed(&mut rig).len(), 1);
+    assert_eq!(closed(&mut rig), 1);
 }
 
 #[test]
@@ -111,7 +114,7 @@ fn after_busy_the_rest_is_ignored_and_the_names_stand() {
     rig.batch(1, 2, &likes("b"));
     let busy = FromLeaf::Busy { seq: 1, reason: BusyReason::DiskFull, retry_after_ms: RETRY_AFTER_MS };
     assert_eq!(rig.said(1), [busy]);
-    assert_eq!(closed(&mut rig), [""; 0]);
+    assert_eq!(closed(&mut rig), 0);
     rig.machine.handle_disk(DiskState::Works);
     // These bring no names: the batches that were turned away have defined them.
     rig.batch(1, 1, &likes("a"));
@@ -238,11 +241,10 @@ fn old_logs_stay_until_their_sessions_and_keys_are_on_disk_elsewhere() {
             rig.answer(&cut, Some(outcome));
         }
     }
-    let retired = |output| if let Output::Retire(_) = output { Ok(()) } else { Err(output) };
-    assert_eq!(rig.take(retired), []);
+    assert_eq!(retirements(&mut rig), 0);
     rig.sync();
     rig.pass(100);
-    assert_eq!(rig.take(retired), [()]);
+    assert_eq!(retirements(&mut rig), 1);
 }
 
 #[test]
@@ -265,13 +267,13 @@ fn a_segment_goes_once_it_is_merged_for_good_and_its_sessions_are_on_disk_elsewh
     let mut store = TestStore::new(true);
     rig.merge_all(&mut store);
     rig.pass(100);
-    assert_eq!(rig.take(dropped), [1], "the segment before the batch's");
+    assert_eq!(dropped(&mut rig), 1, "the segment before the batch's");
     rig.batch(1, 2, &likes("a"));
     rig.pass(100);
-    assert_eq!(rig.take(dropped), [0; 0], "merged, and the next one's checkpoint is not on disk");
+    assert_eq!(dropped(&mut rig), 0, "merged, and the next one's checkpoint is not on disk");
     rig.sync();
     rig.pass(100);
-    assert_eq!(rig.take(dropped).len(), 1);
+    assert_eq!(dropped(&mut rig), 1);
 }
 
 #[test]
@@ -290,7 +292,7 @@ fn what_the_store_may_forget_stays_in_the_log_for_a_retention() {
     let mut gone = 0;
     while gone < 2 {
         rig.pass(100);
-        gone += rig.take(dropped).len();
+        gone += dropped(&mut rig);
         for cut in rig.cuts() {
             assert!(cut.from == cut.to, "nothing but probes");
             let outcome = store.merge(&cut);
@@ -318,7 +320,7 @@ fn an_idle_topic_that_the_store_forgot_is_sent_again() {
         rig.answer(&cut, Some(outcome));
     }
     assert!(!rig.machine.is_drained());
-    assert_eq!(rig.alarms().len(), 1);
+    assert_eq!(rig.alarms(), 1);
     rig.merge_all(&mut store);
     assert_eq!(store.total(&counter("t", "a")), 1);
     assert!(store.version(&topic("t")).era > era);

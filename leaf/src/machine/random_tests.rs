@@ -2,7 +2,7 @@
 
 use crate::testing::World;
 
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 200;
 const STEPS: usize = 400;
 
 #[test]

@@ -287,3 +287,7 @@ fn keep_busiest(busiest: &mut Vec<ItemHits>, topic: &Topic, item: &Item, hits: u
     let at = busiest.partition_point(|b| b.hits >= hits);
     busiest.insert(at, ItemHits { topic: topic.clone(), item: item.clone(), hits });
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

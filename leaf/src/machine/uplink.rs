@@ -4,18 +4,21 @@
 //! At most one cut of a topic is under way, and it is repeated verbatim until it is answered: a repeat
 //! that was applied before is told `Have` with its own `to`, and so is never counted twice.
 
+mod outcomes;
+mod probes;
+mod readings;
+
 use super::doubt::Doubt;
 use super::progress::{Progress, WindowId};
 use super::table::TopicSums;
 use crate::log::recovery::{OldStream, Piece, Recut, Stretch, TopicInLog};
 use countree_common::cluster::NodeName;
-use countree_common::cut::{CounterSum, Cut, Outcome};
+use countree_common::cut::{CounterSum, Cut};
 use countree_common::key::Topic;
 use countree_common::ledger::Ledger;
 use countree_common::limits;
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::{Time, WallMs};
-use countree_common::wire::uplink::CutOutcome;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -239,17 +242,6 @@ impl Uplink {
         self.progress.is_clear()
     }
 
-    /// Whether the store can't forget any of it either, so that its log can go.
-    pub fn is_settled(&self) -> bool {
-        self.is_drained() && self.doubtful == 0
-    }
-
-    /// Whether the store can't forget anything any more that was merged by `at`.
-    pub fn is_proven(&self, now: Time, at: Time) -> bool {
-        let spares = |s: &TopicState| s.doubt.is_none_or(|d| d.spares(at, self.retention));
-        self.doubtful == 0 || (now >= at + self.retention && self.topics.values().all(spares))
-    }
-
     /// How many topics it keeps the position of.
     pub fn topics(&self) -> usize {
         self.topics.len()
@@ -382,225 +374,12 @@ impl Uplink {
         timer.into_iter().chain(self.probes.first().map(|(due, _)| *due)).min()
     }
 
-    /// Asks about a topic, unless the store has answered for it of late.
-    fn probe(&mut self, now: Time, topic: &Topic) {
-        let Some(state) = self.topics.get_mut(topic) else { return };
-        state.has_probe = false;
-        state.is_probe_due = state.doubt.is_some_and(|d| d.next_probe(self.retention) <= now);
-        if state.is_probe_due {
-            self.make_ready(topic);
-        } else {
-            self.plan_probe(topic);
-        }
-    }
-
-    fn plan_probe(&mut self, topic: &Topic) {
-        let Some(state) = self.topics.get_mut(topic) else { return };
-        if let Some(doubt) = state.doubt
-            && !state.has_probe
-        {
-            state.has_probe = true;
-            self.probes.insert((doubt.next_probe(self.retention), topic.clone()));
-        }
-    }
-
-    fn set_doubt(&mut self, topic: &Topic, doubt: impl FnOnce(Option<Doubt>) -> Option<Doubt>) {
-        let Some(state) = self.topics.get_mut(topic) else { return };
-        self.doubtful -= usize::from(state.doubt.is_some());
-        state.doubt = doubt(state.doubt);
-        self.doubtful += usize::from(state.doubt.is_some());
-        self.plan_probe(topic);
-    }
-
-    /// The store stands where it should.
-    fn note_answered(&mut self, now: Time, topic: &Topic) {
-        let retention = self.retention;
-        self.set_doubt(topic, |doubt| doubt?.answered(now, retention));
-    }
-
-    /// The store has merged more, which it may forget unless it is durable. Durable is then all of the topic.
-    fn note_merged(&mut self, now: Time, topic: &Topic, is_durable: bool) {
-        self.set_doubt(topic, |_| (!is_durable).then_some(Doubt::merged(now)));
-        self.note_answered(now, topic);
-    }
-
     fn retry_after(&mut self, topic: &Topic, now: Time, wait: Duration) {
         let Some(in_flight) = self.topics.get_mut(topic).and_then(|s| s.in_flight.as_mut()) else { return };
         self.attempts += 1;
         in_flight.attempt = self.attempts;
         self.timers.insert((now + wait, self.attempts), topic.clone());
     }
-
-    /// Takes the answer to a cut. Answers to anything but the cut under way are from the past and ignored.
-    /// `are_totals_wanted` asks for all totals, those far from their limit too.
-    pub fn handle_outcome(&mut self, now: Time, answer: CutOutcome, are_totals_wanted: bool) -> Findings {
-        let mut findings = Findings::default();
-        let CutOutcome { topic, from, to, outcome, .. } = answer;
-        let Some(state) = self.topics.get_mut(&topic) else { return findings };
-        let Some(in_flight) = state.in_flight.take_if(|f| f.cut.from == from && f.cut.to == to) else {
-            return findings;
-        };
-        match outcome {
-            None => {
-                state.in_flight = Some(in_flight);
-                self.retry_after(&topic, now, RETRY);
-            }
-            Some(Outcome::Overflow) => {
-                findings.overflow = true;
-                state.in_flight = Some(in_flight);
-                self.retry_after(&topic, now, OVERFLOW_RETRY);
-            }
-            Some(Outcome::Applied(applied)) => {
-                state.era = applied.version.era;
-                findings.near_limit = near_limit(&in_flight.cut, &applied.totals, are_totals_wanted);
-                self.confirm(&topic, in_flight, applied.events, &mut findings);
-                self.note_merged(now, &topic, applied.durable);
-            }
-            Some(Outcome::Have { lsn, events, version }) if state.position == Position::Unknown => {
-                state.era = version.era;
-                self.learn_position(&topic, lsn, events);
-                self.note_merged(now, &topic, lsn == 0);
-            }
-            Some(Outcome::Have { lsn, events, version }) if lsn == to => {
-                state.era = version.era;
-                if from == to {
-                    self.note_answered(now, &topic);
-                    self.make_ready(&topic);
-                } else {
-                    self.confirm(&topic, in_flight, events, &mut findings);
-                    self.note_merged(now, &topic, false);
-                }
-            }
-            Some(Outcome::Have { lsn, events, version }) => {
-                findings.store_went_back = lsn < from;
-                // All leaves that notice the same fall back ask for the same era: the one after the last they saw.
-                let next = if findings.store_went_back { state.era + 1 } else { 0 };
-                state.era = version.era.max(next);
-                self.read_back(&topic, in_flight, lsn, events);
-                self.note_merged(now, &topic, lsn == 0);
-            }
-        }
-        findings
-    }
-
-    /// The store was asked where it stands in a sealed stream.
-    fn learn_position(&mut self, topic: &Topic, have: Lsn, events: u64) {
-        let Some(state) = self.topics.get_mut(topic) else { return };
-        state.confirmed = Some(events);
-        match state.in_log {
-            Some(InLog { last, .. }) if last > have => {
-                state.position = Position::Scanning;
-                self.scans.insert(topic.clone(), Stretch { from: have, to: last });
-            }
-            settled => {
-                state.position = Position::Known(have);
-                if let Some(InLog { events, .. }) = settled {
-                    state.in_log = None;
-                    self.merged += events;
-                    self.progress.release(0);
-                }
-                self.make_ready(topic);
-            }
-        }
-    }
-
-    /// The cut is in the totals.
-    fn confirm(&mut self, topic: &Topic, in_flight: InFlight, store_events: u64, findings: &mut Findings) {
-        let Some(state) = self.topics.get_mut(topic) else { return };
-        state.position = Position::Known(in_flight.cut.to);
-        self.merged += in_flight.cut.events;
-        self.volume = self.volume.saturating_sub(in_flight.volume);
-        let expected = state.confirmed.map_or(store_events, |before| before + in_flight.cut.events);
-        if expected != store_events {
-            let stream = &self.stream;
-            findings.imbalance = Some(format!(
-                "topic '{topic}' of {stream}: the store counts {store_events} events, the leaf {expected}"
-            ));
-        }
-        state.confirmed = Some(store_events);
-        self.progress.release(in_flight.window);
-        self.make_ready(topic);
-    }
-
-    /// Drops a topic's sums, to read them back from the log from where the store stands.
-    fn read_back(&mut self, topic: &Topic, in_flight: InFlight, have: Lsn, store_events: u64) {
-        let Some(state) = self.topics.get_mut(topic) else { return };
-        let dropped = std::iter::once((in_flight.cut.events, in_flight.volume, in_flight.window))
-            // A probe was never held.
-            .filter(|_| in_flight.cut.from < in_flight.cut.to)
-            .chain(state.queue.drain(..).map(|p| (p.events, p.volume, p.window)));
-        let mut events = 0;
-        self.progress.hold(0);
-        for (of_one, volume, window) in dropped {
-            events += of_one;
-            self.volume = self.volume.saturating_sub(volume);
-            self.progress.release(window);
-        }
-        let expected = state.confirmed.map(|before| (before + events).saturating_sub(store_events));
-        state.position = Position::Scanning;
-        state.confirmed = Some(store_events);
-        state.in_log = Some(InLog { events, last: self.last_window_to, expected });
-        self.scans.insert(topic.clone(), Stretch { from: have, to: self.last_window_to });
-    }
-
-    /// Takes the next reading of the log that is needed, if none is under way.
-    pub fn next_scan(&mut self) -> Option<Recut> {
-        if self.scans.is_empty() || self.is_scanning {
-            return None;
-        }
-        self.is_scanning = true;
-        self.scanning = std::mem::take(&mut self.scans);
-        Some(Recut::new(self.scanning.clone()))
-    }
-
-    /// Takes what a reading of the log found. Returns, by topic, how many events the store forgot when their
-    /// log had been trimmed: they are lost, and declared so.
-    pub fn handle_scan(&mut self, mut found: BTreeMap<Topic, Vec<Piece>>) -> Vec<(Topic, u64)> {
-        let mut lost = Vec::new();
-        self.is_scanning = false;
-        for (topic, Stretch { from, .. }) in std::mem::take(&mut self.scanning) {
-            let Some(state) = self.topics.get_mut(&topic) else { continue };
-            let pieces = found.remove(&topic).unwrap_or_default();
-            let events: u64 = pieces.iter().map(|p| p.events).sum();
-            let in_log = state.in_log.take();
-            let owed = in_log.map_or(0, |l| l.events);
-            let missing = in_log.and_then(|l| l.expected).map_or(0, |e| e.saturating_sub(events));
-            if missing > 0 {
-                self.declared_lost += missing;
-                lost.push((topic.clone(), missing));
-            }
-            // More than was owed: the store had confirmed it and forgot. Less: it had merged some of it.
-            self.merged = (self.merged + owed).saturating_sub(events + missing);
-            state.position = Position::Known(from);
-            for Piece { to, sums, events } in pieces.into_iter().rev() {
-                let volume = volume(&sums);
-                self.volume = self.volume.saturating_add(volume);
-                self.progress.hold(0);
-                state.queue.push_front(Pending { to, sums, events, volume, window: 0 });
-            }
-            self.progress.release(0);
-            self.make_ready(&topic);
-            self.plan_probe(&topic);
-        }
-        lost
-    }
-
-    /// A reading of the log failed; it is tried again.
-    pub fn handle_scan_failed(&mut self) {
-        self.is_scanning = false;
-        self.scans.append(&mut self.scanning);
-    }
-}
-
-/// The totals of a merge that are near their limit, or all of them.
-fn near_limit(cut: &Cut, totals: &[i64], are_all_wanted: bool) -> Vec<NearLimit> {
-    let near = |total: i64| total.unsigned_abs() >= limits::TOTAL_NEAR_LIMIT.unsigned_abs();
-    let totals = cut.sums.iter().zip(totals).filter(|(_, total)| are_all_wanted || near(**total));
-    let found = |(sum, total): (&CounterSum, &i64)| NearLimit {
-        topic: cut.topic.clone(),
-        sum: CounterSum { delta: *total, ..sum.clone() },
-    };
-    totals.map(found).collect()
 }
 
 fn volume(sums: &[CounterSum]) -> u64 {

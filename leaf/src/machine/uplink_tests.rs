@@ -1,6 +1,8 @@
 use super::*;
 use crate::testing::{TestStore, leaf_name, root_name, sum, topic};
+use countree_common::cut::Outcome;
 use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
+use countree_common::wire::uplink::CutOutcome;
 
 const RETENTION: Duration = Duration::from_secs(10);
 const T0: Time = Time(1_000_000);

@@ -1,7 +1,7 @@
 //! A disk in memory: what was fsynced stays, what was not may be torn at any byte by a crash.
 
 use super::Chance;
-use crate::log::recovery::{OldStream, Recovery, Recut};
+use crate::log::recovery::{Carried, OldStream, Recovery, Recut};
 use crate::log::segment::{self, End, LogError};
 use crate::machine::Found;
 use crate::machine::journal::Append;
@@ -72,6 +72,12 @@ impl TestDisk {
             old.insert(stream, recovery.end_stream());
         }
         Ok((recovery, old))
+    }
+
+    /// What a restart would know of sessions and keys from what is on disk.
+    pub(crate) fn carried(&self, leaf: &NodeName) -> Carried {
+        let mut copy = Self { streams: self.streams.clone(), ..Self::default() };
+        copy.recover(leaf).unwrap().0.carried
     }
 
     pub(crate) fn scan(&self, stream: &StreamId, mut recut: Recut) -> Found {

@@ -165,56 +165,40 @@ impl Rig {
         self.collect();
     }
 
-    /// Takes out the outputs that `pick` wants, and leaves the others.
-    pub(crate) fn take<T>(&mut self, mut pick: impl FnMut(Output) -> Result<T, Output>) -> Vec<T> {
-        let (mut taken, mut left) = (Vec::new(), VecDeque::new());
-        for output in self.outputs.drain(..) {
-            match pick(output) {
-                Ok(wanted) => taken.push(wanted),
-                Err(other) => left.push_back(other),
-            }
-        }
-        self.outputs = left;
+    /// Takes out the outputs that are wanted, and leaves the others.
+    pub(crate) fn take(&mut self, is_wanted: impl Fn(&Output) -> bool) -> Vec<Output> {
+        let (taken, left): (Vec<_>, Vec<_>) = self.outputs.drain(..).partition(is_wanted);
+        self.outputs = left.into();
         taken
     }
 
     /// What a producer was told since it was last asked, the view left out.
     pub(crate) fn said(&mut self, to: ConnectionId) -> Vec<FromLeaf> {
-        let said = self.take(|output| match output {
-            Output::Send { connection, message } if connection == to => Ok(message),
-            other => Err(other),
-        });
-        said.into_iter().filter(|m| !matches!(m, FromLeaf::View(_))).collect()
+        let said = self.take(|o| matches!(o, Output::Send { connection, .. } if *connection == to));
+        let message = |output| if let Output::Send { message, .. } = output { Some(message) } else { None };
+        said.into_iter().filter_map(message).filter(|m| !matches!(m, FromLeaf::View(_))).collect()
     }
 
     pub(crate) fn cuts(&mut self) -> Vec<Cut> {
-        let cuts = self.take(|output| match output {
-            Output::Cuts { cuts, .. } => Ok(cuts),
-            other => Err(other),
-        });
-        cuts.into_iter().flatten().collect()
+        let cuts = self.take(|o| matches!(o, Output::Cuts { .. })).into_iter();
+        cuts.flat_map(|o| if let Output::Cuts { cuts, .. } = o { cuts } else { Vec::new() }).collect()
     }
 
-    pub(crate) fn alarms(&mut self) -> Vec<String> {
-        self.take(|output| match output {
-            Output::Alarm(message) => Ok(message),
-            other => Err(other),
-        })
+    pub(crate) fn alarms(&mut self) -> usize {
+        self.take(|o| matches!(o, Output::Alarm(_))).len()
     }
 
     pub(crate) fn watermark(&mut self) -> Option<WallMs> {
-        let watermarks = self.take(|output| match output {
-            Output::Watermark { at, .. } => Ok(at),
-            other => Err(other),
-        });
-        watermarks.into_iter().max()
+        let watermarks = self.take(|o| matches!(o, Output::Watermark { .. })).into_iter();
+        watermarks.filter_map(|o| if let Output::Watermark { at, .. } = o { Some(at) } else { None }).max()
     }
 
     pub(crate) fn submitted(&mut self) -> Vec<(SubmissionId, Result<(), SubmitError>)> {
-        self.take(|output| match output {
-            Output::Submitted { submission, result } => Ok((submission, result)),
-            other => Err(other),
-        })
+        let result = |output| match output {
+            Output::Submitted { submission, result } => Some((submission, result)),
+            _ => None,
+        };
+        self.take(|o| matches!(o, Output::Submitted { .. })).into_iter().filter_map(result).collect()
     }
 
     pub(crate) fn answer(&mut self, cut: &Cut, outcome: Option<Outcome>) {
@@ -224,11 +208,8 @@ impl Rig {
     }
 
     pub(crate) fn scanned(&mut self) {
-        let scans = self.take(|output| match output {
-            Output::Scan { stream, recut } => Ok((stream, recut)),
-            other => Err(other),
-        });
-        for (stream, recut) in scans {
+        for output in self.take(|o| matches!(o, Output::Scan { .. })) {
+            let Output::Scan { stream, recut } = output else { continue };
             let found: Found = self.disk.scan(&stream, recut);
             self.machine.handle_scan(self.now, &stream, found);
             self.collect();

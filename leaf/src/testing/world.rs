@@ -3,7 +3,7 @@
 
 use super::client::Client;
 use super::session::Producer;
-use super::{Chance, Rig, TestStore, config, counter, ledgers_balance, root_name};
+use super::{Chance, Rig, TestDisk, TestStore, config, counter, leaf_name, ledgers_balance, root_name};
 use crate::log::recovery::Recut;
 use crate::machine::{DiskState, Output};
 use countree_common::cut::Cut;
@@ -308,10 +308,12 @@ impl World {
                 Output::Watermark { at, .. } => self.check_watermark(at),
                 Output::Scan { stream, recut } => self.scans.push_back((stream, recut)),
                 Output::Retire(ledgers) => self.retirements.push_back(ledgers),
-                Output::DropStream(stream) => drop(self.rig.disk.streams.remove(&stream.incarnation)),
+                Output::DropStream(stream) => {
+                    self.let_go(|disk| disk.streams.remove(&stream.incarnation).is_some());
+                }
                 Output::DropSegment(first) => {
-                    let segments = self.rig.disk.streams.get_mut(&self.rig.incarnation).unwrap();
-                    assert!(segments.remove(&first).is_some());
+                    let live = self.rig.incarnation;
+                    self.let_go(|disk| disk.streams.get_mut(&live).unwrap().remove(&first).is_some());
                 }
                 Output::Alarm(message) => assert!(self.went_back > 0, "{message}"),
                 Output::Close { message, .. } => panic!("a sound producer was cut off: {message}"),
@@ -323,6 +325,13 @@ impl World {
                 assert!(ledger.merged <= self.store.events_of_stream(&stream), "{stream} claims {ledger:?}");
             }
         }
+    }
+
+    /// A part of the log goes, and nothing that a restart has to know goes with it.
+    fn let_go(&mut self, remove: impl FnOnce(&mut TestDisk) -> bool) {
+        let before = self.rig.disk.carried(&leaf_name());
+        assert!(remove(&mut self.rig.disk));
+        assert_eq!(self.rig.disk.carried(&leaf_name()), before);
     }
 
     fn check_cut(&mut self, cut: Cut) {

@@ -1,0 +1,100 @@
+use super::*;
+use crate::log::record::Submission;
+use crate::machine::journal::Journal;
+use crate::testing::leaf_name;
+use countree_common::wire::batch::{put_event, put_name};
+
+fn checkpoint(accepted: u64, key_records: u32) -> Record<'static> {
+    Record::Checkpoint(Checkpoint { leaf: Some(leaf_name()), accepted, sessions: Vec::new(), key_records })
+}
+
+fn used(key: u128) -> (KeyUse, WallMs) {
+    (KeyUse { key, content: 0 }, WallMs(1))
+}
+
+fn read(recovery: &mut Recovery, records: &[Record<'_>]) {
+    for (lsn, record) in (1..).zip(records) {
+        recovery.record(lsn, record).unwrap();
+    }
+}
+
+#[test]
+fn a_checkpoint_counts_only_with_all_of_its_keys() {
+    let mut recovery = Recovery::new(leaf_name());
+    recovery.begin_stream();
+    read(&mut recovery, &[checkpoint(0, 1), Record::Keys(vec![used(1), used(2)])]);
+    assert_eq!(recovery.carried.keys.len(), 2);
+    recovery.begin_stream();
+    read(&mut recovery, &[checkpoint(0, 2), Record::Keys(vec![used(3)])]);
+    assert_eq!(recovery.carried.keys.keys().collect::<Vec<_>>(), [&1, &2], "it was torn");
+    recovery.begin_stream();
+    read(&mut recovery, &[checkpoint(0, 2), Record::Keys(vec![used(3)]), Record::Keys(vec![used(4)])]);
+    assert_eq!(recovery.carried.keys.keys().collect::<Vec<_>>(), [&3, &4], "what it left out has expired");
+}
+
+#[test]
+fn the_sessions_of_a_checkpoint_go_on_with_what_follows() {
+    let mut recovery = Recovery::new(leaf_name());
+    recovery.begin_stream();
+    let known = vec![(SessionId(1), 5, WallMs(1)), (SessionId(2), 7, WallMs(1))];
+    let first = Checkpoint { leaf: Some(leaf_name()), accepted: 9, sessions: known, key_records: 0 };
+    let (channel, session, at) = (1, SessionId(1), WallMs(2));
+    recovery.begin_segment();
+    let records = [
+        Record::Checkpoint(first),
+        Record::Open { session: SessionId(2), at: WallMs(2) },
+        Record::Open { session: SessionId(3), at: WallMs(2) },
+        Record::Names { channel, definitions: &[] },
+        Record::Batch { channel, session, seq: 6, at, event_count: 0, words: &[] },
+    ];
+    read(&mut recovery, &records);
+    let sessions: Vec<_> = recovery.carried.sessions.iter().map(|(id, (last, _))| (id.0, *last)).collect();
+    assert_eq!(sessions, [(1, 6), (2, 7), (3, 0)]);
+}
+
+#[test]
+fn events_of_trimmed_segments_stay_in_the_count() {
+    let (mut names, mut words) = (Vec::new(), Vec::new());
+    put_name(&crate::testing::counter("t", "a"), &mut names);
+    put_event(0, 1, &mut words);
+    let submission =
+        Submission { at: WallMs(1), keys: Vec::new(), names: &names, event_count: 1, words: &words };
+    let mut recovery = Recovery::new(leaf_name());
+    recovery.begin_stream();
+    recovery.record(40, &checkpoint(9, 0)).unwrap();
+    recovery.record(41, &Record::Submission(submission)).unwrap();
+    let stream = recovery.end_stream();
+    assert_eq!((stream.end, stream.accepted), (41, 10));
+    assert_eq!(stream.topics.into_values().collect::<Vec<_>>(), [TopicInLog { last: 41, events: 1 }]);
+}
+
+#[test]
+fn another_leafs_log_is_refused() {
+    let mut recovery = Recovery::new(NodeName::new("leaf-1").unwrap());
+    recovery.begin_stream();
+    assert!(matches!(recovery.record(1, &checkpoint(0, 0)), Err(LogError::WrongLeaf { .. })));
+}
+
+#[test]
+fn a_journal_reads_back_as_it_was_written() {
+    let mut journal = Journal::new(1);
+    let keys: Vec<_> = (1..=3).map(used).collect();
+    for _ in 0..3 {
+        let checkpoint = Checkpoint { leaf: Some(leaf_name()), ..Checkpoint::default() };
+        journal.begin_segment(checkpoint, &keys).unwrap();
+        journal.append(&Record::Open { session: SessionId(9), at: WallMs(1) }).unwrap();
+    }
+    let mut recovery = Recovery::new(leaf_name());
+    recovery.begin_stream();
+    let mut next = 1;
+    while let Some(append) = journal.next_append() {
+        assert_eq!(append.segment, next);
+        recovery.begin_segment();
+        let take = |lsn, record: Record<'_>| recovery.record(lsn, &record);
+        let (last, _) = crate::log::segment::read(&append.bytes, next, false, take).unwrap();
+        assert_eq!(last, append.last);
+        next = last + 1;
+    }
+    assert_eq!((next, recovery.end_stream().end), (10, 9));
+    assert_eq!((recovery.carried.keys.len(), recovery.carried.sessions.len()), (3, 1));
+}
