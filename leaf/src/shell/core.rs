@@ -126,16 +126,14 @@ struct Core {
     draining: Option<oneshot::Sender<()>>,
 }
 
-/// The threads of a core, to be waited for.
+/// The threads of a core, to be waited for. Each holds a sender for as long as it runs.
 #[derive(Debug)]
-pub(super) struct Threads([std::thread::JoinHandle<()>; 2]);
+pub(super) struct Threads(mpsc::Receiver<()>);
 
 impl Threads {
-    /// Waits until both have ended, and with them the hold on the data folder.
-    pub(super) async fn ended(self) {
-        // A thread that panicked has ended too.
-        let join = || self.0.into_iter().for_each(|thread| drop(thread.join()));
-        let _ = tokio::task::spawn_blocking(join).await;
+    /// Waits until they have ended, and with them the hold on the data folder.
+    pub(super) async fn ended(mut self) {
+        while self.0.recv().await.is_some() {}
     }
 }
 
@@ -151,13 +149,17 @@ pub(super) fn start(
     let handle = CoreHandle { inputs };
     let (appends, to_write) = std::sync::mpsc::channel();
     let reports = handle.inputs.downgrade();
+    let (log_runs, ended) = mpsc::channel(1);
+    let core_runs = log_runs.clone();
     let writer_disk = disk.clone();
-    let log = std::thread::Builder::new().name("leaf-log".into()).spawn(move || {
+    std::thread::Builder::new().name("leaf-log".into()).spawn(move || {
         writer_disk.write(incarnation, &to_write, |written| {
             if let Some(reports) = reports.upgrade() {
                 let _ = reports.blocking_send(Input::Written(written));
             }
         });
+        drop(writer_disk);
+        drop(log_runs);
     })?;
     let runtime = tokio::runtime::Handle::current();
     let own_runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
@@ -176,10 +178,11 @@ pub(super) fn start(
         next_submission: 0,
         draining: None,
     };
-    let core = std::thread::Builder::new()
-        .name("leaf-core".into())
-        .spawn(move || own_runtime.block_on(core.run(receiver)))?;
-    Ok((handle, Threads([core, log])))
+    std::thread::Builder::new().name("leaf-core".into()).spawn(move || {
+        own_runtime.block_on(core.run(receiver));
+        drop(core_runs);
+    })?;
+    Ok((handle, Threads(ended)))
 }
 
 impl Core {

@@ -32,6 +32,8 @@ use std::time::Duration;
 const SEGMENT_BYTES: u64 = 128 << 20;
 /// How long a stopping leaf waits for its sums to be merged. What is not is in the log, for the next start.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it then waits for its threads; one that waits for room on the disk does not end.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the leaf looks at itself, for heartbeats and metrics.
 const STATS_EVERY: Duration = Duration::from_millis(250);
 
@@ -248,7 +250,9 @@ impl LeafNode {
         self.endpoint.close(0u32.into(), b"the leaf has stopped");
         self.endpoint.wait_idle().await;
         self.core.tell(Input::End).await;
-        self.threads.ended().await;
+        if tokio::time::timeout(END_TIMEOUT, self.threads.ended()).await.is_err() {
+            tracing::warn!(leaf = %self.node.name, "the log is still being written; the data folder stays held");
+        }
     }
 }
 
