@@ -329,9 +329,12 @@ impl World {
 
     /// A part of the log goes, and nothing that a restart has to know goes with it.
     fn let_go(&mut self, remove: impl FnOnce(&mut TestDisk) -> bool) {
-        let before = self.rig.disk.carried(&leaf_name());
+        // Reading the whole log each time would take most of the test's time.
+        let is_checked = self.chance.percent(15);
+        let carried = |disk: &TestDisk| is_checked.then(|| disk.carried(&leaf_name()));
+        let before = carried(&self.rig.disk);
         assert!(remove(&mut self.rig.disk));
-        assert_eq!(self.rig.disk.carried(&leaf_name()), before);
+        assert_eq!(carried(&self.rig.disk), before);
     }
 
     fn check_cut(&mut self, cut: Cut) {
