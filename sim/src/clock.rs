@@ -50,11 +50,6 @@ impl<T> Agenda<T> {
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
-
-    /// Whether nothing is planned.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
 }
 
 /// A node's clocks. Wall clocks disagree: nothing exact may rest on them.

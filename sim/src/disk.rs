@@ -148,7 +148,7 @@ impl Disk {
         self.queue.clear();
         (self.syncing, self.waits_for_room) = (None, false);
         // After a failed fsync the system's memory says what the disk does not: only the latter counts.
-        let loses = crash == Crash::Power || std::mem::take(&mut self.has_failed);
+        let loses = std::mem::take(&mut self.has_failed) || crash == Crash::Power;
         self.fails_next = false;
         for file in self.streams.values_mut().flat_map(|s| s.values_mut()) {
             let before = file.bytes.len() - file.synced;

@@ -31,13 +31,15 @@ pub enum Fault {
     BroadcastCrash,
     /// The store answers nobody for a while.
     StoreDown,
-    /// The store goes back to an earlier state.
+    /// Topic documents go back to an earlier state, all or one of them.
     StoreRollback,
+    /// The registry goes back to an earlier state.
+    RegistryRollback,
 }
 
 impl Fault {
-    /// Every kind that [`crate::plan::Plan`] draws from.
-    pub const ALL: [Fault; 13] = [
+    /// Every kind that a seed draws from.
+    pub const ALL: [Fault; 14] = [
         Fault::BrokenConnection,
         Fault::Partition,
         Fault::Isolation,
@@ -51,12 +53,13 @@ impl Fault {
         Fault::BroadcastCrash,
         Fault::StoreDown,
         Fault::StoreRollback,
+        Fault::RegistryRollback,
     ];
 }
 
 /// The end of a fault.
 #[derive(Debug, Clone, Copy)]
-pub enum Heal {
+pub(crate) enum Heal {
     /// Two places reach each other again.
     Cut(Place, Place),
     /// The network is as it was.
@@ -69,7 +72,7 @@ pub enum Heal {
 
 /// What went wrong without a plan, as everyday business of disks, stores and networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mishap {
+pub(crate) enum Mishap {
     /// The store did what it was asked, and nobody heard its answer.
     AnswerLost,
     /// The store never heard the request.
@@ -82,6 +85,8 @@ pub enum Mishap {
     TornWrite,
     /// The log could not be read back at first.
     ScanFailed,
+    /// What a viewer shows of a topic was not compared with the store; see [`crate::KNOWN`].
+    ViewerSpared,
 }
 
 /// How often each thing went wrong.

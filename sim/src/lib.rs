@@ -12,6 +12,7 @@ mod disk;
 mod faults;
 mod flaws;
 mod happening;
+mod known;
 mod network;
 mod place;
 mod plan;
@@ -24,5 +25,6 @@ mod world;
 
 pub use faults::{Fault, Tally};
 pub use flaws::Flaw;
+pub use known::{KNOWN, Known};
 pub use plan::Setting;
 pub use report::{Run, Series, run};

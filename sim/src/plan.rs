@@ -12,8 +12,10 @@ use std::time::Duration;
 pub struct Setting {
     /// The rule that this world breaks, if any.
     pub flaw: Option<Flaw>,
-    /// Faults that do not happen, whatever the seed says.
-    pub without: Vec<Fault>,
+    /// Whether runs are not spared what is [known](crate::KNOWN) to go wrong.
+    pub with_known: bool,
+    /// Whether everything that happens is told on standard error.
+    pub is_told: bool,
 }
 
 /// One run.
@@ -61,6 +63,10 @@ pub(crate) struct Plan {
     pub(crate) fsync_us: u64,
     /// The rule that this world breaks, if any.
     pub(crate) flaw: Option<Flaw>,
+    /// Whether everything that happens is told.
+    pub(crate) is_told: bool,
+    /// See [`Setting::with_known`].
+    pub(crate) with_known: bool,
 }
 
 impl Plan {
@@ -68,8 +74,9 @@ impl Plan {
     pub(crate) fn new(random: &mut Random, setting: &Setting) -> Self {
         // Of most kinds of faults, half of the seeds have none: a fault must not hide what another brings to light.
         let mut faults: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.chance(60)).collect();
-        faults.retain(|fault| !setting.without.contains(fault));
-        let durable_store = !faults.contains(&Fault::StoreRollback) && random.chance(60);
+        faults.retain(|fault| setting.with_known || *fault != Fault::RegistryRollback);
+        let forgets = |fault: &Fault| matches!(fault, Fault::StoreRollback | Fault::RegistryRollback);
+        let durable_store = !faults.iter().any(forgets) && random.chance(60);
         let keeps_briefly = random.chance(50);
         let give_up = if random.chance(25) { random.millis(2_000, 5_000) } else { Duration::from_secs(600) };
         let rules = Rules {
@@ -108,6 +115,8 @@ impl Plan {
             store_mishaps: random.below(15),
             fsync_us: if random.chance(70) { 5_000 } else { 150_000 },
             flaw: setting.flaw,
+            is_told: setting.is_told,
+            with_known: setting.with_known,
         }
     }
 }

@@ -6,9 +6,10 @@ use crate::random::Random;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
+use countree_common::ledger::StreamLedger;
 use countree_root::machine::document::Document;
-use countree_root::machine::{BatchId, ReadId};
-use std::collections::BTreeMap;
+use countree_root::machine::{BatchId, ReadId, Registry as Registrations};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a root asks of it.
@@ -49,21 +50,22 @@ pub(crate) enum Answer {
     Saved(Option<bool>),
 }
 
-/// All that the store holds.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Contents {
-    /// The topics' documents.
-    pub(crate) documents: BTreeMap<Topic, Document>,
-    registry: Option<(u64, String)>,
-}
+/// Topic documents by topic. Each is one unit: it goes back in time as a whole.
+pub(crate) type Documents = BTreeMap<Topic, Document>;
+/// The registry's revision and text.
+type Registry = Option<(u64, String)>;
 
 /// The store, and the states that it may go back to.
 #[derive(Debug)]
 pub(crate) struct Store {
-    /// What it holds now.
-    pub(crate) contents: Contents,
+    /// The documents that it holds now.
+    pub(crate) documents: Documents,
+    registry: Registry,
     /// Since the last durable state, which is the first, one for each change.
-    history: Vec<Contents>,
+    earlier_documents: Vec<Documents>,
+    earlier_registries: Vec<Registry>,
+    /// Topics that were ever rolled back.
+    pub(crate) forgetful: BTreeSet<Topic>,
     /// Whether everything is durable when it is answered.
     is_durable: bool,
     /// Whether it answers nobody at the moment.
@@ -74,8 +76,16 @@ pub(crate) struct Store {
 impl Store {
     /// An empty store; one that is not durable can be rolled back.
     pub(crate) fn new(is_durable: bool, flaw: Option<Flaw>) -> Self {
-        let contents = Contents::default();
-        Self { history: vec![contents.clone()], contents, is_durable, is_down: false, flaw }
+        Self {
+            documents: Documents::new(),
+            registry: None,
+            earlier_documents: vec![Documents::new()],
+            earlier_registries: vec![None],
+            forgetful: BTreeSet::new(),
+            is_durable,
+            is_down: false,
+            flaw,
+        }
     }
 
     /// Does what is asked.
@@ -86,16 +96,18 @@ impl Store {
                 Answer::Merged(batch, outcomes)
             }
             Operation::Read(read, topic) => {
-                let document = self.contents.documents.get(&topic);
+                let document = self.documents.get(&topic);
                 Answer::Read(read, Some(document.map(|d| d.snapshot(&topic))))
             }
-            Operation::Load => Answer::Loaded(Some(self.contents.registry.clone())),
+            Operation::Load => Answer::Loaded(Some(self.registry.clone())),
             Operation::Save(expected, text) => {
-                let revision = self.contents.registry.as_ref().map_or(0, |(revision, _)| *revision);
+                let revision = self.registry.as_ref().map_or(0, |(revision, _)| *revision);
                 let fits = revision == expected;
                 if fits {
-                    self.contents.registry = Some((revision + 1, text));
-                    self.remember();
+                    self.registry = Some((revision + 1, text));
+                    if !self.is_durable {
+                        self.earlier_registries.push(self.registry.clone());
+                    }
                 }
                 Answer::Saved(Some(fits))
             }
@@ -104,51 +116,72 @@ impl Store {
 
     fn merge(&mut self, cut: &Cut) -> Outcome {
         let says_durable = self.is_durable || self.flaw == Some(Flaw::EarlyTrim);
-        let outcome = match self.contents.documents.get_mut(&cut.topic) {
+        let outcome = match self.documents.get_mut(&cut.topic) {
             Some(document) => merge(document, cut, says_durable, self.flaw),
             None => {
                 // A topic that nothing was ever merged into has no document.
                 let mut document = Document::default();
                 let outcome = merge(&mut document, cut, says_durable, self.flaw);
                 if matches!(outcome, Outcome::Applied(_)) {
-                    self.contents.documents.insert(cut.topic.clone(), document);
+                    self.documents.insert(cut.topic.clone(), document);
                 }
                 outcome
             }
         };
-        if matches!(outcome, Outcome::Applied(_)) {
-            self.remember();
+        if matches!(outcome, Outcome::Applied(_)) && !self.is_durable {
+            self.earlier_documents.push(self.documents.clone());
         }
         outcome
     }
 
-    fn remember(&mut self) {
-        if self.is_durable {
-            return;
-        }
-        self.history.push(self.contents.clone());
+    /// The ledgers of streams whose logs are gone.
+    pub(crate) fn retired(&self) -> Vec<StreamLedger> {
+        let registry = self.registry.as_ref().and_then(|(_, text)| Registrations::from_text(text).ok());
+        registry.map(|r| r.ledgers()).unwrap_or_default()
     }
 
     /// Everything so far is durable.
     pub(crate) fn save(&mut self) {
-        self.history.drain(..self.history.len() - 1);
+        self.earlier_documents.drain(..self.earlier_documents.len() - 1);
+        self.earlier_registries.drain(..self.earlier_registries.len() - 1);
     }
 
-    /// Forgets everything since some moment after it was last made durable; returns whether that was anything.
+    /// Forgets what happened to all documents, or to one of them (that server has failed over), since some
+    /// moment after it was last made durable; returns whether that was anything.
     pub(crate) fn roll_back(&mut self, random: &mut Random) -> bool {
-        let Some(to) = random.place(self.history.len()) else { return false };
-        let forgets = to + 1 < self.history.len();
-        let mut earlier = self.history[to].clone();
-        if self.flaw == Some(Flaw::SplitRollback) {
-            let other = random.place(self.history.len()).unwrap_or(to);
-            for (topic, document) in &mut earlier.documents {
-                let streams = self.history[other].documents.get(topic).map(|d| d.streams.clone());
-                document.streams = streams.unwrap_or_default();
+        let Some(to) = random.place(self.earlier_documents.len()) else { return false };
+        let mut earlier = self.earlier_documents[to].clone();
+        if self.flaw == Some(Flaw::SplitRollback)
+            && let Some(other) = random.pick(&self.earlier_documents)
+        {
+            for (topic, document) in &mut earlier {
+                document.streams = other.get(topic).map(|d| d.streams.clone()).unwrap_or_default();
             }
         }
-        self.history.truncate(to + 1);
-        self.contents = earlier;
-        forgets
+        let before = self.documents.clone();
+        let topics: Vec<Topic> = before.keys().cloned().collect();
+        let only = random.pick(&topics).cloned().filter(|_| random.chance(50));
+        // The others keep what they have; states from before the failover hold nothing newer of this one.
+        for state in self.earlier_documents[to..].iter_mut().chain([&mut self.documents]) {
+            match &only {
+                None => state.clone_from(&earlier),
+                Some(topic) => {
+                    state.remove(topic);
+                    state.extend(earlier.get(topic).map(|document| (topic.clone(), document.clone())));
+                }
+            }
+        }
+        let changed = before.iter().filter(|(topic, document)| self.documents.get(*topic) != Some(*document));
+        self.forgetful.extend(changed.map(|(topic, _)| topic.clone()));
+        self.documents != before
+    }
+
+    /// Forgets what happened to the registry since some moment after it was last made durable.
+    pub(crate) fn roll_registry_back(&mut self, random: &mut Random) -> bool {
+        let Some(to) = random.place(self.earlier_registries.len()) else { return false };
+        self.earlier_registries.truncate(to + 1);
+        let earlier = self.earlier_registries[to].clone();
+        std::mem::replace(&mut self.registry, earlier) != self.registry
     }
 }
 

@@ -8,18 +8,21 @@ use std::fmt::{self, Write};
 pub(crate) struct Trace {
     digest: u64,
     count: u64,
-}
-
-impl Default for Trace {
-    fn default() -> Self {
-        Self { digest: 0xcbf2_9ce4_8422_2325, count: 0 }
-    }
+    is_told: bool,
 }
 
 impl Trace {
+    /// The digest of nothing. A trace that is told goes to standard error, too.
+    pub(crate) fn new(is_told: bool) -> Self {
+        Self { digest: 0xcbf2_9ce4_8422_2325, count: 0, is_told }
+    }
+
     /// Takes up one happening.
     pub(crate) fn note(&mut self, at: Time, what: &impl fmt::Debug) {
         self.count += 1;
+        if self.is_told {
+            eprintln!("{:>12} {what:?}", at.0);
+        }
         // Writing into a digest does not fail.
         let _ = write!(self, "{} {what:?}", at.0);
     }

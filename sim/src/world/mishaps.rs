@@ -88,6 +88,7 @@ impl World {
                 self.heal_in(100, 2_500, Heal::Store)
             }
             Fault::StoreRollback => self.store.roll_back(&mut self.random),
+            Fault::RegistryRollback => self.store.roll_registry_back(&mut self.random),
         }
     }
 

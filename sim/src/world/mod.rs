@@ -77,7 +77,7 @@ impl World {
             viewers: (0..plan.viewers).map(|_| viewer::ViewerClient::new(&topics, &mut random)).collect(),
             truth,
             tally: Tally::default(),
-            trace: Trace::default(),
+            trace: Trace::new(plan.is_told),
             violation: None,
             is_calm: false,
             random,
@@ -125,6 +125,7 @@ impl World {
         self.converged()?;
         self.tally.add(Mishap::DatagramLost, self.network.datagrams_lost);
         self.tally.add(Mishap::TornWrite, self.leaves.iter().map(|l| l.disk.tears).sum());
+        self.tally.add(Mishap::ViewerSpared, self.spared());
         Ok(self.agenda.now().since(start))
     }
 

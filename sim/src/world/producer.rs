@@ -200,6 +200,10 @@ impl World {
                     Fate::Rejected(_) => Told::Rejected,
                     Fate::InDoubt(_) => Told::InDoubt,
                 };
+                // Leaves come back, and sessions outlive every run: only a producer that gives up has doubts.
+                if told != Told::Acked && self.plan.rules.give_up > self.plan.chaos {
+                    self.violate(format!("producer-{i} was told {told:?} and had not given up"));
+                }
                 if let Err(e) = self.truth.note_told(i, first_queued, events, told) {
                     self.violate(e);
                 }
@@ -235,7 +239,7 @@ impl World {
         }
     }
 
-    /// Which events a producer was never told anything of, although it is done.
+    /// The producers that wait for something, or have events to come.
     pub(super) fn unresolved(&self) -> BTreeSet<usize> {
         (0..self.producers.len()).filter(|i| !self.producers[*i].is_done()).collect()
     }
