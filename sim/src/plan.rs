@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) retention: Duration,
     /// How producers batch and wait.
     pub(crate) rules: Rules,
+    /// Whether producers wait for longer than any run takes, so that no event may be in doubt or rejected.
+    pub(crate) is_patient: bool,
     /// Whether the store is durable when it answers; else it can be rolled back to its last save.
     pub(crate) durable_store: bool,
     /// The longest time between two saves of a store that is not, in milliseconds.
@@ -78,7 +80,8 @@ impl Plan {
         let forgets = |fault: &Fault| matches!(fault, Fault::StoreRollback | Fault::RegistryRollback);
         let durable_store = !faults.iter().any(forgets) && random.chance(60);
         let keeps_briefly = random.chance(50);
-        let give_up = if random.chance(25) { random.millis(2_000, 5_000) } else { Duration::from_secs(600) };
+        let is_patient = random.chance(75);
+        let give_up = if is_patient { Duration::from_secs(600) } else { random.millis(2_000, 5_000) };
         let rules = Rules {
             linger: random.micros(0, 20_000),
             batch_events: random.between(1, 8) as usize,
@@ -109,6 +112,7 @@ impl Plan {
             segment_bytes: random.between(300, 6_000),
             retention: if keeps_briefly { Duration::from_secs(2) } else { Duration::from_secs(3_600) },
             rules,
+            is_patient,
             durable_store,
             save_gap_ms: if keeps_briefly { 500 } else { 4_000 },
             moves_ports: random.chance(50),

@@ -25,7 +25,7 @@ fn fifty_clusters_keep_their_promises() {
 #[test]
 fn what_runs_are_spared_still_goes_wrong() {
     let setting = Setting { with_known: true, ..Setting::default() };
-    let broken: Vec<String> = (0..150).filter_map(|seed| run(seed, &setting).broken).collect();
-    assert!(!KNOWN.is_empty() && broken.len() >= KNOWN.len(), "{broken:?}");
-    assert!(broken.iter().all(|b| b.contains("viewer-") || b.contains("without an answer")), "{broken:?}");
+    let broken = (0..300).find_map(|seed| run(seed, &setting).broken);
+    assert_eq!(broken.is_some(), !KNOWN.is_empty());
+    assert!(broken.is_none_or(|b| b.contains("not settled")));
 }

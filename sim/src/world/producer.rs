@@ -201,7 +201,7 @@ impl World {
                     Fate::InDoubt(_) => Told::InDoubt,
                 };
                 // Leaves come back, and sessions outlive every run: only a producer that gives up has doubts.
-                if told != Told::Acked && self.plan.rules.give_up > self.plan.chaos {
+                if told != Told::Acked && self.plan.is_patient {
                     self.violate(format!("producer-{i} was told {told:?} and had not given up"));
                 }
                 if let Err(e) = self.truth.note_told(i, first_queued, events, told) {
