@@ -19,8 +19,9 @@ use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// `?wait=complete` waits at most this long; the answer's `complete_to` tells how far it came.
-const WAIT_COMPLETE: Duration = Duration::from_secs(3);
+/// `?wait=complete` waits at most this long, and then says so rather than answer with less. Below what HTTP
+/// clients wait.
+const WAIT_COMPLETE: Duration = Duration::from_secs(8);
 const TOPICS: &str = "/v1/topics/";
 
 /// What the routes need.
@@ -91,8 +92,12 @@ async fn topic(
 
 async fn read_topic(site: &Site, topic: &Topic, wait: bool) -> Response {
     let arrived = clock::wall();
-    if wait {
-        site.board.completed(topic, arrived, WAIT_COMPLETE).await;
+    if wait && !site.board.completed(topic, arrived, WAIT_COMPLETE).await {
+        let message = format!(
+            "not everything acked before could be merged within {} s: ask again, or without wait=complete",
+            WAIT_COMPLETE.as_secs()
+        );
+        return unavailable(message);
     }
     match read::topic(&site.membership, &site.board, topic).await {
         Ok(Some(view)) => ([(header::CACHE_CONTROL, "no-store")], Json(view)).into_response(),

@@ -6,13 +6,16 @@ use crate::report::{Report, kind_sums, show_sums, thousands};
 use countree_common::document::TopicView;
 use countree_common::shell::http::path_segment;
 use std::fmt::Write;
+use std::time::Duration;
 
+/// A cluster that is just recovering has this long to merge what it had acked.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// People are shown this many items, those with the largest totals; programs get all.
 const ITEMS_SHOWN: usize = 50;
 
 pub(super) async fn run(arguments: TopicArguments, report: Report) -> Result<(), Failure> {
     let path = format!("/v1/topics/{}?wait=complete", path_segment(arguments.topic.as_str()));
-    let view: TopicView = arguments.cluster.read(&path).await?;
+    let view: TopicView = arguments.cluster.read_patiently(&path, PATIENCE).await?;
     report.print(&view, || show(&view));
     Ok(())
 }

@@ -17,6 +17,11 @@ use countree_common::cluster::Tier;
 use countree_common::shell::http::{self, Answer, ErrorBody};
 use countree_common::shell::telemetry;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+const OK: u16 = 200;
+const UNAVAILABLE: u16 = 503;
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Runs what the command line says.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -54,7 +59,36 @@ impl ClusterArguments {
 
     /// The JSON at `path`; an error answer becomes its message.
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let answer = self.get(path).await?;
+        self.understand(path, self.get(path).await?)
+    }
+
+    /// [`ClusterArguments::read`], asking again while the cluster says that it can't answer just now.
+    async fn read_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        patience: Duration,
+    ) -> Result<T, Failure> {
+        let asking = async {
+            loop {
+                let answer = self.get(path).await?;
+                if answer.status != UNAVAILABLE {
+                    return Ok::<_, Failure>(answer);
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        };
+        match tokio::time::timeout(patience, asking).await {
+            Ok(answer) => self.understand(path, answer?),
+            Err(_) => self.read(path).await,
+        }
+    }
+
+    fn understand<T: DeserializeOwned>(&self, path: &str, answer: Answer) -> Result<T, Failure> {
+        if answer.status != OK {
+            let message = serde_json::from_slice::<ErrorBody>(&answer.body).map(|b| b.error.message);
+            let bare = |_| format!("{}{path} answers {}", self.url, answer.status);
+            return Err(Failure::failed(message.unwrap_or_else(bare)));
+        }
         serde_json::from_slice(&answer.body)
             .map_err(|e| Failure::failed(format!("{}{path} answers what is not of its form: {e}", self.url)))
     }
@@ -62,15 +96,8 @@ impl ClusterArguments {
     async fn get(&self, path: &str) -> Result<Answer, Failure> {
         let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
         let headers: Vec<_> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
-        let answer = http::request("GET", &self.url, path, &headers, None).await.map_err(|e| {
+        http::request("GET", &self.url, path, &headers, None).await.map_err(|e| {
             Failure::failed(format!("{e}; start one with 'countree up', or say which with --cluster"))
-        })?;
-        if answer.status == 200 {
-            return Ok(answer);
-        }
-        let message = serde_json::from_slice::<ErrorBody>(&answer.body).map(|b| b.error.message);
-        Err(Failure::failed(
-            message.unwrap_or_else(|_| format!("{}{path} answers {}", self.url, answer.status)),
-        ))
+        })
     }
 }
