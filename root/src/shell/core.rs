@@ -3,6 +3,7 @@
 
 use super::gauges::Gauges;
 use super::outbox::{Outbox, Overflowing};
+use super::trouble::Work;
 use crate::machine::{BatchId, ConnectionId, Output, ReadId, Root, StoreSilent};
 use crate::store::{AnyStore, Store, StoreError};
 use countree_common::cluster::{ClusterView, NodeName};
@@ -257,10 +258,10 @@ impl Core {
         tokio::spawn(async move {
             let result = store.read(&topic).await;
             match &result {
-                Ok(_) => gauges.store_answered(),
+                Ok(_) => gauges.store_answered(Work::Reading),
                 Err(e) => {
                     tracing::debug!(%topic, "a topic could not be read: {e}");
-                    gauges.store_failed(e);
+                    gauges.store_failed(Work::Reading, e);
                 }
             }
             let _ = finished.send(Finished::Read(read, result));

@@ -1,5 +1,6 @@
 //! What a root counts of itself, for the metrics page, `countree status` and `/readyz`.
 
+use super::trouble::{Trouble, Work};
 use crate::store::StoreError;
 use countree_common::cut::Outcome;
 use countree_common::shell::metrics::Page;
@@ -27,7 +28,7 @@ pub(super) struct Gauges {
     pub(super) queued_cuts: AtomicUsize,
     pub(super) followed_topics: AtomicUsize,
     pub(super) watermark: AtomicU64,
-    trouble: Mutex<Option<String>>,
+    trouble: Trouble,
 }
 
 impl Gauges {
@@ -47,27 +48,25 @@ impl Gauges {
             };
             counter.fetch_add(1, Relaxed);
         }
-        // One damaged topic is not the store's silence.
-        match answers.iter().find_map(|a| a.as_ref().err()) {
-            Some(e) if answers.iter().all(Result::is_err) => self.store_failed(e),
-            Some(_) => {
-                self.store_errors.fetch_add(1, Relaxed);
-            }
-            None => self.store_answered(),
+        let mut errors = answers.iter().filter_map(|a| a.as_ref().err()).peekable();
+        if errors.peek().is_none() {
+            return self.store_answered(Work::Writing);
+        }
+        self.store_errors.fetch_add(1, Relaxed);
+        for e in errors {
+            self.trouble.is(Work::Writing, e);
         }
     }
 
     /// The store has done what it was asked.
-    pub(super) fn store_answered(&self) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub(super) fn store_answered(&self, work: Work) {
+        self.trouble.is_over(work);
     }
 
     /// The store has not.
-    pub(super) fn store_failed(&self, error: &StoreError) {
+    pub(super) fn store_failed(&self, work: Work, error: &StoreError) {
         self.store_errors.fetch_add(1, Relaxed);
-        if !matches!(error, StoreError::Damaged(_)) {
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-        }
+        self.trouble.is(work, error);
     }
 
     /// A peer was cut off because it did not keep up.
@@ -77,7 +76,7 @@ impl Gauges {
 
     /// Why the root can't do its work, if it can't.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.told()
     }
 
     /// Events merged since the start.

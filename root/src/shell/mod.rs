@@ -11,5 +11,6 @@ mod outbox;
 mod registry;
 mod rpc;
 mod server;
+mod trouble;
 
 pub use node::{RootNode, RootOptions, StartError};

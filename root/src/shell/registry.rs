@@ -1,6 +1,7 @@
 //! The task that owns the registrar.
 
 use super::gauges::Gauges;
+use super::trouble::Work;
 use crate::machine::Registrar;
 use crate::machine::registrar::{Ask, AskId, RegistrarOutput};
 use crate::store::{AnyStore, SavedRegistry, Store, StoreError};
@@ -107,8 +108,10 @@ impl Keeper {
     fn handle_finished(&mut self, finished: Finished) {
         let now = self.clock.now();
         match &finished {
-            Finished::Load(Err(e)) | Finished::Save(Err(e)) => self.gauges.store_failed(e),
-            Finished::Load(Ok(_)) | Finished::Save(Ok(_)) => self.gauges.store_answered(),
+            Finished::Load(Err(e)) => self.gauges.store_failed(Work::Reading, e),
+            Finished::Save(Err(e)) => self.gauges.store_failed(Work::Writing, e),
+            Finished::Load(Ok(_)) => self.gauges.store_answered(Work::Reading),
+            Finished::Save(Ok(_)) => self.gauges.store_answered(Work::Writing),
         }
         match finished {
             Finished::Load(result) => self.machine.handle_loaded(result.map_err(|e| e.to_string()), now),

@@ -3,6 +3,7 @@
 use super::gauges::Gauges;
 use super::outbox::SNAPSHOT_PART_BYTES;
 use super::registry::RegistryHandle;
+use super::trouble::Work;
 use crate::machine::registrar::Ask;
 use crate::store::{AnyStore, Store};
 use countree_common::cluster::NodeName;
@@ -104,7 +105,7 @@ impl Desk {
                 parts.into_iter().map(Reply::Snapshot).collect()
             }
             Err(e) => {
-                self.gauges.store_failed(&e);
+                self.gauges.store_failed(Work::Reading, &e);
                 vec![Reply::Failed(e.to_string())]
             }
         }
@@ -114,7 +115,7 @@ impl Desk {
         match self.store.topics(TOPICS_LISTED).await {
             Ok(topics) => Reply::Topics(topics),
             Err(e) => {
-                self.gauges.store_failed(&e);
+                self.gauges.store_failed(Work::Reading, &e);
                 Reply::Failed(e.to_string())
             }
         }

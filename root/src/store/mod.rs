@@ -31,6 +31,19 @@ pub enum StoreError {
         /// What went wrong.
         reason: String,
     },
+    /// The server answers, and does not do it as things are.
+    #[error("Redis does not do it now: {advice} ({reason})")]
+    Refused {
+        /// What the server said.
+        reason: String,
+        /// What the operator can do.
+        advice: &'static str,
+    },
+    /// The server takes the question and does not answer.
+    #[error(
+        "Redis has not answered in time: see whether it is overloaded, stopped or cut off; it is asked again"
+    )]
+    Silent,
     /// The server, or the disk, could not do it now.
     #[error("the store failed: {0}")]
     Failed(String),

@@ -1,18 +1,22 @@
-//! A real redis-server for one test, gone with it.
+//! Real redis-servers of the test's own, each in a new folder and on a free port.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_methods, reason = "waits for a process, against the clock")]
 
 use countree_common::config::manifest::StoreUrl;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+const PATIENCE: Duration = Duration::from_secs(15);
+
 pub struct RedisServer {
     child: Child,
     port: u16,
-    _dir: TempDir,
+    dir: TempDir,
+    options: Vec<String>,
 }
 
 /// A TCP port that was free a moment ago.
@@ -23,48 +27,92 @@ pub fn free_port() -> u16 {
 impl RedisServer {
     /// Starts one; `None`, and a word about it, where Redis is not installed.
     pub fn start() -> Option<Self> {
-        Self::launch(free_port(), &[])
+        Self::start_with(&[])
+    }
+
+    /// Starts one with more options.
+    pub fn start_with(options: &[&str]) -> Option<Self> {
+        Self::launch(free_port(), tempfile::tempdir().unwrap(), options)
+    }
+
+    /// Starts one that finds these files, and keeps its changes in an AOF.
+    pub fn start_on(dir: TempDir) -> Option<Self> {
+        Self::launch(free_port(), dir, &["--appendonly", "yes"])
     }
 
     /// Starts one that is a whole Redis Cluster by itself.
     pub fn start_cluster() -> Option<Self> {
-        // The cluster's bus listens 10,000 ports higher.
-        let port = (0..100).map(|_| free_port()).find(|port| *port < 55_000)?;
-        let server = Self::launch(port, &["--cluster-enabled", "yes"])?;
+        let server = Self::start_cluster_node()?;
         server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
         server.wait_for(&["CLUSTER", "INFO"], "cluster_state:ok");
         Some(server)
     }
 
-    fn launch(port: u16, more: &[&str]) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mut command = Command::new("redis-server");
-        command.args([
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]);
-        command.arg("--dir").arg(dir.path()).args(more).stdout(Stdio::null());
-        let Ok(child) = command.spawn() else {
+    /// Starts one that has to be given its slots.
+    pub fn start_cluster_node() -> Option<Self> {
+        // The cluster's bus listens 10,000 ports higher.
+        let port = (0..100).map(|_| free_port()).find(|port| *port < 55_000)?;
+        Self::launch(port, tempfile::tempdir().unwrap(), &["--cluster-enabled", "yes"])
+    }
+
+    fn launch(port: u16, dir: TempDir, options: &[&str]) -> Option<Self> {
+        let options: Vec<_> = options.iter().map(|o| (*o).to_owned()).collect();
+        let Some(child) = spawn(port, dir.path(), &options) else {
             println!("skipped: no redis-server");
             return None;
         };
-        let server = Self { child, port, _dir: dir };
+        let server = Self { child, port, dir, options };
         server.wait_for(&["PING"], "PONG");
         Some(server)
     }
 
-    fn wait_for(&self, command: &[&str], word: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !self.command(command).contains(word) {
-            assert!(Instant::now() < deadline, "redis-server does not come up");
-            std::thread::sleep(Duration::from_millis(20));
+    /// As kill -9 does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again after a [`kill`](Self::kill), where it was; does not wait for it.
+    pub fn start_again(&mut self) {
+        self.child = spawn(self.port, self.dir.path(), &self.options).unwrap();
+    }
+
+    /// Starts it again and waits until it answers.
+    pub fn revive(&mut self) {
+        self.start_again();
+        self.wait_for(&["PING"], "PONG");
+    }
+
+    /// Sends it a signal: `STOP`, `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
+    }
+
+    /// Waits until what a command prints has a word in it.
+    pub fn wait_for(&self, command: &[&str], word: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let printed = self.command(command);
+            if printed.contains(word) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{command:?} never says {word}: {printed}");
+            std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The file that the AOF grows in.
+    pub fn aof(&self) -> PathBuf {
+        growing_aof(self.dir())
     }
 
     pub fn url(&self) -> StoreUrl {
@@ -80,6 +128,47 @@ impl RedisServer {
         let output =
             Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(words).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Like [`command`](Self::command), for one that says OK.
+    pub fn order(&self, words: &[&str]) {
+        let answer = self.command(words);
+        assert!(answer.contains("OK"), "{words:?}: {answer}");
+    }
+}
+
+fn spawn(port: u16, dir: &Path, options: &[String]) -> Option<Child> {
+    let port = port.to_string();
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0"]);
+    command.arg("--dir").arg(dir).args(options).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().ok()
+}
+
+/// The file that the AOF of a server in `dir` grows in.
+pub fn growing_aof(dir: &Path) -> PathBuf {
+    let files = std::fs::read_dir(dir.join("appendonlydir")).unwrap().map(|entry| entry.unwrap().path());
+    let mut growing: Vec<_> = files.filter(|file| file.to_string_lossy().ends_with(".incr.aof")).collect();
+    assert_eq!(growing.len(), 1, "{growing:?}");
+    growing.remove(0)
+}
+
+/// A copy of a folder and the folders in it.
+pub fn copy_of(dir: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_into(dir, copy.path());
+    copy
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_into(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

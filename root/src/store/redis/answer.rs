@@ -1,5 +1,6 @@
 //! What the merge script answers.
 
+use super::refusal::refused;
 use crate::store::StoreError;
 use countree_common::cut::{Applied, Outcome};
 use countree_common::document::Version;
@@ -11,15 +12,12 @@ pub(super) fn is_missing_script(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(e) if e.kind() == Some(ServerErrorKind::NoScript))
 }
 
-/// The script's answer, or why there is none.
-pub(super) fn outcome(answer: Value) -> Result<Outcome, StoreError> {
+/// The script's answer, or why there is none; `durable` goes into it.
+pub(super) fn outcome(answer: Value, durable: bool) -> Result<Outcome, StoreError> {
     match answer {
-        Value::ServerError(e) if e.code() == "DAMAGED" => {
-            Err(StoreError::Damaged(e.details().unwrap_or_default().to_owned()))
-        }
-        Value::ServerError(e) => Err(StoreError::Failed(format!("Redis: {e}"))),
+        Value::ServerError(e) => Err(refused(&e)),
         Value::Array(words) => Words(words.iter())
-            .outcome()
+            .outcome(durable)
             .ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into())),
         _ => Err(StoreError::Failed("Redis gave no answer of ours".into())),
     }
@@ -38,7 +36,7 @@ impl Words<'_> {
         Some(Version { era, number: self.next()? })
     }
 
-    fn outcome(mut self) -> Option<Outcome> {
+    fn outcome(mut self, durable: bool) -> Option<Outcome> {
         let kind: String = self.next()?;
         Some(match kind.as_str() {
             "have" => Outcome::Have { lsn: self.next()?, events: self.next()?, version: self.version()? },
@@ -46,8 +44,7 @@ impl Words<'_> {
             "applied" => {
                 let (base, version, events) = (self.version()?, self.version()?, self.next()?);
                 let totals = self.0.map(total).collect::<Option<_>>()?;
-                // A failover may forget what an asynchronous replica has not got.
-                Outcome::Applied(Applied { version, base, totals, events, durable: false })
+                Outcome::Applied(Applied { version, base, totals, events, durable })
             }
             _ => return None,
         })

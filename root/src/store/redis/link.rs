@@ -1,65 +1,145 @@
 //! The connection: to one server that comes back by itself, or to a Redis Cluster.
 
+use super::refusal::means;
 use crate::store::StoreError;
 use countree_common::config::manifest::StoreUrl;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, Value};
-use std::time::Duration;
+use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, cmd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A server that has not answered after this long is silent.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// In a Redis Cluster an answer may take several tries, at other nodes.
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_ATTEMPTS: usize = 2;
 const RECONNECT_DELAY: Duration = Duration::from_millis(50);
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
+/// A connection that leads to the wrong server is given up for a new one this often.
+const RENEW_GAP: Duration = Duration::from_secs(1);
 
 /// Copies share their connections.
 #[derive(Clone)]
 pub(super) enum Link {
-    Single(ConnectionManager),
+    Single(Single),
     Cluster(ClusterConnection),
 }
 
 impl Link {
+    /// Connects, and asks for a sign of life.
     pub(super) async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
         let link = match url {
-            StoreUrl::Redis(server) => single(server).await,
-            StoreUrl::RedisCluster(servers) => cluster(servers).await,
+            StoreUrl::Redis(server) => Single::open(server).await.map(Self::Single),
+            StoreUrl::RedisCluster(servers) => cluster(servers).await.map(Self::Cluster),
             StoreUrl::Embedded => return Err(StoreError::Failed("the embedded store is no Redis".into())),
         };
-        link.map_err(|e| match e.kind() {
-            ErrorKind::AuthenticationFailed => {
-                StoreError::Failed(format!("{url} refuses the password in cluster.store: {e}"))
-            }
-            _ => StoreError::Unreachable { address: url.to_string(), reason: e.to_string() },
-        })
+        let mut link = link.map_err(|e| unopened(url, e))?;
+        cmd("PING").query_async::<()>(&mut link).await.map_err(|e| unopened(url, e))?;
+        Ok(link)
     }
 }
 
-async fn single(server: &str) -> Result<Link, RedisError> {
-    let config = ConnectionManagerConfig::new()
+/// Why the server at `url` is of no use.
+fn unopened(url: &StoreUrl, e: RedisError) -> StoreError {
+    let reason = e.to_string();
+    match StoreError::from(e) {
+        StoreError::Refused { advice, .. } => {
+            StoreError::Refused { reason: format!("{url}: {reason}"), advice }
+        }
+        _ => StoreError::Unreachable { address: url.to_string(), reason },
+    }
+}
+
+/// One server, found anew by its name when the connection leads nowhere: after a failover the name may
+/// stand for another machine, while the old one still holds the connection open.
+#[derive(Clone)]
+pub(super) struct Single {
+    client: Arc<Client>,
+    current: Arc<Mutex<Current>>,
+}
+
+struct Current {
+    manager: ConnectionManager,
+    since: Instant,
+}
+
+impl Single {
+    async fn open(server: &str) -> RedisResult<Self> {
+        let client = Arc::new(Client::open(server)?);
+        let manager = ConnectionManager::new_with_config(Client::clone(&client), config()).await?;
+        let current = Current { manager, since: Instant::now() };
+        Ok(Self { client, current: Arc::new(Mutex::new(current)) })
+    }
+
+    fn current(&self) -> (ConnectionManager, Instant) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        (current.manager.clone(), current.since)
+    }
+
+    /// Gives up the connection of `since`, unless that has been done.
+    fn renew(&self, since: Instant) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.since != since || since.elapsed() < RENEW_GAP {
+            return;
+        }
+        match ConnectionManager::new_lazy_with_config(Client::clone(&self.client), config()) {
+            Ok(manager) => *current = Current { manager, since: Instant::now() },
+            Err(e) => tracing::debug!("the connection to Redis could not be renewed: {e}"),
+        }
+    }
+
+    async fn command(&self, command: &Cmd) -> RedisResult<Value> {
+        let (mut manager, since) = self.current();
+        let result = manager.send_packed_command(command).await;
+        if leads_nowhere(result.as_ref().map(std::slice::from_ref)) {
+            self.renew(since);
+        }
+        result
+    }
+
+    async fn commands(&self, pipeline: &Pipeline, offset: usize, count: usize) -> RedisResult<Vec<Value>> {
+        let (mut manager, since) = self.current();
+        let result = manager.send_packed_commands(pipeline, offset, count).await;
+        if leads_nowhere(result.as_deref()) {
+            self.renew(since);
+        }
+        result
+    }
+}
+
+/// Whether another connection may do better: this one is silent, or its server is no primary any more.
+fn leads_nowhere(result: Result<&[Value], &RedisError>) -> bool {
+    match result {
+        Ok(answers) => answers.iter().any(|a| matches!(a, Value::ServerError(e) if means(e, "READONLY"))),
+        Err(e) => e.is_timeout() || e.code() == Some("READONLY"),
+    }
+}
+
+fn config() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_number_of_retries(CONNECT_ATTEMPTS)
         .set_min_delay(RECONNECT_DELAY)
-        .set_max_delay(RECONNECT_DELAY_MAX);
-    ConnectionManager::new_with_config(redis::Client::open(server)?, config).await.map(Link::Single)
+        .set_max_delay(RECONNECT_DELAY_MAX)
 }
 
-async fn cluster(servers: &[String]) -> Result<Link, RedisError> {
+async fn cluster(servers: &[String]) -> RedisResult<ClusterConnection> {
     let client = ClusterClientBuilder::new(servers.iter().map(String::as_str))
         .response_timeout(RESPONSE_TIMEOUT)
+        .overall_response_timeout(Some(CLUSTER_TIMEOUT))
         .connection_timeout(CONNECT_TIMEOUT)
         .build()?;
-    client.get_async_connection().await.map(Link::Cluster)
+    client.get_async_connection().await
 }
 
 impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
-            Self::Single(link) => link.req_packed_command(cmd),
+            Self::Single(link) => Box::pin(link.command(cmd)),
             Self::Cluster(link) => link.req_packed_command(cmd),
         }
     }
@@ -71,21 +151,15 @@ impl ConnectionLike for Link {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match self {
-            Self::Single(link) => link.req_packed_commands(cmd, offset, count),
+            Self::Single(link) => Box::pin(link.commands(cmd, offset, count)),
             Self::Cluster(link) => link.req_packed_commands(cmd, offset, count),
         }
     }
 
     fn get_db(&self) -> i64 {
         match self {
-            Self::Single(link) => link.get_db(),
+            Self::Single(link) => link.current().0.get_db(),
             Self::Cluster(link) => link.get_db(),
         }
-    }
-}
-
-impl From<RedisError> for StoreError {
-    fn from(e: RedisError) -> Self {
-        Self::Failed(format!("Redis: {e}"))
     }
 }

@@ -4,8 +4,10 @@
 //! replicated whole, so that a failover forgets totals and positions together.
 
 mod answer;
+mod durability;
 mod layout;
 mod link;
+mod refusal;
 
 use super::{SavedRegistry, Store, StoreError};
 use answer::{is_missing_script, outcome};
@@ -14,10 +16,11 @@ use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
+use durability::Durability;
 use layout::{Keys, stream_field, total_field};
 use link::Link;
 use redis::aio::ConnectionLike;
-use redis::{Cmd, Pipeline, RedisError, Script, Value, cmd};
+use redis::{Cmd, Pipeline, Script, Value, cmd};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +40,7 @@ pub struct Redis {
     merge: Arc<Script>,
     save: Arc<Script>,
     noted: Arc<Mutex<HashMap<Topic, Instant>>>,
+    durability: Arc<Durability>,
 }
 
 impl std::fmt::Debug for Redis {
@@ -49,19 +53,23 @@ impl Redis {
     /// Connects, and warns of a server that is set to forget.
     ///
     /// # Errors
-    /// When the server does not answer.
+    /// When the server does not answer, or does not let us in.
     pub async fn open(url: &StoreUrl, cluster: &NodeName) -> Result<Self, StoreError> {
         let mut link = Link::open(url).await?;
-        let ping = cmd("PING").query_async::<()>(&mut link).await;
-        ping.map_err(|e| StoreError::Unreachable { address: url.to_string(), reason: e.to_string() })?;
         warn_of_eviction(&mut link).await;
-        Ok(Self {
+        let store = Self {
             link,
             keys: Keys::of(cluster),
             merge: Arc::new(Script::new(include_str!("merge.lua"))),
             save: Arc::new(Script::new(include_str!("save.lua"))),
             noted: Arc::default(),
-        })
+            durability: Arc::default(),
+        };
+        // Nothing is merged yet: this says in the log what is to be expected.
+        if let Err(e) = store.call(&[]).await {
+            tracing::debug!("Redis does not say what it may forget: {e}");
+        }
+        Ok(store)
     }
 
     fn merge_command(&self, cut: &Cut) -> Cmd {
@@ -81,18 +89,12 @@ impl Redis {
     /// Sends the cuts in one round trip; in a Redis Cluster they have to be of one topic. One answer for each.
     async fn merge_together(&self, cuts: &[&Cut]) -> Vec<Result<Outcome, StoreError>> {
         let mut answers = match self.call(cuts).await {
-            Ok(answers) if answers.len() == cuts.len() => answers,
-            Ok(_) => {
-                return vec![
-                    Err(StoreError::Failed("Redis left calls without an answer".into()));
-                    cuts.len()
-                ];
-            }
-            Err(e) => return vec![Err(e.into()); cuts.len()],
+            Ok(answers) => answers,
+            Err(e) => return vec![Err(e); cuts.len()],
         };
         // A server that has restarted, or has just become the primary, does not know the script.
         let missed: Vec<_> =
-            (0..cuts.len()).filter(|i| answers.get(*i).is_some_and(is_missing_script)).collect();
+            (0..cuts.len()).filter(|i| answers.get(*i).is_some_and(|(a, _)| is_missing_script(a))).collect();
         if !missed.is_empty() {
             let again: Vec<_> = missed.iter().filter_map(|i| cuts.get(*i).copied()).collect();
             match self.load_and_call(&again).await {
@@ -104,18 +106,35 @@ impl Redis {
                 Err(e) => tracing::debug!("the merge script could not be loaded: {e}"),
             }
         }
-        answers.into_iter().map(outcome).collect()
+        answers.into_iter().map(|(answer, durable)| outcome(answer, durable)).collect()
     }
 
-    async fn call(&self, cuts: &[&Cut]) -> Result<Vec<Value>, RedisError> {
-        let mut pipeline = Pipeline::with_capacity(cuts.len());
+    /// One answer for each cut, and whether what it tells of is durable.
+    async fn call(&self, cuts: &[&Cut]) -> Result<Vec<(Value, bool)>, StoreError> {
+        // The nodes of a Redis Cluster have replicas.
+        let is_asked = matches!(self.link, Link::Single(_)) && self.durability.is_asked();
+        let questions = if is_asked { durability::QUESTIONS } else { 0 };
+        let expected = cuts.len() + questions;
+        if expected == 0 {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = Pipeline::with_capacity(expected);
         for cut in cuts {
             pipeline.add_command(self.merge_command(cut));
         }
-        self.link.clone().req_packed_commands(&pipeline, 0, cuts.len()).await
+        if is_asked {
+            durability::ask(&mut pipeline);
+        }
+        let mut answers = self.link.clone().req_packed_commands(&pipeline, 0, expected).await?;
+        if answers.len() != expected {
+            return Err(StoreError::Failed("Redis left calls without an answer".into()));
+        }
+        let about_durability = answers.split_off(cuts.len());
+        let durable = is_asked && self.durability.learn(&about_durability);
+        Ok(answers.into_iter().map(|answer| (answer, durable)).collect())
     }
 
-    async fn load_and_call(&self, cuts: &[&Cut]) -> Result<Vec<Value>, RedisError> {
+    async fn load_and_call(&self, cuts: &[&Cut]) -> Result<Vec<(Value, bool)>, StoreError> {
         self.merge.load_async(&mut self.link.clone()).await?;
         self.call(cuts).await
     }

@@ -1,0 +1,67 @@
+//! What the operator is told when the server does not do what it is asked.
+
+use crate::store::StoreError;
+use redis::{ErrorKind, RedisError, ServerError};
+
+/// By the first word of the server's answer.
+const ADVICE: [(&str, &str); 15] = [
+    ("READONLY", "it is a replica: point cluster.store at the primary, or promote this one"),
+    ("LOADING", "it is reading its data from its disk: wait until it has"),
+    ("MISCONF", "it could not write to its disk: make room there, mend what its log names, and run BGSAVE"),
+    ("OOM", "its memory is full: raise maxmemory"),
+    ("NOREPLICAS", "too few replicas follow it: bring them back, or lower min-replicas-to-write"),
+    ("CLUSTERDOWN", "the Redis Cluster does not serve every slot: see redis-cli --cluster check"),
+    ("MASTERDOWN", "it is a replica without its primary: point cluster.store at the primary"),
+    ("TRYAGAIN", "its slots are on the move: wait until they have"),
+    ("MOVED", "it is part of a Redis Cluster: write cluster.store as redis-cluster://HOST:PORT"),
+    ("ASK", "it is part of a Redis Cluster: write cluster.store as redis-cluster://HOST:PORT"),
+    ("BUSY", "somebody's script holds it up: end that with SCRIPT KILL"),
+    ("NOSCRIPT", "it lost the merge script again at once: let nobody run SCRIPT FLUSH"),
+    ("NOAUTH", "it wants a password: write cluster.store as redis://USER:PASSWORD@HOST:PORT"),
+    ("WRONGPASS", "it does not take the user and password in cluster.store: correct them"),
+    (
+        "NOPERM",
+        "its user may do too little: ACL SETUSER NAME ~countree:* +@read +@write +@scripting +@connection",
+    ),
+];
+
+/// Whether the error is the one that begins with `word`.
+pub(super) fn means(error: &ServerError, word: &str) -> bool {
+    // Redis 6 wraps an error inside a script in one of its own.
+    let is_wrapped = |details: &str| details.contains(&format!("-{word} "));
+    error.code() == word || (error.code() == "ERR" && error.details().is_some_and(is_wrapped))
+}
+
+/// What a server's error comes to.
+pub(super) fn refused(error: &ServerError) -> StoreError {
+    let details = error.details().unwrap_or_default();
+    if means(error, "DAMAGED") {
+        return StoreError::Damaged(details.to_owned());
+    }
+    refusal(|word| means(error, word), format!("{} {details}", error.code()))
+}
+
+fn refusal(is: impl Fn(&str) -> bool, reason: String) -> StoreError {
+    if is("WRONGTYPE") {
+        return StoreError::Damaged(format!(
+            "a topic or the registry is no hash: rename that key ({reason})"
+        ));
+    }
+    match ADVICE.iter().find(|(word, _)| is(word)) {
+        Some((_, advice)) => StoreError::Refused { reason, advice },
+        None => StoreError::Failed(format!("Redis: {reason}")),
+    }
+}
+
+impl From<RedisError> for StoreError {
+    fn from(e: RedisError) -> Self {
+        if e.is_timeout() {
+            return Self::Silent;
+        }
+        match e.kind() {
+            ErrorKind::Io => Self::Failed(format!("the connection to Redis broke ({e})")),
+            ErrorKind::AuthenticationFailed => refusal(|word| word == "WRONGPASS", e.to_string()),
+            _ => refusal(|word| e.code() == Some(word), e.to_string()),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Real Redis servers that lose their last writes: whatever is left is a state that was, totals and
+//! positions together, and sending the rest again makes it whole.
+
+#![cfg(feature = "shell")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod harness;
+mod history;
+mod redis_server;
+
+use countree_common::cluster::NodeName;
+use countree_common::cut::Outcome;
+use countree_common::document::Version;
+use countree_common::wire::publish::FromRoot;
+use countree_root::store::Redis;
+use harness::{cut, total};
+use history::{Feeding, History, Random};
+use redis_server::{RedisServer, copy_of, growing_aof};
+use std::fs::OpenOptions;
+use std::time::Duration;
+
+const TRUNCATIONS: u64 = 30;
+const KILLS: u64 = 6;
+const PROMOTIONS: u64 = 10;
+
+async fn open(server: &RedisServer) -> Redis {
+    Redis::open(&server.url(), &NodeName::new("local").unwrap()).await.unwrap()
+}
+
+fn truncate(file: &std::path::Path, length: u64) {
+    OpenOptions::new().write(true).open(file).unwrap().set_len(length).unwrap();
+}
+
+async fn for_a_while(random: &mut Random) {
+    tokio::time::sleep(Duration::from_millis(20 + random.below(100))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_aof_cut_off_anywhere_is_a_state_that_was() {
+    let Some(mut server) = RedisServer::start_with(&["--appendonly", "yes"]) else { return };
+    let mut history = History::new(1);
+    let store = open(&server).await;
+    for _ in 0..40 {
+        history.step(&store, true).await;
+    }
+    let merged = history.merged();
+    server.kill();
+    let length = server.aof().metadata().unwrap().len();
+    let mut random = Random::new(2);
+    let (mut shortened, mut forgotten) = (0, 0);
+    for round in 0..TRUNCATIONS {
+        let copy = copy_of(server.dir());
+        truncate(&growing_aof(copy.path()), if round == 0 { length } else { random.below(length + 1) });
+        let copy = RedisServer::start_on(copy).unwrap();
+        let store = open(&copy).await;
+        let found = history.check(&store).await;
+        assert!(round > 0 || found == merged, "a whole AOF holds everything");
+        shortened += usize::from(found < merged);
+        forgotten += merged - found;
+        history.finish(&store).await;
+    }
+    assert!(shortened > 0, "nothing was ever forgotten");
+    println!("{TRUNCATIONS} AOFs cut off, of {merged} merges {forgotten} forgotten and made again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_comes_back_from_its_aof_with_every_answered_merge() {
+    let Some(mut server) = RedisServer::start_with(&["--appendonly", "yes"]) else { return };
+    let mut history = History::new(3);
+    let store = open(&server).await;
+    let mut random = Random::new(4);
+    for _ in 0..KILLS {
+        let feeding = Feeding::start(history, &store);
+        for_a_while(&mut random).await;
+        server.kill();
+        server.revive();
+        history = feeding.stop().await;
+        history.check(&store).await;
+        assert_eq!(history.forgotten, 0, "what was answered had been handed to the system");
+    }
+    history.finish(&store).await;
+    assert!(history.unknown > 0, "no kill ever hit a merge");
+    println!("{KILLS} kills, {} merges, {} without an answer", history.merged(), history.unknown);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promoted_replica_is_a_state_that_was() {
+    let Some(mut primary) = RedisServer::start() else { return };
+    let mut replica = RedisServer::start().unwrap();
+    let mut history = History::new(5);
+    let mut random = Random::new(6);
+    for _ in 0..PROMOTIONS {
+        replica.order(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+        replica.wait_for(&["INFO", "replication"], "master_link_status:up");
+        let feeding = Feeding::start(history, &open(&primary).await);
+        for_a_while(&mut random).await;
+        // The replica is cut off while the primary goes on answering.
+        replica.order(&["REPLICAOF", "127.0.0.1", "1"]);
+        for_a_while(&mut random).await;
+        primary.kill();
+        replica.order(&["REPLICAOF", "NO", "ONE"]);
+        history = feeding.stop().await;
+        let store = open(&replica).await;
+        history.check(&store).await;
+        history.finish(&store).await;
+        primary.revive();
+        std::mem::swap(&mut primary, &mut replica);
+    }
+    assert!(history.forgotten > 0, "nothing was ever forgotten");
+    println!("{PROMOTIONS} promotions, {} merges, {} forgotten", history.merged(), history.forgotten);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaf_and_viewers_learn_that_the_store_went_back() {
+    let Some(mut server) = RedisServer::start_with(&["--appendonly", "yes"]) else { return };
+    let cluster = harness::Cluster::with_store(&server.url()).await;
+    let mut leaf = cluster.leaf("leaf-0").await;
+    let mut broadcast = cluster.broadcast("broadcast-0").await;
+    broadcast.want(&["t"]).await;
+    broadcast.snapshot().await;
+    leaf.send_cuts(vec![cut("t", (0, 1), &[("a", 1)])]).await;
+    leaf.outcomes(1).await;
+    let kept = server.aof().metadata().unwrap().len();
+    leaf.send_cuts(vec![cut("t", (1, 2), &[("a", 10)])]).await;
+    leaf.outcomes(1).await;
+
+    server.kill();
+    truncate(&server.aof(), kept);
+    server.revive();
+    let next = cut("t", (2, 3), &[("a", 100)]);
+    let found = loop {
+        leaf.send_cuts(vec![next.clone()]).await;
+        if let Some(outcome) = leaf.outcomes(1).await.remove(0).outcome {
+            break outcome;
+        }
+    };
+    assert!(matches!(found, Outcome::Have { lsn: 1, events: 1, .. }), "{found:?}");
+    let mut again = cut("t", (1, 3), &[("a", 110)]);
+    again.era = 1;
+    leaf.send_cuts(vec![again]).await;
+    assert!(matches!(leaf.outcomes(1).await[0].outcome, Some(Outcome::Applied(_))));
+
+    let last = Version { era: 1, number: 2 };
+    let totals = loop {
+        match broadcast.next().await {
+            FromRoot::Update(update) if update.version == last => break update.totals,
+            FromRoot::Snapshot(part) if part.version == last => break part.totals,
+            _ => {}
+        }
+    };
+    assert_eq!(totals, vec![total("a", 111)]);
+    cluster.stop().await;
+}
