@@ -119,7 +119,9 @@ impl Disk {
         }
         let file = self.streams.entry(incarnation).or_default().entry(segment).or_default();
         let mut sync = Sync { incarnation, segment, length: 0, last: 0, bytes: 0 };
-        while let Some(append) = self.queue.pop_front_if(|a| a.segment == segment) {
+        while self.queue.front().is_some_and(|a| a.segment == segment)
+            && let Some(append) = self.queue.pop_front()
+        {
             file.bytes.extend_from_slice(&append.bytes);
             (sync.last, sync.bytes) = (append.last, sync.bytes + append.bytes.len() as u64);
         }

@@ -5,8 +5,7 @@ use countree_sim::{Flaw, Setting, run};
 /// What the first seed that finds the flaw says.
 fn found(flaw: Flaw, seeds: u64) -> String {
     let setting = Setting { flaw: Some(flaw), ..Setting::default() };
-    let broken = (0..seeds).find_map(|seed| run(seed, &setting).broken);
-    broken.unwrap_or_else(|| panic!("{flaw} was not found in {seeds} seeds"))
+    (0..seeds).find_map(|seed| run(seed, &setting).broken).unwrap_or_default()
 }
 
 macro_rules! is_found {
@@ -14,7 +13,7 @@ macro_rules! is_found {
         #[test]
         fn $name() {
             let says = found(Flaw::$flaw, $seeds);
-            assert!([$($says),+].iter().any(|part| says.contains(part)), "{says}");
+            assert!([$($says),+].iter().any(|part| says.contains(part)), "{} in {} seeds: '{says}'", Flaw::$flaw, $seeds);
         }
     )*};
 }
