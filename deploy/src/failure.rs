@@ -30,7 +30,10 @@ impl Failure {
     /// What clap says, on one line.
     pub(crate) fn usage(e: &clap::Error) -> Self {
         let text = e.to_string();
-        let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:"));
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"));
         let words: Vec<_> = lines.filter(|l| !l.is_empty()).collect();
         let message = words.join(" ");
         Self::wrong(format!("{} (see countree --help)", message.trim_start_matches("error: ")))

@@ -2,20 +2,18 @@
 
 use super::dictionary::{Dictionary, Epoch};
 use super::sessions::Standing;
-use super::{ConnectionId, DiskState, LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
-use crate::log::record::{self, Checkpoint, KeyUse, Record};
-use countree_common::event::Event;
+use super::{ConnectionId, DiskState, LeafMachine, Output, RETRY_AFTER_MS, Waiting};
+use crate::log::record::{Checkpoint, Record};
 use countree_common::key::Counter;
 use countree_common::limits;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
-use countree_common::wire::batch::{self, BatchError, BatchView, Events};
+use countree_common::wire::batch::{BatchError, BatchView, Events};
 use countree_common::wire::codec::CodecError;
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::producer::{BusyReason, Durability, EventError, EventErrorCode, FromLeaf, ToLeaf};
-use countree_common::wire::rpc::{Idempotency, Submission, SubmitError};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// One producer's connection.
 #[derive(Debug)]
@@ -153,10 +151,9 @@ impl LeafMachine {
         self.check_totals(volume, events).map_err(|e| Rejected::Batch(seq, e))?;
         let busy = self.busy().or_else(|| (self.is_draining).then_some(BusyReason::Overload));
         if let Some(reason) = busy {
+            // While draining this is final: the producer was told, and takes its batches elsewhere.
             producer.repeat_from = Some(seq);
-            if !self.is_draining {
-                self.send(connection, FromLeaf::Busy { seq, reason, retry_after_ms: RETRY_AFTER_MS });
-            }
+            self.send(connection, FromLeaf::Busy { seq, reason, retry_after_ms: RETRY_AFTER_MS });
             return Ok(());
         }
         producer.repeat_from = None;
@@ -198,102 +195,9 @@ impl LeafMachine {
         self.end_window_if_full(now);
     }
 
-    /// An HTTP request's events, all to be counted or none.
-    pub fn handle_submission(&mut self, now: Now, id: SubmissionId, submission: &Submission) {
-        match self.take_submission(now, submission) {
-            Ok(lsn) => self.answer_once_durable(lsn, Waiting::Submission { submission: id }),
-            Err(e) => self.outputs.push_back(Output::Submitted { submission: id, result: Err(e) }),
-        }
-    }
-
-    /// Returns the record that has to be on disk before the request is answered.
-    fn take_submission(&mut self, now: Now, submission: &Submission) -> Result<Lsn, SubmitError> {
-        let Submission { events, idempotency } = submission;
-        let (repeat, fresh, uses) = self.sort_out(events, idempotency)?;
-        if fresh.is_empty() {
-            return Ok(repeat);
-        }
-        let volume = fresh.iter().fold(0u64, |v, e| v.saturating_add(e.delta.get().unsigned_abs()));
-        self.check_totals(volume, || fresh.iter().map(|e| (&e.counter, e.delta.get())))?;
-        let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
-        if self.is_draining {
-            return Err(SubmitError::Draining);
-        }
-        if let Some(reason) = self.busy() {
-            return Err(busy(reason));
-        }
-        if !self.keys.has_room(uses.len()) {
-            return Err(busy(BusyReason::TableFull));
-        }
-        self.begin_segment_if_full();
-        let (names, words) = encode(&fresh);
-        let record = record::Submission {
-            at: now.wall,
-            keys: uses.clone(),
-            names: &names,
-            event_count: fresh.len() as u32,
-            words: &words,
-        };
-        let Some(lsn) = self.log(&Record::Submission(record)) else {
-            return Err(busy(BusyReason::DiskFull));
-        };
-        for event in &fresh {
-            let counter = self.table.intern(&event.counter);
-            self.table.add(counter, event.delta.get());
-        }
-        self.table.note_batch(fresh.len() as u64, volume);
-        self.live.note_accepted(fresh.len() as u64);
-        uses.into_iter().for_each(|used| self.keys.note(used, lsn, now.wall));
-        self.end_window_if_full(now);
-        Ok(lsn.max(repeat))
-    }
-
-    /// Tells what of a request is new: (the last record of what is not, the new events, the keys they use up).
-    fn sort_out<'a>(
-        &self,
-        events: &'a [Event],
-        idempotency: &Idempotency,
-    ) -> Result<(Lsn, Vec<&'a Event>, Vec<KeyUse>), SubmitError> {
-        match idempotency {
-            Idempotency::None => Ok((0, events.iter().collect(), Vec::new())),
-            Idempotency::Request { key, content } => match self.keys.get(*key) {
-                None => Ok((0, events.iter().collect(), vec![KeyUse { key: *key, content: *content }])),
-                Some((lsn, known)) if known == *content => Ok((lsn, Vec::new(), Vec::new())),
-                Some(_) => Err(SubmitError::Refused(EventError {
-                    code: EventErrorCode::KeyReused,
-                    message:
-                        "this Idempotency-Key was used for other events: take a new key for each request"
-                            .into(),
-                    index: None,
-                })),
-            },
-            Idempotency::Events(keys) if keys.len() != events.len() => {
-                Err(SubmitError::Refused(EventError {
-                    code: EventErrorCode::Malformed,
-                    message: format!("{} events came with {} keys", events.len(), keys.len()),
-                    index: None,
-                }))
-            }
-            Idempotency::Events(keys) => {
-                let mut repeat = 0;
-                let mut fresh = Vec::new();
-                let mut uses: BTreeMap<u128, KeyUse> = BTreeMap::new();
-                for (event, key) in events.iter().zip(keys) {
-                    let known = if *key == 0 { None } else { self.keys.get(*key) };
-                    if let Some((lsn, _)) = known {
-                        repeat = repeat.max(lsn);
-                    } else if *key == 0 || uses.insert(*key, KeyUse { key: *key, content: 0 }).is_none() {
-                        fresh.push(event);
-                    }
-                }
-                Ok((repeat, fresh, uses.into_values().collect()))
-            }
-        }
-    }
-
     /// Refuses events that could take a total past its limit. Exact for one leaf; what other leaves hold
     /// unmerged has the range between [`limits::TOTAL_MAX`] and 2^63 for itself.
-    fn check_totals<'a, I: Iterator<Item = (&'a Counter, i64)>>(
+    pub(super) fn check_totals<'a, I: Iterator<Item = (&'a Counter, i64)>>(
         &self,
         volume: u64,
         events: impl Fn() -> I,
@@ -320,11 +224,11 @@ impl LeafMachine {
         Ok(())
     }
 
-    fn epoch(&self) -> Epoch {
+    pub(super) fn epoch(&self) -> Epoch {
         Epoch { segment: self.journal.segments(), generation: self.table.generation() }
     }
 
-    fn begin_segment_if_full(&mut self) {
+    pub(super) fn begin_segment_if_full(&mut self) {
         if self.journal.is_segment_full()
             && let Err(e) = self.begin_segment()
         {
@@ -343,7 +247,7 @@ impl LeafMachine {
     }
 
     /// Logs a record; `None` when it can't be, and then nothing is acked any more.
-    fn log(&mut self, record: &Record<'_>) -> Option<Lsn> {
+    pub(super) fn log(&mut self, record: &Record<'_>) -> Option<Lsn> {
         self.journal.append(record).map_err(|e| self.fail_log(&e)).ok()
     }
 
@@ -352,7 +256,7 @@ impl LeafMachine {
         self.outputs.push_back(Output::Alarm(format!("a log record could not be written: {e}")));
     }
 
-    fn answer_once_durable(&mut self, lsn: Lsn, waiting: Waiting) {
+    pub(super) fn answer_once_durable(&mut self, lsn: Lsn, waiting: Waiting) {
         if lsn <= self.journal.durable() {
             self.answer(waiting);
         } else {
@@ -418,19 +322,4 @@ fn refusal(error: &BatchError) -> EventError {
         BatchError::EventCount(_) => (EventErrorCode::TooLarge, None),
     };
     EventError { code, message: error.to_string(), index }
-}
-
-/// Events with names of their own, for the log.
-fn encode(events: &[&Event]) -> (Vec<u8>, Vec<u8>) {
-    let (mut names, mut words) = (Vec::new(), Vec::new());
-    let mut ids: HashMap<&Counter, u32> = HashMap::new();
-    for event in events {
-        let next = ids.len() as u32;
-        let id = *ids.entry(&event.counter).or_insert_with(|| {
-            batch::put_name(&event.counter, &mut names);
-            next
-        });
-        batch::put_event(id, event.delta.get(), &mut words);
-    }
-    (names, words)
 }

@@ -442,7 +442,8 @@ fn a_draining_leaf_answers_for_what_it_has_and_takes_no_more() {
     assert_eq!(rig.submitted(), [(1, Err(SubmitError::Draining))]);
     let mut store = TestStore::new(true);
     rig.merge_all(&mut store);
-    assert_eq!(rig.said(1), [FromLeaf::Draining, ack(1)]);
+    let busy = FromLeaf::Busy { seq: 2, reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS };
+    assert_eq!(rig.said(1), [FromLeaf::Draining, busy, ack(1)]);
     assert_eq!(rig.said(2), [FromLeaf::Draining]);
     rig.message(2, ToLeaf::Resume(SessionId(7)));
     assert_eq!(rig.said(2), [FromLeaf::Opened { session: SessionId(7), last: 1 }]);

@@ -9,6 +9,7 @@ mod merging;
 pub mod progress;
 pub mod rates;
 pub mod sessions;
+mod submissions;
 pub mod table;
 pub mod uplink;
 
