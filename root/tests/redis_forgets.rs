@@ -63,6 +63,21 @@ async fn an_aof_cut_off_anywhere_is_a_state_that_was() {
     println!("{TRUNCATIONS} AOFs cut off, of {merged} merges {forgotten} forgotten and made again");
 }
 
+#[tokio::test]
+async fn a_history_notices_the_smallest_difference() {
+    let Some(server) = RedisServer::start() else { return };
+    let key = "countree:local:topic:topic 0";
+    for (field, wrong) in [("total:like:item 0", "1"), ("version", "9"), ("leaf:leaf-0/1", "0 0")] {
+        server.order(&["FLUSHALL"]);
+        let (mut history, store) = (History::new(10), open(&server).await);
+        history.step(&store, true).await;
+        history.check(&store).await;
+        server.command(&["HSET", key, field, wrong]);
+        let checked = tokio::spawn(async move { history.check(&store).await }).await;
+        assert!(checked.is_err_and(|e| e.is_panic()), "{field}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_comes_back_from_its_aof_with_every_answered_merge() {
     let Some(mut server) = RedisServer::start_with(&["--appendonly", "yes"]) else { return };

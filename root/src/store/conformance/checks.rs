@@ -193,19 +193,19 @@ pub(super) async fn many_cuts_are_answered_in_order(store: &impl Store) -> Resul
         |range, delta| Ok::<_, Broken>(Cut { stream: stream("leaf-9")?, ..cut(&one, range, like(delta)?)? });
     let cuts = [
         cut(&one, (0, 1), like(1)?)?,
+        cut(&two, (4, 5), like(1)?)?,
         other((0, 5), 10)?,
         cut(&one, (1, 2), like(100)?)?,
-        cut(&one, (1, 2), like(100)?)?,
-        cut(&two, (4, 5), like(1)?)?,
         cut(&two, (0, 5), like(7)?)?,
+        cut(&one, (1, 2), like(100)?)?,
     ];
     let expected = [
         applied(1, &[1], 1),
+        have(0, 0, 0),
         applied(2, &[11], 1),
         applied(3, &[111], 2),
-        have(2, 2, 3),
-        have(0, 0, 0),
         applied(1, &[7], 1),
+        have(2, 2, 3),
     ];
     let answers = store.merge(Arc::from(cuts)).await;
     let found = answers.into_iter().map(|a| a.map(whatever_durability)).collect::<Result<Vec<_>, _>>()?;

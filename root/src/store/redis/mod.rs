@@ -20,9 +20,9 @@ use durability::Durability;
 use layout::{Keys, stream_field, total_field};
 use link::Link;
 use redis::aio::ConnectionLike;
-use redis::{Cmd, Pipeline, Script, Value, cmd};
-use std::collections::HashMap;
-use std::ops::Range;
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, Script, Value, cmd};
+use refusal::is_on_the_move;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
@@ -90,7 +90,8 @@ impl Redis {
     async fn merge_together(&self, cuts: &[&Cut]) -> Vec<Result<Outcome, StoreError>> {
         let mut answers = match self.call(cuts).await {
             Ok(answers) => answers,
-            Err(e) => return vec![Err(e); cuts.len()],
+            Err(e) if cuts.len() > 1 && is_on_the_move(&e) => return self.merge_one_by_one(cuts).await,
+            Err(e) => return vec![Err(e.into()); cuts.len()],
         };
         // A server that has restarted, or has just become the primary, does not know the script.
         let missed: Vec<_> =
@@ -109,8 +110,17 @@ impl Redis {
         answers.into_iter().map(|(answer, durable)| outcome(answer, durable)).collect()
     }
 
+    /// While a slot moves, a redirection is good for one command only.
+    async fn merge_one_by_one(&self, cuts: &[&Cut]) -> Vec<Result<Outcome, StoreError>> {
+        let mut outcomes = Vec::with_capacity(cuts.len());
+        for cut in cuts.chunks(1) {
+            outcomes.extend(Box::pin(self.merge_together(cut)).await);
+        }
+        outcomes
+    }
+
     /// One answer for each cut, and whether what it tells of is durable.
-    async fn call(&self, cuts: &[&Cut]) -> Result<Vec<(Value, bool)>, StoreError> {
+    async fn call(&self, cuts: &[&Cut]) -> Result<Vec<(Value, bool)>, RedisError> {
         // The nodes of a Redis Cluster have replicas.
         let is_asked = matches!(self.link, Link::Single(_)) && self.durability.is_asked();
         let questions = if is_asked { durability::QUESTIONS } else { 0 };
@@ -127,33 +137,42 @@ impl Redis {
         }
         let mut answers = self.link.clone().req_packed_commands(&pipeline, 0, expected).await?;
         if answers.len() != expected {
-            return Err(StoreError::Failed("Redis left calls without an answer".into()));
+            return Err((ErrorKind::UnexpectedReturnType, "Redis left calls without an answer").into());
         }
         let about_durability = answers.split_off(cuts.len());
         let durable = is_asked && self.durability.learn(&about_durability);
         Ok(answers.into_iter().map(|answer| (answer, durable)).collect())
     }
 
-    async fn load_and_call(&self, cuts: &[&Cut]) -> Result<Vec<(Value, bool)>, StoreError> {
+    async fn load_and_call(&self, cuts: &[&Cut]) -> Result<Vec<(Value, bool)>, RedisError> {
         self.merge.load_async(&mut self.link.clone()).await?;
         self.call(cuts).await
     }
 
-    /// Each topic's cuts by themselves, all at once: a Redis Cluster takes no pipeline across slots.
+    /// Each topic's cuts by themselves, all topics at once: a Redis Cluster takes no pipeline across slots.
     async fn merge_by_topic(&self, cuts: Arc<[Cut]>) -> Vec<Result<Outcome, StoreError>> {
+        let mut by_topic = BTreeMap::<&Topic, Vec<usize>>::new();
+        for (place, cut) in cuts.iter().enumerate() {
+            by_topic.entry(&cut.topic).or_default().push(place);
+        }
         let mut tasks = JoinSet::new();
-        for run in runs_of_one_topic(&cuts) {
+        for places in by_topic.into_values() {
             let (store, cuts) = (self.clone(), cuts.clone());
             tasks.spawn(async move {
-                let together: Vec<_> = cuts.get(run.clone()).unwrap_or_default().iter().collect();
-                (run, store.merge_together(&together).await)
+                let together: Vec<_> = places.iter().filter_map(|place| cuts.get(*place)).collect();
+                let outcomes = store.merge_together(&together).await;
+                (places, outcomes)
             });
         }
         let unknown = StoreError::Failed("a call to Redis was abandoned".into());
         let mut answers = vec![Err(unknown); cuts.len()];
         while let Some(finished) = tasks.join_next().await {
-            let Ok((run, outcomes)) = finished else { continue };
-            answers.iter_mut().skip(run.start).zip(outcomes).for_each(|(slot, outcome)| *slot = outcome);
+            let Ok((places, outcomes)) = finished else { continue };
+            for (place, outcome) in places.into_iter().zip(outcomes) {
+                if let Some(slot) = answers.get_mut(place) {
+                    *slot = outcome;
+                }
+            }
         }
         answers
     }
@@ -200,17 +219,6 @@ impl Redis {
 fn micros_since_1970() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// The ranges of neighbours that have one topic.
-fn runs_of_one_topic(cuts: &[Cut]) -> Vec<Range<usize>> {
-    let mut start = 0;
-    let run = |cuts: &[Cut]| {
-        let range = start..start + cuts.len();
-        start = range.end;
-        range
-    };
-    cuts.chunk_by(|a, b| a.topic == b.topic).map(run).collect()
 }
 
 /// A server that evicts keys when its memory is full forgets topics, totals and positions alike.

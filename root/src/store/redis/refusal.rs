@@ -14,7 +14,7 @@ const ADVICE: [(&str, &str); 15] = [
     ("MASTERDOWN", "it is a replica without its primary: point cluster.store at the primary"),
     ("TRYAGAIN", "its slots are on the move: wait until they have"),
     ("MOVED", "it is part of a Redis Cluster: write cluster.store as redis-cluster://HOST:PORT"),
-    ("ASK", "it is part of a Redis Cluster: write cluster.store as redis-cluster://HOST:PORT"),
+    ("ASK", "its slots are on the move: wait until they have"),
     ("BUSY", "somebody's script holds it up: end that with SCRIPT KILL"),
     ("NOSCRIPT", "it lost the merge script again at once: let nobody run SCRIPT FLUSH"),
     ("NOAUTH", "it wants a password: write cluster.store as redis://USER:PASSWORD@HOST:PORT"),
@@ -27,9 +27,17 @@ const ADVICE: [(&str, &str); 15] = [
 
 /// Whether the error is the one that begins with `word`.
 pub(super) fn means(error: &ServerError, word: &str) -> bool {
-    // Redis 6 wraps an error inside a script in one of its own.
-    let is_wrapped = |details: &str| details.contains(&format!("-{word} "));
+    // Inside a script some errors have no word of their own, and Redis 6 wraps them all.
+    let is_wrapped = |details: &str| {
+        details.contains(&format!("-{word} "))
+            || (word == "NOPERM" && details.contains("user executing the script can't"))
+    };
     error.code() == word || (error.code() == "ERR" && error.details().is_some_and(is_wrapped))
+}
+
+/// Whether a Redis Cluster is moving what was asked for.
+pub(super) fn is_on_the_move(e: &RedisError) -> bool {
+    matches!(e.code(), Some("ASK" | "MOVED" | "TRYAGAIN"))
 }
 
 /// What a server's error comes to.
