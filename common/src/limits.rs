@@ -40,6 +40,8 @@ pub const COUNTERS_PER_LEAF: usize = 16 << 20;
 pub const SESSIONS_PER_LEAF: usize = 65_536;
 /// Idempotency keys that one leaf remembers; beyond it keyed requests are shed.
 pub const IDEMPOTENCY_KEYS_PER_LEAF: usize = 2 << 20;
+/// Resets that one leaf works on at once.
+pub const RESETS_PER_LEAF: usize = 64;
 /// Connections that one node accepts.
 pub const CONNECTIONS_PER_NODE: usize = 100_000;
 /// Handshakes that one node runs at once; above it new ones are asked to prove their address.

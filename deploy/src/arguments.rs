@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Get(TopicArguments),
     /// Print totals as they change.
     Watch(WatchArguments),
+    /// Set a topic's totals to 0, or those of one item, or of one kind of it.
+    Reset(ResetArguments),
     /// Print the tiers, their nodes, and how they do.
     Status(ClusterArguments),
     /// Print the ledger; exit code 1 when it is out of balance.
@@ -149,6 +151,22 @@ pub(crate) struct TopicArguments {
     pub cluster: ClusterArguments,
 }
 
+/// `countree reset`
+#[derive(Debug, Args)]
+pub(crate) struct ResetArguments {
+    /// The topic.
+    pub(crate) topic: Topic,
+    /// Only this item.
+    pub(crate) item: Option<Item>,
+    /// Only this kind of the item.
+    pub(crate) kind: Option<Kind>,
+    /// Makes a repeat harmless; a new one for each reset that is meant.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+}
+
 /// `countree watch`
 #[derive(Debug, Args)]
 pub(crate) struct WatchArguments {
@@ -208,6 +226,8 @@ pub(crate) enum RightArgument {
     Send,
     /// Watching totals.
     Watch,
+    /// Setting totals to 0.
+    Reset,
 }
 
 /// `countree certs`

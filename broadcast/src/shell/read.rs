@@ -1,14 +1,10 @@
 //! Reading a topic fresh from the store, through a root.
 
 use super::board::Board;
-use countree_common::cluster::Node;
 use countree_common::document::{Snapshot, TopicView, Version, counts};
 use countree_common::key::Topic;
 use countree_common::shell::membership::Membership;
-use countree_common::shell::peers::{PeerError, Peers};
-use countree_common::shell::quic::StreamError;
-use countree_common::wire::publish::SnapshotAssembly;
-use countree_common::wire::rpc::{Reply, Request};
+use countree_common::shell::peers::PeerError;
 use std::time::Duration;
 
 /// A root that has not answered in full by then is passed over.
@@ -28,7 +24,7 @@ pub(super) async fn topic(
     let roots = board.roots();
     let mut error = PeerError::Failed("no root is known yet".into());
     for root in roots.for_topic(topic) {
-        let reading = snapshot(membership.peers(), root, topic);
+        let reading = membership.peers().read(root, topic);
         match tokio::time::timeout(ROOT_TIMEOUT, reading).await {
             Ok(Ok(snapshot)) => {
                 let Snapshot { topic, version, totals } = snapshot;
@@ -42,22 +38,4 @@ pub(super) async fn topic(
         }
     }
     Err(error)
-}
-
-async fn snapshot(peers: &Peers, root: &Node, topic: &Topic) -> Result<Snapshot, PeerError> {
-    let request = Request::Read(topic.clone());
-    let mut replies = peers.ask(root.name.as_str(), root.quic, &request).await?;
-    let mut assembly = SnapshotAssembly::default();
-    loop {
-        match replies.message().await? {
-            Some(Reply::Snapshot(part)) => {
-                if let Some(snapshot) = assembly.push(part) {
-                    return Ok(snapshot);
-                }
-            }
-            Some(Reply::Failed(reason)) => return Err(PeerError::Failed(reason)),
-            Some(_) => return Err(PeerError::Mismatched),
-            None => return Err(StreamError::Ended.into()),
-        }
-    }
 }

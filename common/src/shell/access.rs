@@ -23,6 +23,8 @@ pub enum Right {
     Send,
     /// Watching totals.
     Watch,
+    /// Setting totals to 0.
+    Reset,
 }
 
 /// Why somebody is not let in. Nothing was counted.
@@ -113,6 +115,7 @@ impl Access {
             (true, _) => Ok(()),
             (false, Right::Send) => Err(AccessError::Forbidden("send events")),
             (false, Right::Watch) => Err(AccessError::Forbidden("watch totals")),
+            (false, Right::Reset) => Err(AccessError::Forbidden("reset totals")),
         }
     }
 

@@ -33,12 +33,22 @@ pub struct Membership {
 impl Membership {
     /// `bootstrap` is where roots are looked for before a view is known, and when none in it answers.
     pub fn new(peers: Peers, bootstrap: Vec<SocketAddr>) -> Self {
-        Self { peers, bootstrap, answering: Arc::default(), view: Arc::new(watch::Sender::new(Arc::default())) }
+        Self {
+            peers,
+            bootstrap,
+            answering: Arc::default(),
+            view: Arc::new(watch::Sender::new(Arc::default())),
+        }
     }
 
     /// The nodes, as last heard; follows changes. Epoch 0 means that nothing has been heard yet.
     pub fn view(&self) -> watch::Receiver<Arc<ClusterView>> {
         self.view.subscribe()
+    }
+
+    /// Whether that is this node's own name.
+    pub fn is_me(&self, name: &NodeName) -> bool {
+        self.peers.me() == Some(name)
     }
 
     /// Connections to the other nodes.

@@ -2,9 +2,12 @@
 
 use super::quic::{FrameReceiver, FrameSender, StreamError};
 use crate::cluster::{Node, NodeName};
+use crate::document::Snapshot;
+use crate::key::Topic;
 use crate::limits;
 use crate::wire::frame::FrameKind;
 use crate::wire::hello::{Conversation, Hello, PROTOCOL};
+use crate::wire::publish::SnapshotAssembly;
 use crate::wire::rpc::{Reply, Request};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -71,6 +74,11 @@ impl Peers {
     ) -> Self {
         let connections = Mutex::default();
         Self { shared: Arc::new(Shared { endpoint, config, cluster, node, token, connections }) }
+    }
+
+    /// Who speaks, where that is a node.
+    pub fn me(&self) -> Option<&NodeName> {
+        self.shared.node.as_ref()
     }
 
     /// A live connection to whoever has a certificate for `name` at `address`.
@@ -151,6 +159,27 @@ impl Peers {
             Ok(Ok(None)) => Err(StreamError::Ended.into()),
             Ok(Err(e)) => Err(e.into()),
             Err(_) => Err(PeerError::Timeout),
+        }
+    }
+
+    /// Reads a topic from the store, through this root. A topic never counted is empty, at version 0-0.
+    ///
+    /// # Errors
+    /// When the root can't be asked, or can't read it.
+    pub async fn read(&self, root: &Node, topic: &Topic) -> Result<Snapshot, PeerError> {
+        let mut replies = self.ask(root.name.as_str(), root.quic, &Request::Read(topic.clone())).await?;
+        let mut assembly = SnapshotAssembly::default();
+        loop {
+            match replies.message().await? {
+                Some(Reply::Snapshot(part)) => {
+                    if let Some(snapshot) = assembly.push(part) {
+                        return Ok(snapshot);
+                    }
+                }
+                Some(Reply::Failed(reason)) => return Err(PeerError::Failed(reason)),
+                Some(_) => return Err(PeerError::Mismatched),
+                None => return Err(StreamError::Ended.into()),
+            }
         }
     }
 

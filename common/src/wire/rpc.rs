@@ -4,7 +4,7 @@ use super::producer::EventError;
 use super::publish::SnapshotPart;
 use crate::cluster::{ClusterView, Node, NodeName};
 use crate::event::Event;
-use crate::key::{Item, Topic};
+use crate::key::{Item, Kind, Topic};
 use crate::ledger::StreamLedger;
 use crate::stream::StreamId;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub enum Request {
     },
     /// To a root: I am gone. Answered by `View`.
     Leave(NodeName),
+    /// To a root: this leaf has merged all that it ever accepted, and takes nothing more. Answered by `Done`.
+    Settled(NodeName),
+    /// To a root: the nodes, as the store has them now. Answered by `Members`.
+    Members,
     /// To a root: a topic's totals, from the store. Answered by `Snapshot`s, up to the last.
     Read(Topic),
     /// To a root: some topics, the last merged first, at most [`TOPICS_LISTED`]. Answered by `Topics`.
@@ -41,6 +45,10 @@ pub enum Request {
     Ledgers,
     /// To a root: these streams are wholly merged and their logs are about to be deleted. Answered by `Done`.
     Retire(Vec<StreamLedger>),
+    /// To a leaf: say when all that you have accepted by now is merged. Answered by `Done`.
+    Flush,
+    /// To a leaf: set counters to 0. Answered by `Submitted`.
+    Reset(Reset),
     /// To a leaf: count these, on behalf of an HTTP client of another leaf. Answered by `Submitted`.
     Submit(Submission),
 }
@@ -55,6 +63,13 @@ pub enum Reply {
     },
     /// To `Heartbeat` and `Leave`.
     View(ClusterView),
+    /// To `Members`.
+    Members {
+        /// The live nodes.
+        view: ClusterView,
+        /// Leaves that are not live and may hold events that are not merged.
+        away: Vec<NodeName>,
+    },
     /// To `Read`.
     Snapshot(SnapshotPart),
     /// To `Topics`.
@@ -63,9 +78,9 @@ pub enum Reply {
     Stats(Vec<(NodeName, NodeStats)>),
     /// To `Ledgers`.
     Ledgers(Vec<StreamLedger>),
-    /// To `Retire`.
+    /// To `Retire`, `Settled` and `Flush`.
     Done,
-    /// To `Submit`.
+    /// To `Submit` and `Reset`.
     Submitted(Result<(), SubmitError>),
     /// The node could not do it now; nothing changed that a repeat would change again.
     Failed(String),
@@ -78,6 +93,19 @@ pub struct Submission {
     pub events: Vec<Event>,
     /// What makes a repeat harmless.
     pub idempotency: Idempotency,
+}
+
+/// Sets a topic's counters to 0: events acked before it are gone from the totals, events acked after it stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// Hash of the request's id, which makes a repeat harmless.
+    pub key: u128,
+    /// The topic.
+    pub topic: Topic,
+    /// Only this item's counters.
+    pub item: Option<Item>,
+    /// Only those of this kind.
+    pub kind: Option<Kind>,
 }
 
 /// What makes a repeat of a submission harmless. Keys are 128-bit hashes of what the client sent.
@@ -111,12 +139,23 @@ pub enum SubmitError {
         /// How long to wait, in milliseconds.
         retry_after_ms: u32,
     },
+    /// A reset that can't know all that was acked before it. Nothing changed.
+    #[error("{} away and may hold events that were acked before: start it again, and repeat", away(.0))]
+    Away(Vec<NodeName>),
+    /// A reset that could not ask every node. Nothing changed.
+    #[error("not every node of the cluster answers: repeat under the same id")]
+    Unreachable,
     /// The leaf is leaving; another takes it.
     #[error("the leaf is draining")]
     Draining,
     /// It may have been counted or not. Safe to repeat only under an idempotency key.
     #[error("no answer from the leaf that took it: it may be counted or not")]
     InDoubt,
+}
+
+fn away(leaves: &[NodeName]) -> String {
+    let names: Vec<_> = leaves.iter().map(NodeName::as_str).collect();
+    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
 /// What a node says of itself with each heartbeat; what does not apply to its tier is 0 or empty.

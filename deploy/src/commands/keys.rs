@@ -12,6 +12,7 @@ pub(super) fn token(arguments: &TokenArguments, report: Report) -> Result<(), Fa
     let right = |r: &RightArgument| match r {
         RightArgument::Send => Right::Send,
         RightArgument::Watch => Right::Watch,
+        RightArgument::Reset => Right::Reset,
     };
     let rights: Vec<_> = arguments.rights.iter().map(right).collect();
     let token = access

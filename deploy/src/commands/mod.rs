@@ -4,6 +4,7 @@ mod audit;
 mod get;
 mod keys;
 mod replay;
+mod reset;
 mod send;
 mod status;
 mod watch;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 const OK: u16 = 200;
 const UNAVAILABLE: u16 = 503;
+const IN_DOUBT: u16 = 409;
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Runs what the command line says.
@@ -39,6 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Replay(arguments) => replay::run(arguments, report).await,
         Command::Get(arguments) => get::run(arguments, report).await,
         Command::Watch(arguments) => watch::run(arguments, report).await,
+        Command::Reset(arguments) => reset::run(arguments, report).await,
         Command::Status(cluster) => status::run(cluster, report).await,
         Command::Audit(cluster) => audit::run(cluster, report).await,
         Command::Plan(_) | Command::Apply(_) => Err(Failure::failed(
@@ -68,10 +71,21 @@ impl ClusterArguments {
         path: &str,
         patience: Duration,
     ) -> Result<T, Failure> {
+        self.request_patiently("GET", path, None, patience).await
+    }
+
+    /// Repeats a request, which has to be harmless, while the cluster says that it can't do it just now.
+    async fn request_patiently<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        id: Option<&str>,
+        patience: Duration,
+    ) -> Result<T, Failure> {
         let asking = async {
             loop {
-                let answer = self.get(path).await?;
-                if answer.status != UNAVAILABLE {
+                let answer = self.request(method, path, id).await?;
+                if ![UNAVAILABLE, IN_DOUBT].contains(&answer.status) {
                     return Ok::<_, Failure>(answer);
                 }
                 tokio::time::sleep(ASK_AGAIN).await;
@@ -79,7 +93,7 @@ impl ClusterArguments {
         };
         match tokio::time::timeout(patience, asking).await {
             Ok(answer) => self.understand(path, answer?),
-            Err(_) => self.read(path).await,
+            Err(_) => self.understand(path, self.request(method, path, id).await?),
         }
     }
 
@@ -94,9 +108,14 @@ impl ClusterArguments {
     }
 
     async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.request("GET", path, None).await
+    }
+
+    async fn request(&self, method: &str, path: &str, id: Option<&str>) -> Result<Answer, Failure> {
         let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
-        let headers: Vec<_> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
-        http::request("GET", &self.url, path, &headers, None).await.map_err(|e| {
+        let bearer = bearer.iter().map(|b| ("authorization", b.as_str()));
+        let headers: Vec<_> = bearer.chain(id.map(|id| ("idempotency-key", id))).collect();
+        http::request(method, &self.url, path, &headers, None).await.map_err(|e| {
             Failure::failed(format!("{e}; start one with 'countree up', or say which with --cluster"))
         })
     }

@@ -121,3 +121,27 @@ fn any_names_can_be_counted_and_read() {
         assert_eq!(view["counts"]["i/%:☃"]["k:%"], 1, "{view}");
     }
 }
+
+#[test]
+fn a_reset_takes_what_was_acked_before_and_leaves_what_comes_after() {
+    let mut cluster = Cluster::start();
+    for (item, kind, delta) in [("a", "like", "5"), ("a", "view", "7"), ("b", "like", "11")] {
+        cluster.tell(&["send", "demo", item, kind, delta]);
+    }
+    cluster.tell(&["reset", "demo", "a", "like", "--id", "first"]);
+    assert_eq!((cluster.sum("demo", "like"), cluster.sum("demo", "view")), (11, 7));
+    cluster.tell(&["send", "demo", "a", "like", "100"]);
+    cluster.tell(&["reset", "demo", "a", "like", "--id", "first"]);
+    assert_eq!(cluster.sum("demo", "like"), 111, "a repeat resets nothing again");
+    cluster.kill();
+    cluster.start_again();
+    cluster.tell(&["reset", "demo", "a", "like", "--id", "first"]);
+    assert_eq!(cluster.sum("demo", "like"), 111, "not even after a crash");
+    let (other, _) = cluster.ask(&["reset", "demo", "--id", "first"]);
+    assert!(other.is_null(), "the id is taken: {other}");
+    cluster.tell(&["reset", "demo"]);
+    assert_eq!((cluster.sum("demo", "like"), cluster.sum("demo", "view")), (0, 0));
+    cluster.tell(&["send", "demo", "a", "like"]);
+    assert_eq!(cluster.sum("demo", "like"), 1);
+    cluster.settled_audit();
+}

@@ -51,6 +51,7 @@ impl LeafMachine {
             }
             self.note_near_limit(findings.near_limit);
         }
+        self.settle_flushes();
         self.send_up(now);
     }
 
@@ -124,6 +125,7 @@ impl LeafMachine {
         if self.frozen.is_empty() {
             self.freeze(now);
         }
+        self.settle_flushes();
         self.retire_settled();
         self.trim(now);
         self.tell_watermark();

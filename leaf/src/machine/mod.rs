@@ -8,6 +8,7 @@ pub mod journal;
 mod merging;
 pub mod progress;
 pub mod rates;
+pub mod resets;
 pub mod sessions;
 mod submissions;
 pub mod table;
@@ -116,6 +117,18 @@ pub enum Output {
     DropStream(StreamId),
     /// Delete a segment of the live stream's log.
     DropSegment(Lsn),
+    /// Ask the cluster, for a reset.
+    Ask {
+        /// Which reset.
+        reset: SubmissionId,
+        /// What.
+        question: resets::Question,
+    },
+    /// Answer a flush: all is merged that had been accepted when it came.
+    Flushed {
+        /// Which.
+        flush: u64,
+    },
     /// Tell the operator.
     Alarm(String),
 }
@@ -177,6 +190,9 @@ pub struct LeafMachine {
     root_ring: Ring,
     roots: BTreeSet<NodeName>,
 
+    resets: BTreeMap<SubmissionId, resets::OpenReset>,
+    flushes: VecDeque<(Lsn, u64)>,
+
     rates: Rates,
     is_draining: bool,
     imbalances: u64,
@@ -220,6 +236,8 @@ impl LeafMachine {
             view: ClusterView::default(),
             root_ring: Ring::new([]),
             roots: BTreeSet::new(),
+            resets: BTreeMap::new(),
+            flushes: VecDeque::new(),
             rates: Rates::default(),
             is_draining: false,
             imbalances: 0,

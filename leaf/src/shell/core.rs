@@ -1,7 +1,9 @@
 //! The thread that owns the machine: one input after another, and after each batch of inputs its outputs.
 
 use super::disk::{Disk, DiskError, Written};
+use super::questions;
 use crate::machine::journal::Append;
+use crate::machine::resets::{Answer, Question};
 use crate::machine::{ConnectionId, Found, LeafMachine, Output, SubmissionId};
 use bytes::Bytes;
 use countree_common::cluster::{ClusterView, NodeName};
@@ -11,7 +13,7 @@ use countree_common::shell::membership::Membership;
 use countree_common::stream::StreamId;
 use countree_common::wire::hello::Refusal;
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
-use countree_common::wire::rpc::{NodeStats, Reply, Request, Submission, SubmitError};
+use countree_common::wire::rpc::{NodeStats, Reply, Request, Reset, Submission, SubmitError};
 use countree_common::wire::uplink::{CutOutcome, ToRoot};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -78,6 +80,17 @@ pub(super) enum Input {
         streams: Vec<StreamId>,
         is_done: bool,
     },
+    Reset {
+        reset: Reset,
+        reply: oneshot::Sender<Result<(), SubmitError>>,
+    },
+    /// The cluster's answer to a reset's question.
+    Answer {
+        reset: SubmissionId,
+        answer: Answer,
+    },
+    /// Answered once all is merged that was accepted by now.
+    Flush(oneshot::Sender<()>),
     Ledgers(oneshot::Sender<Vec<StreamLedger>>),
     Stats(oneshot::Sender<(NodeStats, u64)>),
     /// Answered once everything is merged.
@@ -123,6 +136,7 @@ struct Core {
     roots: HashMap<NodeName, (u64, mpsc::Sender<ToRoot>)>,
     submissions: HashMap<SubmissionId, oneshot::Sender<Result<(), SubmitError>>>,
     next_submission: SubmissionId,
+    flushes: HashMap<u64, oneshot::Sender<()>>,
     draining: Option<oneshot::Sender<()>>,
 }
 
@@ -176,6 +190,7 @@ pub(super) fn start(
         roots: HashMap::new(),
         submissions: HashMap::new(),
         next_submission: 0,
+        flushes: HashMap::new(),
         draining: None,
     };
     std::thread::Builder::new().name("leaf-core".into()).spawn(move || {
@@ -237,6 +252,18 @@ impl Core {
                 self.next_submission += 1;
                 self.submissions.insert(self.next_submission, reply);
                 self.machine.handle_submission(now, self.next_submission, &submission);
+            }
+            Input::Reset { reset, reply } => {
+                self.next_submission += 1;
+                self.submissions.insert(self.next_submission, reply);
+                self.machine.handle_reset(self.next_submission, reset);
+            }
+            Input::Answer { reset, answer } => self.machine.handle_answer(now, reset, answer),
+            Input::Flush(reply) => {
+                self.next_submission += 1;
+                self.flushes.retain(|_, waiting| !waiting.is_closed());
+                self.flushes.insert(self.next_submission, reply);
+                self.machine.handle_flush(self.next_submission);
             }
             Input::RootConnected { root, link, outbox } => {
                 self.roots.insert(root.clone(), (link, outbox));
@@ -319,6 +346,13 @@ impl Core {
                 });
             }
             Output::Retire(ledgers) => self.retire(ledgers),
+            Output::Ask { reset, question } => self.ask(reset, question),
+            Output::Flushed { flush } => {
+                if let Some(reply) = self.flushes.remove(&flush) {
+                    // Who asked may have given up.
+                    let _ = reply.send(());
+                }
+            }
             Output::DropStream(stream) => self.report(self.disk.drop_stream(&stream)),
             Output::DropSegment(first) => self.report(self.disk.drop_segment(self.incarnation, first)),
             Output::Alarm(message) => tracing::error!("{message}"),
@@ -338,6 +372,15 @@ impl Core {
     fn tell_root(&mut self, root: NodeName, message: ToRoot) -> Option<NodeName> {
         let sent = self.roots.get(&root).is_some_and(|(_, outbox)| outbox.try_send(message).is_ok());
         if sent { None } else { Some(root) }
+    }
+
+    fn ask(&self, reset: SubmissionId, question: Question) {
+        let Some(inputs) = self.inputs.upgrade() else { return };
+        let (membership, handle) = (self.membership.clone(), CoreHandle { inputs });
+        self.runtime.spawn(async move {
+            let answer = questions::ask(&membership, &handle, question).await;
+            handle.tell(Input::Answer { reset, answer }).await;
+        });
     }
 
     fn retire(&self, ledgers: Vec<StreamLedger>) {

@@ -2,6 +2,7 @@
 
 use super::core::{CoreHandle, Input};
 use super::request::{Parsed, key_hash};
+use super::resets;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -42,7 +43,7 @@ impl Front {
     }
 
     pub(super) fn router(self) -> Router {
-        Router::new().route("/v1/events", post(events)).with_state(self)
+        Router::new().route("/v1/events", post(events)).with_state(self.clone()).merge(resets::router(self))
     }
 }
 
@@ -80,7 +81,7 @@ async fn events(State(front): State<Front>, headers: HeaderMap, body: Body) -> R
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<u128>, EventError> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<u128>, EventError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let bytes = value.as_bytes();
     match value.to_str() {
@@ -132,7 +133,7 @@ async fn count_by_id(front: &Front, parsed: Parsed) -> Result<(), SubmitError> {
     Ok(())
 }
 
-fn owner(front: &Front, key: u128) -> NodeName {
+pub(super) fn owner(front: &Front, key: u128) -> NodeName {
     let ring = Ring::of(&front.membership.view().borrow(), Tier::Leaf);
     ring.key_owner(key).cloned().unwrap_or_else(|| front.me.clone())
 }
@@ -165,7 +166,7 @@ pub(super) async fn submit_here(core: &CoreHandle, submission: Submission) -> Re
     }
 }
 
-fn refusal(e: &SubmitError) -> Response {
+pub(super) fn refusal(e: &SubmitError) -> Response {
     let message = e.to_string();
     match e {
         SubmitError::Refused(refused) => {
@@ -180,6 +181,8 @@ fn refusal(e: &SubmitError) -> Response {
             error(status, code, message, refused.index)
         }
         SubmitError::Busy { reason, retry_after_ms } => busy(*reason, *retry_after_ms),
+        SubmitError::Away(_) => retry(StatusCode::SERVICE_UNAVAILABLE, "leaf_away", message, 5),
+        SubmitError::Unreachable => retry(StatusCode::SERVICE_UNAVAILABLE, "unreachable", message, 1),
         SubmitError::Draining => retry(StatusCode::SERVICE_UNAVAILABLE, "draining", message, 1),
         SubmitError::InDoubt => error(StatusCode::CONFLICT, "in_doubt", message, None),
     }

@@ -7,7 +7,9 @@ mod disk;
 mod http;
 mod node;
 mod producers;
+mod questions;
 mod request;
+mod resets;
 mod roots;
 
 pub use disk::DiskError;

@@ -4,6 +4,8 @@ use super::core::{self, CoreHandle, Input, Threads};
 use super::disk::{Disk, DiskError};
 use super::http::{Front, submit_here};
 use super::producers::Intake;
+use super::questions::flush_here;
+use super::resets::reset_here;
 use super::roots;
 use crate::machine::{LeafConfig, LeafMachine};
 use countree_common::cluster::{Node, NodeName, Tier};
@@ -160,11 +162,24 @@ impl LeafNode {
             linked,
             threads,
         };
-        leaf.spawn_tasks(&options);
+        leaf.join_in();
+        // Nothing is accepted before the cluster lists the leaf: a reset asks every leaf that it lists.
+        tokio::select! {
+            () = leaf.listed() => {}
+            () = stop.begun() => return Err(StartError::Stopped),
+        }
+        leaf.accept(&options);
         Ok(leaf)
     }
 
-    fn spawn_tasks(&self, options: &LeafOptions) {
+    /// Returns once the cluster lists this start of the leaf.
+    async fn listed(&self) {
+        let mut view = self.membership.view();
+        // The sender lives as long as the membership.
+        let _ = view.wait_for(|view| view.node(&self.node.name) == Some(&self.node)).await;
+    }
+
+    fn accept(&self, options: &LeafOptions) {
         let access = options.access.clone();
         let policy = Policy {
             cluster: options.cluster.clone(),
@@ -184,6 +199,9 @@ impl LeafNode {
             }
         };
         tokio::spawn(serve(self.endpoint.clone(), policy, self.accepting.clone(), handle));
+    }
+
+    fn join_in(&self) {
         tokio::spawn(roots::run(self.membership.clone(), self.core.clone(), self.linked.clone()));
         tokio::spawn(watch_stats(self.core.clone(), self.stats.clone(), self.linked.clone()));
         let (membership, node) = (self.membership.clone(), self.node.clone());
@@ -204,7 +222,7 @@ impl LeafNode {
         &self.membership
     }
 
-    /// `POST /v1/events`.
+    /// `POST /v1/events` and `DELETE /v1/topics/{topic}`.
     pub fn routes(&self) -> axum::Router {
         let name = self.node.name.clone();
         Front::new(name, self.core.clone(), self.membership.clone(), self.access.clone()).router()
@@ -241,11 +259,16 @@ impl LeafNode {
     /// next start), leaves the cluster, and lets go of the data folder.
     pub async fn stop(self) {
         self.accepting.begin();
-        let drained = self.core.ask(Input::Drain);
-        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+        let drained = tokio::time::timeout(DRAIN_TIMEOUT, self.core.ask(Input::Drain)).await;
+        if let Ok(Some(())) = drained {
+            let settled = Request::Settled(self.node.name.clone());
+            if let Err(e) = self.membership.ask_a_root(&settled).await {
+                tracing::warn!(leaf = %self.node.name, "could not tell a root that all is merged: {e}");
+            }
+        } else {
             tracing::warn!(leaf = %self.node.name, "not everything could be merged in time; it is in the log and will be after the next start");
+            self.membership.leave(&self.node.name).await;
         }
-        self.membership.leave(&self.node.name).await;
         self.linked.begin();
         self.endpoint.close(0u32.into(), b"the leaf has stopped");
         self.endpoint.wait_idle().await;
@@ -280,6 +303,8 @@ async fn answer(greeted: Greeted, core: &CoreHandle) -> Result<(), StreamError> 
     let stopping = || Reply::Failed("the leaf is stopping".into());
     let reply = match request {
         Request::Ledgers => core.ask(Input::Ledgers).await.map_or_else(stopping, Reply::Ledgers),
+        Request::Flush => flush_here(core).await,
+        Request::Reset(reset) => Reply::Submitted(reset_here(core, reset).await),
         Request::Submit(submission) => Reply::Submitted(submit_here(core, submission).await),
         other => Reply::Failed(format!("a leaf does not answer {other:?}")),
     };

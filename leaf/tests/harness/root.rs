@@ -118,7 +118,7 @@ impl FakeRoot {
                 state.view.epoch += 1;
                 Reply::View(state.view.clone())
             }
-            Request::Retire(_) => Reply::Done,
+            Request::Settled(_) | Request::Retire(_) => Reply::Done,
             other => Reply::Failed(format!("{other:?}")),
         }
     }

@@ -37,8 +37,19 @@ pub enum Ask {
     Leave(NodeName),
     /// Streams are wholly merged, and their logs are about to be deleted.
     Retire(Vec<StreamLedger>),
+    /// A leaf is gone and has left nothing unmerged.
+    Settled(NodeName),
     /// The ledgers of retired streams, as the store has them now: a copy could lack one whose log is gone.
     Ledgers,
+    /// The nodes, as the store has them now: a copy could lack one that has just come.
+    Members,
+}
+
+/// A question that only the store itself can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Ledgers,
+    Members,
 }
 
 /// What the shell is to do.
@@ -68,7 +79,7 @@ pub enum RegistrarOutput {
 #[derive(Debug)]
 enum UnderWay {
     /// A load, and the questions that it answers by itself.
-    Load { readers: Vec<AskId> },
+    Load { readers: Vec<(AskId, Reading)> },
     /// A save of this, with the answers to give once it is there.
     Save {
         registry: Registry,
@@ -93,7 +104,7 @@ pub struct Registrar {
     /// The view that was last put out.
     shown: Option<ClusterView>,
     asks: Vec<(AskId, Ask)>,
-    readers: Vec<AskId>,
+    readers: Vec<(AskId, Reading)>,
     renewals: BTreeMap<NodeName, Node>,
     under_way: Option<UnderWay>,
     idle_until: Time,
@@ -141,7 +152,8 @@ impl Registrar {
             _ if self.asks.len() + self.readers.len() >= ASKS_QUEUED => {
                 self.reply(ask, Reply::Failed("too many wait for the registry; repeat in a second".into()));
             }
-            Ask::Ledgers => self.readers.push(ask),
+            Ask::Ledgers => self.readers.push((ask, Reading::Ledgers)),
+            Ask::Members => self.readers.push((ask, Reading::Members)),
             question => self.asks.push((ask, question)),
         }
         self.advance(now);
@@ -171,12 +183,15 @@ impl Registrar {
         match parsed {
             Ok((revision, registry)) => {
                 self.learn(revision, registry, now);
-                let ledgers = self.registry.ledgers();
-                readers.into_iter().for_each(|r| self.reply(r, Reply::Ledgers(ledgers.clone())));
+                for (ask, reading) in readers {
+                    let reply = self.read(reading);
+                    self.reply(ask, reply);
+                }
             }
             Err(reason) => {
                 let asks = std::mem::take(&mut self.asks);
-                self.fail(readers.into_iter().chain(asks.into_iter().map(|(ask, _)| ask)), &reason, now);
+                let readers = readers.into_iter().map(|(ask, _)| ask);
+                self.fail(readers.chain(asks.into_iter().map(|(ask, _)| ask)), &reason, now);
             }
         }
         self.advance(now);
@@ -308,8 +323,20 @@ impl Registrar {
                 Ok(view())
             }
             Ask::Retire(ledgers) => registry.retire(ledgers).map(|()| Reply::Done),
-            // Never queued as a change; see `handle_ask`.
-            Ask::Ledgers => Ok(Reply::Ledgers(registry.ledgers())),
+            Ask::Settled(name) => {
+                registry.settle(name);
+                Ok(Reply::Done)
+            }
+            // Never queued as changes; see `handle_ask`.
+            Ask::Ledgers => Ok(self.read(Reading::Ledgers)),
+            Ask::Members => Ok(self.read(Reading::Members)),
+        }
+    }
+
+    fn read(&self, reading: Reading) -> Reply {
+        match reading {
+            Reading::Ledgers => Reply::Ledgers(self.registry.ledgers()),
+            Reading::Members => Reply::Members { view: self.registry.view(), away: self.registry.away() },
         }
     }
 

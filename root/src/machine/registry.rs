@@ -2,12 +2,12 @@
 //! every operation may be repeated.
 
 use super::retired::RetiredStreams;
-use countree_common::cluster::{ClusterView, Node, NodeName};
+use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::ledger::StreamLedger;
 use countree_common::limits::NODES_PER_CLUSTER;
 use countree_common::time::WallMs;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Names that a cluster remembers. A name is remembered for good, so that no incarnation is given twice.
@@ -36,6 +36,9 @@ pub struct Registry {
     epoch: u64,
     members: BTreeMap<NodeName, Member>,
     incarnations: BTreeMap<NodeName, u64>,
+    /// Leaves that may hold events which are not merged: every one that was ever listed, until it says otherwise.
+    #[serde(default)]
+    unsettled: BTreeSet<NodeName>,
     retired: BTreeMap<NodeName, RetiredStreams>,
 }
 
@@ -114,6 +117,9 @@ impl Registry {
             None if is_full => return Err(RegistryFull::Nodes),
             _ => {}
         }
+        if node.tier == Tier::Leaf {
+            self.unsettled.insert(node.name.clone());
+        }
         self.members.insert(node.name.clone(), Member { node: node.clone(), lease_until: until });
         self.epoch += 1;
         Ok(())
@@ -124,6 +130,17 @@ impl Registry {
         if self.members.remove(name).is_some() {
             self.epoch += 1;
         }
+    }
+
+    /// A leaf has merged all that it ever accepted, and takes nothing more: it is gone.
+    pub fn settle(&mut self, name: &NodeName) {
+        self.unsettled.remove(name);
+        self.leave(name);
+    }
+
+    /// Leaves that are not live and may hold events that are not merged.
+    pub fn away(&self) -> Vec<NodeName> {
+        self.unsettled.iter().filter(|name| !self.members.contains_key(*name)).cloned().collect()
     }
 
     /// Whether a lease has run out.

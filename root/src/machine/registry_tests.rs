@@ -102,3 +102,20 @@ fn a_forgotten_epoch_is_exceeded() {
     registry.exceed(8);
     assert_eq!(registry.epoch(), 9);
 }
+
+#[test]
+fn a_leaf_is_away_until_it_comes_back_or_says_that_it_is_settled() {
+    let mut registry = Registry::default();
+    let leaf = node("leaf-0", 1);
+    registry.heartbeat(&leaf, WallMs(0), LEASE).unwrap();
+    let root = Node { tier: Tier::Root, ..node("root-0", 2) };
+    registry.heartbeat(&root, WallMs(0), LEASE).unwrap();
+    assert!(registry.away().is_empty(), "it is live");
+    registry.expire(WallMs(0) + LEASE * 2);
+    assert_eq!(registry.away(), [leaf.name.clone()], "only leaves hold events");
+    registry.heartbeat(&leaf, WallMs(0) + LEASE * 2, LEASE).unwrap();
+    registry.leave(&leaf.name);
+    assert_eq!(registry.away(), [leaf.name.clone()], "leaving does not say that all is merged");
+    registry.settle(&leaf.name);
+    assert!(registry.away().is_empty());
+}

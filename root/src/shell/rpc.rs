@@ -75,6 +75,10 @@ impl Desk {
             Request::Stats => vec![Reply::Stats(self.stats())],
             Request::Ledgers => vec![self.registry.ask(Ask::Ledgers).await],
             Request::Retire(ledgers) => vec![self.registry.ask(Ask::Retire(ledgers)).await],
+            Request::Settled(name) if name != *peer => not_yours(&name),
+            Request::Settled(name) => vec![self.registry.ask(Ask::Settled(name)).await],
+            Request::Members => vec![self.registry.ask(Ask::Members).await],
+            Request::Flush | Request::Reset(_) => vec![Reply::Failed("that is a leaf's to do".into())],
             Request::Submit(_) => vec![Reply::Failed("a root takes no events: send them to a leaf".into())],
         }
     }

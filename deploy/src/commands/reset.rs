@@ -1,0 +1,32 @@
+//! `countree reset`: totals back to 0.
+
+use crate::arguments::ResetArguments;
+use crate::failure::Failure;
+use crate::report::Report;
+use countree_common::shell::clock::wall;
+use countree_common::shell::http::path_segment;
+use serde_json::Value;
+use std::time::Duration;
+
+/// A leaf that is away may come back within this.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) async fn run(arguments: ResetArguments, report: Report) -> Result<(), Failure> {
+    let ResetArguments { topic, item, kind, id, cluster } = arguments;
+    let mut path = format!("/v1/topics/{}", path_segment(topic.as_str()));
+    let item_query = item.as_ref().map(|i| format!("item={}", path_segment(i.as_str())));
+    let kind_query = kind.as_ref().map(|k| format!("kind={}", path_segment(k.as_str())));
+    let query: Vec<_> = item_query.into_iter().chain(kind_query).collect();
+    if !query.is_empty() {
+        path = format!("{path}?{}", query.join("&"));
+    }
+    let id = id.unwrap_or_else(|| format!("reset-{}-{}", std::process::id(), wall().0));
+    let answer: Value = cluster.request_patiently("DELETE", &path, Some(&id), PATIENCE).await?;
+    let what = match (&item, &kind) {
+        (None, _) => format!("every total of {topic}"),
+        (Some(item), None) => format!("every total of {item} in {topic}"),
+        (Some(item), Some(kind)) => format!("{kind} of {item} in {topic}"),
+    };
+    report.print(&answer, || format!("reset: {what} is 0, but for what came after"));
+    Ok(())
+}

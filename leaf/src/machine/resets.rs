@@ -1,0 +1,221 @@
+//! Setting counters to 0, exactly: events acked before a reset are gone from the totals, events acked
+//! after it stay.
+//!
+//! A reset adds to each counter the negative of its total, as an event like any other. So nothing but the
+//! totals has to be right: first every leaf that may hold events confirms that all it had accepted is
+//! merged, then the totals are read, and then their negatives are logged with the request's key. Events that
+//! come in between are concurrent with the reset and stay. A crash before the log is a reset that did not
+//! happen; after it, the key tells a repeat, and a store that forgets is sent the negatives again like
+//! every event.
+
+use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
+use crate::log::record::{self, KeyUse, Record};
+use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
+use countree_common::document::CounterTotal;
+use countree_common::key::Counter;
+use countree_common::limits;
+use countree_common::stream::Lsn;
+use countree_common::time::Now;
+use countree_common::wire::batch;
+use countree_common::wire::producer::{BusyReason, EventError, EventErrorCode};
+use countree_common::wire::rpc::{Reset, SubmitError};
+use std::collections::BTreeSet;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// A question that a reset has to the cluster. The shell asks it, and answers with [`LeafMachine::handle_answer`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Who is in the cluster, by the store's word?
+    Members,
+    /// Is all merged that this leaf has accepted by now? May be asked of this very leaf.
+    Flush(Node),
+    /// What does the store hold of the reset's topic?
+    Totals(countree_common::key::Topic),
+}
+
+/// The cluster's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::Members`].
+    Members {
+        /// The live nodes.
+        view: ClusterView,
+        /// Leaves that are not live and may hold events that are not merged.
+        away: Vec<NodeName>,
+    },
+    /// To [`Question::Flush`]: it is.
+    Flushed(NodeName),
+    /// To [`Question::Totals`].
+    Totals(Vec<CounterTotal>),
+    /// There is none.
+    Silence,
+}
+
+/// A reset under way.
+#[derive(Debug)]
+pub(super) struct OpenReset {
+    reset: Reset,
+    flushing: BTreeSet<NodeName>,
+}
+
+/// What a reset's id was used for, to tell a repeat from a mistake.
+fn content(reset: &Reset) -> u128 {
+    let part = |name: Option<&str>| name.map_or(String::new(), |n| format!("{}:{n}", n.len()));
+    let (item, kind) = (reset.item.as_ref().map(|i| i.as_str()), reset.kind.as_ref().map(|k| k.as_str()));
+    xxh3_128(format!("{}/{}/{}", part(Some(reset.topic.as_str())), part(item), part(kind)).as_bytes())
+}
+
+impl LeafMachine {
+    /// Somebody wants counters to be 0. Answered like a submission.
+    pub fn handle_reset(&mut self, id: SubmissionId, reset: Reset) {
+        let refused = match self.keys.get(reset.key) {
+            Some((lsn, known)) if known == content(&reset) => {
+                return self.answer_once_durable(lsn, Waiting::Submission { submission: id });
+            }
+            Some(_) => Some(SubmitError::Refused(EventError {
+                code: EventErrorCode::KeyReused,
+                message: "this id was used for something else: take a new one for each reset".into(),
+                index: None,
+            })),
+            None if self.is_draining => Some(SubmitError::Draining),
+            None if self.resets.len() >= limits::RESETS_PER_LEAF || !self.keys.has_room(1) => {
+                Some(SubmitError::Busy { reason: BusyReason::TableFull, retry_after_ms: RETRY_AFTER_MS })
+            }
+            None => None,
+        };
+        match refused {
+            Some(e) => self.end_reset(id, Err(e)),
+            None => {
+                self.resets.insert(id, OpenReset { reset, flushing: BTreeSet::new() });
+                self.ask(id, Question::Members);
+            }
+        }
+    }
+
+    fn ask(&mut self, reset: SubmissionId, question: Question) {
+        self.outputs.push_back(Output::Ask { reset, question });
+    }
+
+    fn end_reset(&mut self, id: SubmissionId, result: Result<(), SubmitError>) {
+        self.resets.remove(&id);
+        self.outputs.push_back(Output::Submitted { submission: id, result });
+    }
+
+    /// The cluster has answered a reset's question.
+    pub fn handle_answer(&mut self, now: Now, id: SubmissionId, answer: Answer) {
+        let Some(open) = self.resets.get_mut(&id) else { return };
+        match answer {
+            Answer::Members { away, .. } if !away.is_empty() => {
+                self.end_reset(id, Err(SubmitError::Away(away)))
+            }
+            Answer::Members { view, .. } => {
+                let leaves: Vec<_> = view.tier(Tier::Leaf).cloned().collect();
+                open.flushing = leaves.iter().map(|leaf| leaf.name.clone()).collect();
+                leaves.into_iter().for_each(|leaf| self.ask(id, Question::Flush(leaf)));
+            }
+            Answer::Flushed(leaf) => {
+                let was_last = open.flushing.remove(&leaf) && open.flushing.is_empty();
+                if was_last {
+                    let topic = open.reset.topic.clone();
+                    self.ask(id, Question::Totals(topic));
+                }
+            }
+            Answer::Totals(totals) => {
+                let reset = open.reset.clone();
+                self.resets.remove(&id);
+                match self.negate(now, &reset, totals) {
+                    Ok(lsn) => self.answer_once_durable(lsn, Waiting::Submission { submission: id }),
+                    Err(e) => self.end_reset(id, Err(e)),
+                }
+            }
+            Answer::Silence => self.end_reset(id, Err(SubmitError::Unreachable)),
+        }
+    }
+
+    /// Logs and counts the negatives; returns the last record that says so.
+    fn negate(&mut self, now: Now, reset: &Reset, totals: Vec<CounterTotal>) -> Result<Lsn, SubmitError> {
+        if self.is_draining {
+            return Err(SubmitError::Draining);
+        }
+        if let Some(reason) = self.busy() {
+            return Err(SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS });
+        }
+        if let Some((lsn, _)) = self.keys.get(reset.key) {
+            return Ok(lsn);
+        }
+        let is_meant = |t: &CounterTotal| {
+            t.total != 0
+                && reset.item.as_ref().is_none_or(|item| *item == t.item)
+                && reset.kind.as_ref().is_none_or(|kind| *kind == t.kind)
+        };
+        let negatives: Vec<_> = totals
+            .into_iter()
+            .filter(is_meant)
+            .map(|t| (Counter { topic: reset.topic.clone(), item: t.item, kind: t.kind }, -t.total))
+            .collect();
+        let used = KeyUse { key: reset.key, content: content(reset) };
+        // The key goes with the last record: a crash in between leaves a reset that its repeat completes.
+        let (last, earlier) = match negatives.chunks(limits::BATCH_EVENTS).collect::<Vec<_>>().split_last() {
+            Some((last, earlier)) => (last.to_vec(), earlier.iter().map(|part| part.to_vec()).collect()),
+            None => (Vec::new(), Vec::new()),
+        };
+        for part in earlier {
+            self.log_negatives(now, &part, Vec::new())?;
+        }
+        let lsn = self.log_negatives(now, &last, vec![used])?;
+        self.keys.note(used, lsn, now.wall);
+        Ok(lsn)
+    }
+
+    fn log_negatives(
+        &mut self,
+        now: Now,
+        negatives: &[(Counter, i64)],
+        keys: Vec<KeyUse>,
+    ) -> Result<Lsn, SubmitError> {
+        self.begin_segment_if_full();
+        let (mut names, mut words) = (Vec::new(), Vec::new());
+        for (id, (counter, delta)) in (0..).zip(negatives) {
+            batch::put_name(counter, &mut names);
+            batch::put_event(id, *delta, &mut words);
+        }
+        let event_count = negatives.len() as u32;
+        let record = record::Submission { at: now.wall, keys, names: &names, event_count, words: &words };
+        let full = SubmitError::Busy { reason: BusyReason::DiskFull, retry_after_ms: RETRY_AFTER_MS };
+        let lsn = self.log(&Record::Submission(record)).ok_or(full)?;
+        let mut volume = 0u64;
+        for (counter, delta) in negatives {
+            let id = self.table.intern(counter);
+            self.table.add(id, *delta);
+            volume = volume.saturating_add(delta.unsigned_abs());
+        }
+        self.table.note_batch(u64::from(event_count), volume);
+        self.live.note_accepted(u64::from(event_count));
+        self.end_window_if_full(now);
+        Ok(lsn)
+    }
+
+    /// Somebody wants to know when all that was accepted by now is merged: [`Output::Flushed`] says so.
+    pub fn handle_flush(&mut self, flush: u64) {
+        self.flushes.push_back((self.journal.appended(), flush));
+        self.settle_flushes();
+    }
+
+    /// Answers the flushes whose records are merged.
+    pub(super) fn settle_flushes(&mut self) {
+        let merged_to = self.live.progress().merged_to();
+        let old_are_merged = self.old.values().all(super::uplink::Uplink::is_idle);
+        let is_idle = self.is_drained();
+        while let Some((lsn, flush)) = self.flushes.front().copied()
+            && old_are_merged
+            && (lsn <= merged_to || is_idle)
+        {
+            self.flushes.pop_front();
+            self.outputs.push_back(Output::Flushed { flush });
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "resets_tests.rs"]
+mod tests;

@@ -1,0 +1,113 @@
+use super::*;
+use crate::testing::{Rig, TestStore, config, counter, topic};
+use countree_common::cluster::NodeName;
+use countree_common::key::Item;
+use countree_common::wire::rpc::Idempotency;
+
+fn reset(key: u128, item: Option<&str>) -> Reset {
+    Reset { key, topic: topic("t"), item: item.map(|i| Item::new(i).unwrap()), kind: None }
+}
+
+fn questions(rig: &mut Rig) -> Vec<Question> {
+    let asked = rig.take(|o| matches!(o, Output::Ask { .. })).into_iter();
+    asked.filter_map(|o| if let Output::Ask { question, .. } = o { Some(question) } else { None }).collect()
+}
+
+fn flushed(rig: &mut Rig) -> usize {
+    rig.take(|o| matches!(o, Output::Flushed { .. })).len()
+}
+
+fn totals(store: &TestStore) -> Vec<CounterTotal> {
+    let total = |(c, total): (&Counter, &i64)| CounterTotal { item: c.item.clone(), kind: c.kind.clone(), total: *total };
+    store.totals().iter().map(total).collect()
+}
+
+fn answer(rig: &mut Rig, id: SubmissionId, answer: Answer) {
+    rig.machine.handle_answer(rig.now, id, answer);
+    rig.collect();
+}
+
+fn leaf(name: &str) -> Node {
+    let quic = ([127, 0, 0, 1], 1).into();
+    Node { name: NodeName::new(name).unwrap(), tier: Tier::Leaf, quic, http: None, incarnation: 1 }
+}
+
+/// Asks for a reset, and answers up to the question for the totals.
+fn begin(rig: &mut Rig, id: SubmissionId, wanted: Reset, leaves: &[Node]) {
+    rig.machine.handle_reset(id, wanted);
+    rig.collect();
+    assert_eq!(questions(rig), [Question::Members]);
+    let view = ClusterView { epoch: 1, nodes: leaves.to_vec() };
+    answer(rig, id, Answer::Members { view, away: Vec::new() });
+    assert_eq!(questions(rig).len(), leaves.len(), "every leaf is asked");
+    for (i, leaf) in leaves.iter().enumerate() {
+        answer(rig, id, Answer::Flushed(leaf.name.clone()));
+        let expected = if i + 1 == leaves.len() { vec![Question::Totals(topic("t"))] } else { Vec::new() };
+        assert_eq!(questions(rig), expected, "the totals are read after the last");
+    }
+}
+
+#[test]
+fn what_came_before_is_gone_and_what_came_in_between_stays() {
+    let mut rig = Rig::start(config());
+    let mut store = TestStore::new(true);
+    rig.submit(1, &[(counter("t", "a"), 5), (counter("t", "b"), 7)], Idempotency::None);
+    rig.merge_all(&mut store);
+    begin(&mut rig, 2, reset(9, Some("a")), &[leaf("leaf-0"), leaf("leaf-1")]);
+    let read = totals(&store);
+    rig.submit(3, &[(counter("t", "a"), 100)], Idempotency::None);
+    answer(&mut rig, 2, Answer::Totals(read));
+    rig.merge_all(&mut store);
+    assert_eq!(rig.submitted(), [(1, Ok(())), (3, Ok(())), (2, Ok(()))]);
+    assert_eq!((store.total(&counter("t", "a")), store.total(&counter("t", "b"))), (100, 7));
+}
+
+#[test]
+fn a_repeat_changes_nothing_and_another_use_of_its_id_is_refused() {
+    let mut rig = Rig::start(config());
+    let mut store = TestStore::new(true);
+    rig.submit(1, &[(counter("t", "a"), 5)], Idempotency::None);
+    rig.merge_all(&mut store);
+    begin(&mut rig, 2, reset(9, None), &[leaf("leaf-0")]);
+    answer(&mut rig, 2, Answer::Totals(totals(&store)));
+    rig.submit(3, &[(counter("t", "a"), 1)], Idempotency::None);
+    rig.merge_all(&mut store);
+    rig.submitted();
+    rig.machine.handle_reset(4, reset(9, None));
+    rig.machine.handle_reset(5, reset(9, Some("a")));
+    rig.collect();
+    assert!(questions(&mut rig).is_empty());
+    let said = rig.submitted();
+    assert_eq!(said[0], (4, Ok(())));
+    assert!(matches!(said[1], (5, Err(SubmitError::Refused(_)))), "{said:?}");
+    assert_eq!(store.total(&counter("t", "a")), 1);
+}
+
+#[test]
+fn a_reset_that_can_not_know_everything_changes_nothing() {
+    let mut rig = Rig::start(config());
+    let away = vec![NodeName::new("leaf-1").unwrap()];
+    rig.machine.handle_reset(1, reset(9, None));
+    answer(&mut rig, 1, Answer::Members { view: ClusterView::default(), away: away.clone() });
+    rig.machine.handle_reset(2, reset(9, None));
+    answer(&mut rig, 2, Answer::Silence);
+    assert_eq!(rig.submitted(), [(1, Err(SubmitError::Away(away))), (2, Err(SubmitError::Unreachable))]);
+    assert_eq!(rig.machine.ledgers()[0].ledger.accepted, 0);
+}
+
+#[test]
+fn a_flush_waits_for_all_that_was_accepted_before_it() {
+    let mut rig = Rig::start(config());
+    let mut store = TestStore::new(true);
+    rig.machine.handle_flush(1);
+    rig.collect();
+    assert_eq!(flushed(&mut rig), 1, "nothing was accepted yet");
+    rig.submit(1, &[(counter("t", "a"), 5)], Idempotency::None);
+    rig.machine.handle_flush(2);
+    rig.sync();
+    rig.pass(100);
+    assert_eq!(flushed(&mut rig), 0, "its cut is under way");
+    rig.merge_all(&mut store);
+    rig.pass(100);
+    assert_eq!(flushed(&mut rig), 1);
+}

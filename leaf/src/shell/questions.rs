@@ -1,0 +1,67 @@
+//! What a reset asks the cluster, over QUIC.
+
+use super::core::{CoreHandle, Input};
+use crate::machine::resets::{Answer, Question};
+use countree_common::cluster::{Node, Tier};
+use countree_common::key::Topic;
+use countree_common::shell::membership::Membership;
+use countree_common::shell::peers::PeerError;
+use countree_common::wire::rpc::{Reply, Request};
+use std::time::Duration;
+
+/// A leaf that has not merged everything by then says so, before its asker gives up.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Asks; what can't be answered is [`Answer::Silence`].
+pub(super) async fn ask(membership: &Membership, core: &CoreHandle, question: Question) -> Answer {
+    let answer = match question {
+        Question::Members => members(membership).await,
+        Question::Flush(leaf) => flush(membership, core, &leaf).await,
+        Question::Totals(topic) => totals(membership, &topic).await,
+    };
+    answer.unwrap_or_else(|e| {
+        tracing::info!("a reset can't go on: {e}");
+        Answer::Silence
+    })
+}
+
+async fn members(membership: &Membership) -> Result<Answer, PeerError> {
+    match membership.ask_a_root(&Request::Members).await? {
+        Reply::Members { view, away } => Ok(Answer::Members { view, away }),
+        _ => Err(PeerError::Mismatched),
+    }
+}
+
+async fn flush(membership: &Membership, core: &CoreHandle, leaf: &Node) -> Result<Answer, PeerError> {
+    if membership.is_me(&leaf.name) {
+        return match flush_here(core).await {
+            Reply::Done => Ok(Answer::Flushed(leaf.name.clone())),
+            _ => Err(PeerError::Timeout),
+        };
+    }
+    match membership.peers().call(leaf, &Request::Flush).await? {
+        Reply::Done => Ok(Answer::Flushed(leaf.name.clone())),
+        _ => Err(PeerError::Mismatched),
+    }
+}
+
+/// Waits until this leaf has merged all that it has accepted by now.
+pub(super) async fn flush_here(core: &CoreHandle) -> Reply {
+    match tokio::time::timeout(FLUSH_TIMEOUT, core.ask(Input::Flush)).await {
+        Ok(Some(())) => Reply::Done,
+        Ok(None) => Reply::Failed("the leaf is stopping".into()),
+        Err(_) => Reply::Failed("the leaf can't merge what it has accepted right now".into()),
+    }
+}
+
+async fn totals(membership: &Membership, topic: &Topic) -> Result<Answer, PeerError> {
+    let view = membership.view().borrow().clone();
+    let mut error = PeerError::Failed("no root is known".into());
+    for root in view.tier(Tier::Root) {
+        match membership.peers().read(root, topic).await {
+            Ok(snapshot) => return Ok(Answer::Totals(snapshot.totals)),
+            Err(e) => error = e,
+        }
+    }
+    Err(error)
+}

@@ -1,0 +1,100 @@
+//! `DELETE /v1/topics/{topic}`: sets a topic's counters to 0, or those of one item or kind.
+
+use super::core::{CoreHandle, Input};
+use super::http::{Front, idempotency_key, owner, refusal};
+use super::request::key_hash;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing::delete};
+use countree_common::key::{Item, Kind, NameError, Topic};
+use countree_common::shell::access::Right;
+use countree_common::shell::clock::wall;
+use countree_common::shell::http::error;
+use countree_common::shell::peers::PeerError;
+use countree_common::wire::rpc::{Reply, Request, Reset, SubmitError};
+use serde::Deserialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Longer than a leaf may take to merge what it holds, so that the answer is its own.
+const RESET_TIMEOUT: Duration = Duration::from_secs(12);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    item: Option<String>,
+    kind: Option<String>,
+}
+
+pub(super) fn router(front: Front) -> Router {
+    Router::new().route("/v1/topics/{*topic}", delete(reset)).with_state(front)
+}
+
+async fn reset(
+    State(front): State<Front>,
+    Path(topic): Path<String>,
+    which: Result<Query<Which>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(e) = front.access.check_headers(&headers, Right::Reset) {
+        return e.into_response();
+    }
+    let Ok(Query(which)) = which else {
+        return error(StatusCode::BAD_REQUEST, "bad_query", "the query takes item=… and kind=…", None);
+    };
+    let key = match idempotency_key(&headers) {
+        Ok(key) => key.unwrap_or_else(|| unrepeatable_key(&front)),
+        Err(e) => return refusal(&SubmitError::Refused(e)),
+    };
+    let reset = match named(key, &topic, &which) {
+        Ok(reset) => reset,
+        Err(e) => return error(StatusCode::BAD_REQUEST, "bad_name", e.to_string(), None),
+    };
+    match pass_on(&front, reset).await {
+        Ok(()) => Json(serde_json::json!({ "reset": true, "durability": "disk" })).into_response(),
+        Err(e) => refusal(&e),
+    }
+}
+
+fn named(key: u128, topic: &str, which: &Which) -> Result<Reset, NameError> {
+    Ok(Reset {
+        key,
+        topic: Topic::new(topic)?,
+        item: which.item.as_deref().map(Item::new).transpose()?,
+        kind: which.kind.as_deref().map(Kind::new).transpose()?,
+    })
+}
+
+/// A key for a request that came without one: no other request has it.
+fn unrepeatable_key(front: &Front) -> u128 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    key_hash("reset", &format!("{}/{}/{count}", front.me, wall().0))
+}
+
+/// The leaf that remembers the key does it.
+async fn pass_on(front: &Front, reset: Reset) -> Result<(), SubmitError> {
+    let leaf = owner(front, reset.key);
+    if leaf == front.me {
+        return reset_here(&front.core, reset).await;
+    }
+    let Some(node) = front.membership.view().borrow().node(&leaf).cloned() else {
+        return Err(SubmitError::Unreachable);
+    };
+    match front.membership.peers().call(&node, &Request::Reset(reset)).await {
+        Ok(Reply::Submitted(result)) => result,
+        Err(PeerError::Unreachable { .. }) => Err(SubmitError::Unreachable),
+        Ok(_) | Err(_) => Err(SubmitError::InDoubt),
+    }
+}
+
+/// Resets on this leaf's log, and waits until that is durable.
+pub(super) async fn reset_here(core: &CoreHandle, reset: Reset) -> Result<(), SubmitError> {
+    let answer = core.ask(|reply| Input::Reset { reset, reply });
+    match tokio::time::timeout(RESET_TIMEOUT, answer).await {
+        Ok(Some(result)) => result,
+        Ok(None) | Err(_) => Err(SubmitError::InDoubt),
+    }
+}
