@@ -366,6 +366,10 @@ impl World {
                 let incarnation = self.leaves[i].process.as_ref().map_or(0, |p| p.incarnation);
                 self.leaves[i].disk.drop_segment(incarnation, first);
             }
+            // Nobody here resets anything yet.
+            Output::Ask { .. } | Output::Flushed { .. } => {
+                self.violate(format!("leaf-{i} works on a reset that nobody asked for"));
+            }
             Output::Alarm(message) => self.tally.note(Alarm::of(&message)),
         }
     }
