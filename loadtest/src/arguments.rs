@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::exact::Allowed;
 use crate::failure::Failure;
 use crate::plan::{COUNTERS_MAX, Plan};
 use clap::{Args, Parser, Subcommand};
@@ -21,6 +22,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Send events from many producers, and measure throughput, server CPU time and ack latency.
     Ingest(IngestArguments),
+    /// Kill and pause real processes and their Redis under load, and check event by event that what was acked
+    /// is counted once.
+    Exact(ExactArguments),
 }
 
 /// `loadtest ingest`
@@ -53,6 +57,57 @@ pub(crate) struct IngestArguments {
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+/// `loadtest exact`
+///
+/// In CI, ten kills in less than 90 s: `loadtest exact --kills 10 --seed $RUN --json`
+#[derive(Debug, Args)]
+pub(crate) struct ExactArguments {
+    /// End after so many kill -9 of nodes and of Redis.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "N")]
+    pub(crate) kills: u32,
+    /// End the faults after so many minutes instead.
+    #[arg(long, value_parser = minutes, value_name = "M", conflicts_with = "kills")]
+    pub(crate) minutes: Option<f64>,
+    /// Where the random numbers start: which fault comes when. What it hits is up to the machine.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Which faults there are.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = [Allowed::Kill, Allowed::Pause, Allowed::Stop, Allowed::Redis]
+    )]
+    pub(crate) faults: Vec<Allowed>,
+    /// How many leaves.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=32), value_name = "L")]
+    pub(crate) leaves: u16,
+    /// How many roots.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=32), value_name = "R")]
+    pub(crate) roots: u16,
+    /// How many broadcast nodes.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=32), value_name = "B")]
+    pub(crate) broadcasts: u16,
+    /// How many producers, over QUIC. Some senders over HTTP come on top.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=200), value_name = "P")]
+    pub(crate) producers: u16,
+    /// How many viewers, each of every topic.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=200), value_name = "V")]
+    pub(crate) viewers: u16,
+    /// Events per second of all senders together.
+    #[arg(long, default_value_t = 1_000.0, value_parser = rate, value_name = "E")]
+    pub(crate) rate: f64,
+    /// How many topics they go to.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "T")]
+    pub(crate) topics: u16,
+    /// The countree binary [default: the one next to loadtest].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) countree: Option<PathBuf>,
+    /// Write a page with the figures and a plot, which opens without a network.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 /// Which cluster is loaded: one of its own, unless `--cluster` names another.
@@ -107,4 +162,9 @@ fn exponent(text: &str) -> Result<f64, String> {
 fn rate(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|r| (0.001..=1e9).contains(r));
     number.ok_or_else(|| "it takes events per second, from 0.001 to 1000000000".into())
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|m| (0.01..=1_440.0).contains(m));
+    number.ok_or_else(|| "it takes minutes, from 0.01 to 1440".into())
 }

@@ -36,6 +36,11 @@ impl Failure {
         Self::wrong(format!("{} (see loadtest --help)", message.trim_start_matches("error: ")))
     }
 
+    /// What is wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints it and gives the process's exit code.
     pub(crate) fn report(self) -> ExitCode {
         eprintln!("loadtest: {}", self.message.replace('\n', " "));

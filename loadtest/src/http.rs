@@ -11,6 +11,7 @@ const UNAVAILABLE: u16 = 503;
 /// Between two tries, and how many there are.
 const RETRY: Duration = Duration::from_millis(500);
 const TRIES: u32 = 20;
+const AUDIT: &str = "/v1/audit";
 const LOG_BYTES: &str = "countree_leaf_log_bytes";
 
 /// A cluster's HTTP address, and what it lets us in by.
@@ -21,13 +22,17 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The answer; one that says to come again is waited out for a while.
-    async fn get(&self, path: &str) -> Result<Answer, Failure> {
+    async fn get_once(&self, path: &str) -> Result<Answer, Failure> {
         let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
         let headers: Vec<_> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
+        Ok(http::request("GET", &self.url, path, &headers, None).await?)
+    }
+
+    /// The answer; one that says to come again is waited out for a while.
+    async fn get(&self, path: &str) -> Result<Answer, Failure> {
         let mut tries = 0;
         loop {
-            let answer = http::request("GET", &self.url, path, &headers, None).await?;
+            let answer = self.get_once(path).await?;
             tries += 1;
             if answer.status != UNAVAILABLE || tries == TRIES {
                 return Ok(answer);
@@ -48,8 +53,12 @@ impl Site {
 
     /// The ledger of all leaves.
     pub(crate) async fn audit(&self) -> Result<Audit, Failure> {
-        let path = "/v1/audit";
-        self.read(path, &self.get(path).await?)
+        self.read(AUDIT, &self.get(AUDIT).await?)
+    }
+
+    /// The ledger, if it can be had right now.
+    pub(crate) async fn audit_now(&self) -> Result<Audit, Failure> {
+        self.read(AUDIT, &self.get_once(AUDIT).await?)
     }
 
     /// A topic with everything that was acked before; `None` when nothing was ever counted in it.

@@ -1,6 +1,7 @@
 //! Load for a cluster of its own or one that runs, and a check that every total is exact.
 
 mod arguments;
+mod exact;
 mod failure;
 mod figures;
 mod http;
@@ -42,9 +43,14 @@ fn main() -> ExitCode {
 
 /// A signal drops what is under way, and with it the cluster that was started for it.
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Command::Ingest(ingest) = arguments.command;
+    let measure = async {
+        match arguments.command {
+            Command::Ingest(ingest) => ingest::run(ingest, arguments.json).await,
+            Command::Exact(exact) => exact::run(exact, arguments.json).await,
+        }
+    };
     tokio::select! {
-        done = ingest::run(ingest, arguments.json) => done,
+        done = measure => done,
         signal = shutdown::signal() => Err(Failure::failed(format!("{} came before the end", signal?))),
     }
 }

@@ -23,20 +23,26 @@ svg{width:100%;height:auto}svg text{font-size:12px;fill:var(--soft)}.grid{stroke
 
 /// The page: the figures, and how ack latency grows towards the slowest events.
 pub(crate) fn page(figures: &Figures, curve: &[Point]) -> String {
-    let mut rows = String::new();
-    for (name, value) in figures.rows() {
-        let _ = write!(rows, "<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escape(name), escape(&value));
-    }
     let verdict = if figures.exact { "every total is exact" } else { "the totals are NOT exact" };
+    let body = format!(
+        "<h2>Ack latency by percentile</h2>{}<p>Milliseconds from when an event was due, or handed to its \
+         producer, to its ack. Every event of a batch is given the wait of the oldest in it, so none is shown \
+         faster than it was. Both axes are logarithmic: each step to the right leaves a tenth of the events.</p>",
+        plot(curve)
+    );
+    document(&format!("ingest, {verdict}"), &figures.rows(), &body)
+}
+
+/// Any measurement's page: its title, its figures, and below them `body`, which is markup.
+pub(crate) fn document(title: &str, figures: &[(&str, String)], body: &str) -> String {
+    let (mut rows, title) = (String::new(), escape(title));
+    for (name, value) in figures {
+        let _ = write!(rows, "<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escape(name), escape(value));
+    }
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Countree: ingest</title>\
-         <style>{STYLE}</style><h1>Countree: ingest, {verdict}</h1><table>{rows}</table>\
-         <h2>Ack latency by percentile</h2>{}<p>Milliseconds from when an event was due, or handed to its \
-         producer, to its ack. Every event of a batch is given the wait of the oldest in it, so none is shown \
-         faster than it was. Both axes are logarithmic: each step to the right leaves a tenth of the events.</p>\
-         </html>\n",
-        plot(curve)
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Countree: {title}</title>\
+         <style>{STYLE}</style><h1>Countree: {title}</h1><table>{rows}</table>{body}</html>\n"
     )
 }
 
@@ -114,7 +120,8 @@ fn percentile(power: i32) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Makes text safe to stand in markup.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -141,7 +141,7 @@ fn last_line(log: &Path) -> String {
 }
 
 /// The binary that was named, or the one that was built along with this one.
-fn binary(named: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn binary(named: Option<&Path>) -> Result<PathBuf, Failure> {
     let path = match named {
         Some(path) => path.to_owned(),
         None => std::env::current_exe()?.with_file_name("countree"),

@@ -1,0 +1,90 @@
+//! When acks came: how long there was none, and how many in each stretch of time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Acks are counted by stretches of this length.
+pub(super) const STRETCH: Duration = Duration::from_millis(250);
+/// Stretches that are kept: two hours. Later acks count as of the last.
+const STRETCHES_MAX: usize = 28_800;
+
+/// All acks of a run, from whichever sender.
+#[derive(Debug)]
+pub(super) struct Acks {
+    start: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    is_over: bool,
+    last: Instant,
+    longest_stall: Duration,
+    by_stretch: Vec<u64>,
+}
+
+impl Acks {
+    pub(super) fn new(start: Instant) -> Self {
+        let state =
+            State { is_over: false, last: start, longest_stall: Duration::ZERO, by_stretch: Vec::new() };
+        Self { start, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An ack came for so many events.
+    pub(super) fn record(&self, events: u64, at: Instant) {
+        let mut state = self.state();
+        if !state.is_over {
+            state.longest_stall = state.longest_stall.max(at.saturating_duration_since(state.last));
+        }
+        state.last = state.last.max(at);
+        let stretch = at.saturating_duration_since(self.start).as_millis() / STRETCH.as_millis();
+        let stretch = (stretch as usize).min(STRETCHES_MAX - 1);
+        if state.by_stretch.len() <= stretch {
+            state.by_stretch.resize(stretch + 1, 0);
+        }
+        if let Some(count) = state.by_stretch.get_mut(stretch) {
+            *count += events;
+        }
+    }
+
+    /// Nothing new is sent from now on: what is still owed may come when it will.
+    pub(super) fn end(&self, at: Instant) {
+        let mut state = self.state();
+        state.longest_stall = state.longest_stall.max(at.saturating_duration_since(state.last));
+        state.is_over = true;
+    }
+
+    /// The longest time without any ack while all senders were sending.
+    pub(super) fn longest_stall(&self) -> Duration {
+        self.state().longest_stall
+    }
+
+    /// Acked events in each [`STRETCH`] since the start.
+    pub(super) fn by_stretch(&self) -> Vec<u64> {
+        self.state().by_stretch.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exact::now;
+
+    #[test]
+    fn the_longest_wait_between_acks_is_kept_and_stretches_are_counted() {
+        let start = now();
+        let acks = Acks::new(start);
+        for (ms, events) in [(100, 2), (200, 3), (900, 5), (950, 7)] {
+            acks.record(events, start + Duration::from_millis(ms));
+        }
+        assert_eq!(acks.longest_stall(), Duration::from_millis(700));
+        acks.end(start + Duration::from_millis(1_700));
+        acks.record(1, start + Duration::from_millis(3_000));
+        assert_eq!(acks.longest_stall(), Duration::from_millis(750));
+        assert_eq!(acks.by_stretch(), [5, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+}

@@ -1,0 +1,307 @@
+//! `loadtest exact`: real processes, killed and paused at random moments under load, and in the end every
+//! acked event counted once.
+
+mod acks;
+mod book;
+mod fleet;
+mod outcome;
+mod post;
+mod produce;
+mod report;
+mod settle;
+mod storm;
+mod verdict;
+mod watch;
+
+pub(crate) use storm::Allowed;
+
+use crate::arguments::ExactArguments;
+use crate::failure::Failure;
+use crate::latency::AckLatency;
+use crate::server;
+use acks::Acks;
+use book::Book;
+use countree_common::shell::shutdown::Shutdown;
+use countree_common::time::Time;
+use fleet::{Fleet, Tiers};
+use outcome::{Measured, Outcome};
+use post::Poster;
+use produce::Sender;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use storm::{Act, Fault, Limit, Place, Storm};
+use tokio::task::JoinSet;
+use verdict::{Group, Verdict};
+use watch::Shown;
+
+/// A cluster that has not come up after this long won't.
+const START: Duration = Duration::from_secs(60);
+/// How long everything has, once the faults are over, to be acked, and then to be merged and shown.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Load before the first fault and after the last.
+const CALM: Duration = Duration::from_secs(1);
+/// How often the faults' clock is looked at.
+const STEP: Duration = Duration::from_millis(20);
+/// Senders over HTTP, besides the producers.
+const POSTERS: u16 = 4;
+/// Complaints that are kept.
+const COMPLAINTS: usize = 50;
+
+/// What the tasks of one run share.
+struct Run {
+    book: Book,
+    start: Instant,
+    acks: Arc<Acks>,
+    latency: Arc<AckLatency>,
+    load_over: Shutdown,
+    patience: Duration,
+    /// Events per second of one sender.
+    rate: f64,
+    /// Times that the ledger could be read while faults happened.
+    audits: AtomicU64,
+    /// What is wrong.
+    complaints: Mutex<Vec<String>>,
+    /// What is not wrong, and should be known.
+    remarks: Mutex<Vec<String>>,
+    journal: Mutex<Vec<Entry>>,
+    is_loud: bool,
+}
+
+/// One fault or restart.
+#[derive(Debug, Clone)]
+struct Entry {
+    after: Duration,
+    name: String,
+    act: Act,
+}
+
+impl Run {
+    fn complain(&self, text: String) {
+        self.say(&text);
+        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        if complaints.len() < COMPLAINTS {
+            complaints.push(text);
+        }
+    }
+
+    fn remark(&self, text: String) {
+        self.say(&text);
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        if remarks.len() < COMPLAINTS {
+            remarks.push(text);
+        }
+    }
+
+    /// For people who watch.
+    fn say(&self, text: &str) {
+        if self.is_loud {
+            eprintln!("{:8.2} s  {text}", self.after().as_secs_f64());
+        }
+    }
+
+    fn after(&self) -> Duration {
+        now().saturating_duration_since(self.start)
+    }
+
+    fn time(&self) -> Time {
+        Time(0) + self.after()
+    }
+
+    /// Events that a sender sends at a time, one time each `tick`.
+    fn handful(&self, tick: Duration) -> u32 {
+        ((self.rate * tick.as_secs_f64()).round() as u32).max(1)
+    }
+}
+
+/// Runs, prints, and fails on any difference.
+pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Failure> {
+    let kills = [Allowed::Kill, Allowed::Redis];
+    if arguments.minutes.is_none() && !arguments.faults.iter().any(|fault| kills.contains(fault)) {
+        return Err(Failure::wrong("--faults without kill or redis never comes to --kills: say --minutes"));
+    }
+    let folder = tempfile::Builder::new().prefix("countree-exact-").tempdir()?;
+    let outcome = measure(&arguments, folder.path(), json).await?;
+    if let Some(path) = &arguments.report {
+        std::fs::write(path, report::page(&outcome))
+            .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    }
+    println!("{}", if json { serde_json::to_string(&outcome.figures)? } else { outcome.figures.table() });
+    match outcome.figures.complaints.first() {
+        None => Ok(()),
+        Some(first) => {
+            let kept = folder.keep();
+            std::fs::write(kept.join("faults.log"), outcome.journal())?;
+            let kept = kept.display();
+            Err(Failure::failed(format!("not exact: {first}; the nodes' logs and data are in {kept}")))
+        }
+    }
+}
+
+async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Result<Outcome, Failure> {
+    let tiers = Tiers { leaves: arguments.leaves, roots: arguments.roots, broadcasts: arguments.broadcasts };
+    let countree = server::binary(arguments.countree.as_deref())?;
+    let mut fleet = Fleet::new(folder, &countree, tiers)?;
+    fleet.start(START).await?;
+    let start = now();
+    let run = Arc::new(Run {
+        book: Book::new("exact", arguments.topics)?,
+        start,
+        acks: Arc::new(Acks::new(start)),
+        latency: Arc::new(AckLatency::new()?),
+        load_over: Shutdown::new(),
+        patience: PATIENCE,
+        rate: arguments.rate / f64::from(arguments.producers + POSTERS),
+        audits: AtomicU64::new(0),
+        complaints: Mutex::default(),
+        remarks: Mutex::default(),
+        journal: Mutex::default(),
+        is_loud: !json,
+    });
+
+    let leaves = fleet.urls(Place::Leaf);
+    let (viewers, watching) = watch_all(&run, arguments.viewers, &leaves);
+    let mut senders = send_all(&run, arguments.producers, &leaves).await?;
+    let auditor = {
+        let run = run.clone();
+        async move { settle::audit_throughout(&run, leaves).await }
+    };
+    let storm = tokio::select! {
+        storm = rage(&run, &mut fleet, arguments) => storm?,
+        () = auditor => return Err(Failure::failed("the cluster has no leaf")),
+    };
+
+    let over = now();
+    run.load_over.begin();
+    run.acks.end(over);
+    let mut groups: Vec<Group> = Vec::new();
+    while let Some(done) = senders.join_next().await {
+        groups.extend(done??);
+    }
+    let acked = now();
+    groups.sort_by_key(|group| (group.sender, group.indices.start));
+    let (measured, verdict) = conclude(&run, &mut fleet, groups, &viewers, over, acked).await?;
+    drop(watching);
+    Ok(Outcome::new(arguments, &run, &storm, verdict, measured))
+}
+
+/// Everything after the last ack: merged, read, seen.
+async fn conclude(
+    run: &Run,
+    fleet: &mut Fleet,
+    groups: Vec<Group>,
+    viewers: &[Shown],
+    over: Instant,
+    acked: Instant,
+) -> Result<(Measured, Verdict), Failure> {
+    let deadline = now() + run.patience;
+    let ledger = settle::merged(run, fleet, deadline).await;
+    let merged = now();
+    let totals = settle::totals(run, fleet, deadline + run.patience).await;
+    settle::viewers_agree(run, viewers, &totals, now() + run.patience).await;
+    let seen = now();
+    for process in &mut fleet.processes {
+        if process.has_ended()? {
+            run.complain(format!(
+                "{} has ended by itself after the faults: {}",
+                process.name,
+                process.last_words()
+            ));
+        }
+    }
+    for panic in fleet.panics() {
+        run.complain(panic);
+    }
+    let counters = totals.len();
+    let verdict = Verdict::new(&run.book, &groups, totals)?;
+    verdict.examples.iter().for_each(|example| run.complain(example.clone()));
+    if ledger.accepted != verdict.counted {
+        let Verdict { counted, .. } = verdict;
+        run.complain(format!("the ledger speaks of {} events and the totals of {counted}", ledger.accepted));
+    }
+    for (number, shown) in viewers.iter().enumerate() {
+        let (times, steps) = shown.steps_back();
+        if times > 0 {
+            run.complain(format!("viewer {number} was shown {times} steps back: {}", steps.join("; ")));
+        }
+    }
+    let since = |at: Instant| at.saturating_duration_since(over);
+    let measured = Measured {
+        faults_over: over.saturating_duration_since(run.start),
+        acked: since(acked),
+        merged: since(merged),
+        seen: since(seen),
+        counters,
+        ledger,
+        viewer_updates: viewers.iter().map(Shown::updates).sum(),
+        steps_back: viewers.iter().map(|shown| shown.steps_back().0).sum(),
+    };
+    Ok((measured, verdict))
+}
+
+fn watch_all(run: &Arc<Run>, count: u16, leaves: &[String]) -> (Vec<Shown>, JoinSet<Result<(), Failure>>) {
+    let (mut viewers, mut watching) = (Vec::new(), JoinSet::new());
+    for (number, url) in (0..count).zip(leaves.iter().cycle()) {
+        let shown = Shown::default();
+        watching.spawn(watch::watch(run.clone(), number, url.clone(), shown.clone()));
+        viewers.push(shown);
+    }
+    (viewers, watching)
+}
+
+async fn send_all(
+    run: &Arc<Run>,
+    producers: u16,
+    leaves: &[String],
+) -> Result<JoinSet<Result<Vec<Group>, Failure>>, Failure> {
+    let mut senders = JoinSet::new();
+    for (number, url) in (0..producers).zip(leaves.iter().cycle()) {
+        let sender = Sender::connect(run.clone(), number, url).await?;
+        senders.spawn(sender.work());
+    }
+    for number in producers..producers + POSTERS {
+        let poster = Poster { run: run.clone(), number, leaves: leaves.to_vec() };
+        senders.spawn(poster.work());
+    }
+    Ok(senders)
+}
+
+/// Carries the storm's commands out until it is over and every process is up and ready.
+async fn rage(run: &Run, fleet: &mut Fleet, arguments: &ExactArguments) -> Result<Storm, Failure> {
+    tokio::time::sleep(CALM).await;
+    let limit = match arguments.minutes {
+        Some(minutes) => Limit::Until(run.time() + Duration::from_secs_f64(60.0 * minutes)),
+        None => Limit::Kills(arguments.kills),
+    };
+    let places: Vec<_> = fleet.processes.iter().map(|process| process.place).collect();
+    let mut storm = Storm::new(arguments.seed, arguments.faults.clone(), limit, places, run.time());
+    while !storm.is_over(run.time()) {
+        for (number, process) in fleet.processes.iter_mut().enumerate() {
+            if process.has_ended()? && !storm.handle_exit(number, run.time()) {
+                run.remark(format!("{} has ended by itself: {}", process.name, process.last_words()));
+            }
+        }
+        for command in storm.handle_time(run.time()) {
+            let Some(process) = fleet.processes.get_mut(command.process) else { continue };
+            process.act(command.act)?;
+            let entry = Entry { after: run.after(), name: process.name.clone(), act: command.act };
+            run.say(&format!("{} {:?} ({} kills)", entry.name, entry.act, storm.count(Fault::Kill)));
+            run.journal.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        }
+        tokio::time::sleep(STEP).await;
+    }
+    run.say("the faults are over");
+    Ok(storm)
+}
+
+#[allow(clippy::disallowed_methods, reason = "measuring takes a clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+impl Run {
+    fn audits(&self) -> u64 {
+        self.audits.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,112 @@
+//! Senders over HTTP: requests under an Idempotency-Key, repeated verbatim until one is accepted.
+
+use super::book::EventId;
+use super::produce::bounded;
+use super::verdict::{Fate, Group};
+use super::{Run, now};
+use crate::failure::Failure;
+use countree_common::shell::http::{self, Answer};
+use rand::RngExt;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Between two requests of one sender.
+const TICK: Duration = Duration::from_millis(50);
+/// Between two tries of one request.
+const RETRY: Duration = Duration::from_millis(100);
+const EVENTS: &str = "/v1/events";
+
+/// One sender's task: one request at a time, each try at any leaf.
+pub(super) struct Poster {
+    pub(super) run: Arc<Run>,
+    pub(super) number: u16,
+    pub(super) leaves: Vec<String>,
+}
+
+/// What an answer means for the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Accepted,
+    /// For good: its repeat would be refused too.
+    Refused,
+    /// Counted or not: the same request again will tell.
+    Again,
+}
+
+impl Poster {
+    /// Sends until the load ends; returns what became of each request.
+    pub(super) async fn work(self) -> Result<Vec<Group>, Failure> {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (mut groups, mut sent) = (Vec::new(), 0);
+        while !self.run.load_over.has_begun() {
+            ticks.tick().await;
+            let events = self.run.handful(TICK);
+            let indices = sent..sent + events;
+            sent += events;
+            let key = format!("exact-{}-{}", self.number, indices.start);
+            let body = self.body(indices.clone())?;
+            let meaning = bounded(&self.run, self.repeat(&key, &body)).await;
+            let events = u64::from(events);
+            let fate = match meaning {
+                Some(Meaning::Accepted) => Fate { acked: events, ..Fate::default() },
+                Some(Meaning::Refused) => Fate { rejected: events, ..Fate::default() },
+                Some(Meaning::Again) | None => Fate { in_doubt: events, ..Fate::default() },
+            };
+            if fate.in_doubt > 0 {
+                self.run.remark(format!("request {key} was not answered to the end"));
+            }
+            groups.push(Group { sender: self.number, indices, fate });
+        }
+        Ok(groups)
+    }
+
+    fn body(&self, indices: std::ops::Range<u32>) -> Result<Vec<u8>, Failure> {
+        let event = |index| {
+            let event = self.run.book.event(EventId { sender: self.number, index })?;
+            let (counter, delta) = (event.counter, event.delta);
+            let (topic, item, kind) = (counter.topic, counter.item, counter.kind);
+            Ok(json!({ "topic": topic, "item": item, "kind": kind, "delta": delta }))
+        };
+        let events = indices.map(event).collect::<Result<Vec<_>, Failure>>()?;
+        Ok(serde_json::to_vec(&events)?)
+    }
+
+    async fn repeat(&self, key: &str, body: &[u8]) -> Meaning {
+        let headers = [("idempotency-key", key), ("content-type", "application/json")];
+        loop {
+            let leaf = rand::rng().random_range(0..self.leaves.len().max(1));
+            let url = self.leaves.get(leaf).map_or("", String::as_str);
+            let answer = http::request("POST", url, EVENTS, &headers, Some(body.to_vec())).await;
+            match answer.as_ref().map_or(Meaning::Again, meaning) {
+                Meaning::Again => tokio::time::sleep(RETRY).await,
+                Meaning::Accepted => {
+                    let events = accepted(answer.ok().as_ref());
+                    self.run.acks.record(events, now());
+                    return Meaning::Accepted;
+                }
+                Meaning::Refused => {
+                    let said = answer.map(|a| String::from_utf8_lossy(&a.body).into_owned());
+                    self.run.remark(format!("request {key} was refused: {}", said.unwrap_or_default()));
+                    return Meaning::Refused;
+                }
+            }
+        }
+    }
+}
+
+fn meaning(answer: &Answer) -> Meaning {
+    match answer.status {
+        202 => Meaning::Accepted,
+        // In doubt, or not now: 409, 429, and all that a server says of itself.
+        409 | 429 | 500.. => Meaning::Again,
+        _ => Meaning::Refused,
+    }
+}
+
+fn accepted(answer: Option<&Answer>) -> u64 {
+    let body = answer.and_then(|a| serde_json::from_slice::<serde_json::Value>(&a.body).ok());
+    body.and_then(|b| b.get("accepted")?.as_u64()).unwrap_or(0)
+}

@@ -1,0 +1,111 @@
+//! Producers over QUIC: half of them never wait, the other half learn the fate of each handful of events.
+
+use super::Run;
+use super::book::EventId;
+use super::verdict::{Fate, Group};
+use crate::failure::Failure;
+use countree_client::{Cluster, OnAck, Producer, ProducerOptions, Tally};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// Between two handfuls of events.
+const TICK: Duration = Duration::from_millis(20);
+/// No producer gives up before the run does: what a leaf owes it is asked for until the end.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One producer's task.
+pub(super) struct Sender {
+    run: Arc<Run>,
+    number: u16,
+    producer: Producer,
+    sent: u32,
+}
+
+impl Sender {
+    /// Finds the cluster through one of its nodes and starts a producer with connections of its own.
+    pub(super) async fn connect(run: Arc<Run>, number: u16, url: &str) -> Result<Self, Failure> {
+        let cluster = Cluster::discover(url, None).await?;
+        let (acks, latency) = (run.acks.clone(), run.latency.clone());
+        let on_ack: OnAck = Arc::new(move |batch| {
+            acks.record(batch.events, batch.acked);
+            latency.record(batch);
+        });
+        let options = ProducerOptions { give_up: NEVER, on_ack: Some(on_ack), ..ProducerOptions::default() };
+        Ok(Self { run, number, producer: Producer::new(cluster, options), sent: 0 })
+    }
+
+    /// Sends until the load ends; returns what became of all events.
+    pub(super) async fn work(self) -> Result<Vec<Group>, Failure> {
+        if self.number.is_multiple_of(2) { self.stream().await } else { self.flush_each().await }
+    }
+
+    /// Never waits, so that much is under way whenever something dies.
+    async fn stream(mut self) -> Result<Vec<Group>, Failure> {
+        let mut ticks = interval(TICK);
+        while !self.run.load_over.has_begun() {
+            ticks.tick().await;
+            self.send_handful().await?;
+        }
+        let tally = self.settle().await?;
+        Ok(vec![self.group(0, &Tally::default(), &tally)])
+    }
+
+    /// Waits for every handful, so that the fate of each is known by itself.
+    async fn flush_each(mut self) -> Result<Vec<Group>, Failure> {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (mut groups, mut before) = (Vec::new(), Tally::default());
+        while !self.run.load_over.has_begun() {
+            ticks.tick().await;
+            let first = self.sent;
+            self.send_handful().await?;
+            let after = self.settle().await?;
+            groups.push(self.group(first, &before, &after));
+            before = after;
+        }
+        Ok(groups)
+    }
+
+    async fn send_handful(&mut self) -> Result<(), Failure> {
+        for _ in 0..self.run.handful(TICK) {
+            let event = self.run.book.event(EventId { sender: self.number, index: self.sent })?;
+            self.producer.send(&event.counter, event.delta).await?;
+            self.sent += 1;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is acked, or as long as the run has patience after its load.
+    async fn settle(&self) -> Result<Tally, Failure> {
+        let end = async {
+            self.run.load_over.begun().await;
+            tokio::time::sleep(self.run.patience).await;
+        };
+        tokio::select! {
+            tally = self.producer.flush() => Ok(tally?),
+            () = end => Ok(self.producer.tally()),
+        }
+    }
+
+    /// What has no answer at the end of the run's patience is in doubt.
+    fn group(&self, first: u32, before: &Tally, after: &Tally) -> Group {
+        let (acked, rejected) = (after.acked - before.acked, after.rejected - before.rejected);
+        let in_doubt = u64::from(self.sent - first).saturating_sub(acked + rejected);
+        if rejected > 0 || in_doubt > 0 {
+            let why = after.errors.last().map_or("its leaf has not answered", String::as_str);
+            let fate = format!("{rejected} events rejected and {in_doubt} in doubt");
+            self.run.remark(format!("producer {}: {fate}: {why}", self.number));
+        }
+        Group { sender: self.number, indices: first..self.sent, fate: Fate { acked, rejected, in_doubt } }
+    }
+}
+
+/// Runs a task's future no longer than the run has patience after its load.
+pub(super) async fn bounded<T>(run: &Run, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        done = &mut work => Some(done),
+        () = run.load_over.begun() => timeout(run.patience, work).await.ok(),
+    }
+}

@@ -1,0 +1,133 @@
+//! The end: everything is up again, everything is merged, and everybody is asked what the totals are.
+
+use super::fleet::Fleet;
+use super::storm::Place;
+use super::watch::Shown;
+use super::{Run, now};
+use crate::failure::Failure;
+use crate::http::Site;
+use countree_common::document::TopicView;
+use countree_common::key::Counter;
+use countree_common::ledger::Ledger;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+const POLL: Duration = Duration::from_millis(50);
+/// Between two looks at the ledger while faults happen.
+const AUDIT: Duration = Duration::from_millis(500);
+
+/// All totals of all topics.
+pub(super) type Totals = BTreeMap<Counter, i64>;
+
+fn sites(urls: Vec<String>) -> Vec<Site> {
+    urls.into_iter().map(|url| Site { url, token: None }).collect()
+}
+
+/// Looks at the ledger until it is dropped: it must balance at every moment. Most of the time it can't
+/// be read, since a node is away.
+pub(super) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
+    let sites = sites(leaves);
+    for site in sites.iter().cycle() {
+        tokio::time::sleep(AUDIT).await;
+        let Ok(Ok(audit)) = timeout(run.patience, site.audit_now()).await else { continue };
+        run.audits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if !audit.balanced || audit.total.declared_lost > 0 {
+            run.complain(format!("the ledger at {} is wrong in the middle: {:?}", site.url, audit.total));
+        }
+    }
+}
+
+/// Waits until the leaves have merged all they accepted. Returns the ledger as it was last.
+pub(super) async fn merged(run: &Run, fleet: &Fleet, deadline: Instant) -> Ledger {
+    let (sites, mut last) = (sites(fleet.urls(Place::Leaf)), Ledger::default());
+    let mut why = "no leaf was asked".to_owned();
+    for site in sites.iter().cycle() {
+        if now() > deadline {
+            break;
+        }
+        match timeout(run.patience, site.audit_now()).await {
+            Ok(Ok(audit)) if audit.balanced && audit.total.in_flight == 0 => {
+                if audit.total.declared_lost > 0 {
+                    run.complain(format!("the ledger declares events lost: {:?}", audit.total));
+                }
+                return audit.total;
+            }
+            Ok(Ok(audit)) => {
+                last = audit.total;
+                let open = audit.streams.iter().filter(|s| s.ledger.in_flight > 0 || !s.ledger.balanced());
+                let open: Vec<_> = open.map(|s| format!("{} {:?}", s.stream, s.ledger)).collect();
+                why = open.join("; ");
+            }
+            Ok(Err(e)) => why = e.message().to_owned(),
+            Err(_) => why = format!("{} does not answer", site.url),
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    run.complain(format!("not everything was merged within {} s: {why}", run.patience.as_secs()));
+    last
+}
+
+/// Reads all topics at every broadcast node; each must say the same.
+pub(super) async fn totals(run: &Run, fleet: &Fleet, deadline: Instant) -> Totals {
+    let mut first: Option<Totals> = None;
+    for site in sites(fleet.urls(Place::Broadcast)) {
+        let totals = loop {
+            match read(run, &site).await {
+                Ok(totals) => break totals,
+                Err(e) if now() > deadline => {
+                    run.complain(format!("the topics can't be read at {}: {}", site.url, e.message()));
+                    break Totals::new();
+                }
+                Err(_) => tokio::time::sleep(POLL).await,
+            }
+        };
+        match &first {
+            None => first = Some(totals),
+            Some(known) if *known != totals => {
+                let different = totals.iter().filter(|(counter, total)| known.get(*counter) != Some(*total));
+                let different = different.count();
+                run.complain(format!("{} shows {different} totals otherwise than the first node", site.url));
+            }
+            Some(_) => {}
+        }
+    }
+    first.unwrap_or_default()
+}
+
+async fn read(run: &Run, site: &Site) -> Result<Totals, Failure> {
+    let mut totals = Totals::new();
+    for topic in run.book.topics() {
+        if let Some(view) = site.topic(topic).await? {
+            add(&mut totals, view);
+        }
+    }
+    Ok(totals)
+}
+
+fn add(totals: &mut Totals, view: TopicView) {
+    for (item, kinds) in view.counts {
+        for (kind, total) in kinds {
+            let (topic, item) = (view.topic.clone(), item.clone());
+            totals.insert(Counter { topic, item, kind }, total);
+        }
+    }
+}
+
+/// Waits until every viewer is shown these totals; complains of those that are not.
+pub(super) async fn viewers_agree(run: &Run, viewers: &[Shown], totals: &Totals, deadline: Instant) {
+    for (number, shown) in viewers.iter().enumerate() {
+        loop {
+            let (differences, example) = shown.differences(totals);
+            if differences == 0 {
+                break;
+            }
+            if now() > deadline {
+                let example = example.unwrap_or_else(|| "it shows what is not in the store".into());
+                run.complain(format!("viewer {number} is shown {differences} counters wrong: {example}"));
+                break;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Which fault happens when: decided by the seed and by what is up, so that it can be tested without processes.
+
+use clap::ValueEnum;
+use countree_common::time::Time;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Between two faults.
+const CALM_MS: RangeInclusive<u64> = 300..=1_500;
+const PAUSE_MS: RangeInclusive<u64> = 200..=3_000;
+/// From a process's end to its next start.
+const DOWN_MS: RangeInclusive<u64> = 0..=2_000;
+/// A process that has not drained after this long is killed.
+const DRAIN: Duration = Duration::from_secs(30);
+/// A process that ended by itself is started again after this long, as whatever runs containers would.
+const RESTART: Duration = Duration::from_millis(500);
+
+/// What may be done, as the command line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Allowed {
+    /// kill -9 of nodes, and a restart
+    Kill,
+    /// SIGSTOP of nodes, and SIGCONT
+    Pause,
+    /// SIGTERM of nodes, which drain, and a restart
+    Stop,
+    /// kill -9 and SIGSTOP of redis-server
+    Redis,
+}
+
+/// A fault that was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Fault {
+    Kill,
+    Pause,
+    Stop,
+}
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Place {
+    Leaf,
+    Root,
+    Broadcast,
+    Redis,
+}
+
+/// What is to be done to a process now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    Kill,
+    Pause,
+    Resume,
+    Terminate,
+    Start,
+}
+
+/// An act on the process of that number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Command {
+    pub(super) process: usize,
+    pub(super) act: Act,
+}
+
+/// When the last fault has been done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    Kills(u32),
+    Until(Time),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Up,
+    Paused,
+    Draining,
+    Down,
+}
+
+/// The faults of one run.
+#[derive(Debug)]
+pub(super) struct Storm {
+    random: Xoshiro256PlusPlus,
+    allowed: Vec<Allowed>,
+    limit: Limit,
+    processes: Vec<(Place, State)>,
+    next_fault: Time,
+    /// What undoes faults, by when it is due; the second number keeps the order of what is due at once.
+    pending: BTreeMap<(Time, u64), Command>,
+    pending_made: u64,
+    done: BTreeMap<(Fault, Place), u32>,
+}
+
+impl Storm {
+    /// All processes are up.
+    pub(super) fn new(
+        seed: u64,
+        allowed: Vec<Allowed>,
+        limit: Limit,
+        processes: impl IntoIterator<Item = Place>,
+        now: Time,
+    ) -> Self {
+        let mut storm = Self {
+            random: Xoshiro256PlusPlus::seed_from_u64(seed),
+            allowed,
+            limit,
+            processes: processes.into_iter().map(|place| (place, State::Up)).collect(),
+            next_fault: now,
+            pending: BTreeMap::new(),
+            pending_made: 0,
+            done: BTreeMap::new(),
+        };
+        storm.next_fault = now + storm.draw(CALM_MS);
+        storm
+    }
+
+    /// How often each fault was done to each kind of process.
+    pub(super) fn done(&self) -> &BTreeMap<(Fault, Place), u32> {
+        &self.done
+    }
+
+    /// How often one fault was done.
+    pub(super) fn count(&self, fault: Fault) -> u32 {
+        self.done.iter().filter(|((f, _), _)| *f == fault).map(|(_, n)| n).sum()
+    }
+
+    /// Whether there is no more to come and every process is up.
+    pub(super) fn is_over(&self, now: Time) -> bool {
+        self.is_spent(now) && self.pending.is_empty() && self.processes.iter().all(|(_, s)| *s == State::Up)
+    }
+
+    fn is_spent(&self, now: Time) -> bool {
+        match self.limit {
+            Limit::Kills(kills) => self.count(Fault::Kill) >= kills,
+            Limit::Until(end) => now >= end,
+        }
+    }
+
+    /// What is to be done by now.
+    pub(super) fn handle_time(&mut self, now: Time) -> Vec<Command> {
+        let mut commands = Vec::new();
+        while let Some(entry) = self.pending.first_entry().filter(|entry| entry.key().0 <= now) {
+            let command = entry.remove();
+            self.carry_out(command, now);
+            commands.push(command);
+        }
+        if now >= self.next_fault && !self.is_spent(now) {
+            self.next_fault = now + self.draw(CALM_MS);
+            commands.extend(self.fault(now));
+        }
+        commands
+    }
+
+    /// A process has ended, as it was told to or by itself; returns whether it was told to. One that was
+    /// killed is not reported.
+    pub(super) fn handle_exit(&mut self, process: usize, now: Time) -> bool {
+        let was_told = self.processes.get(process).is_some_and(|(_, state)| *state == State::Draining);
+        let wait = if was_told { self.draw(DOWN_MS) } else { RESTART };
+        self.forget(process);
+        self.set(process, State::Down);
+        self.later(now + wait, process, Act::Start);
+        was_told
+    }
+
+    /// Draws the tier first, so that each gets its share whatever the number of its nodes.
+    fn fault(&mut self, now: Time) -> Option<Command> {
+        let may = |fault, place, state| match (fault, state) {
+            _ if place == Place::Redis => self.allowed.contains(&Allowed::Redis) && fault != Fault::Stop,
+            (Fault::Kill, _) => self.allowed.contains(&Allowed::Kill),
+            (Fault::Pause, _) => self.allowed.contains(&Allowed::Pause),
+            (Fault::Stop, _) => self.allowed.contains(&Allowed::Stop),
+        };
+        // A process may be killed in the middle of a pause or a drain too.
+        let fits = |fault, state| state == State::Up || fault == Fault::Kill && state != State::Down;
+        let mut choices: BTreeMap<Place, Vec<(usize, Fault)>> = BTreeMap::new();
+        for (process, &(place, state)) in self.processes.iter().enumerate() {
+            for fault in [Fault::Kill, Fault::Kill, Fault::Pause, Fault::Stop] {
+                if may(fault, place, state) && fits(fault, state) {
+                    choices.entry(place).or_default().push((process, fault));
+                }
+            }
+        }
+        let places: Vec<_> = choices.into_values().collect();
+        let choices = places.get(self.below(places.len())?)?;
+        let &(process, fault) = choices.get(self.below(choices.len())?)?;
+        let act = match fault {
+            Fault::Kill => Act::Kill,
+            Fault::Pause => Act::Pause,
+            Fault::Stop => Act::Terminate,
+        };
+        let command = Command { process, act };
+        self.carry_out(command, now);
+        Some(command)
+    }
+
+    /// Notes what a command changes, and what has to follow it.
+    fn carry_out(&mut self, Command { process, act }: Command, now: Time) {
+        match act {
+            Act::Kill => {
+                self.forget(process);
+                self.note(Fault::Kill, process);
+                self.set(process, State::Down);
+                let wait = self.draw(DOWN_MS);
+                self.later(now + wait, process, Act::Start);
+            }
+            Act::Pause => {
+                self.note(Fault::Pause, process);
+                self.set(process, State::Paused);
+                let wait = self.draw(PAUSE_MS);
+                self.later(now + wait, process, Act::Resume);
+            }
+            Act::Terminate => {
+                self.note(Fault::Stop, process);
+                self.set(process, State::Draining);
+                self.later(now + DRAIN, process, Act::Kill);
+            }
+            Act::Resume | Act::Start => self.set(process, State::Up),
+        }
+    }
+
+    fn note(&mut self, fault: Fault, process: usize) {
+        if let Some(&(place, _)) = self.processes.get(process) {
+            *self.done.entry((fault, place)).or_default() += 1;
+        }
+    }
+
+    fn set(&mut self, process: usize, state: State) {
+        if let Some((_, old)) = self.processes.get_mut(process) {
+            *old = state;
+        }
+    }
+
+    fn later(&mut self, at: Time, process: usize, act: Act) {
+        self.pending_made += 1;
+        self.pending.insert((at, self.pending_made), Command { process, act });
+    }
+
+    fn forget(&mut self, process: usize) {
+        self.pending.retain(|_, command| command.process != process);
+    }
+
+    fn draw(&mut self, milliseconds: RangeInclusive<u64>) -> Duration {
+        Duration::from_millis(self.random.random_range(milliseconds))
+    }
+
+    fn below(&mut self, end: usize) -> Option<usize> {
+        (end > 0).then(|| self.random.random_range(0..end))
+    }
+}
+
+#[cfg(test)]
+#[path = "storm_tests.rs"]
+mod tests;

@@ -1,0 +1,105 @@
+use super::*;
+
+const STEP: Duration = Duration::from_millis(10);
+const ALL: [Allowed; 4] = [Allowed::Kill, Allowed::Pause, Allowed::Stop, Allowed::Redis];
+
+fn places() -> Vec<Place> {
+    [Place::Redis, Place::Root, Place::Leaf, Place::Leaf, Place::Leaf, Place::Broadcast].into()
+}
+
+/// A storm over processes that drain within 100 ms; checks on the way that each command fits the state.
+fn run(seed: u64, allowed: &[Allowed], limit: Limit) -> (Storm, Vec<(Time, Command)>) {
+    let mut storm = Storm::new(seed, allowed.to_vec(), limit, places(), Time(0));
+    let (mut now, mut journal) = (Time(0), Vec::new());
+    let mut draining: BTreeMap<usize, Time> = BTreeMap::new();
+    let mut running = [(true, false); 6];
+    while !storm.is_over(now) {
+        assert!(now < Time(0) + Duration::from_secs(3_600), "it never ends");
+        for command in storm.handle_time(now) {
+            let (is_running, is_paused) = &mut running[command.process];
+            match command.act {
+                Act::Start => assert!(!std::mem::replace(is_running, true)),
+                Act::Resume => assert!(*is_running && std::mem::replace(is_paused, false)),
+                Act::Pause => assert!(*is_running && !std::mem::replace(is_paused, true)),
+                Act::Terminate => {
+                    assert!(*is_running && !*is_paused);
+                    draining.insert(command.process, now + 10 * STEP);
+                }
+                Act::Kill => {
+                    assert!(*is_running);
+                    (*is_running, *is_paused) = (false, false);
+                    draining.remove(&command.process);
+                }
+            }
+            journal.push((now, command));
+        }
+        draining.retain(|&process, end| {
+            let is_done = *end <= now;
+            if is_done {
+                running[process].0 = false;
+                assert!(storm.handle_exit(process, now));
+            }
+            !is_done
+        });
+        now = now + STEP;
+    }
+    assert!(running.iter().all(|state| *state == (true, false)));
+    (storm, journal)
+}
+
+#[test]
+fn a_seed_makes_the_same_faults_again_and_another_seed_makes_others() {
+    let journal = |seed| run(seed, &ALL, Limit::Kills(50)).1;
+    assert_eq!(journal(1), journal(1));
+    assert_ne!(journal(1), journal(2));
+}
+
+#[test]
+fn there_are_as_many_kills_as_asked_for_and_each_tier_has_its_share() {
+    let (storm, _) = run(3, &ALL, Limit::Kills(400));
+    assert_eq!(storm.count(Fault::Kill), 400);
+    for place in [Place::Leaf, Place::Root, Place::Broadcast, Place::Redis] {
+        assert!(storm.done()[&(Fault::Kill, place)] > 60, "{place:?}");
+        assert!(storm.done()[&(Fault::Pause, place)] > 10, "{place:?}");
+    }
+    assert!(!storm.done().contains_key(&(Fault::Stop, Place::Redis)));
+}
+
+#[test]
+fn faults_keep_their_distance() {
+    let (_, journal) = run(4, &ALL, Limit::Kills(100));
+    let undoes = |act| matches!(act, Act::Start | Act::Resume);
+    let faults: Vec<_> = journal.iter().filter(|(_, c)| !undoes(c.act)).map(|(at, _)| *at).collect();
+    assert!(faults.windows(2).all(|pair| {
+        let calm = pair[1].since(pair[0]).as_millis() as u64;
+        (*CALM_MS.start()..=CALM_MS.end() + 10).contains(&calm)
+    }));
+}
+
+#[test]
+fn only_what_is_allowed_is_done() {
+    let end = Limit::Until(Time(0) + Duration::from_secs(60));
+    let (storm, _) = run(5, &[Allowed::Pause], end);
+    assert!(storm.count(Fault::Pause) > 20);
+    assert_eq!((storm.count(Fault::Kill), storm.count(Fault::Stop)), (0, 0));
+    let (storm, _) = run(6, &[Allowed::Redis], Limit::Kills(5));
+    assert!(storm.done().keys().all(|(_, place)| *place == Place::Redis));
+}
+
+#[test]
+fn a_process_that_ends_by_itself_is_started_again() {
+    let mut storm = Storm::new(7, vec![], Limit::Kills(0), places(), Time(0));
+    assert!(!storm.handle_exit(2, Time(0)));
+    assert!(!storm.is_over(Time(0)));
+    assert_eq!(storm.handle_time(Time(0) + RESTART), [Command { process: 2, act: Act::Start }]);
+    assert!(storm.is_over(Time(0) + RESTART));
+}
+
+#[test]
+fn a_drain_without_end_is_cut_short() {
+    let mut storm = Storm::new(8, vec![Allowed::Stop], Limit::Until(Time(1)), places(), Time(0));
+    storm.limit = Limit::Until(Time(0) + Duration::from_secs(2));
+    let stopped = (0..200).find_map(|step| storm.handle_time(Time(0) + STEP * step).pop()).unwrap();
+    let end = Time(0) + Duration::from_secs(40);
+    assert!(storm.handle_time(end).contains(&Command { act: Act::Kill, ..stopped }));
+}
