@@ -147,6 +147,11 @@ fn spawn(port: u16, dir: &Path, options: &[String]) -> Option<Child> {
 
 /// The file that the AOF of a server in `dir` grows in.
 pub fn growing_aof(dir: &Path) -> PathBuf {
+    // Before Redis 7 there is only one.
+    let only = dir.join("appendonly.aof");
+    if only.exists() {
+        return only;
+    }
     let files = std::fs::read_dir(dir.join("appendonlydir")).unwrap().map(|entry| entry.unwrap().path());
     let mut growing: Vec<_> = files.filter(|file| file.to_string_lossy().ends_with(".incr.aof")).collect();
     assert_eq!(growing.len(), 1, "{growing:?}");

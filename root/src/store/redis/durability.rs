@@ -5,7 +5,8 @@
 //! (`appendfsync always`), and it is a primary without replicas. Durable then means: on *this node's* disk.
 //!
 //! * `appendfsync everysec`: a confirmation would hold up every merge for up to a second, and some 7.4 servers
-//!   give it too early. Such merges are not called durable; the leaves keep their logs for the retention.
+//!   give it too early. Such merges are not called durable; the leaves keep their logs for the retention. They
+//!   need them even when only the process dies: while an fsync is under way such a server answers before it writes.
 //! * `always` without `WAITAOF` (before 7.2): the reply waits for the fsync, but for
 //!   `no-appendfsync-on-rewrite`, and the settings can change under way. Not durable either.
 //! * Replicas, and with them every Redis Cluster: one that takes over has what it had received. A replica that

@@ -30,6 +30,7 @@ pub(super) fn means(error: &ServerError, word: &str) -> bool {
     // Inside a script some errors have no word of their own, and Redis 6 wraps them all.
     let is_wrapped = |details: &str| {
         details.contains(&format!("-{word} "))
+            || details.contains(&format!(": {word} "))
             || (word == "NOPERM" && details.contains("user executing the script can't"))
     };
     error.code() == word || (error.code() == "ERR" && error.details().is_some_and(is_wrapped))
