@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every check. Installs what the tests need (a Redis server) where it may; what can't run is skipped, by name.
+# Runs every check. Installs what the tests need (a Redis server, Chromium) where it may; what can't run is skipped, by name.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -16,6 +16,7 @@ install_debian() { # package, command
 }
 
 install_debian redis-server redis-server || skipped+=("tests against Redis (no redis-server, and no right to install it)")
+install_debian chromium chromium || skipped+=("the live page in a browser (no chromium, and no right to install it)")
 install_debian build-essential cc || { echo "a C compiler is needed: install build-essential"; exit 1; }
 
 echo "== form"

@@ -33,7 +33,6 @@ function watch(name, { remember = true } = {}) {
   thisSecond = 0;
   lag = null;
   if (remember) history.replaceState(null, '', `?topic=${encodeURIComponent(name)}${location.hash}`);
-  document.title = `${name} · Countree live`;
   $('topic').value = name;
   $('name').textContent = name;
   $('sums').replaceChildren();
@@ -152,6 +151,9 @@ $('top').addEventListener('click', (event) => {
 // ── Drawing ──────────────────────────────────────────────────────────────────────────────────────────
 
 function draw() {
+  // A tab in the background is drawn no frames, and still shows its title.
+  const sums = [...totals.sums].map(([kind, sum]) => `${number.format(sum)} ${kind}`);
+  document.title = [...sums, topic, 'Countree'].join(' · ');
   frame ||= requestAnimationFrame(() => {
     frame = 0;
     drawSums();

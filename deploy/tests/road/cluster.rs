@@ -25,6 +25,11 @@ impl Drop for Process {
 }
 
 impl Process {
+    /// That is ended with the test.
+    pub(crate) fn of(child: Child) -> Self {
+        Self { child }
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(status.success());

@@ -10,6 +10,7 @@
 
 mod cluster;
 mod main_job;
+mod page;
 mod refusals;
 mod single_nodes;
 mod trace;
