@@ -24,6 +24,16 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// One that leaves room for a cluster's bus, 10,000 higher.
+fn server_port() -> u16 {
+    loop {
+        let port = free_port();
+        if port < 55_000 {
+            return port;
+        }
+    }
+}
+
 impl RedisServer {
     /// Starts one; `None`, and a word about it, where Redis is not installed.
     pub fn start() -> Option<Self> {
@@ -32,12 +42,12 @@ impl RedisServer {
 
     /// Starts one with more options.
     pub fn start_with(options: &[&str]) -> Option<Self> {
-        Self::launch(free_port(), tempfile::tempdir().unwrap(), options)
+        Self::launch(tempfile::tempdir().unwrap(), options)
     }
 
     /// Starts one that finds these files, and keeps its changes in an AOF.
     pub fn start_on(dir: TempDir) -> Option<Self> {
-        Self::launch(free_port(), dir, &["--appendonly", "yes"])
+        Self::launch(dir, &["--appendonly", "yes"])
     }
 
     /// Starts one that is a whole Redis Cluster by itself.
@@ -50,20 +60,37 @@ impl RedisServer {
 
     /// Starts one that has to be given its slots.
     pub fn start_cluster_node() -> Option<Self> {
-        // The cluster's bus listens 10,000 ports higher.
-        let port = (0..100).map(|_| free_port()).find(|port| *port < 55_000)?;
-        Self::launch(port, tempfile::tempdir().unwrap(), &["--cluster-enabled", "yes"])
+        Self::launch(tempfile::tempdir().unwrap(), &["--cluster-enabled", "yes"])
     }
 
-    fn launch(port: u16, dir: TempDir, options: &[&str]) -> Option<Self> {
+    fn launch(dir: TempDir, options: &[&str]) -> Option<Self> {
         let options: Vec<_> = options.iter().map(|o| (*o).to_owned()).collect();
+        let port = server_port();
         let Some(child) = spawn(port, dir.path(), &options) else {
             println!("skipped: no redis-server");
             return None;
         };
-        let server = Self { child, port, dir, options };
-        server.wait_for(&["PING"], "PONG");
+        let mut server = Self { child, port, dir, options };
+        while !server.is_up() {
+            // Somebody else has taken the port meanwhile.
+            server.port = server_port();
+            server.start_again();
+        }
         Some(server)
+    }
+
+    /// Waits until it answers; `false` when it has ended instead.
+    fn is_up(&mut self) -> bool {
+        let own = format!("process_id:{}\r", self.child.id());
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            if self.command(&["INFO", "server"]).contains(&own) && self.command(&["PING"]).contains("PONG") {
+                return true;
+            }
+            assert!(Instant::now() < deadline, "redis-server does not come up");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
     }
 
     /// As kill -9 does.
@@ -80,7 +107,7 @@ impl RedisServer {
     /// Starts it again and waits until it answers.
     pub fn revive(&mut self) {
         self.start_again();
-        self.wait_for(&["PING"], "PONG");
+        assert!(self.is_up(), "the server ended by itself");
     }
 
     /// Sends it a signal: `STOP`, `CONT`.
