@@ -17,6 +17,7 @@ pub(super) struct Acks {
 
 #[derive(Debug)]
 struct State {
+    acked: u64,
     is_over: bool,
     last: Instant,
     longest_stall: Duration,
@@ -25,8 +26,13 @@ struct State {
 
 impl Acks {
     pub(super) fn new(start: Instant) -> Self {
-        let state =
-            State { is_over: false, last: start, longest_stall: Duration::ZERO, by_stretch: Vec::new() };
+        let state = State {
+            acked: 0,
+            is_over: false,
+            last: start,
+            longest_stall: Duration::ZERO,
+            by_stretch: Vec::new(),
+        };
         Self { start, state: Mutex::new(state) }
     }
 
@@ -37,6 +43,7 @@ impl Acks {
     /// An ack came for so many events.
     pub(super) fn record(&self, events: u64, at: Instant) {
         let mut state = self.state();
+        state.acked += events;
         if !state.is_over {
             state.longest_stall = state.longest_stall.max(at.saturating_duration_since(state.last));
         }
@@ -49,6 +56,11 @@ impl Acks {
         if let Some(count) = state.by_stretch.get_mut(stretch) {
             *count += events;
         }
+    }
+
+    /// Events acked so far.
+    pub(super) fn acked(&self) -> u64 {
+        self.state().acked
     }
 
     /// Nothing new is sent from now on: what is still owed may come when it will.
@@ -81,7 +93,7 @@ mod tests {
         for (ms, events) in [(100, 2), (200, 3), (900, 5), (950, 7)] {
             acks.record(events, start + Duration::from_millis(ms));
         }
-        assert_eq!(acks.longest_stall(), Duration::from_millis(700));
+        assert_eq!((acks.acked(), acks.longest_stall()), (17, Duration::from_millis(700)));
         acks.end(start + Duration::from_millis(1_700));
         acks.record(1, start + Duration::from_millis(3_000));
         assert_eq!(acks.longest_stall(), Duration::from_millis(750));

@@ -20,7 +20,7 @@ const DIGITS: u32 = SENDERS_PER_COUNTER * EVENTS_PER_SENDER;
 const COUNTERS_AT_ONCE: u32 = 128;
 /// Spreads the deltas of lone events: odd, so that no two below 2^32 come out the same modulo 2^40.
 const SPREAD: u64 = 0x9e_3779_b97f_4a7d;
-const LONE_DELTA_BITS: u32 = 40;
+const LONE_DELTA_MIN: u64 = 1 << 40;
 
 /// An event: its sender's number, and its place among what that sender sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +76,7 @@ impl Book {
         let (turn, place) = (index / ALONE_EVERY, index % ALONE_EVERY);
         if place == 0 {
             let number = u64::from(sender) << 32 | u64::from(index);
-            let size = number.wrapping_mul(SPREAD) % (1 << LONE_DELTA_BITS) | 1 << LONE_DELTA_BITS;
+            let size = number.wrapping_mul(SPREAD) % LONE_DELTA_MIN + LONE_DELTA_MIN;
             // An unlike now and then.
             let delta = if turn.is_multiple_of(4) { -(size as i64) } else { size as i64 };
             let counter = self.counter(number, &format!("lone-{sender}-{index}"))?;

@@ -183,7 +183,7 @@ impl Process {
         let name = &self.name;
         let signal = match act {
             Act::Start => return self.start(),
-            Act::Kill => Signal::KILL,
+            Act::Kill | Act::KillForLong => Signal::KILL,
             Act::Pause => Signal::STOP,
             Act::Resume => Signal::CONT,
             Act::Terminate => Signal::TERM,
@@ -192,7 +192,7 @@ impl Process {
         let Some(child) = &mut self.child else { return Ok(()) };
         kill_process(Pid::from_child(child), signal)
             .map_err(|e| Failure::failed(format!("{name} can't be sent {signal:?}: {e}")))?;
-        if act == Act::Kill {
+        if signal == Signal::KILL {
             child.wait()?;
             self.child = None;
         }

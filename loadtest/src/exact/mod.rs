@@ -28,10 +28,10 @@ use outcome::{Measured, Outcome};
 use post::Poster;
 use produce::Sender;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use storm::{Act, Fault, Limit, Place, Storm};
+use storm::{Act, Limit, Place, Storm};
 use tokio::task::JoinSet;
 use verdict::{Group, Verdict};
 use watch::Shown;
@@ -48,6 +48,8 @@ const STEP: Duration = Duration::from_millis(20);
 const POSTERS: u16 = 4;
 /// Complaints that are kept.
 const COMPLAINTS: usize = 50;
+/// Tries of HTTP requests that are kept.
+const TRIES: usize = 100_000;
 
 /// What the tasks of one run share.
 struct Run {
@@ -61,11 +63,15 @@ struct Run {
     rate: f64,
     /// Times that the ledger could be read while faults happened.
     audits: AtomicU64,
+    /// Times that it then spoke of fewer events than had been acked before.
+    short_audits: AtomicU64,
     /// What is wrong.
     complaints: Mutex<Vec<String>>,
     /// What is not wrong, and should be known.
     remarks: Mutex<Vec<String>>,
     journal: Mutex<Vec<Entry>>,
+    /// Tries of HTTP requests that were not accepted at once.
+    tries: Mutex<Vec<String>>,
     is_loud: bool,
 }
 
@@ -94,6 +100,14 @@ impl Run {
         }
     }
 
+    /// How one try of an HTTP request ended; kept for when something is wrong.
+    fn note_try(&self, began: Duration, text: &str) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        if tries.len() < TRIES {
+            tries.push(format!("{:9.3} to {:9.3} {text}", began.as_secs_f64(), self.after().as_secs_f64()));
+        }
+    }
+
     /// For people who watch.
     fn say(&self, text: &str) {
         if self.is_loud {
@@ -117,9 +131,11 @@ impl Run {
 
 /// Runs, prints, and fails on any difference.
 pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Failure> {
-    let kills = [Allowed::Kill, Allowed::Redis];
+    let kills = [Allowed::Kill, Allowed::Redis, Allowed::Away];
     if arguments.minutes.is_none() && !arguments.faults.iter().any(|fault| kills.contains(fault)) {
-        return Err(Failure::wrong("--faults without kill or redis never comes to --kills: say --minutes"));
+        return Err(Failure::wrong(
+            "--faults without kill, redis or away never comes to --kills: say --minutes",
+        ));
     }
     let folder = tempfile::Builder::new().prefix("countree-exact-").tempdir()?;
     let outcome = measure(&arguments, folder.path(), json).await?;
@@ -133,6 +149,7 @@ pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Fai
         Some(first) => {
             let kept = folder.keep();
             std::fs::write(kept.join("faults.log"), outcome.journal())?;
+            std::fs::write(kept.join("requests.log"), outcome.tries.join("\n"))?;
             let kept = kept.display();
             Err(Failure::failed(format!("not exact: {first}; the nodes' logs and data are in {kept}")))
         }
@@ -154,9 +171,11 @@ async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Resul
         patience: PATIENCE,
         rate: arguments.rate / f64::from(arguments.producers + POSTERS),
         audits: AtomicU64::new(0),
+        short_audits: AtomicU64::new(0),
         complaints: Mutex::default(),
         remarks: Mutex::default(),
         journal: Mutex::default(),
+        tries: Mutex::default(),
         is_loud: !json,
     });
 
@@ -196,6 +215,8 @@ async fn conclude(
     acked: Instant,
 ) -> Result<(Measured, Verdict), Failure> {
     let deadline = now() + run.patience;
+    settle::ready(run, fleet, deadline).await;
+    let ready = now();
     let ledger = settle::merged(run, fleet, deadline).await;
     let merged = now();
     let totals = settle::totals(run, fleet, deadline + run.patience).await;
@@ -216,9 +237,12 @@ async fn conclude(
     let counters = totals.len();
     let verdict = Verdict::new(&run.book, &groups, totals)?;
     verdict.examples.iter().for_each(|example| run.complain(example.clone()));
-    if ledger.accepted != verdict.counted {
-        let Verdict { counted, .. } = verdict;
-        run.complain(format!("the ledger speaks of {} events and the totals of {counted}", ledger.accepted));
+    if ledger.total.accepted != verdict.counted {
+        let (spoken, counted) = (ledger.total.accepted, verdict.counted);
+        let streams: Vec<_> =
+            ledger.streams.iter().map(|s| format!("{} {}", s.stream, s.ledger.accepted)).collect();
+        let streams = streams.join(", ");
+        run.complain(format!("the ledger speaks of {spoken} events and the totals of {counted}: {streams}"));
     }
     for (number, shown) in viewers.iter().enumerate() {
         let (times, steps) = shown.steps_back();
@@ -230,10 +254,11 @@ async fn conclude(
     let measured = Measured {
         faults_over: over.saturating_duration_since(run.start),
         acked: since(acked),
+        ready: since(ready),
         merged: since(merged),
         seen: since(seen),
         counters,
-        ledger,
+        ledger: ledger.total,
         viewer_updates: viewers.iter().map(Shown::updates).sum(),
         steps_back: viewers.iter().map(|shown| shown.steps_back().0).sum(),
     };
@@ -286,7 +311,7 @@ async fn rage(run: &Run, fleet: &mut Fleet, arguments: &ExactArguments) -> Resul
             let Some(process) = fleet.processes.get_mut(command.process) else { continue };
             process.act(command.act)?;
             let entry = Entry { after: run.after(), name: process.name.clone(), act: command.act };
-            run.say(&format!("{} {:?} ({} kills)", entry.name, entry.act, storm.count(Fault::Kill)));
+            run.say(&format!("{} {:?} ({} kills)", entry.name, entry.act, storm.kills()));
             run.journal.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         }
         tokio::time::sleep(STEP).await;
@@ -298,10 +323,4 @@ async fn rage(run: &Run, fleet: &mut Fleet, arguments: &ExactArguments) -> Resul
 #[allow(clippy::disallowed_methods, reason = "measuring takes a clock")]
 fn now() -> Instant {
     Instant::now()
-}
-
-impl Run {
-    fn audits(&self) -> u64 {
-        self.audits.load(Ordering::Relaxed)
-    }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// What the end of a run showed.
@@ -18,8 +19,9 @@ use std::time::Duration;
 pub(super) struct Measured {
     /// From the start of the load to the last process's return.
     pub(super) faults_over: Duration,
-    /// From then on until everything was acked, merged, and shown to all.
+    /// From then on until everything was acked, every node ready, everything merged, and shown to all.
     pub(super) acked: Duration,
+    pub(super) ready: Duration,
     pub(super) merged: Duration,
     pub(super) seen: Duration,
     pub(super) counters: usize,
@@ -55,6 +57,8 @@ pub(super) struct Figures {
     pub(super) ack_ms: Percentiles,
     /// From the last fault's end until all was acked.
     pub(super) acked_s: f64,
+    /// From the last fault's end until every node was ready and knew all others.
+    pub(super) ready_s: f64,
     /// From the last fault's end until all was merged.
     pub(super) merged_s: f64,
     /// From the last fault's end until all was merged and every viewer had seen it.
@@ -63,6 +67,8 @@ pub(super) struct Figures {
     /// Times that the ledger could be read, and balanced, while there were faults.
     pub(super) audits: u64,
     pub(super) viewer_updates: u64,
+    /// Times that it then lacked events acked before: a leaf was away, and its part was left out.
+    pub(super) short_audits: u64,
     /// Versions or totals that viewers saw go back.
     pub(super) viewer_steps_back: u64,
     /// What is wrong.
@@ -77,6 +83,7 @@ pub(super) struct Outcome {
     pub(super) figures: Figures,
     pub(super) entries: Vec<Entry>,
     pub(super) acks_by_stretch: Vec<u64>,
+    pub(super) tries: Vec<String>,
 }
 
 impl Outcome {
@@ -99,7 +106,7 @@ impl Outcome {
             exact: complaints.is_empty() && verdict.is_exact(),
             verdict,
             counters: measured.counters,
-            kills: storm.count(Fault::Kill),
+            kills: storm.kills(),
             pauses: storm.count(Fault::Pause),
             stops: storm.count(Fault::Stop),
             faults,
@@ -113,17 +120,19 @@ impl Outcome {
             longest_ack_stall_s: seconds(run.acks.longest_stall()),
             ack_ms: run.latency.percentiles(),
             acked_s: seconds(measured.acked),
+            ready_s: seconds(measured.ready),
             merged_s: seconds(measured.merged),
             recovery_s: seconds(measured.seen),
             ledger: measured.ledger,
-            audits: run.audits(),
+            audits: run.audits.load(Relaxed),
+            short_audits: run.short_audits.load(Relaxed),
             viewer_updates: measured.viewer_updates,
             viewer_steps_back: measured.steps_back,
             complaints,
             remarks: copy(&run.remarks),
         };
         let entries = run.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Self { figures, entries, acks_by_stretch: run.acks.by_stretch() }
+        Self { figures, entries, acks_by_stretch: run.acks.by_stretch(), tries: copy(&run.tries) }
     }
 
     /// What was done to whom, and when.
@@ -172,13 +181,16 @@ impl Figures {
             (
                 "recovery",
                 format!(
-                    "all acked {:.2} s, merged {:.2} s, seen by all {:.2} s after the last fault",
-                    self.acked_s, self.merged_s, self.recovery_s
+                    "after the last fault all acked {:.2} s, nodes ready {:.2} s, all merged {:.2} s, seen by all {:.2} s",
+                    self.acked_s, self.ready_s, self.merged_s, self.recovery_s
                 ),
             ),
             (
                 "ledger",
-                format!("{} accepted; in balance {} times on the way", self.ledger.accepted, self.audits),
+                format!(
+                    "{} accepted; read {} times on the way, {} times without a leaf that was away",
+                    self.ledger.accepted, self.audits, self.short_audits
+                ),
             ),
             (
                 "viewers",
@@ -209,6 +221,7 @@ impl Fault {
             Self::Kill => "  kill -9",
             Self::Pause => "  SIGSTOP",
             Self::Stop => "  SIGTERM",
+            Self::Away => "  away",
         }
     }
 }
@@ -216,7 +229,7 @@ impl Fault {
 impl Act {
     /// Whether it does harm; the others undo it.
     pub(super) fn is_fault(self) -> bool {
-        matches!(self, Self::Kill | Self::Pause | Self::Terminate)
+        matches!(self, Self::Kill | Self::KillForLong | Self::Pause | Self::Terminate)
     }
 }
 

@@ -5,7 +5,7 @@ use super::produce::bounded;
 use super::verdict::{Fate, Group};
 use super::{Run, now};
 use crate::failure::Failure;
-use countree_common::shell::http::{self, Answer};
+use countree_common::shell::http::{self, Answer, HttpError};
 use rand::RngExt;
 use serde_json::json;
 use std::sync::Arc;
@@ -76,11 +76,18 @@ impl Poster {
 
     async fn repeat(&self, key: &str, body: &[u8]) -> Meaning {
         let headers = [("idempotency-key", key), ("content-type", "application/json")];
+        let mut is_repeat = false;
         loop {
+            let began = self.run.after();
             let leaf = rand::rng().random_range(0..self.leaves.len().max(1));
             let url = self.leaves.get(leaf).map_or("", String::as_str);
             let answer = http::request("POST", url, EVENTS, &headers, Some(body.to_vec())).await;
-            match answer.as_ref().map_or(Meaning::Again, meaning) {
+            let meaning = answer.as_ref().map_or(Meaning::Again, meaning);
+            if is_repeat || meaning != Meaning::Accepted {
+                self.run.note_try(began, &format!("{key} at {url}: {}", show(answer.as_ref())));
+            }
+            is_repeat = true;
+            match meaning {
                 Meaning::Again => tokio::time::sleep(RETRY).await,
                 Meaning::Accepted => {
                     let events = accepted(answer.ok().as_ref());
@@ -94,6 +101,13 @@ impl Poster {
                 }
             }
         }
+    }
+}
+
+fn show(answer: Result<&Answer, &HttpError>) -> String {
+    match answer {
+        Ok(answer) => format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim()),
+        Err(e) => e.to_string(),
     }
 }
 

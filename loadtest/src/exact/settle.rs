@@ -9,7 +9,10 @@ use crate::http::Site;
 use countree_common::document::TopicView;
 use countree_common::key::Counter;
 use countree_common::ledger::Ledger;
+use countree_common::shell::http::{self, ClusterInfo};
+use countree_common::shell::overview::Audit;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -30,17 +33,54 @@ pub(super) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
     let sites = sites(leaves);
     for site in sites.iter().cycle() {
         tokio::time::sleep(AUDIT).await;
+        let acked_before = run.acks.acked();
         let Ok(Ok(audit)) = timeout(run.patience, site.audit_now()).await else { continue };
-        run.audits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        run.audits.fetch_add(1, Relaxed);
+        if audit.total.accepted < acked_before {
+            run.short_audits.fetch_add(1, Relaxed);
+        }
         if !audit.balanced || audit.total.declared_lost > 0 {
             run.complain(format!("the ledger at {} is wrong in the middle: {:?}", site.url, audit.total));
         }
     }
 }
 
+/// Waits until every node is ready and knows all others: what a node shows of a cluster that it knows
+/// only a part of is only a part.
+pub(super) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant) {
+    loop {
+        let trouble = match fleet.trouble().await {
+            None => stranger(fleet).await,
+            trouble => trouble,
+        };
+        let Some(trouble) = trouble else { return };
+        if now() > deadline {
+            run.complain(format!("the nodes have not come together within {:?}: {trouble}", run.patience));
+            return;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Which node does not know all nodes, if one doesn't.
+async fn stranger(fleet: &Fleet) -> Option<String> {
+    let nodes: Vec<_> = fleet.processes.iter().filter_map(|p| Some((&p.name, p.url.as_ref()?))).collect();
+    for (name, url) in &nodes {
+        let answer = http::request("GET", url, "/v1/cluster", &[], None).await;
+        let info = answer.ok().and_then(|a| serde_json::from_slice::<ClusterInfo>(&a.body).ok());
+        let Some(info) = info else { return Some(format!("{name} does not answer")) };
+        let knows = |node: &str| info.view.nodes.iter().any(|known| known.name.as_str() == node);
+        if let Some((unknown, _)) = nodes.iter().find(|(node, _)| !knows(node)) {
+            return Some(format!("{name} does not know {unknown}"));
+        }
+    }
+    None
+}
+
 /// Waits until the leaves have merged all they accepted. Returns the ledger as it was last.
-pub(super) async fn merged(run: &Run, fleet: &Fleet, deadline: Instant) -> Ledger {
-    let (sites, mut last) = (sites(fleet.urls(Place::Leaf)), Ledger::default());
+pub(super) async fn merged(run: &Run, fleet: &Fleet, deadline: Instant) -> Audit {
+    let sites = sites(fleet.urls(Place::Leaf));
+    let mut last = Audit { total: Ledger::default(), balanced: false, streams: Vec::new() };
     let mut why = "no leaf was asked".to_owned();
     for site in sites.iter().cycle() {
         if now() > deadline {
@@ -51,13 +91,13 @@ pub(super) async fn merged(run: &Run, fleet: &Fleet, deadline: Instant) -> Ledge
                 if audit.total.declared_lost > 0 {
                     run.complain(format!("the ledger declares events lost: {:?}", audit.total));
                 }
-                return audit.total;
+                return audit;
             }
             Ok(Ok(audit)) => {
-                last = audit.total;
                 let open = audit.streams.iter().filter(|s| s.ledger.in_flight > 0 || !s.ledger.balanced());
                 let open: Vec<_> = open.map(|s| format!("{} {:?}", s.stream, s.ledger)).collect();
                 why = open.join("; ");
+                last = audit;
             }
             Ok(Err(e)) => why = e.message().to_owned(),
             Err(_) => why = format!("{} does not answer", site.url),

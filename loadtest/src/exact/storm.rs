@@ -14,6 +14,8 @@ const CALM_MS: RangeInclusive<u64> = 300..=1_500;
 const PAUSE_MS: RangeInclusive<u64> = 200..=3_000;
 /// From a process's end to its next start.
 const DOWN_MS: RangeInclusive<u64> = 0..=2_000;
+/// The same for one that stays away: longer than its lease (5 s), so that the cluster goes on without it.
+const AWAY_MS: RangeInclusive<u64> = 6_000..=9_000;
 /// A process that has not drained after this long is killed.
 const DRAIN: Duration = Duration::from_secs(30);
 /// A process that ended by itself is started again after this long, as whatever runs containers would.
@@ -30,6 +32,8 @@ pub(crate) enum Allowed {
     Stop,
     /// kill -9 and SIGSTOP of redis-server
     Redis,
+    /// kill -9 of nodes, and a restart only after the cluster has gone on without them
+    Away,
 }
 
 /// A fault that was done.
@@ -39,6 +43,7 @@ pub(super) enum Fault {
     Kill,
     Pause,
     Stop,
+    Away,
 }
 
 /// What a process is.
@@ -55,6 +60,8 @@ pub(super) enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
     Kill,
+    /// A kill too; what comes after it takes longer.
+    KillForLong,
     Pause,
     Resume,
     Terminate,
@@ -125,6 +132,11 @@ impl Storm {
         &self.done
     }
 
+    /// How many processes were killed.
+    pub(super) fn kills(&self) -> u32 {
+        self.count(Fault::Kill) + self.count(Fault::Away)
+    }
+
     /// How often one fault was done.
     pub(super) fn count(&self, fault: Fault) -> u32 {
         self.done.iter().filter(|((f, _), _)| *f == fault).map(|(_, n)| n).sum()
@@ -137,7 +149,7 @@ impl Storm {
 
     fn is_spent(&self, now: Time) -> bool {
         match self.limit {
-            Limit::Kills(kills) => self.count(Fault::Kill) >= kills,
+            Limit::Kills(kills) => self.kills() >= kills,
             Limit::Until(end) => now >= end,
         }
     }
@@ -170,18 +182,26 @@ impl Storm {
 
     /// Draws the tier first, so that each gets its share whatever the number of its nodes.
     fn fault(&mut self, now: Time) -> Option<Command> {
-        let may = |fault, place, state| match (fault, state) {
-            _ if place == Place::Redis => self.allowed.contains(&Allowed::Redis) && fault != Fault::Stop,
-            (Fault::Kill, _) => self.allowed.contains(&Allowed::Kill),
-            (Fault::Pause, _) => self.allowed.contains(&Allowed::Pause),
-            (Fault::Stop, _) => self.allowed.contains(&Allowed::Stop),
+        let may = |fault, place| {
+            let on_nodes = match fault {
+                Fault::Kill => Allowed::Kill,
+                Fault::Pause => Allowed::Pause,
+                Fault::Stop => Allowed::Stop,
+                Fault::Away => Allowed::Away,
+            };
+            match place {
+                Place::Redis => {
+                    self.allowed.contains(&Allowed::Redis) && matches!(fault, Fault::Kill | Fault::Pause)
+                }
+                _ => self.allowed.contains(&on_nodes),
+            }
         };
         // A process may be killed in the middle of a pause or a drain too.
         let fits = |fault, state| state == State::Up || fault == Fault::Kill && state != State::Down;
         let mut choices: BTreeMap<Place, Vec<(usize, Fault)>> = BTreeMap::new();
         for (process, &(place, state)) in self.processes.iter().enumerate() {
-            for fault in [Fault::Kill, Fault::Kill, Fault::Pause, Fault::Stop] {
-                if may(fault, place, state) && fits(fault, state) {
+            for fault in [Fault::Kill, Fault::Kill, Fault::Pause, Fault::Stop, Fault::Away] {
+                if may(fault, place) && fits(fault, state) {
                     choices.entry(place).or_default().push((process, fault));
                 }
             }
@@ -193,6 +213,7 @@ impl Storm {
             Fault::Kill => Act::Kill,
             Fault::Pause => Act::Pause,
             Fault::Stop => Act::Terminate,
+            Fault::Away => Act::KillForLong,
         };
         let command = Command { process, act };
         self.carry_out(command, now);
@@ -202,13 +223,8 @@ impl Storm {
     /// Notes what a command changes, and what has to follow it.
     fn carry_out(&mut self, Command { process, act }: Command, now: Time) {
         match act {
-            Act::Kill => {
-                self.forget(process);
-                self.note(Fault::Kill, process);
-                self.set(process, State::Down);
-                let wait = self.draw(DOWN_MS);
-                self.later(now + wait, process, Act::Start);
-            }
+            Act::Kill => self.kill(Fault::Kill, process, DOWN_MS, now),
+            Act::KillForLong => self.kill(Fault::Away, process, AWAY_MS, now),
             Act::Pause => {
                 self.note(Fault::Pause, process);
                 self.set(process, State::Paused);
@@ -222,6 +238,14 @@ impl Storm {
             }
             Act::Resume | Act::Start => self.set(process, State::Up),
         }
+    }
+
+    fn kill(&mut self, fault: Fault, process: usize, down_ms: RangeInclusive<u64>, now: Time) {
+        self.forget(process);
+        self.note(fault, process);
+        self.set(process, State::Down);
+        let wait = self.draw(down_ms);
+        self.later(now + wait, process, Act::Start);
     }
 
     fn note(&mut self, fault: Fault, process: usize) {

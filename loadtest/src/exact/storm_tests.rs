@@ -1,7 +1,7 @@
 use super::*;
 
 const STEP: Duration = Duration::from_millis(10);
-const ALL: [Allowed; 4] = [Allowed::Kill, Allowed::Pause, Allowed::Stop, Allowed::Redis];
+const ALL: [Allowed; 5] = [Allowed::Kill, Allowed::Pause, Allowed::Stop, Allowed::Redis, Allowed::Away];
 
 fn places() -> Vec<Place> {
     [Place::Redis, Place::Root, Place::Leaf, Place::Leaf, Place::Leaf, Place::Broadcast].into()
@@ -25,7 +25,7 @@ fn run(seed: u64, allowed: &[Allowed], limit: Limit) -> (Storm, Vec<(Time, Comma
                     assert!(*is_running && !*is_paused);
                     draining.insert(command.process, now + 10 * STEP);
                 }
-                Act::Kill => {
+                Act::Kill | Act::KillForLong => {
                     assert!(*is_running);
                     (*is_running, *is_paused) = (false, false);
                     draining.remove(&command.process);
@@ -57,9 +57,9 @@ fn a_seed_makes_the_same_faults_again_and_another_seed_makes_others() {
 #[test]
 fn there_are_as_many_kills_as_asked_for_and_each_tier_has_its_share() {
     let (storm, _) = run(3, &ALL, Limit::Kills(400));
-    assert_eq!(storm.count(Fault::Kill), 400);
+    assert_eq!(storm.kills(), 400);
     for place in [Place::Leaf, Place::Root, Place::Broadcast, Place::Redis] {
-        assert!(storm.done()[&(Fault::Kill, place)] > 60, "{place:?}");
+        assert!(storm.done()[&(Fault::Kill, place)] > 30, "{place:?}");
         assert!(storm.done()[&(Fault::Pause, place)] > 10, "{place:?}");
     }
     assert!(!storm.done().contains_key(&(Fault::Stop, Place::Redis)));
