@@ -60,9 +60,9 @@ pub(crate) struct IngestArguments {
 }
 
 /// `loadtest exact`
-///
-/// In CI, ten kills in less than 90 s: `loadtest exact --kills 10 --seed $RUN --json`
 #[derive(Debug, Args)]
+#[command(after_help = "In CI, ten kills in less than 90 s, other faults every time:\n  \
+    timeout 90 loadtest exact --kills 10 --seed $GITHUB_RUN_NUMBER --json")]
 pub(crate) struct ExactArguments {
     /// End after so many kill -9 of nodes and of Redis.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "N")]

@@ -18,7 +18,7 @@ body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 margin:2rem auto;padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}\
 table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:500;color:var(--soft);width:9rem;\
 vertical-align:top}td,th{padding:.3rem 0;border-bottom:1px solid var(--line)}td{font-variant-numeric:tabular-nums}\
-svg{width:100%;height:auto}svg text{font-size:12px;fill:var(--soft)}.grid{stroke:var(--line)}\
+svg{width:100%;height:auto}svg text{font-size:12px;fill:var(--soft)}.grid{stroke:var(--line)}.fault{stroke:var(--soft)}\
 .curve{fill:none;stroke:var(--curve);stroke-width:2;stroke-linejoin:round}p{color:var(--soft)}";
 
 /// The page: the figures, and how ack latency grows towards the slowest events.

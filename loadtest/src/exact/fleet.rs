@@ -1,5 +1,6 @@
 //! The processes: a Redis server and every node, each with ports and files that it keeps over restarts.
 
+use super::layout::{NodePlan, Ports};
 use super::now;
 use super::storm::{Act, Place};
 use crate::failure::Failure;
@@ -249,43 +250,6 @@ impl Drop for Process {
     }
 }
 
-#[derive(Debug)]
-struct NodePlan {
-    place: Place,
-    number: u16,
-    quic: u16,
-    http: u16,
-}
-
-impl NodePlan {
-    fn tier(&self) -> &'static str {
-        match self.place {
-            Place::Leaf => "leaf",
-            Place::Root => "root",
-            Place::Broadcast => "broadcast",
-            Place::Redis => "redis",
-        }
-    }
-
-    fn name(&self) -> String {
-        format!("{}-{}", self.tier(), self.number)
-    }
-
-    fn settings(&self, folder: &Path, redis: u16, roots: &[u16]) -> String {
-        let (at, name, Self { quic, http, .. }) = (folder.display(), self.name(), self);
-        let roots: Vec<_> = roots.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
-        let roots = match self.place {
-            Place::Root => String::new(),
-            _ => format!("roots = [{}]\n", roots.join(", ")),
-        };
-        format!(
-            "[cluster]\nname = \"exact\"\nstore = \"redis://127.0.0.1:{redis}\"\n\
-             [node]\nname = \"{name}\"\nquic = \"127.0.0.1:{quic}\"\nhttp = \"127.0.0.1:{http}\"\n\
-             certificates = \"{at}/certs\"\ndata = \"{at}/{name}\"\n{roots}"
-        )
-    }
-}
-
 fn is_installed() -> Result<(), Failure> {
     let found = Command::new(REDIS).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
     match found {
@@ -312,33 +276,6 @@ fn make_certificates(binary: &Path, folder: &Path, nodes: &[NodePlan]) -> Result
     }
     let said = fs::read_to_string(said).unwrap_or_default();
     Err(Failure::failed(format!("countree certs fails: {}", said.trim())))
-}
-
-/// Ports that are free, and stay so while their process is down: outside the range that the system gives
-/// to whoever asks for any.
-#[derive(Debug, Default)]
-struct Ports {
-    given: Vec<u16>,
-}
-
-impl Ports {
-    const RANGE: std::ops::Range<u16> = 15_000..32_000;
-    const TRIES: u32 = 1_000;
-
-    fn next(&mut self) -> Result<u16, Failure> {
-        for _ in 0..Self::TRIES {
-            let port = rand::random_range(Self::RANGE);
-            let is_free = || {
-                std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
-                    && std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok()
-            };
-            if !self.given.contains(&port) && is_free() {
-                self.given.push(port);
-                return Ok(port);
-            }
-        }
-        Err(Failure::failed("no free port between 15000 and 32000 was found"))
-    }
 }
 
 #[cfg(test)]

@@ -52,19 +52,3 @@ fn a_paused_process_ends_with_its_guard() {
     drop(process);
     assert!(!Path::new(&format!("/proc/{id}")).exists());
 }
-
-#[test]
-fn a_node_is_told_all_roots_and_a_root_none() {
-    let node = |place| NodePlan { place, number: 1, quic: 1, http: 2 }.settings(Path::new("/x"), 3, &[4, 5]);
-    assert!(node(Place::Leaf).contains("roots = [\"127.0.0.1:4\", \"127.0.0.1:5\"]"));
-    assert!(node(Place::Leaf).contains("name = \"leaf-1\""));
-    assert!(!node(Place::Root).contains("roots"));
-}
-
-#[test]
-fn ports_differ_and_are_free() {
-    let mut ports = Ports::default();
-    let given: Vec<_> = (0..20).map(|_| ports.next().unwrap()).collect();
-    let different: std::collections::BTreeSet<_> = given.iter().collect();
-    assert_eq!(different.len(), given.len());
-}

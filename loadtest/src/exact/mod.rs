@@ -4,10 +4,12 @@
 mod acks;
 mod book;
 mod fleet;
+mod layout;
 mod outcome;
 mod post;
 mod produce;
 mod report;
+mod run;
 mod settle;
 mod storm;
 mod verdict;
@@ -17,21 +19,17 @@ pub(crate) use storm::Allowed;
 
 use crate::arguments::ExactArguments;
 use crate::failure::Failure;
-use crate::latency::AckLatency;
 use crate::server;
-use acks::Acks;
 use book::Book;
-use countree_common::shell::shutdown::Shutdown;
-use countree_common::time::Time;
 use fleet::{Fleet, Tiers};
 use outcome::{Measured, Outcome};
 use post::Poster;
 use produce::Sender;
+use run::{Entry, Run};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
-use storm::{Act, Limit, Place, Storm};
+use storm::{Limit, Place, Storm};
 use tokio::task::JoinSet;
 use verdict::{Group, Verdict};
 use watch::Shown;
@@ -46,88 +44,6 @@ const CALM: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(20);
 /// Senders over HTTP, besides the producers.
 const POSTERS: u16 = 4;
-/// Complaints that are kept.
-const COMPLAINTS: usize = 50;
-/// Tries of HTTP requests that are kept.
-const TRIES: usize = 100_000;
-
-/// What the tasks of one run share.
-struct Run {
-    book: Book,
-    start: Instant,
-    acks: Arc<Acks>,
-    latency: Arc<AckLatency>,
-    load_over: Shutdown,
-    patience: Duration,
-    /// Events per second of one sender.
-    rate: f64,
-    /// Times that the ledger could be read while faults happened.
-    audits: AtomicU64,
-    /// Times that it then spoke of fewer events than had been acked before.
-    short_audits: AtomicU64,
-    /// What is wrong.
-    complaints: Mutex<Vec<String>>,
-    /// What is not wrong, and should be known.
-    remarks: Mutex<Vec<String>>,
-    journal: Mutex<Vec<Entry>>,
-    /// Tries of HTTP requests that were not accepted at once.
-    tries: Mutex<Vec<String>>,
-    is_loud: bool,
-}
-
-/// One fault or restart.
-#[derive(Debug, Clone)]
-struct Entry {
-    after: Duration,
-    name: String,
-    act: Act,
-}
-
-impl Run {
-    fn complain(&self, text: String) {
-        self.say(&text);
-        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
-        if complaints.len() < COMPLAINTS {
-            complaints.push(text);
-        }
-    }
-
-    fn remark(&self, text: String) {
-        self.say(&text);
-        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
-        if remarks.len() < COMPLAINTS {
-            remarks.push(text);
-        }
-    }
-
-    /// How one try of an HTTP request ended; kept for when something is wrong.
-    fn note_try(&self, began: Duration, text: &str) {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        if tries.len() < TRIES {
-            tries.push(format!("{:9.3} to {:9.3} {text}", began.as_secs_f64(), self.after().as_secs_f64()));
-        }
-    }
-
-    /// For people who watch.
-    fn say(&self, text: &str) {
-        if self.is_loud {
-            eprintln!("{:8.2} s  {text}", self.after().as_secs_f64());
-        }
-    }
-
-    fn after(&self) -> Duration {
-        now().saturating_duration_since(self.start)
-    }
-
-    fn time(&self) -> Time {
-        Time(0) + self.after()
-    }
-
-    /// Events that a sender sends at a time, one time each `tick`.
-    fn handful(&self, tick: Duration) -> u32 {
-        ((self.rate * tick.as_secs_f64()).round() as u32).max(1)
-    }
-}
 
 /// Runs, prints, and fails on any difference.
 pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Failure> {
@@ -161,23 +77,9 @@ async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Resul
     let countree = server::binary(arguments.countree.as_deref())?;
     let mut fleet = Fleet::new(folder, &countree, tiers)?;
     fleet.start(START).await?;
-    let start = now();
-    let run = Arc::new(Run {
-        book: Book::new("exact", arguments.topics)?,
-        start,
-        acks: Arc::new(Acks::new(start)),
-        latency: Arc::new(AckLatency::new()?),
-        load_over: Shutdown::new(),
-        patience: PATIENCE,
-        rate: arguments.rate / f64::from(arguments.producers + POSTERS),
-        audits: AtomicU64::new(0),
-        short_audits: AtomicU64::new(0),
-        complaints: Mutex::default(),
-        remarks: Mutex::default(),
-        journal: Mutex::default(),
-        tries: Mutex::default(),
-        is_loud: !json,
-    });
+    let book = Book::new("exact", arguments.topics)?;
+    let rate = arguments.rate / f64::from(arguments.producers + POSTERS);
+    let run = Arc::new(Run::new(book, rate, PATIENCE, !json)?);
 
     let leaves = fleet.urls(Place::Leaf);
     let (viewers, watching) = watch_all(&run, arguments.viewers, &leaves);

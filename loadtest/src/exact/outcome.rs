@@ -1,8 +1,8 @@
 //! The result: as JSON for programs, and as a table for people.
 
+use super::run::{Entry, Run};
 use super::storm::{Act, Fault, Place, Storm};
 use super::verdict::Verdict;
-use super::{Entry, Run};
 use crate::arguments::ExactArguments;
 use crate::figures::thousands;
 use crate::latency::Percentiles;

@@ -1,7 +1,7 @@
 //! Producers over QUIC: half of them never wait, the other half learn the fate of each handful of events.
 
-use super::Run;
 use super::book::EventId;
+use super::run::Run;
 use super::verdict::{Fate, Group};
 use crate::failure::Failure;
 use countree_client::{Cluster, OnAck, Producer, ProducerOptions, Tally};

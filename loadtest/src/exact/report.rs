@@ -60,8 +60,8 @@ fn plot(outcome: &Outcome) -> String {
         let title = page::escape(&format!("{:?} {}", entry.act, entry.name));
         let _ = write!(
             svg,
-            "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{}\"><title>{title}</title></line>",
-            TOP + 24.0
+            "<line class=\"fault\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{}\"><title>{title}</title></line>",
+            TOP + 10.0
         );
     }
     let step = per_point as f64 * STRETCH.as_secs_f64();

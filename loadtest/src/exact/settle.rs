@@ -1,9 +1,10 @@
 //! The end: everything is up again, everything is merged, and everybody is asked what the totals are.
 
 use super::fleet::Fleet;
+use super::now;
+use super::run::Run;
 use super::storm::Place;
 use super::watch::Shown;
-use super::{Run, now};
 use crate::failure::Failure;
 use crate::http::Site;
 use countree_common::document::TopicView;

@@ -1,6 +1,6 @@
 //! Viewers: what they are shown must never go back, and end at the store's totals.
 
-use super::Run;
+use super::run::Run;
 use crate::failure::Failure;
 use countree_client::{Cluster, Viewer};
 use countree_common::document::TopicView;

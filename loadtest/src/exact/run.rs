@@ -1,0 +1,117 @@
+//! What the tasks of one run share, and what they have to say.
+
+use super::acks::Acks;
+use super::book::Book;
+use super::now;
+use super::storm::Act;
+use crate::failure::Failure;
+use crate::latency::AckLatency;
+use countree_common::shell::shutdown::Shutdown;
+use countree_common::time::Time;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Tries of HTTP requests that are kept.
+const TRIES: usize = 100_000;
+/// Complaints that are kept.
+const COMPLAINTS: usize = 50;
+
+/// What the tasks of one run share.
+pub(super) struct Run {
+    pub(super) book: Book,
+    pub(super) start: Instant,
+    pub(super) acks: Arc<Acks>,
+    pub(super) latency: Arc<AckLatency>,
+    pub(super) load_over: Shutdown,
+    pub(super) patience: Duration,
+    /// Events per second of one sender.
+    pub(super) rate: f64,
+    /// Times that the ledger could be read while faults happened.
+    pub(super) audits: AtomicU64,
+    /// Times that it then spoke of fewer events than had been acked before.
+    pub(super) short_audits: AtomicU64,
+    /// What is wrong.
+    pub(super) complaints: Mutex<Vec<String>>,
+    /// What is not wrong, and should be known.
+    pub(super) remarks: Mutex<Vec<String>>,
+    pub(super) journal: Mutex<Vec<Entry>>,
+    /// Tries of HTTP requests that were not accepted at once.
+    pub(super) tries: Mutex<Vec<String>>,
+    pub(super) is_loud: bool,
+}
+
+/// One fault or restart.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) after: Duration,
+    pub(super) name: String,
+    pub(super) act: Act,
+}
+
+impl Run {
+    /// The load begins now: `rate` events per second from each sender.
+    pub(super) fn new(book: Book, rate: f64, patience: Duration, is_loud: bool) -> Result<Self, Failure> {
+        let start = now();
+        Ok(Self {
+            book,
+            start,
+            acks: Arc::new(Acks::new(start)),
+            latency: Arc::new(AckLatency::new()?),
+            load_over: Shutdown::new(),
+            patience,
+            rate,
+            audits: AtomicU64::new(0),
+            short_audits: AtomicU64::new(0),
+            complaints: Mutex::default(),
+            remarks: Mutex::default(),
+            journal: Mutex::default(),
+            tries: Mutex::default(),
+            is_loud,
+        })
+    }
+
+    pub(super) fn complain(&self, text: String) {
+        self.say(&text);
+        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        if complaints.len() < COMPLAINTS {
+            complaints.push(text);
+        }
+    }
+
+    pub(super) fn remark(&self, text: String) {
+        self.say(&text);
+        let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        if remarks.len() < COMPLAINTS {
+            remarks.push(text);
+        }
+    }
+
+    /// How one try of an HTTP request ended; kept for when something is wrong.
+    pub(super) fn note_try(&self, began: Duration, text: &str) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        if tries.len() < TRIES {
+            tries.push(format!("{:9.3} to {:9.3} {text}", began.as_secs_f64(), self.after().as_secs_f64()));
+        }
+    }
+
+    /// For people who watch.
+    pub(super) fn say(&self, text: &str) {
+        if self.is_loud {
+            eprintln!("{:8.2} s  {text}", self.after().as_secs_f64());
+        }
+    }
+
+    pub(super) fn after(&self) -> Duration {
+        now().saturating_duration_since(self.start)
+    }
+
+    pub(super) fn time(&self) -> Time {
+        Time(0) + self.after()
+    }
+
+    /// Events that a sender sends at a time, one time each `tick`.
+    pub(super) fn handful(&self, tick: Duration) -> u32 {
+        ((self.rate * tick.as_secs_f64()).round() as u32).max(1)
+    }
+}
