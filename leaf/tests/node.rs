@@ -8,7 +8,7 @@ mod harness;
 use countree_common::shell::http;
 use countree_common::shell::quic::StreamError;
 use countree_common::wire::hello::{Conversation, RefusalCode};
-use countree_leaf::shell::StartError;
+use countree_leaf::shell::{self, StartError};
 use harness::producer::{Producer, anonymous};
 use harness::root::total_becomes;
 use harness::{Cluster, Leaf, in_time};

@@ -1,24 +1,23 @@
 //! The log on disk: `streams/INCARNATION/FIRST_LSN.log` in the leaf's data folder.
 
+mod device;
+mod writer;
+
+pub(super) use writer::Written;
+
+use crate::log::record;
 use crate::log::recovery::{OldStream, Recovery, Recut};
 use crate::log::segment::{self, End, LogError};
-use crate::machine::journal::Append;
-use crate::machine::{DiskState, Found};
+use crate::machine::Found;
 use countree_common::cluster::NodeName;
 use countree_common::shell::folder::DataFolder;
 use countree_common::stream::{Lsn, StreamId};
+use device::Device;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::time::Duration;
-
-/// How long the writer waits before it tries a full disk again.
-const FULL_RETRY: Duration = Duration::from_millis(200);
-/// Appends of at most so many bytes share one fsync.
-const GROUP_BYTES: usize = 8 << 20;
 
 /// Why the log can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +40,14 @@ pub enum DiskError {
     },
 }
 
+impl DiskError {
+    /// Whether it passes by itself once there is room.
+    fn is_full(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(self, Self::Io { source, .. } if full.contains(&source.kind()))
+    }
+}
+
 fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, DiskError> {
     result.map_err(|source| DiskError::Io { path: path.to_owned(), source })
 }
@@ -51,6 +58,7 @@ fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, DiskError> {
 pub(super) struct Disk {
     streams: PathBuf,
     leaf: NodeName,
+    device: Device,
     _folder: Arc<DataFolder>,
 }
 
@@ -60,16 +68,17 @@ const DROPPED: &str = "dropped";
 impl Disk {
     /// In this data folder.
     pub(super) fn open(folder: DataFolder, leaf: &NodeName) -> Result<Self, DiskError> {
+        let device = Device::of(folder.path());
         let streams = folder.path().join("streams");
         at(&streams, fs::create_dir_all(&streams))?;
-        sync_folder(folder.path())?;
+        device.sync_path_to(folder.path())?;
         for entry in at(&streams, fs::read_dir(&streams))? {
             let path = at(&streams, entry)?.path();
             if path.extension().is_some_and(|e| e == DROPPED) {
                 at(&path, fs::remove_dir_all(&path))?;
             }
         }
-        Ok(Self { streams, leaf: leaf.clone(), _folder: Arc::new(folder) })
+        Ok(Self { streams, leaf: leaf.clone(), device, _folder: Arc::new(folder) })
     }
 
     fn folder(&self, incarnation: u64) -> PathBuf {
@@ -103,7 +112,7 @@ impl Disk {
     }
 
     /// Reads every old stream, cuts torn ends off, and tells what is to be carried over. Also returns the
-    /// lowest incarnation that is free.
+    /// lowest incarnation that is free. Whatever it tells of is on disk.
     pub(super) fn recover(&self) -> Result<(Recovery, BTreeMap<StreamId, OldStream>, u64), DiskError> {
         let mut recovery = Recovery::new(self.leaf.clone());
         let mut old = BTreeMap::new();
@@ -125,7 +134,10 @@ impl Disk {
                 let (last, end) = read.map_err(log_error)?;
                 if let End::Torn { offset } = end {
                     tracing::warn!(path = %path.display(), offset, "cutting off a torn write; nothing in it was acked");
-                    cut_off(path, offset)?;
+                    self.device.cut_off(path, offset as u64)?;
+                }
+                if is_last && Some(incarnation) == incarnations.last() {
+                    self.make_durable(path, &bytes)?;
                 }
                 next = last + 1;
             }
@@ -135,11 +147,28 @@ impl Disk {
         Ok((recovery, old, incarnations.last().map_or(1, |last| last + 1)))
     }
 
-    /// Makes the folder of a new stream.
+    /// Puts the newest stream's end on disk before anything is built on it. A process that was killed may
+    /// have left it in memory only; and after a failed fsync the system may take for written what is not,
+    /// so that another fsync alone would prove nothing: what may not be on disk is written again. The
+    /// streams before it went through this before it was begun.
+    fn make_durable(&self, newest: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        let doubtful = doubtful(bytes);
+        let tail = bytes.get(doubtful.clone()).unwrap_or_default();
+        self.device.rewrite(newest, doubtful.start as u64, tail)?;
+        newest.parent().map_or(Ok(()), |folder| self.device.sync_folder(folder))?;
+        self.device.sync_folder(&self.streams)
+    }
+
+    /// Makes the folder of a new stream. On a full disk that is left to the writer: the leaf starts
+    /// nevertheless, since draining old streams makes room.
     pub(super) fn create(&self, incarnation: u64) -> Result<(), DiskError> {
-        let folder = self.folder(incarnation);
-        at(&folder, fs::create_dir(&folder))?;
-        sync_folder(&self.streams)
+        match self.device.create_folder(&self.folder(incarnation)) {
+            Err(e) if e.is_full() => {
+                tracing::warn!("no room to begin a new stream yet: {e}");
+                Ok(())
+            }
+            result => result.and_then(|()| self.device.sync_folder(&self.streams)),
+        }
     }
 
     /// Reads a stretch of a stream again.
@@ -164,100 +193,17 @@ impl Disk {
         let folder = self.folder(stream.incarnation);
         let dropped = folder.with_extension(DROPPED);
         at(&folder, fs::rename(&folder, &dropped))?;
-        sync_folder(&self.streams)?;
+        self.device.sync_folder(&self.streams)?;
         at(&dropped, fs::remove_dir_all(&dropped))
     }
 
-    /// Deletes a segment that nothing needs any more.
+    /// Deletes a segment that nothing needs any more, for good before the next one can go: a crash that
+    /// brought it back without its successor would leave a gap.
     pub(super) fn drop_segment(&self, incarnation: u64, first: Lsn) -> Result<(), DiskError> {
-        let path = segment_path(&self.folder(incarnation), first);
-        at(&path, fs::remove_file(&path))
-    }
-
-    /// Puts appends on disk until there are no more, telling `report` what became of them. Appends that
-    /// wait together share one fsync.
-    pub(super) fn write(&self, incarnation: u64, appends: &Receiver<Append>, report: impl Fn(Written)) {
-        let mut writer = Writer { folder: self.folder(incarnation), open: None };
-        while let Ok(append) = appends.recv() {
-            let mut group = vec![append];
-            let mut bytes = group[0].bytes.len();
-            while bytes < GROUP_BYTES
-                && let Ok(append) = appends.try_recv()
-            {
-                bytes += append.bytes.len();
-                group.push(append);
-            }
-            let last = group.last().map_or(0, |a| a.last);
-            match writer.write_group(&group, &report) {
-                Ok(()) => report(Written::Durable { last, bytes: bytes as u64 }),
-                Err(e) => {
-                    // A failed fsync may have dropped the pages: what is on disk is unknown from here on.
-                    tracing::error!("the log could not be written, this leaf acks nothing any more: {e}");
-                    return report(Written::State(DiskState::Failed));
-                }
-            }
-        }
-    }
-}
-
-/// What became of appends.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Written {
-    /// They are on disk.
-    Durable {
-        /// The last record.
-        last: Lsn,
-        /// How many bytes.
-        bytes: u64,
-    },
-    /// They wait, or never will be.
-    State(DiskState),
-}
-
-struct Writer {
-    folder: PathBuf,
-    open: Option<(Lsn, File, u64)>,
-}
-
-impl Writer {
-    fn write_group(&mut self, group: &[Append], report: &impl Fn(Written)) -> Result<(), DiskError> {
-        for append in group {
-            while let Err(e) = self.append(append) {
-                let DiskError::Io { source, .. } = &e else { return Err(e) };
-                if !matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-                    return Err(e);
-                }
-                tracing::warn!("{e}; waiting for room");
-                report(Written::State(DiskState::Full));
-                std::thread::sleep(FULL_RETRY);
-            }
-        }
-        self.sync()
-    }
-
-    fn append(&mut self, append: &Append) -> Result<(), DiskError> {
-        let path = segment_path(&self.folder, append.segment);
-        if self.open.as_ref().is_none_or(|(segment, ..)| *segment != append.segment) {
-            self.sync()?;
-            let file = at(&path, OpenOptions::new().append(true).create(true).open(&path))?;
-            sync_folder(&self.folder)?;
-            self.open = Some((append.segment, file, 0));
-        }
-        let Some((_, file, length)) = &mut self.open else { return Ok(()) };
-        if let Err(source) = file.write_all(&append.bytes) {
-            // Whatever got in is cut off again, so that a retry appends at a record's beginning.
-            at(&path, file.set_len(*length))?;
-            return Err(DiskError::Io { path, source });
-        }
-        *length += append.bytes.len() as u64;
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<(), DiskError> {
-        match &self.open {
-            Some((segment, file, _)) => at(&segment_path(&self.folder, *segment), file.sync_data()),
-            None => Ok(()),
-        }
+        let folder = self.folder(incarnation);
+        let path = segment_path(&folder, first);
+        at(&path, fs::remove_file(&path))?;
+        self.device.sync_folder(&folder)
     }
 }
 
@@ -265,12 +211,36 @@ fn segment_path(folder: &Path, first: Lsn) -> PathBuf {
     folder.join(format!("{first:020}.log"))
 }
 
-fn cut_off(path: &Path, length: usize) -> Result<(), DiskError> {
-    let file = at(path, OpenOptions::new().write(true).open(path))?;
-    at(path, file.set_len(length as u64).and_then(|()| file.sync_all()))
+/// The bytes of the records that no record behind them says to be on disk.
+fn doubtful(segment: &[u8]) -> std::ops::Range<usize> {
+    let places = || {
+        let mut end = 0;
+        std::iter::from_fn(move || {
+            let (place, _) = record::take(segment.get(end..)?)?;
+            end += place.bytes;
+            Some((place, end))
+        })
+    };
+    let (durable, end) = places().last().map_or((0, 0), |(place, end)| (place.durable, end));
+    let first = places().find(|(place, _)| place.lsn > durable);
+    first.map_or(end, |(place, its_end)| its_end - place.bytes)..end
 }
 
-/// Makes creations and deletions in a folder durable.
-fn sync_folder(folder: &Path) -> Result<(), DiskError> {
-    at(folder, File::open(folder).and_then(|f| f.sync_all()))
-}
+#[cfg(test)]
+mod testing;
+
+#[cfg(test)]
+#[path = "disk/writer_tests.rs"]
+mod writer_tests;
+
+#[cfg(test)]
+#[path = "disk/folder_tests.rs"]
+mod folder_tests;
+
+#[cfg(test)]
+#[path = "disk/damage_tests.rs"]
+mod damage_tests;
+
+#[cfg(test)]
+#[path = "disk/failure_tests.rs"]
+mod failure_tests;

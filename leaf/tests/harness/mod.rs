@@ -1,4 +1,5 @@
-//! A leaf on real files and real QUIC, a root with a store in memory, and a producer.
+//! A leaf on real files and real QUIC, a root with a store in memory, and a producer. The leaf is that of
+//! `super::shell`, so that the crate's own tests can stand on this too.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_methods, reason = "polls against the clock")]
@@ -6,13 +7,13 @@
 pub mod producer;
 pub mod root;
 
+use super::shell::{LeafNode, LeafOptions, StartError};
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::shell::access::Access;
 use countree_common::shell::folder::FolderError;
 use countree_common::shell::http::{self, Answer};
 use countree_common::shell::identity::Authority;
 use countree_common::shell::shutdown::Shutdown;
-use countree_leaf::shell::{LeafNode, LeafOptions, StartError};
 use root::FakeRoot;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -129,6 +130,10 @@ impl Leaf {
     pub async fn stop(self) {
         in_time(self.runtime.spawn(self.node.stop())).await.unwrap();
         self.runtime.shutdown_background();
+    }
+
+    pub fn trouble(&self) -> Option<String> {
+        self.node.trouble()
     }
 
     pub async fn post(&self, headers: &[(&str, &str)], body: &str) -> Answer {

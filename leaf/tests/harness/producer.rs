@@ -62,10 +62,15 @@ impl Producer {
 
     /// A batch of one event for `t`, whose name it brings along.
     pub async fn batch(&mut self, seq: Seq, item: &str, delta: i64) {
+        self.batch_of(seq, item, delta, 1).await;
+    }
+
+    /// A batch of so many of the same event.
+    pub async fn batch_of(&mut self, seq: Seq, item: &str, delta: i64, events: u32) {
         let mut batch = BatchBuilder::default();
         batch.reset_names();
         batch.name(&Counter::new("t", item, "like").unwrap());
-        batch.event(0, Delta::new(delta).unwrap());
+        (0..events).for_each(|_| batch.event(0, Delta::new(delta).unwrap()));
         self.sender.send_body(FrameKind::Batch, batch.build(seq).into()).await.unwrap();
     }
 

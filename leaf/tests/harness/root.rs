@@ -17,7 +17,7 @@ use countree_common::wire::uplink::{CutOutcome, FromRoot, ToRoot};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 #[derive(Default)]
 struct State {
@@ -61,7 +61,7 @@ impl FakeRoot {
         root
     }
 
-    /// While it does not merge, it does not answer either.
+    /// While it does not merge, it takes cuts and does not answer.
     pub fn set_merging(&self, is_merging: bool) {
         self.is_merging.send_replace(is_merging);
     }
@@ -88,14 +88,24 @@ impl FakeRoot {
             sender.finish();
             return Ok(());
         }
-        while let Some(message) = receiver.message().await? {
-            let ToRoot::Cuts(cuts) = message else { continue };
-            self.state.lock().unwrap().cuts += cuts.len();
-            let _ = self.is_merging.subscribe().wait_for(|is_merging| *is_merging).await;
-            let outcomes = cuts.iter().map(|cut| self.merge(cut)).collect();
-            sender.send(FrameKind::Message, &FromRoot::Outcomes(outcomes)).await?;
-        }
-        Ok(())
+        let (arrived, mut waiting) = mpsc::unbounded_channel();
+        let take = async move {
+            while let Some(message) = receiver.message().await? {
+                let ToRoot::Cuts(cuts) = message else { continue };
+                self.state.lock().unwrap().cuts += cuts.len();
+                let _ = arrived.send(cuts);
+            }
+            Ok(())
+        };
+        let answer = async {
+            while let Some(cuts) = waiting.recv().await {
+                let _ = self.is_merging.subscribe().wait_for(|is_merging| *is_merging).await;
+                let outcomes = cuts.iter().map(|cut| self.merge(cut)).collect();
+                sender.send(FrameKind::Message, &FromRoot::Outcomes(outcomes)).await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(take, answer).map(|_| ())
     }
 
     fn answer(&self, request: Request) -> Reply {
