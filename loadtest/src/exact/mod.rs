@@ -21,6 +21,8 @@ use crate::arguments::ExactArguments;
 use crate::failure::Failure;
 use crate::server;
 use book::Book;
+use countree_common::ledger::Ledger;
+use countree_common::shell::overview::Audit;
 use fleet::{Fleet, Tiers};
 use outcome::{Measured, Outcome};
 use post::Poster;
@@ -119,7 +121,7 @@ async fn conclude(
     let deadline = now() + run.patience;
     settle::ready(run, fleet, deadline).await;
     let ready = now();
-    let ledger = settle::merged(run, fleet, deadline).await;
+    let audit = settle::merged(run, fleet, deadline).await;
     let merged = now();
     let totals = settle::totals(run, fleet, deadline + run.patience).await;
     settle::viewers_agree(run, viewers, &totals, now() + run.patience).await;
@@ -139,13 +141,7 @@ async fn conclude(
     let counters = totals.len();
     let verdict = Verdict::new(&run.book, &groups, totals)?;
     verdict.examples.iter().for_each(|example| run.complain(example.clone()));
-    if ledger.total.accepted != verdict.counted {
-        let (spoken, counted) = (ledger.total.accepted, verdict.counted);
-        let streams: Vec<_> =
-            ledger.streams.iter().map(|s| format!("{} {}", s.stream, s.ledger.accepted)).collect();
-        let streams = streams.join(", ");
-        run.complain(format!("the ledger speaks of {spoken} events and the totals of {counted}: {streams}"));
-    }
+    let ledger = check_ledger(run, audit.as_ref(), verdict.counted);
     for (number, shown) in viewers.iter().enumerate() {
         let (times, steps) = shown.steps_back();
         if times > 0 {
@@ -160,11 +156,23 @@ async fn conclude(
         merged: since(merged),
         seen: since(seen),
         counters,
-        ledger: ledger.total,
+        ledger,
         viewer_updates: viewers.iter().map(Shown::updates).sum(),
         steps_back: viewers.iter().map(|shown| shown.steps_back().0).sum(),
     };
     Ok((measured, verdict))
+}
+
+/// The ledger has to speak of as many events as the totals hold.
+fn check_ledger(run: &Run, audit: Option<&Audit>, counted: u64) -> Ledger {
+    let Some(audit) = audit else { return Ledger::default() };
+    let spoken = audit.total.accepted;
+    if spoken != counted {
+        let streams = audit.streams.iter().map(|s| format!("{} {}", s.stream, s.ledger.accepted));
+        let streams = streams.collect::<Vec<_>>().join(", ");
+        run.complain(format!("the ledger speaks of {spoken} events and the totals of {counted}: {streams}"));
+    }
+    audit.total
 }
 
 fn watch_all(run: &Arc<Run>, count: u16, leaves: &[String]) -> (Vec<Shown>, JoinSet<Result<(), Failure>>) {

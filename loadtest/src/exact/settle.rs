@@ -9,7 +9,6 @@ use crate::failure::Failure;
 use crate::http::Site;
 use countree_common::document::TopicView;
 use countree_common::key::Counter;
-use countree_common::ledger::Ledger;
 use countree_common::shell::http::{self, ClusterInfo};
 use countree_common::shell::overview::Audit;
 use std::collections::BTreeMap;
@@ -40,7 +39,9 @@ pub(super) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
         if audit.total.accepted < acked_before {
             run.short_audits.fetch_add(1, Relaxed);
         }
-        if !audit.balanced || audit.total.declared_lost > 0 {
+        // Not `balanced`, which is also false while a leaf is away.
+        let balances = audit.streams.iter().all(|stream| stream.ledger.balanced());
+        if !balances || audit.total.declared_lost > 0 {
             run.complain(format!("the ledger at {} is wrong in the middle: {:?}", site.url, audit.total));
         }
     }
@@ -79,9 +80,9 @@ async fn stranger(fleet: &Fleet) -> Option<String> {
 }
 
 /// Waits until the leaves have merged all they accepted. Returns the ledger as it was last.
-pub(super) async fn merged(run: &Run, fleet: &Fleet, deadline: Instant) -> Audit {
+pub(super) async fn merged(run: &Run, fleet: &Fleet, deadline: Instant) -> Option<Audit> {
     let sites = sites(fleet.urls(Place::Leaf));
-    let mut last = Audit { total: Ledger::default(), balanced: false, streams: Vec::new() };
+    let mut last = None;
     let mut why = "no leaf was asked".to_owned();
     for site in sites.iter().cycle() {
         if now() > deadline {
@@ -92,13 +93,13 @@ pub(super) async fn merged(run: &Run, fleet: &Fleet, deadline: Instant) -> Audit
                 if audit.total.declared_lost > 0 {
                     run.complain(format!("the ledger declares events lost: {:?}", audit.total));
                 }
-                return audit;
+                return Some(audit);
             }
             Ok(Ok(audit)) => {
                 let open = audit.streams.iter().filter(|s| s.ledger.in_flight > 0 || !s.ledger.balanced());
                 let open: Vec<_> = open.map(|s| format!("{} {:?}", s.stream, s.ledger)).collect();
                 why = open.join("; ");
-                last = audit;
+                last = Some(audit);
             }
             Ok(Err(e)) => why = e.message().to_owned(),
             Err(_) => why = format!("{} does not answer", site.url),
