@@ -1,4 +1,4 @@
-//! Cuts, and what the store answers to them. Rule 3 of `docs/exactly-once.md` lives in [`Cut`]'s contract.
+//! Cuts, and what the store answers to them. The merge rule of `docs/exactly-once.md` is [`Cut`]'s contract.
 
 use crate::document::Version;
 use crate::key::{Item, Kind, Topic};

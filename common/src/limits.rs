@@ -20,7 +20,7 @@ pub const DELTA_MAX: i64 = 1 << 53;
 pub const TOTAL_MAX: i64 = 1 << 62;
 /// From here on the store reports a total with each merge, so that leaves can keep to [`TOTAL_MAX`].
 pub const TOTAL_NEAR_LIMIT: i64 = 1 << 60;
-/// Largest |sum| that one leaf holds unmerged for one counter.
+/// Largest Σ|δ| that one leaf holds unmerged, over all its counters.
 pub const UNMERGED_MAX: i64 = 1 << 60;
 
 /// Largest frame body, in bytes. A stream that claims more is closed before anything is allocated.
@@ -34,6 +34,9 @@ pub const HTTP_BODY_BYTES: usize = 4 << 20;
 /// Names that one producer connection may define before it has to reset its dictionary.
 pub const NAMES_PER_CONNECTION: usize = 16 << 20;
 
+/// Names that all producers of one leaf may have defined together.
+pub const NAMES_PER_LEAF: usize = 64 << 20;
+
 /// Counters that one leaf holds in memory.
 pub const COUNTERS_PER_LEAF: usize = 16 << 20;
 /// Sessions that one leaf remembers; beyond it `Open` is refused until old ones expire.
@@ -42,6 +45,8 @@ pub const SESSIONS_PER_LEAF: usize = 65_536;
 pub const IDEMPOTENCY_KEYS_PER_LEAF: usize = 2 << 20;
 /// Resets that one leaf works on at once.
 pub const RESETS_PER_LEAF: usize = 64;
+/// Questions whether all is merged that wait in one leaf.
+pub const FLUSHES_PER_LEAF: usize = 1_024;
 /// Connections that one node accepts.
 pub const CONNECTIONS_PER_NODE: usize = 100_000;
 /// Handshakes that one node runs at once; above it new ones are asked to prove their address.

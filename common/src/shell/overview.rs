@@ -4,7 +4,7 @@ use super::access::{Access, Right};
 use super::http::error;
 use super::membership::Membership;
 use super::peers::PeerError;
-use crate::cluster::{ClusterView, Node, Tier};
+use crate::cluster::{ClusterView, Node, NodeName, Tier};
 use crate::key::Topic;
 use crate::ledger::{Ledger, StreamLedger};
 use crate::wire::rpc::{NodeStats, Reply, Request};
@@ -21,8 +21,11 @@ pub struct Audit {
     /// The sum over all streams.
     #[serde(flatten)]
     pub total: Ledger,
-    /// Whether each stream balances by itself.
+    /// Whether each stream balances by itself, and none is missing.
     pub balanced: bool,
+    /// Leaves that are not live and may hold events: their live streams are missing here.
+    #[serde(default)]
+    pub away: Vec<NodeName>,
     /// Each stream's own ledger.
     pub streams: Vec<StreamLedger>,
 }
@@ -58,7 +61,9 @@ pub struct TopicList {
 /// # Errors
 /// When a live leaf, or every root, can't be asked: a partial audit would be a wrong one.
 pub async fn audit(membership: &Membership) -> Result<Audit, PeerError> {
-    let view = membership.view().borrow().clone();
+    let Reply::Members { view, away } = membership.ask_a_root(&Request::Members).await? else {
+        return Err(PeerError::Mismatched);
+    };
     let mut streams = BTreeMap::new();
     // Retired first: a leaf that is about to delete a retired stream still lists it, to the same effect.
     let Reply::Ledgers(retired) = membership.ask_a_root(&Request::Ledgers).await? else {
@@ -77,8 +82,8 @@ pub async fn audit(membership: &Membership) -> Result<Audit, PeerError> {
     let streams: Vec<_> = streams.into_values().collect();
     let mut total = Ledger::default();
     streams.iter().for_each(|s| total += s.ledger);
-    let balanced = streams.iter().all(|s| s.ledger.balanced());
-    Ok(Audit { total, balanced, streams })
+    let balanced = away.is_empty() && streams.iter().all(|s| s.ledger.balanced());
+    Ok(Audit { total, balanced, away, streams })
 }
 
 /// The live nodes and what they last said of themselves.

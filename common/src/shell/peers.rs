@@ -19,6 +19,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An answer that is not there after this long is not coming.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A topic that is not there in full after this long is not coming.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, PeerError>>,
+) -> Result<T, PeerError> {
+    tokio::time::timeout(limit, answer).await.unwrap_or(Err(PeerError::Timeout))
+}
+
 /// Why a node could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
@@ -142,6 +152,19 @@ impl Peers {
         self.call_at(node.name.as_str(), node.quic, request).await
     }
 
+    /// [`Peers::call`] with a time limit of its own.
+    ///
+    /// # Errors
+    /// As [`Peers::call`].
+    pub async fn call_within(
+        &self,
+        node: &Node,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Reply, PeerError> {
+        within(limit, self.first_reply(node.name.as_str(), node.quic, request)).await
+    }
+
     /// [`Peers::call`] to whoever has a certificate for `name` at `address`.
     ///
     /// # Errors
@@ -152,13 +175,19 @@ impl Peers {
         address: SocketAddr,
         request: &Request,
     ) -> Result<Reply, PeerError> {
-        let mut replies = self.ask(name, address, request).await?;
-        match tokio::time::timeout(CALL_TIMEOUT, replies.message()).await {
-            Ok(Ok(Some(Reply::Failed(reason)))) => Err(PeerError::Failed(reason)),
-            Ok(Ok(Some(reply))) => Ok(reply),
-            Ok(Ok(None)) => Err(StreamError::Ended.into()),
-            Ok(Err(e)) => Err(e.into()),
-            Err(_) => Err(PeerError::Timeout),
+        within(CALL_TIMEOUT, self.first_reply(name, address, request)).await
+    }
+
+    async fn first_reply(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        request: &Request,
+    ) -> Result<Reply, PeerError> {
+        match self.ask(name, address, request).await?.message().await? {
+            Some(Reply::Failed(reason)) => Err(PeerError::Failed(reason)),
+            Some(reply) => Ok(reply),
+            None => Err(StreamError::Ended.into()),
         }
     }
 
@@ -167,6 +196,10 @@ impl Peers {
     /// # Errors
     /// When the root can't be asked, or can't read it.
     pub async fn read(&self, root: &Node, topic: &Topic) -> Result<Snapshot, PeerError> {
+        within(READ_TIMEOUT, self.read_all(root, topic)).await
+    }
+
+    async fn read_all(&self, root: &Node, topic: &Topic) -> Result<Snapshot, PeerError> {
         let mut replies = self.ask(root.name.as_str(), root.quic, &Request::Read(topic.clone())).await?;
         let mut assembly = SnapshotAssembly::default();
         loop {

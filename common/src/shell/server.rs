@@ -58,7 +58,7 @@ pub struct Greeted {
 }
 
 /// Accepts connections until `shutdown`, and runs `handle` for every greeted stream. A handler's error
-/// ends its stream, with the reason sent to the peer where it still listens.
+/// ends its stream and is logged.
 pub async fn serve<F, Fut>(endpoint: quinn::Endpoint, policy: Policy, shutdown: Shutdown, handle: F)
 where
     F: Fn(Greeted) -> Fut + Clone + Send + Sync + 'static,

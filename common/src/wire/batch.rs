@@ -17,8 +17,6 @@ use crate::session::Seq;
 
 const HEADER_BYTES: usize = 21;
 const FLAG_RESET_NAMES: u8 = 1;
-/// Ids have 30 bits.
-pub const ID_MAX: u32 = (1 << 30) - 1;
 
 const PLUS_ONE: u32 = 0;
 const MINUS_ONE: u32 = 1;

@@ -9,6 +9,9 @@ pub enum CodecError {
     /// Truncated, over a limit, or otherwise not of the message's form.
     #[error("the message does not decode: {0}")]
     Malformed(String),
+    /// More than any frame holds.
+    #[error("the message has {0} bytes; a frame takes {NODE_FRAME_BYTES}")]
+    TooLong(usize),
     /// A message, and then more.
     #[error("the message is followed by {0} bytes that do not belong to it")]
     Trailing(usize),
@@ -34,9 +37,12 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// As [`encode`]; what was appended by then is to be thrown away.
 pub fn encode_into<T: Serialize>(message: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+    let start = bytes.len();
     bincode::serde::encode_into_std_write(message, bytes, config())
-        .map(|_| ())
-        .map_err(|e| CodecError::Malformed(e.to_string()))
+        .map_err(|e| CodecError::Malformed(e.to_string()))?;
+    // The limit in the configuration is for decoding alone.
+    let length = bytes.len() - start;
+    if length > NODE_FRAME_BYTES { Err(CodecError::TooLong(length)) } else { Ok(()) }
 }
 
 /// The message that these bytes are, whole.

@@ -47,7 +47,7 @@ pub enum FromLeaf {
     },
     /// Batch `seq` and those after it were not counted, for now: repeat from `seq` after a while.
     Busy {
-        /// The first batch that was not counted.
+        /// The first batch that was not counted; 0 when the session could not be opened: send `Open` again.
         seq: Seq,
         /// Why.
         reason: BusyReason,
@@ -77,6 +77,9 @@ pub enum BusyReason {
     /// No room for the log.
     #[error("the leaf's disk is full")]
     DiskFull,
+    /// The log could not be written; the leaf takes nothing more until it is restarted.
+    #[error("the leaf's disk has failed")]
+    DiskFailed,
     /// A table is at its limit.
     #[error("the leaf holds as many counters, sessions or keys as it can")]
     TableFull,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum ToRoot {
     /// Sums to be merged. At most one cut of each (stream, topic) is under way at a time.
     Cuts(Vec<Cut>),
-    /// Everything that this leaf acked up to here, of topics that this root owns, has been merged.
+    /// Everything that this leaf acked up to here has been merged.
     Watermark(WallMs),
 }
 

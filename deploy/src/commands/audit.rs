@@ -16,6 +16,12 @@ pub(super) async fn run(cluster: ClusterArguments, report: Report) -> Result<(),
 fn show(audit: &Audit) -> String {
     let verdict = if audit.balanced { "balanced" } else { "OUT OF BALANCE" };
     let mut text = format!("{verdict}: {}", show_ledger(&audit.total));
+    for leaf in &audit.away {
+        let _ = write!(
+            text,
+            "\n  {leaf} is away: what it has accepted and not merged is missing here; start it again"
+        );
+    }
     for stream in &audit.streams {
         let state = if stream.sealed { "sealed" } else { "live" };
         let _ = write!(text, "\n  {} ({state})  {}", stream.stream, show_ledger(&stream.ledger));

@@ -33,14 +33,14 @@ pub enum Record<'a> {
     /// What the ids of a channel mean from here on, in this segment.
     Names {
         /// One connection's dictionary.
-        channel: u32,
+        channel: u64,
         /// `id u32`, then the name, again and again.
         definitions: &'a [u8],
     },
     /// A producer's batch.
     Batch {
         /// Whose ids the events use.
-        channel: u32,
+        channel: u64,
         /// Whose batch it is.
         session: SessionId,
         /// Its number in the session.
@@ -147,12 +147,12 @@ fn put_body(record: &Record<'_>, out: &mut Vec<u8>) -> Result<u8, codec::CodecEr
             Ok(OPEN)
         }
         Record::Names { channel, definitions } => {
-            short(out, *channel);
+            number(out, *channel);
             out.extend_from_slice(definitions);
             Ok(NAMES)
         }
         Record::Batch { channel, session, seq, at, event_count, words } => {
-            short(out, *channel);
+            number(out, *channel);
             out.extend_from_slice(&session.0.to_le_bytes());
             number(out, *seq);
             number(out, at.0);
@@ -204,9 +204,9 @@ fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {
         CHECKPOINT => Record::Checkpoint(codec::decode(fields.0).ok()?),
         KEYS => Record::Keys(codec::decode(fields.0).ok()?),
         OPEN => Record::Open { session: SessionId(fields.u128()?), at: WallMs(fields.u64()?) },
-        NAMES => Record::Names { channel: fields.u32()?, definitions: fields.0 },
+        NAMES => Record::Names { channel: fields.u64()?, definitions: fields.0 },
         BATCH => Record::Batch {
-            channel: fields.u32()?,
+            channel: fields.u64()?,
             session: SessionId(fields.u128()?),
             seq: fields.u64()?,
             at: WallMs(fields.u64()?),

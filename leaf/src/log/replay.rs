@@ -10,7 +10,7 @@ use std::collections::HashMap;
 /// The names that the records of one segment have defined so far.
 #[derive(Debug, Default)]
 pub struct Replay {
-    channels: HashMap<u32, HashMap<u32, Counter>>,
+    channels: HashMap<u64, HashMap<u32, Counter>>,
 }
 
 impl Replay {

@@ -25,7 +25,7 @@ struct Entry {
 #[derive(Debug)]
 pub struct Dictionary {
     /// The number of this dictionary in the log.
-    pub channel: u32,
+    pub channel: u64,
     entries: Vec<Entry>,
     names: Vec<Counter>,
     /// How many entries are of the latest epoch; when all are, none needs to be looked at.
@@ -35,7 +35,7 @@ pub struct Dictionary {
 
 impl Dictionary {
     /// An empty one.
-    pub fn new(channel: u32) -> Self {
+    pub fn new(channel: u64) -> Self {
         Self { channel, entries: Vec::new(), names: Vec::new(), current: 0, epoch: Epoch::default() }
     }
 

@@ -1,4 +1,4 @@
-//! What a store may still forget (rule 4): merges that it confirmed and did not call durable. Their topic is
+//! What a store may still forget (probe and trim): merges that it confirmed and did not call durable. Their topic is
 //! asked about again and again until a retention has passed; only then may the log let go of them.
 
 use countree_common::time::Time;

@@ -40,7 +40,9 @@ impl LeafMachine {
 
     /// It is gone. What it sent stands.
     pub fn handle_disconnected(&mut self, connection: ConnectionId) {
-        self.producers.remove(&connection);
+        if let Some(producer) = self.producers.remove(&connection) {
+            self.names -= producer.dictionary.defined();
+        }
     }
 
     fn new_dictionary(&mut self) -> Dictionary {
@@ -53,7 +55,7 @@ impl LeafMachine {
     }
 
     fn close(&mut self, connection: ConnectionId, message: String) {
-        self.producers.remove(&connection);
+        self.handle_disconnected(connection);
         self.outputs.push_back(Output::Close { connection, code: RefusalCode::Malformed, message });
     }
 
@@ -120,11 +122,16 @@ impl LeafMachine {
         let session = producer.session.ok_or(Rejected::Protocol("a batch before any session was opened"))?;
         let counters = batch.counters().map_err(refuse)?;
         if batch.reset_names {
+            self.names -= producer.dictionary.defined();
             producer.dictionary = self.new_dictionary();
         }
         if !producer.dictionary.has_room(counters.len()) {
             return Err(Rejected::Protocol("the connection has defined too many names: reset them"));
         }
+        if self.names + counters.len() > limits::NAMES_PER_LEAF {
+            return Err(Rejected::Protocol("the leaf's producers have defined too many names: reset yours"));
+        }
+        self.names += counters.len();
         producer.dictionary.define(counters);
         if producer.is_refused {
             return Ok(());
@@ -257,7 +264,8 @@ impl LeafMachine {
     }
 
     pub(super) fn answer_once_durable(&mut self, lsn: Lsn, waiting: Waiting) {
-        if lsn <= self.journal.durable() {
+        // What waits goes first: an answer that overtook it could be taken for one to another session.
+        if lsn <= self.journal.durable() && self.waiting.is_empty() {
             self.answer(waiting);
         } else {
             // In order, so that the front is always the next to be released.

@@ -150,6 +150,9 @@ impl LeafMachine {
 
     /// Sends what can be sent.
     pub(super) fn send_up(&mut self, now: Now) {
+        if self.roots.is_empty() {
+            return;
+        }
         let (ring, roots) = (&self.root_ring, &self.roots);
         let root_of = |topic: &Topic| ring.topic_owner(topic).filter(|root| roots.contains(*root)).cloned();
         let mut batches: BTreeMap<NodeName, Vec<Cut>> = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! The leaf as a pure machine: batches and answers in; log bytes, acks and cuts out. No IO, no clock, no
-//! threads. Rules 1 to 3 and 7 of `docs/exactly-once.md` live here.
+//! threads. Most rules of `docs/exactly-once.md` live here: append, cut, repeat,
+//! read back, expiry, reset.
 
 pub mod dictionary;
 pub mod doubt;
@@ -140,7 +141,7 @@ pub enum DiskState {
     Works,
     /// No room; what waits will be written when there is.
     Full,
-    /// A write or fsync failed: nothing is acked any more by this process (rule 8).
+    /// A write or fsync failed: nothing is acked any more by this process (fail stop).
     Failed,
 }
 
@@ -170,7 +171,9 @@ pub struct LeafMachine {
     sessions: Sessions,
     keys: Keys,
     producers: BTreeMap<ConnectionId, intake::Producer>,
-    next_channel: u32,
+    next_channel: u64,
+    /// Names that all producers together have defined.
+    names: usize,
     waiting: VecDeque<(Lsn, Waiting)>,
     near_limit: BTreeMap<Counter, i64>,
 
@@ -193,6 +196,7 @@ pub struct LeafMachine {
     resets: BTreeMap<SubmissionId, resets::OpenReset>,
     flushes: VecDeque<(Lsn, u64)>,
 
+    began: WallMs,
     rates: Rates,
     is_draining: bool,
     imbalances: u64,
@@ -223,6 +227,8 @@ impl LeafMachine {
             keys: Keys::carried(carried),
             producers: BTreeMap::new(),
             next_channel: 0,
+            names: 0,
+            began: now.wall,
             waiting: VecDeque::new(),
             near_limit: BTreeMap::new(),
             window_ends: now.mono + config.window,
@@ -336,7 +342,7 @@ impl LeafMachine {
 
     /// What the leaf says of itself.
     pub fn stats(&self, now: WallMs) -> NodeStats {
-        let complete_to = self.complete_to().unwrap_or_default();
+        let complete_to = self.complete_to().unwrap_or_default().max(self.began);
         let lag = if self.is_drained() { Duration::ZERO } else { now.since(complete_to) };
         NodeStats {
             events_per_s: self.rates.events_per_s,
@@ -373,7 +379,9 @@ impl LeafMachine {
     /// Why nothing can be taken at the moment.
     fn busy(&self) -> Option<BusyReason> {
         let unmerged = self.unmerged_volume();
-        if self.disk != DiskState::Works || self.journal.bytes() >= self.config.log_bytes {
+        if self.disk == DiskState::Failed {
+            Some(BusyReason::DiskFailed)
+        } else if self.disk == DiskState::Full || self.journal.bytes() >= self.config.log_bytes {
             Some(BusyReason::DiskFull)
         } else if self.journal.waiting_bytes() >= limits::LOG_QUEUE_BYTES as u64
             || unmerged >= limits::UNMERGED_MAX.unsigned_abs()

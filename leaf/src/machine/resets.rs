@@ -78,6 +78,10 @@ impl LeafMachine {
                 index: None,
             })),
             None if self.is_draining => Some(SubmitError::Draining),
+            // Two that read the same totals would both subtract them.
+            None if self.resets.values().any(|open| open.reset.topic == reset.topic) => {
+                Some(SubmitError::Busy { reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS })
+            }
             None if self.resets.len() >= limits::RESETS_PER_LEAF || !self.keys.has_room(1) => {
                 Some(SubmitError::Busy { reason: BusyReason::TableFull, retry_after_ms: RETRY_AFTER_MS })
             }
@@ -140,11 +144,13 @@ impl LeafMachine {
         if let Some(reason) = self.busy() {
             return Err(SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS });
         }
-        if let Some((lsn, _)) = self.keys.get(reset.key) {
-            return Ok(lsn);
+        if self.keys.get(reset.key).is_some() {
+            // Used by a submission in the meantime; a repeat of the reset is told so.
+            return Err(SubmitError::Unreachable);
         }
         let is_meant = |t: &CounterTotal| {
             t.total != 0
+                && t.total != i64::MIN
                 && reset.item.as_ref().is_none_or(|item| *item == t.item)
                 && reset.kind.as_ref().is_none_or(|kind| *kind == t.kind)
         };
@@ -196,9 +202,14 @@ impl LeafMachine {
     }
 
     /// Somebody wants to know when all that was accepted by now is merged: [`Output::Flushed`] says so.
-    pub fn handle_flush(&mut self, flush: u64) {
-        self.flushes.push_back((self.journal.appended(), flush));
-        self.settle_flushes();
+    /// `false` when too many wait already.
+    pub fn handle_flush(&mut self, flush: u64) -> bool {
+        let has_room = self.flushes.len() < limits::FLUSHES_PER_LEAF;
+        if has_room {
+            self.flushes.push_back((self.journal.appended(), flush));
+            self.settle_flushes();
+        }
+        has_room
     }
 
     /// Answers the flushes whose records are merged.

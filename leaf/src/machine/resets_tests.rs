@@ -18,7 +18,11 @@ fn flushed(rig: &mut Rig) -> usize {
 }
 
 fn totals(store: &TestStore) -> Vec<CounterTotal> {
-    let total = |(c, total): (&Counter, &i64)| CounterTotal { item: c.item.clone(), kind: c.kind.clone(), total: *total };
+    let total = |(c, total): (&Counter, &i64)| CounterTotal {
+        item: c.item.clone(),
+        kind: c.kind.clone(),
+        total: *total,
+    };
     store.totals().iter().map(total).collect()
 }
 
@@ -110,4 +114,13 @@ fn a_flush_waits_for_all_that_was_accepted_before_it() {
     rig.merge_all(&mut store);
     rig.pass(100);
     assert_eq!(flushed(&mut rig), 1);
+}
+
+#[test]
+fn two_resets_of_a_topic_do_not_subtract_the_same_totals() {
+    let mut rig = Rig::start(config());
+    rig.machine.handle_reset(1, reset(1, None));
+    rig.machine.handle_reset(2, reset(2, None));
+    rig.collect();
+    assert!(matches!(rig.submitted()[..], [(2, Err(SubmitError::Busy { .. }))]));
 }

@@ -247,11 +247,6 @@ impl Uplink {
         self.topics.len()
     }
 
-    /// No more records come.
-    pub fn seal(&mut self, end: Lsn) {
-        self.sealed_at = Some(end);
-    }
-
     /// Notes events that were logged.
     pub fn note_accepted(&mut self, events: u64) {
         self.accepted += events;

@@ -263,7 +263,9 @@ impl Core {
                 self.next_submission += 1;
                 self.flushes.retain(|_, waiting| !waiting.is_closed());
                 self.flushes.insert(self.next_submission, reply);
-                self.machine.handle_flush(self.next_submission);
+                if !self.machine.handle_flush(self.next_submission) {
+                    self.flushes.remove(&self.next_submission);
+                }
             }
             Input::RootConnected { root, link, outbox } => {
                 self.roots.insert(root.clone(), (link, outbox));

@@ -192,6 +192,7 @@ fn busy(reason: BusyReason, retry_after_ms: u32) -> Response {
     let (status, code) = match reason {
         BusyReason::Overload => (StatusCode::SERVICE_UNAVAILABLE, "overload"),
         BusyReason::TableFull => (StatusCode::SERVICE_UNAVAILABLE, "table_full"),
+        BusyReason::DiskFailed => (StatusCode::INSUFFICIENT_STORAGE, "disk_failed"),
         BusyReason::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
     };
     retry(status, code, reason.to_string(), retry_after_ms.div_ceil(1_000))

@@ -49,7 +49,7 @@ async fn flush(membership: &Membership, core: &CoreHandle, leaf: &Node) -> Resul
 pub(super) async fn flush_here(core: &CoreHandle) -> Reply {
     match tokio::time::timeout(FLUSH_TIMEOUT, core.ask(Input::Flush)).await {
         Ok(Some(())) => Reply::Done,
-        Ok(None) => Reply::Failed("the leaf is stopping".into()),
+        Ok(None) => Reply::Failed("the leaf is stopping, or too many ask".into()),
         Err(_) => Reply::Failed("the leaf can't merge what it has accepted right now".into()),
     }
 }

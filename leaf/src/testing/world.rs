@@ -315,6 +315,7 @@ impl World {
                     let live = self.rig.incarnation;
                     self.let_go(|disk| disk.streams.get_mut(&live).unwrap().remove(&first).is_some());
                 }
+                Output::Ask { .. } | Output::Flushed { .. } => panic!("nobody resets anything here"),
                 Output::Alarm(message) => assert!(self.went_back > 0, "{message}"),
                 Output::Close { message, .. } => panic!("a sound producer was cut off: {message}"),
             }

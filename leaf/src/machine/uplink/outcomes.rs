@@ -1,4 +1,4 @@
-//! What the store answers to cuts (rule 3), and what follows from it.
+//! What the store answers to cuts, and what follows from it.
 
 use super::{Findings, InFlight, InLog, NearLimit, OVERFLOW_RETRY, Position, RETRY, Stretch, Uplink};
 use countree_common::cut::{CounterSum, Cut, Outcome};

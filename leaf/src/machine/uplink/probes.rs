@@ -1,4 +1,4 @@
-//! Asking about idle topics, for as long as the store may forget their last merge (rule 4).
+//! Asking about idle topics, for as long as the store may forget their last merge (probe and trim).
 
 use super::{Doubt, TopicState, Uplink};
 use countree_common::key::Topic;
