@@ -73,7 +73,7 @@ async fn nothing_is_acked_after(kind: Call) {
         assert_eq!(answer.status, 507, "{}", String::from_utf8_lossy(&answer.body));
     }
     match producer.hear().await {
-        FromLeaf::Busy { seq: 21, reason: BusyReason::DiskFull, .. } => {}
+        FromLeaf::Busy { seq: 21, reason: BusyReason::DiskFailed, .. } => {}
         other => panic!("{other:?}"),
     }
     let mut late = Producer::connect(&cluster, &leaf).await;
