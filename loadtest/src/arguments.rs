@@ -90,9 +90,12 @@ pub(crate) struct ExactArguments {
     /// How many broadcast nodes.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=32), value_name = "B")]
     pub(crate) broadcasts: u16,
-    /// How many producers, over QUIC. Some senders over HTTP come on top.
+    /// How many producers, over QUIC.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=200), value_name = "P")]
     pub(crate) producers: u16,
+    /// How many senders over HTTP, whose requests have an Idempotency-Key.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=50), value_name = "H")]
+    pub(crate) http_senders: u16,
     /// How many viewers, each of every topic.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=200), value_name = "V")]
     pub(crate) viewers: u16,

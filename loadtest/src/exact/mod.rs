@@ -44,8 +44,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CALM: Duration = Duration::from_secs(1);
 /// How often the faults' clock is looked at.
 const STEP: Duration = Duration::from_millis(20);
-/// Senders over HTTP, besides the producers.
-const POSTERS: u16 = 4;
 
 /// Runs, prints, and fails on any difference.
 pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Failure> {
@@ -80,12 +78,12 @@ async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Resul
     let mut fleet = Fleet::new(folder, &countree, tiers)?;
     fleet.start(START).await?;
     let book = Book::new("exact", arguments.topics)?;
-    let rate = arguments.rate / f64::from(arguments.producers + POSTERS);
+    let rate = arguments.rate / f64::from(arguments.producers + arguments.http_senders);
     let run = Arc::new(Run::new(book, rate, PATIENCE, !json)?);
 
     let leaves = fleet.urls(Place::Leaf);
     let (viewers, watching) = watch_all(&run, arguments.viewers, &leaves);
-    let mut senders = send_all(&run, arguments.producers, &leaves).await?;
+    let mut senders = send_all(&run, arguments, &leaves).await?;
     let auditor = {
         let run = run.clone();
         async move { settle::audit_throughout(&run, leaves).await }
@@ -187,15 +185,16 @@ fn watch_all(run: &Arc<Run>, count: u16, leaves: &[String]) -> (Vec<Shown>, Join
 
 async fn send_all(
     run: &Arc<Run>,
-    producers: u16,
+    arguments: &ExactArguments,
     leaves: &[String],
 ) -> Result<JoinSet<Result<Vec<Group>, Failure>>, Failure> {
     let mut senders = JoinSet::new();
+    let producers = arguments.producers;
     for (number, url) in (0..producers).zip(leaves.iter().cycle()) {
         let sender = Sender::connect(run.clone(), number, url).await?;
         senders.spawn(sender.work());
     }
-    for number in producers..producers + POSTERS {
+    for number in producers..producers + arguments.http_senders {
         let poster = Poster { run: run.clone(), number, leaves: leaves.to_vec() };
         senders.spawn(poster.work());
     }

@@ -48,6 +48,7 @@ pub(super) struct Figures {
     pub(super) roots: u16,
     pub(super) broadcasts: u16,
     pub(super) producers: u16,
+    pub(super) http_senders: u16,
     pub(super) viewers: u16,
     /// How long there were faults, in seconds.
     pub(super) elapsed_s: f64,
@@ -115,6 +116,7 @@ impl Outcome {
             roots: arguments.roots,
             broadcasts: arguments.broadcasts,
             producers: arguments.producers,
+            http_senders: arguments.http_senders,
             viewers: arguments.viewers,
             elapsed_s: seconds(measured.faults_over),
             longest_ack_stall_s: seconds(run.acks.longest_stall()),
@@ -155,12 +157,7 @@ impl Figures {
         );
         let nodes = format!(
             "{} leaves, {} roots, {} broadcast nodes, 1 Redis, {} producers, {} HTTP senders, {} viewers",
-            self.leaves,
-            self.roots,
-            self.broadcasts,
-            self.producers,
-            super::POSTERS,
-            self.viewers
+            self.leaves, self.roots, self.broadcasts, self.producers, self.http_senders, self.viewers
         );
         let mut rows = vec![
             ("processes", nodes),
