@@ -14,7 +14,8 @@ const WRITE_GAP: Duration = Duration::from_millis(100);
 const RENEWAL_GAP: Duration = Duration::from_millis(500);
 /// After the store has failed it is asked again this much later.
 const RETRY: Duration = Duration::from_millis(200);
-/// Questions that wait for the store; above it they are refused.
+/// Questions that wait for the store, above which they are refused; and those on their way to the registrar,
+/// above which the askers wait.
 pub const ASKS_QUEUED: usize = 4_096;
 
 /// One question. The shell numbers them.

@@ -3,7 +3,7 @@
 use super::gauges::Gauges;
 use super::trouble::Work;
 use crate::machine::Registrar;
-use crate::machine::registrar::{Ask, AskId, RegistrarOutput};
+use crate::machine::registrar::{ASKS_QUEUED, Ask, AskId, RegistrarOutput};
 use crate::store::{AnyStore, SavedRegistry, Store, StoreError};
 use countree_common::cluster::ClusterView;
 use countree_common::shell::clock::Clock;
@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
-const ASKS_QUEUED: usize = 256;
 const TICK: Duration = Duration::from_millis(50);
 
 type Question = (Ask, oneshot::Sender<Reply>);
