@@ -160,10 +160,6 @@ async fn nodes_join_beat_and_leave() {
 
     let Reply::View(after) = cluster.ask("leaf-0", &Request::Leave(name("leaf-0"))).await else { panic!() };
     assert!(after.epoch > view.epoch && after.node(&name("leaf-0")).is_none());
-    assert!(matches!(
-        cluster.ask("leaf-0", &Request::Join { name: name("leaf-9"), at_least: 0 }).await,
-        Reply::Failed(_)
-    ));
     cluster.stop().await;
 }
 
@@ -175,11 +171,31 @@ async fn ledgers_of_retired_streams_and_recent_topics_are_kept() {
     leaf.outcomes(1).await;
     assert_eq!(cluster.ask("leaf-0", &Request::Topics).await, Reply::Topics(vec![topic("t")]));
 
-    let ledgers = vec![ledger("leaf-0/1", 10), ledger("leaf-1/4", 7)];
+    let ledgers = vec![ledger("leaf-0/1", 10), ledger("leaf-0/4", 7)];
     for _ in 0..2 {
         assert_eq!(cluster.ask("leaf-0", &Request::Retire(ledgers.clone())).await, Reply::Done);
     }
     assert_eq!(cluster.ask("leaf-0", &Request::Ledgers).await, Reply::Ledgers(ledgers));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_speaks_for_itself_alone() {
+    let cluster = Cluster::start().await;
+    let view = cluster.peer("leaf-0").enter(&cluster, Tier::Leaf).await;
+    let leaf = view.node(&name("leaf-0")).unwrap().clone();
+    for request in [
+        Request::Join { name: name("leaf-0"), at_least: 0 },
+        Request::Heartbeat { node: leaf, stats: NodeStats::default() },
+        Request::Leave(name("leaf-0")),
+        Request::Settled(name("leaf-0")),
+        Request::Retire(vec![ledger("leaf-9/1", 1), ledger("leaf-0/1", 1)]),
+    ] {
+        let reply = cluster.ask("leaf-9", &request).await;
+        assert!(matches!(&reply, Reply::Failed(why) if why.contains("speak for leaf-0")), "{reply:?}");
+    }
+    assert!(cluster.root.view().borrow().node(&name("leaf-0")).is_some());
+    assert_eq!(cluster.ask("leaf-0", &Request::Ledgers).await, Reply::Ledgers(Vec::new()));
     cluster.stop().await;
 }
 

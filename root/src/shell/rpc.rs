@@ -64,6 +64,7 @@ impl Desk {
         match request {
             Request::Join { name, .. } if name != *peer => not_yours(&name),
             Request::Heartbeat { node, .. } if node.name != *peer => not_yours(&node.name),
+            Request::Leave(name) | Request::Settled(name) if name != *peer => not_yours(&name),
             Request::Join { name, at_least } => vec![self.registry.ask(Ask::Join { name, at_least }).await],
             Request::Heartbeat { node, stats } => {
                 self.note_stats(node.name.clone(), stats);
@@ -74,8 +75,10 @@ impl Desk {
             Request::Topics => vec![self.topics().await],
             Request::Stats => vec![Reply::Stats(self.stats())],
             Request::Ledgers => vec![self.registry.ask(Ask::Ledgers).await],
-            Request::Retire(ledgers) => vec![self.registry.ask(Ask::Retire(ledgers)).await],
-            Request::Settled(name) if name != *peer => not_yours(&name),
+            Request::Retire(ledgers) => match ledgers.iter().find(|of| of.stream.leaf != *peer) {
+                Some(foreign) => not_yours(&foreign.stream.leaf),
+                None => vec![self.registry.ask(Ask::Retire(ledgers)).await],
+            },
             Request::Settled(name) => vec![self.registry.ask(Ask::Settled(name)).await],
             Request::Members => vec![self.registry.ask(Ask::Members).await],
             Request::Flush | Request::Reset(_) => vec![Reply::Failed("that is a leaf's to do".into())],
