@@ -145,8 +145,6 @@ impl Single {
                 Self::Root(RootNode::start(options).await?)
             }
             Tier::Broadcast => {
-                let admission: countree_common::shell::server::Admission =
-                    Arc::new(move |hello| access.check_hello(hello));
                 let tick = config.broadcast.tick;
                 let options = BroadcastOptions {
                     cluster: cluster_name,
@@ -157,9 +155,9 @@ impl Single {
                     identity,
                     roots,
                     tick,
-                    admission,
+                    access,
                 };
-                Self::Broadcast(BroadcastNode::start(options).await?)
+                Self::Broadcast(BroadcastNode::start(options, stop).await?)
             }
         })
     }

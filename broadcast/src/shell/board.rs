@@ -8,7 +8,8 @@ use countree_common::key::Topic;
 use countree_common::ring::Ring;
 use countree_common::time::WallMs;
 use dashmap::DashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -49,14 +50,14 @@ pub(super) struct Board {
     /// Of topics that are watched over HTTP; at most as many as the core holds topics.
     snapshots: DashMap<Topic, SharedSnapshot>,
     /// By root; at most as many as there ever were roots while this node ran.
-    watermarks: DashMap<NodeName, watch::Sender<WallMs>>,
+    watermarks: Mutex<BTreeMap<NodeName, watch::Sender<WallMs>>>,
     roots: RwLock<Arc<Roots>>,
 }
 
 impl Default for Board {
     fn default() -> Self {
         let roots = Roots { ring: Ring::new([]), nodes: Vec::new() };
-        Self { snapshots: DashMap::new(), watermarks: DashMap::new(), roots: RwLock::new(Arc::new(roots)) }
+        Self { snapshots: DashMap::new(), watermarks: Mutex::default(), roots: RwLock::new(Arc::new(roots)) }
     }
 }
 
@@ -87,29 +88,29 @@ impl Board {
     /// Takes a root's watermark. It holds for good: what is merged stays merged, whoever loses a link.
     pub(super) fn mark(&self, root: &NodeName, to: WallMs) {
         let raise = |known: &mut WallMs| to > std::mem::replace(known, to.max(*known));
-        match self.watermarks.get(root) {
-            Some(watermark) => {
-                watermark.send_if_modified(raise);
-            }
-            None => {
-                self.watermarks.entry(root.clone()).or_default().send_if_modified(raise);
-            }
+        self.watermark(root).send_if_modified(raise);
+    }
+
+    /// The root's watermark, to raise, to read or to follow.
+    fn watermark(&self, root: &NodeName) -> watch::Sender<WallMs> {
+        let mut watermarks = self.watermarks.lock().unwrap_or_else(PoisonError::into_inner);
+        match watermarks.get(root) {
+            Some(watermark) => watermark.clone(),
+            None => watermarks.entry(root.clone()).or_default().clone(),
         }
     }
 
     /// Everything that live leaves acked up to here, of the topic, has been merged; 0 when not known yet.
     pub(super) fn complete_to(&self, topic: &Topic) -> WallMs {
         let roots = self.roots();
-        let watermark = roots.owner(topic).and_then(|owner| self.watermarks.get(owner));
-        watermark.map_or(WallMs(0), |watermark| *watermark.borrow())
+        roots.owner(topic).map_or(WallMs(0), |owner| *self.watermark(owner).borrow())
     }
 
     /// Waits until everything that was acked before `time`, of the topic, has been merged; at most `limit`.
     pub(super) async fn completed(&self, topic: &Topic, time: WallMs, limit: Duration) -> bool {
         let roots = self.roots();
-        let Some(owner) = roots.owner(topic).cloned() else { return false };
-        // The guard of the map must not be held while waiting.
-        let mut watermark = self.watermarks.entry(owner).or_default().subscribe();
+        let Some(owner) = roots.owner(topic) else { return false };
+        let mut watermark = self.watermark(owner).subscribe();
         // Milliseconds are cut off: only the next one says that this one is over.
         let passed = watermark.wait_for(|to| *to > time);
         tokio::time::timeout(limit, passed).await.is_ok_and(|passed| passed.is_ok())

@@ -1,63 +1,36 @@
-//! Who may watch over HTTP: the same people as over QUIC, asked in the same words.
+//! Who may watch over HTTP: those who may over QUIC.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use countree_common::cluster::NodeName;
-use countree_common::shell::http::error;
-use countree_common::shell::server::Admission;
-use countree_common::wire::hello::{Conversation, Hello, PROTOCOL};
+use countree_common::shell::access::{Access, AccessError, Right};
 
-/// Decides about HTTP requests.
-#[derive(Clone)]
-pub(super) struct Gate {
-    cluster: NodeName,
-    admission: Admission,
-}
-
-impl std::fmt::Debug for Gate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("cluster", &self.cluster).finish_non_exhaustive()
-    }
-}
-
-impl Gate {
-    pub(super) fn new(cluster: NodeName, admission: Admission) -> Self {
-        Self { cluster, admission }
-    }
-
-    /// Lets a request in that shows a good token, or needs none. `in_query` is the token of those who can't
-    /// set a header, which is every browser's EventSource.
-    ///
-    /// # Errors
-    /// The answer for those who are not let in.
-    pub(super) fn check(&self, headers: &HeaderMap, in_query: Option<String>) -> Result<(), Refused> {
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let token = bearer.and_then(|v| v.strip_prefix("Bearer ")).map(str::to_owned).or(in_query);
-        let asks = |conversation| {
-            let (cluster, token) = (self.cluster.clone(), token.clone());
-            (self.admission)(&Hello { protocol: PROTOCOL, cluster, conversation, node: None, token })
-        };
-        asks(Conversation::Watch).map_err(|message| {
-            // A token that is good for something is a good token.
-            let forbidden = token.is_some() && asks(Conversation::Produce).is_ok();
-            Refused { forbidden, message }
-        })
-    }
+/// Lets a request in that shows a good token, or needs none. `in_query` is the token of those who can't set
+/// a header, which is every browser's EventSource; a header goes first.
+///
+/// # Errors
+/// When it may not watch.
+pub(super) fn check(access: &Access, headers: &HeaderMap, in_query: Option<&str>) -> Result<(), Refused> {
+    let checked = if in_query.is_none() || headers.contains_key(header::AUTHORIZATION) {
+        access.check_headers(headers, Right::Watch)
+    } else {
+        access.check(in_query, Right::Watch)
+    };
+    checked.map_err(Refused)
 }
 
 /// Somebody who may not watch.
 #[derive(Debug)]
-pub(super) struct Refused {
-    forbidden: bool,
-    message: String,
-}
+pub(super) struct Refused(AccessError);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        if self.forbidden {
-            return error(StatusCode::FORBIDDEN, "forbidden", self.message, None);
+        let is_unknown = matches!(self.0, AccessError::Unauthenticated(_));
+        let mut response = self.0.into_response();
+        if is_unknown {
+            // How to do better (RFC 9110, 11.6.1).
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
-        let body = error(StatusCode::UNAUTHORIZED, "unauthorized", self.message, None);
-        ([(header::WWW_AUTHENTICATE, "Bearer")], body).into_response()
+        response
     }
 }

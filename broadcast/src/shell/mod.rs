@@ -15,19 +15,19 @@ mod viewers;
 
 use self::board::Board;
 use self::core::Core;
-use self::gate::Gate;
 use self::report::Report;
 use self::routes::Site;
 use self::viewers::Lobby;
 use axum::Router;
 use countree_common::cluster::{Node, NodeName, Tier};
+use countree_common::shell::access::Access;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::identity::{Identity, IdentityError};
 use countree_common::shell::membership::Membership;
 use countree_common::shell::metrics::Page;
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile};
-use countree_common::shell::server::{self, Admission, Policy};
+use countree_common::shell::server::{self, Policy};
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::wire::hello::Conversation;
 use std::net::SocketAddr;
@@ -63,7 +63,7 @@ pub struct BroadcastOptions {
     /// At most one update per viewer in this time.
     pub tick: Duration,
     /// Decides who may watch, over QUIC and HTTP alike; the live page itself is for everybody.
-    pub admission: Admission,
+    pub access: Access,
 }
 
 impl std::fmt::Debug for BroadcastOptions {
@@ -111,10 +111,12 @@ impl BroadcastNode {
     /// Binds QUIC, joins the cluster, and returns once a root sends totals, or none could be reached for
     /// a while.
     ///
+    /// `stop` gives up: the start, while no root has answered; after that, only the wait for totals.
+    ///
     /// # Errors
-    /// When the address or the identity can't be used.
-    pub async fn start(options: BroadcastOptions) -> Result<Self, StartError> {
-        let BroadcastOptions { cluster, name, quic, advertise, http, identity, roots, tick, admission } =
+    /// When the address or the identity can't be used, or it was stopped before any root answered.
+    pub async fn start(options: BroadcastOptions, stop: &Shutdown) -> Result<Self, StartError> {
+        let BroadcastOptions { cluster, name, quic, advertise, http, identity, roots, tick, access } =
             options;
         let bind = |address, config| {
             quic::endpoint(address, config).map_err(|source| StartError::Bind { address, source })
@@ -125,8 +127,7 @@ impl BroadcastNode {
         let client = quic::client_config(identity.client_tls()?, Profile::Bulk)?;
         let peers = Peers::new(to_roots.clone(), client, cluster.clone(), Some(name.clone()), None);
         let membership = Membership::new(peers, roots);
-        let leaving = Shutdown::new();
-        let incarnation = membership.join(&name, 0, &leaving).await.ok_or(StartError::Stopped)?;
+        let incarnation = membership.join(&name, 0, stop).await.ok_or(StartError::Stopped)?;
 
         let local = endpoint.local_addr().map_err(|source| StartError::Bind { address: quic, source })?;
         let mut address = advertise.unwrap_or(local);
@@ -134,22 +135,31 @@ impl BroadcastNode {
             address.set_port(local.port());
         }
         let node = Node { name, tier: Tier::Broadcast, quic: address, http, incarnation };
+        let leaving = Shutdown::new();
         let (inputs, queue) = mpsc::channel(INPUTS);
         let (board, lobby) = (Arc::new(Board::default()), Arc::new(Lobby::new(inputs.clone())));
         let (reports, mut report) = watch::channel(Report::default());
         let core = Core::new(Clock::start(), membership.clone(), board.clone(), reports, inputs, &leaving);
         let core = tokio::spawn(core.run(queue, tick));
-        let gate = Gate::new(cluster.clone(), admission.clone());
-        let site = Site { membership: membership.clone(), board, lobby: lobby.clone(), gate };
+        let site =
+            Site { membership: membership.clone(), board, lobby: lobby.clone(), access: access.clone() };
         let heartbeats = spawn_heartbeats(&node, &membership, &report, &leaving);
-        let policy =
-            Policy { cluster, tier: Tier::Broadcast, conversations: &[Conversation::Watch], admission };
+        let policy = Policy {
+            cluster,
+            tier: Tier::Broadcast,
+            conversations: &[Conversation::Watch],
+            admission: Arc::new(move |hello| access.check_hello(hello)),
+        };
         let watching = lobby.clone();
         tokio::spawn(server::serve(endpoint.clone(), policy, leaving.clone(), move |greeted| {
             viewers::watch(greeted, watching.clone())
         }));
-        let connected = report.wait_for(|report| report.roots > 0);
-        if tokio::time::timeout(FIRST_ROOT, connected).await.is_err() {
+        let connected = tokio::time::timeout(FIRST_ROOT, report.wait_for(|report| report.roots > 0));
+        let is_late = tokio::select! {
+            connected = connected => connected.is_err(),
+            () = stop.begun() => false,
+        };
+        if is_late {
             tracing::warn!("no root sends totals to {} yet", node.name);
         }
         Ok(Self { node, membership, endpoint, to_roots, lobby, site, report, leaving, core, heartbeats })

@@ -1,10 +1,9 @@
 //! HTTP: reads, streams, and the live page.
 
 use super::board::Board;
-use super::gate::Gate;
 use super::topic_path::{self, TopicPath};
 use super::viewers::Lobby;
-use super::{read, sse};
+use super::{gate, read, sse};
 use axum::Json;
 use axum::Router;
 use axum::extract::{Query, State};
@@ -12,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use countree_common::key::Topic;
+use countree_common::shell::access::Access;
 use countree_common::shell::clock;
 use countree_common::shell::http::error;
 use countree_common::shell::membership::Membership;
@@ -30,7 +30,7 @@ pub(super) struct Site {
     pub(super) membership: Membership,
     pub(super) board: Arc<Board>,
     pub(super) lobby: Arc<Lobby>,
-    pub(super) gate: Gate,
+    pub(super) access: Access,
 }
 
 /// `/`, its files, and `/v1/topics/…`.
@@ -74,7 +74,7 @@ async fn topic(
     let Ok(Query(TopicQuery { wait, access_token })) = query else {
         return bad("bad_query", "the query takes wait=complete and access_token=…".to_owned());
     };
-    if let Err(refused) = site.gate.check(&headers, access_token) {
+    if let Err(refused) = gate::check(&site.access, &headers, access_token.as_deref()) {
         return refused.into_response();
     }
     let path = match topic_path::parse(uri.path().strip_prefix(TOPICS).unwrap_or_default()) {

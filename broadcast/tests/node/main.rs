@@ -11,8 +11,9 @@ mod viewer;
 use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::key::Topic;
+use countree_common::shell::access::Access;
 use countree_common::shell::identity::Authority;
-use countree_common::shell::server::Admission;
+use countree_common::shell::shutdown::Shutdown;
 use fake_root::FakeRoot;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -46,10 +47,10 @@ struct House {
 
 impl House {
     async fn open() -> Self {
-        Self::open_for(Arc::new(|_| Ok(()))).await
+        Self::open_for(Access::open()).await
     }
 
-    async fn open_for(admission: Admission) -> Self {
+    async fn open_for(access: Access) -> Self {
         let certificates = tempfile::tempdir().unwrap();
         let authority = Authority::open_or_create(certificates.path()).unwrap();
         let root = FakeRoot::start(&authority).await;
@@ -63,9 +64,9 @@ impl House {
             identity: Arc::new(identity),
             roots: vec![root.address],
             tick: TICK,
-            admission,
+            access,
         };
-        let node = soon("the node to start", BroadcastNode::start(options)).await.unwrap();
+        let node = soon("the node to start", BroadcastNode::start(options, &Shutdown::new())).await.unwrap();
         assert_eq!(node.trouble(), None);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = listener.local_addr().unwrap();

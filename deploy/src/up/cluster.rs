@@ -98,10 +98,14 @@ impl Starter<'_> {
         Ok(LeafNode::start(options, stop).await?)
     }
 
-    async fn broadcast(&self, index: u32, roots: &[SocketAddr]) -> Result<BroadcastNode, Failure> {
+    async fn broadcast(
+        &self,
+        index: u32,
+        roots: &[SocketAddr],
+        stop: &Shutdown,
+    ) -> Result<BroadcastNode, Failure> {
         let settings = &self.manifest.broadcast;
         let name = Self::name(Tier::Broadcast, index)?;
-        let access = self.access.clone();
         let options = BroadcastOptions {
             cluster: self.manifest.cluster.name.clone(),
             identity: self.identity(&name, Tier::Broadcast)?,
@@ -111,9 +115,9 @@ impl Starter<'_> {
             http: Some(self.http),
             roots: roots.to_vec(),
             tick: settings.tick,
-            admission: Arc::new(move |hello| access.check_hello(hello)),
+            access: self.access.clone(),
         };
-        Ok(BroadcastNode::start(options).await?)
+        Ok(BroadcastNode::start(options, stop).await?)
     }
 
     /// Leaves that an earlier, larger manifest left behind: what is in their logs is merged before they
@@ -155,7 +159,7 @@ impl LocalCluster {
         starter.drain_left_behind(&addresses, stop).await?;
         let mut broadcasts = Vec::new();
         for index in 0..manifest.broadcast.tier.replicas {
-            broadcasts.push(starter.broadcast(index, &addresses).await?);
+            broadcasts.push(starter.broadcast(index, &addresses, stop).await?);
         }
         let name = manifest.cluster.name.clone();
         let identity = starter.identity(&NodeName::new("up")?, Tier::Leaf)?;
