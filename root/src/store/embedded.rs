@@ -1,22 +1,22 @@
 //! The embedded store: one redb file, for a cluster on one machine. Every merge is on disk when it is answered.
 
+mod file;
+
 use super::{SavedRegistry, Store, StoreError};
 use crate::machine::document::{Position, Verdict, judge};
 use countree_common::cluster::NodeName;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::document::{CounterTotal, Snapshot, Version};
 use countree_common::key::{Item, Kind, NameError, Topic};
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction,
-};
+use file::{StoreFile, sync_folders};
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 /// What the file is called in the data folder.
 pub const FILE_NAME: &str = "store.redb";
 const FORMAT: &str = "1";
-/// Pages kept in memory.
-const CACHE_BYTES: usize = 128 << 20;
 
 /// `cluster` and `format`.
 const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
@@ -34,7 +34,7 @@ const REGISTRY: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("r
 /// One file that holds everything, and the lock on it.
 #[derive(Clone)]
 pub struct Embedded {
-    database: Arc<Database>,
+    file: Arc<StoreFile>,
 }
 
 impl std::fmt::Debug for Embedded {
@@ -46,6 +46,11 @@ impl std::fmt::Debug for Embedded {
 fn failed(e: impl Into<redb::Error>) -> StoreError {
     match e.into() {
         redb::Error::Corrupted(what) => StoreError::Damaged(what),
+        redb::Error::Io(e) => {
+            let is_full = matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+            StoreError::Disk { reason: e.to_string(), is_full }
+        }
+        e @ redb::Error::PreviousIo => StoreError::Disk { reason: e.to_string(), is_full: false },
         e => StoreError::Failed(e.to_string()),
     }
 }
@@ -68,78 +73,89 @@ impl Embedded {
         let path = data_dir.join(FILE_NAME);
         let at = |e: String| StoreError::Failed(format!("{}: {e}", path.display()));
         std::fs::create_dir_all(data_dir).map_err(|e| at(e.to_string()))?;
-        let database =
-            Database::builder().set_cache_size(CACHE_BYTES).create(&path).map_err(|e| match e {
-                DatabaseError::DatabaseAlreadyOpen => StoreError::Held { path: path.clone() },
-                e => at(e.to_string()),
-            })?;
-        let transaction = database.begin_write().map_err(failed)?;
-        claim(&transaction, &path, cluster)?;
-        // Tables come to be when they are first written to; readers expect them.
-        transaction.open_table(TOPICS).map_err(failed)?;
-        transaction.open_table(TURNS).map_err(failed)?;
-        transaction.open_table(STREAMS).map_err(failed)?;
-        transaction.open_table(TOTALS).map_err(failed)?;
-        transaction.open_table(REGISTRY).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
-        Ok(Self { database: Arc::new(database) })
+        let file = StoreFile::create(&path)?;
+        file.with(|database| prepare(database, &path, cluster))?;
+        sync_folders(data_dir).map_err(|e| at(e.to_string()))?;
+        Ok(Self { file: Arc::new(file) })
     }
 
-    fn merge_now(&self, cuts: &[Cut]) -> Result<Vec<Outcome>, StoreError> {
-        let transaction = self.database.begin_write().map_err(failed)?;
-        let mut documents = Documents::open(&transaction)?;
-        let outcomes = cuts.iter().map(|cut| documents.merge(cut)).collect::<Result<Vec<_>, _>>()?;
-        drop(documents);
-        transaction.commit().map_err(failed)?;
-        Ok(outcomes)
+    /// Works with the database where waiting for the disk holds up nothing else.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let file = self.file.clone();
+        blocking(move || file.with(work)).await
     }
+}
 
-    fn read_now(&self, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let topics = transaction.open_table(TOPICS).map_err(failed)?;
-        let Some(header) = topics.get(topic.as_str()).map_err(failed)? else { return Ok(None) };
-        let (number, era, _) = header.value();
-        let table = transaction.open_table(TOTALS).map_err(failed)?;
-        let mut totals = Vec::new();
-        for entry in table.range((topic.as_str(), "", "")..).map_err(failed)? {
-            let (key, total) = entry.map_err(failed)?;
-            let (of, item, kind) = key.value();
-            if of != topic.as_str() {
-                break;
-            }
-            let (item, kind) = (Item::new(item).map_err(misnamed)?, Kind::new(kind).map_err(misnamed)?);
-            totals.push(CounterTotal { item, kind, total: total.value() });
+fn merge(database: &Database, cuts: &[Cut]) -> Result<Vec<Outcome>, StoreError> {
+    let transaction = database.begin_write().map_err(failed)?;
+    let mut documents = Documents::open(&transaction)?;
+    let outcomes = cuts.iter().map(|cut| documents.merge(cut)).collect::<Result<Vec<_>, _>>()?;
+    drop(documents);
+    transaction.commit().map_err(failed)?;
+    Ok(outcomes)
+}
+
+fn read(database: &Database, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let topics = transaction.open_table(TOPICS).map_err(failed)?;
+    let Some(header) = topics.get(topic.as_str()).map_err(failed)? else { return Ok(None) };
+    let (number, era, _) = header.value();
+    let table = transaction.open_table(TOTALS).map_err(failed)?;
+    let mut totals = Vec::new();
+    for entry in table.range((topic.as_str(), "", "")..).map_err(failed)? {
+        let (key, total) = entry.map_err(failed)?;
+        let (of, item, kind) = key.value();
+        if of != topic.as_str() {
+            break;
         }
-        Ok(Some(Snapshot { topic: topic.clone(), version: Version { era, number }, totals }))
+        let (item, kind) = (Item::new(item).map_err(misnamed)?, Kind::new(kind).map_err(misnamed)?);
+        totals.push(CounterTotal { item, kind, total: total.value() });
     }
+    Ok(Some(Snapshot { topic: topic.clone(), version: Version { era, number }, totals }))
+}
 
-    fn topics_now(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let turns = transaction.open_table(TURNS).map_err(failed)?;
-        let latest = turns.range::<u64>(..).map_err(failed)?.rev().take(limit);
-        latest.map(|entry| Topic::new(entry.map_err(failed)?.1.value()).map_err(misnamed)).collect()
-    }
+fn topics(database: &Database, limit: usize) -> Result<Vec<Topic>, StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let turns = transaction.open_table(TURNS).map_err(failed)?;
+    let latest = turns.range::<u64>(..).map_err(failed)?.rev().take(limit);
+    latest.map(|entry| Topic::new(entry.map_err(failed)?.1.value()).map_err(misnamed)).collect()
+}
 
-    fn load_registry_now(&self) -> Result<Option<SavedRegistry>, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed)?;
-        let table = transaction.open_table(REGISTRY).map_err(failed)?;
-        let saved = table.get("").map_err(failed)?;
-        Ok(saved.map(|saved| (saved.value().0, saved.value().1.to_owned())))
-    }
+fn load_registry(database: &Database) -> Result<Option<SavedRegistry>, StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let table = transaction.open_table(REGISTRY).map_err(failed)?;
+    let saved = table.get("").map_err(failed)?;
+    Ok(saved.map(|saved| (saved.value().0, saved.value().1.to_owned())))
+}
 
-    fn save_registry_now(&self, expected: u64, text: &str) -> Result<bool, StoreError> {
-        let transaction = self.database.begin_write().map_err(failed)?;
-        {
-            let mut table = transaction.open_table(REGISTRY).map_err(failed)?;
-            let revision = table.get("").map_err(failed)?.map_or(0, |saved| saved.value().0);
-            if revision != expected {
-                return Ok(false);
-            }
-            table.insert("", (expected + 1, text)).map_err(failed)?;
+fn save_registry(database: &Database, expected: u64, text: &str) -> Result<bool, StoreError> {
+    let transaction = database.begin_write().map_err(failed)?;
+    {
+        let mut table = transaction.open_table(REGISTRY).map_err(failed)?;
+        let revision = table.get("").map_err(failed)?.map_or(0, |saved| saved.value().0);
+        if revision != expected {
+            return Ok(false);
         }
-        transaction.commit().map_err(failed)?;
-        Ok(true)
+        table.insert("", (expected + 1, text)).map_err(failed)?;
     }
+    transaction.commit().map_err(failed)?;
+    Ok(true)
+}
+
+/// Makes the file ready for this cluster.
+fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<(), StoreError> {
+    let transaction = database.begin_write().map_err(failed)?;
+    claim(&transaction, path, cluster)?;
+    // Tables come to be when they are first written to; readers expect them.
+    transaction.open_table(TOPICS).map_err(failed)?;
+    transaction.open_table(TURNS).map_err(failed)?;
+    transaction.open_table(STREAMS).map_err(failed)?;
+    transaction.open_table(TOTALS).map_err(failed)?;
+    transaction.open_table(REGISTRY).map_err(failed)?;
+    transaction.commit().map_err(failed)
 }
 
 /// Marks a new file as the cluster's; refuses another's.
@@ -230,30 +246,27 @@ async fn blocking<T: Send + 'static>(
 
 impl Store for Embedded {
     async fn merge(&self, cuts: Arc<[Cut]>) -> Vec<Result<Outcome, StoreError>> {
-        let (store, batch) = (self.clone(), cuts.clone());
-        match blocking(move || store.merge_now(&batch)).await {
+        let batch = cuts.clone();
+        match self.with(move |database| merge(database, &batch)).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(e) => vec![Err(e); cuts.len()],
         }
     }
 
     async fn read(&self, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
-        let (store, topic) = (self.clone(), topic.clone());
-        blocking(move || store.read_now(&topic)).await
+        let topic = topic.clone();
+        self.with(move |database| read(database, &topic)).await
     }
 
     async fn topics(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {
-        let store = self.clone();
-        blocking(move || store.topics_now(limit)).await
+        self.with(move |database| topics(database, limit)).await
     }
 
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {
-        let store = self.clone();
-        blocking(move || store.load_registry_now()).await
+        self.with(load_registry).await
     }
 
     async fn save_registry(&self, expected: u64, text: String) -> Result<bool, StoreError> {
-        let store = self.clone();
-        blocking(move || store.save_registry_now(expected, &text)).await
+        self.with(move |database| save_registry(database, expected, &text)).await
     }
 }

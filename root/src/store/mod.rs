@@ -47,6 +47,14 @@ pub enum StoreError {
     /// The server, or the disk, could not do it now.
     #[error("the store failed: {0}")]
     Failed(String),
+    /// The embedded store's disk could not do it now.
+    #[error("the store's disk failed ({reason}): make room if it is full; it is tried again")]
+    Disk {
+        /// What the system said.
+        reason: String,
+        /// Whether it is for want of room.
+        is_full: bool,
+    },
     /// The file is in use.
     #[error("{path} is held by a running cluster: stop that one, or use another data folder")]
     Held {
