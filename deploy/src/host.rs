@@ -46,7 +46,7 @@ pub(crate) fn access(settings: &AuthSettings) -> Result<Access, Failure> {
 pub(crate) async fn bind_http(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrInUse => Failure::failed(format!(
-            "{address} (TCP) is taken: stop what holds it, or choose another address with --http"
+            "{address} (TCP) is taken: stop what holds it, or choose another address (--http, or http in its configuration)"
         )),
         _ => Failure::failed(format!("{address} (TCP): {e}")),
     })

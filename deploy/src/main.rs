@@ -2,6 +2,7 @@
 
 mod arguments;
 mod commands;
+mod ending;
 mod failure;
 mod host;
 mod report;

@@ -1,6 +1,7 @@
 //! `countree leaf|root|broadcast`: one node, for containers.
 
 use crate::arguments::NodeArguments;
+use crate::ending;
 use crate::failure::Failure;
 use crate::host;
 use crate::report::Report;
@@ -14,10 +15,11 @@ use countree_common::shell::identity::Identity;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::metrics::Page;
 use countree_common::shell::overview;
-use countree_common::shell::shutdown::{self, Shutdown};
+use countree_common::shell::shutdown::Shutdown;
 use countree_leaf::shell::{LeafNode, LeafOptions};
 use countree_root::shell::{RootNode, RootOptions};
 use countree_root::store;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A node of any tier.
@@ -39,26 +41,33 @@ pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) ->
     }
     let access = host::access(&config.auth)?;
     let identity = Arc::new(Identity::load(&config.node.certificates, &config.node.name)?);
-    let stop = Shutdown::new();
-    let starting = Single::start(tier, &config, identity.clone(), access.clone(), &stop);
-    let node = tokio::select! {
-        node = starting => node?,
-        signal = shutdown::signal() => {
-            stop.begin();
-            return signal.map(|_| ()).map_err(Failure::from);
-        }
+    let stop = ending::on_signal();
+    // Taken before the node joins: the cluster lists only addresses that are there.
+    let listener = match config.node.http {
+        Some(address) => Some(host::bind_http(address).await?),
+        None => None,
     };
+    let http = listener.as_ref().map(|l| l.local_addr()).transpose()?;
+    let starting = Single::start(tier, &config, http, identity.clone(), access.clone(), &stop);
+    let node = match ending::see_through(starting, &stop).await {
+        Some(Ok(node)) => node,
+        Some(Err(failure)) if !stop.has_begun() => return Err(failure),
+        _ => return Ok(()),
+    };
+    if stop.has_begun() {
+        node.stop().await;
+        return Ok(());
+    }
     let web = Shutdown::new();
     let described = node.node().clone();
     let node = Arc::new(Mutex::new(Some(node)));
-    if let Some(address) = config.node.http {
-        let listener = host::bind_http(address).await?;
+    if let Some(listener) = listener {
         host::serve_http(listener, routes(&node, &config, identity, access), web.clone());
     }
     let Node { name, quic, http, .. } = &described;
     let value = serde_json::json!({ "ready": true, "node": name, "quic": quic, "http": http });
     report.print(&value, || format!("ready: {name} at {quic} (QUIC)"));
-    shutdown::signal().await?;
+    stop.begun().await;
     web.begin();
     let node = node.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(node) = node {
@@ -109,12 +118,13 @@ impl Single {
     async fn start(
         tier: Tier,
         config: &NodeConfig,
+        http: Option<SocketAddr>,
         identity: Arc<Identity>,
         access: Access,
         stop: &Shutdown,
     ) -> Result<Self, Failure> {
         let (cluster, node) = (&config.cluster, &config.node);
-        let (name, quic, advertise, http) = (node.name.clone(), node.quic, node.advertise, node.http);
+        let (name, quic, advertise) = (node.name.clone(), node.quic, node.advertise);
         let (cluster_name, roots) = (cluster.name.clone(), node.roots.clone());
         if tier != Tier::Root && roots.is_empty() {
             return Err(Failure::wrong("node.roots is missing: it takes the addresses of one or more roots"));

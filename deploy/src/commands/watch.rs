@@ -1,12 +1,12 @@
 //! `countree watch`: totals as they change.
 
 use crate::arguments::WatchArguments;
+use crate::ending;
 use crate::failure::Failure;
 use crate::report::{Report, show_sums};
 use countree_client::Viewer;
 use countree_common::document::{Counts, TopicView};
 use countree_common::key::{Kind, Topic};
-use countree_common::shell::shutdown;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -19,11 +19,12 @@ pub(super) async fn run(arguments: WatchArguments, report: Report) -> Result<(),
     let mut topics: HashMap<Topic, Sums> = HashMap::new();
     let end = tokio::time::sleep(arguments.duration.unwrap_or(FOREVER));
     tokio::pin!(end);
+    let stop = ending::on_signal();
     loop {
         let view = tokio::select! {
             view = viewer.next() => view,
             () = &mut end => return Ok(()),
-            signal = shutdown::signal() => return signal.map(|_| ()).map_err(Failure::from),
+            () = stop.begun() => return Ok(()),
         };
         let Some(view) = view else { return Ok(()) };
         let view: TopicView = view?;

@@ -32,22 +32,59 @@ pub(super) struct LocalCluster {
     nodes: Arc<Nodes>,
 }
 
-struct Nodes {
+/// What runs of them, from the first that starts to the last that stops.
+#[derive(Default)]
+pub(super) struct Nodes {
     roots: Vec<RootNode>,
     leaves: Vec<LeafNode>,
     broadcasts: Vec<BroadcastNode>,
 }
 
 /// What starting a node of any tier takes.
-struct Starter<'a> {
+pub(super) struct Starter<'a> {
     manifest: &'a Manifest,
     authority: Authority,
+    /// Of the HTTP port that all nodes share.
+    identity: Arc<Identity>,
     folder: &'a Path,
     http: SocketAddr,
     access: Access,
 }
 
-impl Starter<'_> {
+impl<'a> Starter<'a> {
+    /// Opens the cluster's own certificates in the folder.
+    pub(super) fn new(
+        manifest: &'a Manifest,
+        folder: &'a Path,
+        http: SocketAddr,
+        access: Access,
+    ) -> Result<Self, Failure> {
+        let authority = Authority::open_or_create(&folder.join("tls"))?;
+        let identity = Arc::new(authority.identity(&NodeName::new("up")?, Tier::Leaf)?);
+        Ok(Self { manifest, authority, identity, folder, http, access })
+    }
+
+    /// Starts every node. `stop` gives up; `nodes` are those that run by then, and have to be stopped.
+    pub(super) async fn start(&self, nodes: &mut Nodes, stop: &Shutdown) -> Result<(), Failure> {
+        let (manifest, cluster) = (self.manifest, &self.manifest.cluster);
+        let store = Arc::new(store::open(&cluster.store, self.folder, &cluster.name).await?);
+        for index in 0..manifest.root.replicas {
+            if stop.has_begun() {
+                return Err(Failure::failed("stopped before every root had started"));
+            }
+            nodes.roots.push(self.root(index, &store).await?);
+        }
+        let addresses: Vec<_> = nodes.roots.iter().map(|r| r.node().quic).collect();
+        for index in 0..manifest.leaf.tier.replicas {
+            nodes.leaves.push(self.leaf(index, &addresses, stop).await?);
+        }
+        self.drain_left_behind(&addresses, stop).await?;
+        for index in 0..manifest.broadcast.tier.replicas {
+            nodes.broadcasts.push(self.broadcast(index, &addresses, stop).await?);
+        }
+        Ok(())
+    }
+
     fn name(tier: Tier, index: u32) -> Result<NodeName, Failure> {
         Ok(NodeName::new(&format!("{tier}-{index}"))?)
     }
@@ -136,39 +173,10 @@ impl Starter<'_> {
 }
 
 impl LocalCluster {
-    /// Starts every node. `stop` gives up.
-    pub(super) async fn start(
-        manifest: &Manifest,
-        folder: &Path,
-        http: SocketAddr,
-        access: Access,
-        stop: &Shutdown,
-    ) -> Result<Self, Failure> {
-        let authority = Authority::open_or_create(&folder.join("tls"))?;
-        let starter = Starter { manifest, authority, folder, http, access };
-        let store = Arc::new(store::open(&manifest.cluster.store, folder, &manifest.cluster.name).await?);
-        let mut roots = Vec::new();
-        for index in 0..manifest.root.replicas {
-            roots.push(starter.root(index, &store).await?);
-        }
-        let addresses: Vec<_> = roots.iter().map(|r| r.node().quic).collect();
-        let mut leaves = Vec::new();
-        for index in 0..manifest.leaf.tier.replicas {
-            leaves.push(starter.leaf(index, &addresses, stop).await?);
-        }
-        starter.drain_left_behind(&addresses, stop).await?;
-        let mut broadcasts = Vec::new();
-        for index in 0..manifest.broadcast.tier.replicas {
-            broadcasts.push(starter.broadcast(index, &addresses, stop).await?);
-        }
-        let name = manifest.cluster.name.clone();
-        let identity = starter.identity(&NodeName::new("up")?, Tier::Leaf)?;
-        Ok(Self {
-            name,
-            identity,
-            access: starter.access,
-            nodes: Arc::new(Nodes { roots, leaves, broadcasts }),
-        })
+    /// Of nodes that have all started.
+    pub(super) fn of(starter: Starter<'_>, nodes: Nodes) -> Self {
+        let Starter { manifest, identity, access, .. } = starter;
+        Self { name: manifest.cluster.name.clone(), identity, access, nodes: Arc::new(nodes) }
     }
 
     /// Returns once every node can do its work and knows every other.
@@ -215,10 +223,10 @@ impl LocalCluster {
         router
     }
 
-    /// Drains from the leaves inwards, so that everything accepted is merged and shown before the end.
+    /// [`Nodes::stop`].
     pub(super) async fn stop(self) {
         let mut shared = self.nodes;
-        let Nodes { roots, leaves, broadcasts } = loop {
+        let nodes = loop {
             match Arc::try_unwrap(shared) {
                 Ok(nodes) => break nodes,
                 // A request is just reading them.
@@ -226,6 +234,14 @@ impl LocalCluster {
             }
             tokio::task::yield_now().await;
         };
+        nodes.stop().await;
+    }
+}
+
+impl Nodes {
+    /// Drains from the leaves inwards, so that everything accepted is merged and shown before the end.
+    pub(super) async fn stop(self) {
+        let Self { roots, leaves, broadcasts } = self;
         let leaves: Vec<_> = leaves.into_iter().map(|leaf| tokio::spawn(leaf.stop())).collect();
         for leaf in leaves {
             let _ = leaf.await;
@@ -237,9 +253,7 @@ impl LocalCluster {
             root.stop().await;
         }
     }
-}
 
-impl Nodes {
     /// Why some node can't do its work, if one can't.
     fn trouble(&self) -> Option<String> {
         let roots = self.roots.iter().map(|n| (n.node(), n.trouble()));

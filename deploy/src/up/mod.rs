@@ -3,13 +3,14 @@
 mod cluster;
 
 use crate::arguments::UpArguments;
+use crate::ending;
 use crate::failure::Failure;
 use crate::host;
 use crate::report::Report;
-use cluster::LocalCluster;
+use cluster::{LocalCluster, Nodes, Starter};
 use countree_common::config::manifest::{BUILT_IN, Manifest};
 use countree_common::shell::folder::DataFolder;
-use countree_common::shell::shutdown::{self, Shutdown};
+use countree_common::shell::shutdown::Shutdown;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,26 +35,26 @@ pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Fa
     let http = listener.local_addr()?;
     let folder = DataFolder::claim(&arguments.data, &manifest.cluster.name)?;
 
-    let stop = Shutdown::new();
-    let starting = LocalCluster::start(&manifest, folder.path(), http, access, &stop);
-    let cluster = tokio::select! {
-        cluster = starting => cluster?,
-        signal = shutdown::signal() => {
-            stop.begin();
-            return signal.map(|_| ()).map_err(Failure::from);
-        }
-    };
+    let starter = Starter::new(&manifest, folder.path(), http, access)?;
+    let stop = ending::on_signal();
+    let mut nodes = Nodes::default();
+    let started = ending::see_through(starter.start(&mut nodes, &stop), &stop).await;
+    if !matches!(started, Some(Ok(()))) {
+        nodes.stop().await;
+        return started.filter(|_| !stop.has_begun()).unwrap_or(Ok(()));
+    }
+    let cluster = LocalCluster::of(starter, nodes);
     let web = Shutdown::new();
     let serving = host::serve_http(listener, cluster.routes(), web.clone());
     let ready = tokio::select! {
         ready = cluster.ready() => ready,
-        signal = shutdown::signal() => signal.map(|_| ()).map_err(Failure::from),
+        () = stop.begun() => Ok(()),
     };
-    if ready.is_ok() {
+    if ready.is_ok() && !stop.has_begun() {
         let url = format!("http://{http}");
         let value = serde_json::json!({ "ready": true, "http": url, "cluster": manifest.cluster.name });
         report.print(&value, || format!("ready: {url} (live page), events to {url}/v1/events"));
-        shutdown::signal().await?;
+        stop.begun().await;
         tracing::info!("draining");
     }
     // Long-lived streams would keep the port open: they are ended by the nodes they come from.

@@ -35,6 +35,13 @@ impl Process {
         assert!(status.success());
     }
 
+    /// Whether SIGTERM reaches a handler (signal 15 in the mask of those caught).
+    pub(crate) fn catches_term(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
+    }
+
     /// Waits for the end; gives the exit code, if there was one.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
@@ -46,6 +53,13 @@ impl Process {
         }
         panic!("the process does not end");
     }
+}
+
+/// Starts a server command.
+pub(crate) fn launch(arguments: &[&str]) -> Process {
+    let child =
+        Command::new(BINARY).args(arguments).env("COUNTREE_LOG", "warn").stdout(Stdio::null()).spawn();
+    Process { child: child.unwrap() }
 }
 
 /// Starts a server command and waits for its line that says that it is ready.

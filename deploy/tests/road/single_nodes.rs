@@ -1,9 +1,10 @@
 //! Each tier as a process of its own, over Redis, as containers run them.
 
-use crate::cluster::{Process, countree, eventually, redis, serve};
+use crate::cluster::{Process, countree, eventually, launch, redis, serve};
 use serde_json::Value;
 use std::net::UdpSocket;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 fn free_udp_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -78,5 +79,44 @@ fn tiers_in_processes_of_their_own_survive_the_death_of_each() {
         let mut process = processes[process].take().unwrap();
         process.signal("-TERM");
         assert_eq!(process.wait(), Some(0), "{tier}");
+    }
+}
+
+#[test]
+fn a_node_lists_the_http_port_that_it_has_and_does_not_join_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((_redis, redis)) = redis(folder.path()) else { return };
+    let certs = folder.path().join("certs");
+    assert!(countree(&["certs", certs.to_str().unwrap(), "root-0", "leaf-0"]).status.success());
+    let port = free_udp_port();
+    let root = Node::new(folder.path(), "root", redis, port, port, 0);
+    let (_root, ready) = serve(&["root", "--config", root.config.to_str().unwrap()]);
+    let http = ready["http"].as_str().unwrap().to_owned();
+    assert!(!http.ends_with(":0"), "{http}");
+
+    let taken = http.rsplit(':').next().unwrap().parse().unwrap();
+    let leaf = Node::new(folder.path(), "leaf", redis, port, free_udp_port(), taken);
+    let refused = countree(&["leaf", "--config", leaf.config.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is taken"));
+    let status = ask(&format!("http://{http}"), &["status"]).unwrap();
+    assert!(!status.to_string().contains("leaf-0"), "{status}");
+}
+
+#[test]
+fn a_node_that_waits_for_its_cluster_ends_when_it_is_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let certs = folder.path().join("certs");
+    assert!(countree(&["certs", certs.to_str().unwrap(), "leaf-0", "broadcast-0"]).status.success());
+    for tier in ["leaf", "broadcast"] {
+        let http = free_tcp_port();
+        let node = Node::new(folder.path(), tier, 9, free_udp_port(), free_udp_port(), http);
+        let mut process = launch(&[tier, "--config", node.config.to_str().unwrap()]);
+        eventually("it takes its port", || std::net::TcpStream::connect(("127.0.0.1", http)).ok());
+        eventually("it hears signals", || process.catches_term().then_some(()));
+        let asked = Instant::now();
+        process.signal("-TERM");
+        assert_eq!(process.wait(), Some(0), "{tier}");
+        assert!(asked.elapsed() < Duration::from_secs(5), "{tier} waited for nobody");
     }
 }
