@@ -1,17 +1,12 @@
-//! What running nodes takes, alone or together: secrets, routes, an HTTP port.
+//! What running nodes takes, alone or together: names, secrets, an HTTP port.
 
 use crate::failure::Failure;
-use axum::Router;
-use axum::http::StatusCode;
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::config::manifest::AuthSettings;
 use countree_common::shell::access::Access;
-use countree_common::shell::http::error;
-use countree_common::shell::shutdown::Shutdown;
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 /// The tier that a node's name begins with.
 pub(crate) fn tier_of(name: &NodeName) -> Result<Tier, Failure> {
@@ -49,18 +44,5 @@ pub(crate) async fn bind_http(address: SocketAddr) -> Result<TcpListener, Failur
             "{address} (TCP) is taken: stop what holds it, or choose another address (--http, or http in its configuration)"
         )),
         _ => Failure::failed(format!("{address} (TCP): {e}")),
-    })
-}
-
-/// Serves until `shutdown`; requests under way are finished.
-pub(crate) fn serve_http(listener: TcpListener, router: Router, shutdown: Shutdown) -> JoinHandle<()> {
-    let router = router
-        .fallback(|| async { error(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here", None) });
-    tokio::spawn(async move {
-        let served =
-            axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.begun().await });
-        if let Err(e) = served.await {
-            tracing::error!("HTTP has ended: {e}");
-        }
     })
 }

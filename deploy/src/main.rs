@@ -8,6 +8,7 @@ mod host;
 mod report;
 mod single;
 mod up;
+mod web;
 
 use arguments::Arguments;
 use clap::Parser;

@@ -62,7 +62,7 @@ pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) ->
     let described = node.node().clone();
     let node = Arc::new(Mutex::new(Some(node)));
     if let Some(listener) = listener {
-        host::serve_http(listener, routes(&node, &config, identity, access), web.clone());
+        crate::web::serve(listener, routes(&node, &config, identity, access), web.clone());
     }
     let Node { name, quic, http, .. } = &described;
     let value = serde_json::json!({ "ready": true, "node": name, "quic": quic, "http": http });

@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Fa
     }
     let cluster = LocalCluster::of(starter, nodes);
     let web = Shutdown::new();
-    let serving = host::serve_http(listener, cluster.routes(), web.clone());
+    let serving = crate::web::serve(listener, cluster.routes(), web.clone());
     let ready = tokio::select! {
         ready = cluster.ready() => ready,
         () = stop.begun() => Ok(()),
