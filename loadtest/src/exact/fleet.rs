@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// The copy of the binary in the run's folder.
+pub(super) const BINARY: &str = "countree";
 const REDIS: &str = "redis-server";
 const POLL: Duration = Duration::from_millis(20);
 /// What a name begins with that is not part of a node's own settings.
@@ -53,7 +55,7 @@ impl Fleet {
     pub(super) fn new(folder: &Path, countree: &Path, tiers: Tiers) -> Result<Self, Failure> {
         is_installed()?;
         // A build that goes on meanwhile must not change what is tested.
-        let binary = folder.join("countree");
+        let binary = folder.join(BINARY);
         fs::copy(countree, &binary)?;
         let mut ports = Ports::default();
         let mut fleet = Self { processes: Vec::new(), folder: folder.to_owned() };

@@ -64,6 +64,8 @@ pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Fai
         None => Ok(()),
         Some(first) => {
             let kept = folder.keep();
+            // It is large, and a copy.
+            std::fs::remove_file(kept.join(fleet::BINARY))?;
             std::fs::write(kept.join("faults.log"), outcome.journal())?;
             std::fs::write(kept.join("requests.log"), outcome.tries.join("\n"))?;
             let kept = kept.display();

@@ -68,7 +68,7 @@ pub(super) struct Figures {
     /// Times that the ledger could be read, and balanced, while there were faults.
     pub(super) audits: u64,
     pub(super) viewer_updates: u64,
-    /// Times that it then lacked events acked before: a leaf was away, and its part was left out.
+    /// Times that it claimed to balance and lacked events that had been acked before it was asked for.
     pub(super) short_audits: u64,
     /// Versions or totals that viewers saw go back.
     pub(super) viewer_steps_back: u64,
@@ -185,7 +185,7 @@ impl Figures {
             (
                 "ledger",
                 format!(
-                    "{} accepted; read {} times on the way, {} times without a leaf that was away",
+                    "{} accepted; read {} times on the way, {} times in silence about acked events",
                     self.ledger.accepted, self.audits, self.short_audits
                 ),
             ),

@@ -29,7 +29,7 @@ pub(super) struct Run {
     pub(super) rate: f64,
     /// Times that the ledger could be read while faults happened.
     pub(super) audits: AtomicU64,
-    /// Times that it then spoke of fewer events than had been acked before.
+    /// Times that it then claimed to balance with fewer events than had been acked before.
     pub(super) short_audits: AtomicU64,
     /// What is wrong.
     pub(super) complaints: Mutex<Vec<String>>,
