@@ -126,7 +126,20 @@ impl Author {
         self.note(change, true);
     }
 
-    fn end(self) -> (Rig, Held, History) {
+    /// Goes on until the last segment holds records that later ones prove to be on disk.
+    fn end(mut self) -> (Rig, Held, History) {
+        let is_proven = |author: &Self, by: Lsn| {
+            let segments = &author.rig.disk.streams[&author.rig.incarnation];
+            segments.last_key_value().is_some_and(|(first, _)| *first < by)
+        };
+        let mut before = self.history.end;
+        for id in 100.. {
+            self.submit(id, &[event("t", "d", id as i64)], Idempotency::None, &[]);
+            if is_proven(&self, before) {
+                break;
+            }
+            before = self.history.end;
+        }
         assert_eq!(self.writing.end(), []);
         (self.rig, self.held, self.history)
     }
@@ -185,6 +198,7 @@ fn write_log(data: &Path) -> Log {
     for (incarnation, history) in &mut streams {
         let segments = disk.segments(*incarnation).unwrap();
         assert!(segments.len() >= 2, "several segments: {segments:?}");
+        let last_begins = segments.last().unwrap().0;
         for (_, path) in segments {
             let bytes = fs::read(&path).unwrap();
             let mut rest = &bytes[..];
@@ -194,6 +208,7 @@ fn write_log(data: &Path) -> Log {
             }
             files.push((path.strip_prefix(data).unwrap().to_owned(), bytes));
         }
+        assert!(last_begins < history.proven, "its last segment has proven records too");
     }
     Log { files, streams }
 }
@@ -255,7 +270,7 @@ fn the_log_reads_back_whole() {
     let log = write_log(dir.path());
     let ends = log.recover(&open(dir.path()), "undamaged").unwrap();
     assert!(ends.iter().all(|(incarnation, end)| *end == log.streams[incarnation].end));
-    assert_eq!(log.streams[&1].at(Lsn::MAX).events, 9);
+    assert!(log.streams[&1].at(Lsn::MAX).events >= 9);
 }
 
 #[test]
