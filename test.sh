@@ -37,6 +37,15 @@ fi
 echo "== tests"
 cargo test --workspace --no-fail-fast 2>&1 | tee "$log" || failed=1
 
+echo "== load and kills, with every event checked"
+cargo build --quiet -p countree -p countree-loadtest
+loadtest="${CARGO_TARGET_DIR:-target}/debug/loadtest"
+"$loadtest" ingest --events 300000 --keys 2000 || failed=1
+if command -v redis-server >/dev/null; then
+  # Repeats over HTTP while leaves come and go have a known gap (docs/exactly-once.md): not here.
+  timeout 300 "$loadtest" exact --kills 10 --http-senders 0 || failed=1
+fi
+
 passed=$(grep -E '^test result:' "$log" | grep -oE '[0-9]+ passed' | awk '{s+=$1} END {print s+0}')
 broken=$(grep -E '^test result:' "$log" | grep -oE '[0-9]+ failed' | awk '{s+=$1} END {print s+0}')
 grep -hoE '^skipped: .*' "$log" | sort -u | while read -r line; do echo "$line"; done

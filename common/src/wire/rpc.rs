@@ -139,10 +139,11 @@ pub enum SubmitError {
         /// How long to wait, in milliseconds.
         retry_after_ms: u32,
     },
-    /// A reset that can't know all that was acked before it. Nothing changed.
-    #[error("{} away and may hold events that were acked before: start it again, and repeat", away(.0))]
+    /// These leaves may hold what has to be known first: events from before a reset, or an idempotency key.
+    /// Nothing changed.
+    #[error("{} away and may hold what has to be known first: start it again, and repeat", away(.0))]
     Away(Vec<NodeName>),
-    /// A reset that could not ask every node. Nothing changed.
+    /// Not every node that has to be asked answers. Nothing changed.
     #[error("not every node of the cluster answers: repeat under the same id")]
     Unreachable,
     /// The leaf is leaving; another takes it.

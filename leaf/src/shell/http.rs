@@ -1,6 +1,7 @@
 //! `POST /v1/events`: any leaf takes any event, and passes on those whose idempotency key another leaf remembers.
 
 use super::core::{CoreHandle, Input};
+use super::owners::Owners;
 use super::request::{Parsed, key_hash};
 use super::resets;
 use axum::body::{Body, to_bytes};
@@ -8,9 +9,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
-use countree_common::cluster::{NodeName, Tier};
+use countree_common::cluster::NodeName;
 use countree_common::limits;
-use countree_common::ring::Ring;
 use countree_common::shell::access::{Access, Right};
 use countree_common::shell::http::error;
 use countree_common::shell::membership::Membership;
@@ -35,11 +35,19 @@ pub(super) struct Front {
     pub(super) membership: Membership,
     pub(super) access: Access,
     pub(super) requests: Arc<Semaphore>,
+    pub(super) owners: Owners,
 }
 
 impl Front {
     pub(super) fn new(me: NodeName, core: CoreHandle, membership: Membership, access: Access) -> Self {
-        Self { me, core, membership, access, requests: Arc::new(Semaphore::new(REQUESTS)) }
+        Self {
+            me,
+            core,
+            membership,
+            access,
+            requests: Arc::new(Semaphore::new(REQUESTS)),
+            owners: Owners::default(),
+        }
     }
 
     pub(super) fn router(self) -> Router {
@@ -104,7 +112,7 @@ async fn count(front: &Front, parsed: Parsed, key: Option<u128>) -> Result<usize
     let accepted = parsed.events.len();
     if let Some(key) = key {
         let content = parsed.content_hash();
-        let owner = owner(front, key);
+        let owner = front.owners.owner(&front.membership, key).await?;
         let idempotency = Idempotency::Request { key, content };
         submit(front, &owner, Submission { events: parsed.events, idempotency }).await?;
     } else if parsed.has_ids() {
@@ -121,7 +129,8 @@ async fn count(front: &Front, parsed: Parsed, key: Option<u128>) -> Result<usize
 async fn count_by_id(front: &Front, parsed: Parsed) -> Result<(), SubmitError> {
     let mut parts: BTreeMap<NodeName, (Vec<_>, Vec<u128>)> = BTreeMap::new();
     for (event, key) in parsed.events.into_iter().zip(parsed.keys) {
-        let owner = if key == 0 { front.me.clone() } else { owner(front, key) };
+        let owner =
+            if key == 0 { front.me.clone() } else { front.owners.owner(&front.membership, key).await? };
         let (events, keys) = parts.entry(owner).or_default();
         events.push(event);
         keys.push(key);
@@ -131,11 +140,6 @@ async fn count_by_id(front: &Front, parsed: Parsed) -> Result<(), SubmitError> {
         submit(front, &leaf, part).await.map_err(|e| if done == 0 { e } else { SubmitError::InDoubt })?;
     }
     Ok(())
-}
-
-pub(super) fn owner(front: &Front, key: u128) -> NodeName {
-    let ring = Ring::of(&front.membership.view().borrow(), Tier::Leaf);
-    ring.key_owner(key).cloned().unwrap_or_else(|| front.me.clone())
 }
 
 async fn submit(front: &Front, leaf: &NodeName, submission: Submission) -> Result<(), SubmitError> {

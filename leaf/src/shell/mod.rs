@@ -6,6 +6,7 @@ mod core;
 mod disk;
 mod http;
 mod node;
+mod owners;
 mod producers;
 mod questions;
 mod request;

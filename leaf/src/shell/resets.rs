@@ -1,7 +1,7 @@
 //! `DELETE /v1/topics/{topic}`: sets a topic's counters to 0, or those of one item or kind.
 
 use super::core::{CoreHandle, Input};
-use super::http::{Front, idempotency_key, owner, refusal};
+use super::http::{Front, idempotency_key, refusal};
 use super::request::key_hash;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -76,7 +76,8 @@ fn unrepeatable_key(front: &Front) -> u128 {
 
 /// One leaf does all resets of a topic: two at a time could both subtract the same totals.
 async fn pass_on(front: &Front, reset: Reset) -> Result<(), SubmitError> {
-    let leaf = owner(front, key_hash("topic", reset.topic.as_str()));
+    let place = key_hash("topic", reset.topic.as_str());
+    let leaf = front.owners.owner(&front.membership, place).await?;
     if leaf == front.me {
         return reset_here(&front.core, reset).await;
     }

@@ -128,6 +128,7 @@ impl FakeRoot {
                 state.view.epoch += 1;
                 Reply::View(state.view.clone())
             }
+            Request::Members => Reply::Members { view: state.view.clone(), away: Vec::new() },
             Request::Settled(_) | Request::Retire(_) => Reply::Done,
             other => Reply::Failed(format!("{other:?}")),
         }
