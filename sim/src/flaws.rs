@@ -6,21 +6,21 @@ use std::fmt;
 /// One broken rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// The store applies a cut when `to > have`, not when `have == from` (rule 3).
+    /// The store applies a cut when `to > have`, not when `have == from`.
     MergesForward,
-    /// The store keeps LSNs apart from totals, so that it can forget one without the other (rule 3).
+    /// The store keeps LSNs apart from totals, so that it can forget one without the other.
     SplitRollback,
-    /// The store says that a merge is durable when it is not yet (rule 4).
+    /// The store says that a merge is durable when it is not yet.
     EarlyTrim,
-    /// The disk says that bytes are durable when they are only written (rules 1 and 2).
+    /// The disk says that bytes are durable when they are only written.
     EarlyDurable,
-    /// A leaf that restarts forgets the sessions of its earlier streams (rule 5).
+    /// A leaf that restarts forgets the sessions of its earlier streams.
     ForgottenSessions,
-    /// A leaf that restarts does not drain its earlier streams (rule 5).
+    /// A leaf that restarts does not drain its earlier streams.
     ForgottenStreams,
-    /// A leaf that restarts builds on log records that the system has not put on disk (rule 5).
+    /// A leaf that restarts builds on log records that the system has not put on disk.
     UnsyncedRecovery,
-    /// A batch without an answer is handed to another leaf (rule 6).
+    /// A batch without an answer is handed to another leaf.
     MovedInDoubt,
     /// What broadcast nodes send for certain gets lost like a datagram.
     LossyStreams,

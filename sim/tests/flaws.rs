@@ -25,7 +25,7 @@ is_found! {
     a_disk_that_calls_bytes_durable_too_early: EarlyDurable within 50, "counted" | "start" | "missing";
     a_leaf_that_forgets_its_sessions: ForgottenSessions within 20, "had not given up";
     a_leaf_that_forgets_its_streams: ForgottenStreams within 50, "counted";
-    a_leaf_that_builds_on_records_that_are_not_on_disk: UnsyncedRecovery within 400, "counted" | "start" | "ledgers";
+    a_leaf_that_builds_on_records_that_are_not_on_disk: UnsyncedRecovery within 400, "counted" | "start" | "ledgers" | "missing";
     a_batch_in_doubt_that_goes_to_another_leaf: MovedInDoubt within 10, "counted";
     a_broadcast_node_whose_streams_lose_bytes: LossyStreams within 10, "viewer";
 }

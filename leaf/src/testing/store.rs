@@ -1,4 +1,4 @@
-//! A store in memory that keeps to rule 3, and can be sent back in time.
+//! A store in memory that keeps to the merge rule, and can be sent back in time.
 
 use countree_common::cut::{Applied, Cut, Outcome};
 use countree_common::document::Version;

@@ -1,5 +1,5 @@
-//! A leaf between producers, HTTP clients, a root and a store, all of which fail: the whole of rule 1 to 5
-//! and 10 at stake, one seed at a time.
+//! A leaf between producers, HTTP clients, a root and a store, all of which fail: every rule that a leaf
+//! keeps is at stake, one seed at a time.
 
 use super::client::Client;
 use super::session::Producer;

@@ -223,7 +223,7 @@ impl World {
         }
     }
 
-    /// Breaks rule 6: as if the answer had not come in time, the batch goes to another leaf as well.
+    /// As if the answer had not come in time, the batch goes to another leaf as well.
     fn hand_to_another(&mut self, leaf: &NodeName, events: &[(Counter, i64)]) {
         let others =
             (0..self.leaves.len()).filter(|i| Place::Leaf(*i).name() != *leaf && self.leaves[*i].is_up());
