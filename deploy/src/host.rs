@@ -1,9 +1,9 @@
 //! What running nodes takes, alone or together: names, secrets, an HTTP port.
 
-use crate::failure::Failure;
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::config::manifest::AuthSettings;
 use countree_common::shell::access::Access;
+use countree_common::shell::failure::Failure;
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::net::TcpListener;

@@ -3,7 +3,6 @@
 mod arguments;
 mod commands;
 mod ending;
-mod failure;
 mod host;
 mod report;
 mod single;
@@ -13,8 +12,10 @@ mod web;
 use arguments::Arguments;
 use clap::Parser;
 use clap::error::ErrorKind;
-use failure::Failure;
+use countree_common::shell::failure::Failure;
 use std::process::ExitCode;
+
+const PROGRAM: &str = "countree";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -24,14 +25,14 @@ fn main() -> ExitCode {
             let _ = e.print();
             return ExitCode::SUCCESS;
         }
-        Err(e) => return Failure::usage(&e).report(),
+        Err(e) => return Failure::usage(&e.to_string(), PROGRAM).report(PROGRAM),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return Failure::failed(format!("the system gives no threads: {e}")).report(),
+        Err(e) => return Failure::failed(format!("the system gives no threads: {e}")).report(PROGRAM),
     };
     match runtime.block_on(commands::run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(PROGRAM),
     }
 }

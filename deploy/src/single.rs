@@ -2,7 +2,6 @@
 
 use crate::arguments::NodeArguments;
 use crate::ending;
-use crate::failure::Failure;
 use crate::host;
 use crate::report::Report;
 use axum::Router;
@@ -10,6 +9,7 @@ use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
 use countree_common::cluster::{Node, Tier};
 use countree_common::config::node::NodeConfig;
 use countree_common::shell::access::Access;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::http::NodeRoutes;
 use countree_common::shell::identity::Identity;
 use countree_common::shell::membership::Membership;

@@ -1,10 +1,10 @@
 //! The command line.
 
 use crate::exact::Allowed;
-use crate::failure::Failure;
 use crate::plan::{COUNTERS_MAX, Plan};
 use clap::{Args, Parser, Subcommand};
 use countree_common::limits::REPLICAS_MAX;
+use countree_common::shell::failure::Failure;
 use std::path::PathBuf;
 
 /// Measures a Countree cluster under load, and checks that every total is exact.

@@ -1,8 +1,8 @@
 //! What the cluster says over HTTP: its ledger, its totals, its log.
 
-use crate::failure::Failure;
 use countree_common::document::TopicView;
 use countree_common::key::Topic;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, Answer, ErrorBody};
 use countree_common::shell::overview::Audit;
 use std::time::Duration;

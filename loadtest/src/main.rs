@@ -2,7 +2,6 @@
 
 mod arguments;
 mod exact;
-mod failure;
 mod figures;
 mod http;
 mod ingest;
@@ -16,9 +15,11 @@ mod zipf;
 use arguments::{Arguments, Command};
 use clap::Parser;
 use clap::error::ErrorKind;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::{shutdown, telemetry};
-use failure::Failure;
 use std::process::ExitCode;
+
+const PROGRAM: &str = "loadtest";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -28,16 +29,19 @@ fn main() -> ExitCode {
             let _ = e.print();
             return ExitCode::SUCCESS;
         }
-        Err(e) => return Failure::usage(&e).report(),
+        Err(e) if e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return Failure::wrong("a command is missing (see loadtest --help)").report(PROGRAM);
+        }
+        Err(e) => return Failure::usage(&e.to_string(), PROGRAM).report(PROGRAM),
     };
     telemetry::init("off");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return Failure::failed(format!("the system gives no threads: {e}")).report(),
+        Err(e) => return Failure::failed(format!("the system gives no threads: {e}")).report(PROGRAM),
     };
     match runtime.block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(PROGRAM),
     }
 }
 

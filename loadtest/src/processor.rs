@@ -1,6 +1,6 @@
 //! How much processor time a process has used, from Linux's `/proc`.
 
-use crate::failure::Failure;
+use countree_common::shell::failure::Failure;
 
 /// User and system time of a process and all its threads so far, in seconds, to a tick of the kernel's
 /// clock (10 ms).

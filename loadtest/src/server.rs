@@ -1,7 +1,7 @@
 //! A cluster of our own: `countree up` in a process of its own, which ends when its guard does.
 
 use crate::arguments::Target;
-use crate::failure::Failure;
+use countree_common::shell::failure::Failure;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use std::fs::{self, File};

@@ -3,6 +3,7 @@
 use crate::cluster::NodeName;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Why a folder can't be used. Nothing in it was changed.
@@ -76,6 +77,38 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Makes creations, renamings and deletions in a folder durable.
+///
+/// # Errors
+/// What the system said; then they may not be.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Makes a folder durable together with those above it, any of which may be new: up to the mount point, or
+/// to one that is not ours to read and so was not made by us. `sync` is [`sync_folder`], or watches over it.
+///
+/// # Errors
+/// The folder that could not be made durable, and what the system said.
+pub fn sync_path_to(
+    folder: &Path,
+    sync: impl Fn(&Path) -> io::Result<()>,
+) -> Result<(), (PathBuf, io::Error)> {
+    let device = |path: &Path| std::fs::metadata(path).map(|m| m.dev()).map_err(|e| (path.to_owned(), e));
+    let folder = folder.canonicalize().map_err(|e| (folder.to_owned(), e))?;
+    let own = device(&folder)?;
+    for path in folder.ancestors() {
+        if device(path)? != own {
+            break;
+        }
+        match sync(path) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => break,
+            synced => synced.map_err(|e| (path.to_owned(), e))?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

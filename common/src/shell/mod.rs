@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod clock;
+pub mod failure;
 pub mod folder;
 pub mod http;
 pub mod identity;

@@ -1,9 +1,9 @@
 //! `countree audit`: the ledger.
 
 use crate::arguments::ClusterArguments;
-use crate::failure::Failure;
 use crate::report::{Report, thousands};
 use countree_common::ledger::Ledger;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::overview::Audit;
 use std::fmt::Write;
 

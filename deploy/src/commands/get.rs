@@ -1,9 +1,9 @@
 //! `countree get`: a topic's totals.
 
 use crate::arguments::TopicArguments;
-use crate::failure::Failure;
 use crate::report::{Report, kind_sums, show_sums, thousands};
 use countree_common::document::TopicView;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::http::path_segment;
 use std::fmt::Write;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! `countree token` and `countree certs`: what lets people and nodes in.
 
 use crate::arguments::{CertsArguments, RightArgument, TokenArguments};
-use crate::failure::Failure;
 use crate::host::{read_secret, tier_of};
 use crate::report::Report;
 use countree_common::shell::access::{Access, Right};
+use countree_common::shell::failure::Failure;
 use countree_common::shell::identity::Authority;
 
 pub(super) fn token(arguments: &TokenArguments, report: Report) -> Result<(), Failure> {

@@ -10,11 +10,11 @@ mod status;
 mod watch;
 
 use crate::arguments::{Arguments, ClusterArguments, Command, UpArguments};
-use crate::failure::Failure;
 use crate::report::Report;
 use crate::{single, up};
 use countree_client::Cluster;
 use countree_common::cluster::Tier;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, Answer, ErrorBody};
 use countree_common::shell::telemetry;
 use serde::de::DeserializeOwned;

@@ -1,12 +1,12 @@
 //! `countree replay`: a trace, played through the client.
 
 use crate::arguments::{ReplayArguments, Speed};
-use crate::failure::Failure;
 use crate::report::{Report, thousands};
 use countree_client::{Producer, ProducerOptions};
 use countree_common::delta::Delta;
 use countree_common::event::Event;
 use countree_common::key::Counter;
+use countree_common::shell::failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fs::File;

@@ -1,9 +1,9 @@
 //! `countree reset`: totals back to 0.
 
 use crate::arguments::ResetArguments;
-use crate::failure::Failure;
 use crate::report::Report;
 use countree_common::shell::clock::wall;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::http::path_segment;
 use serde_json::Value;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! `countree send`: one event, acked.
 
 use crate::arguments::SendArguments;
-use crate::failure::Failure;
 use crate::report::Report;
 use countree_client::{Producer, ProducerOptions};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
+use countree_common::shell::failure::Failure;
 
 pub(super) async fn run(arguments: SendArguments, report: Report) -> Result<(), Failure> {
     let SendArguments { topic, item, kind, delta, cluster } = arguments;

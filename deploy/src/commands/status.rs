@@ -1,9 +1,9 @@
 //! `countree status`: the tiers, their nodes, and how they do.
 
 use crate::arguments::ClusterArguments;
-use crate::failure::Failure;
 use crate::report::{Report, thousands};
 use countree_common::cluster::Tier;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::overview::{NodeStatus, Status};
 use std::fmt::Write;
 

@@ -2,11 +2,11 @@
 
 use crate::arguments::WatchArguments;
 use crate::ending;
-use crate::failure::Failure;
 use crate::report::{Report, show_sums};
 use countree_client::Viewer;
 use countree_common::document::{Counts, TopicView};
 use countree_common::key::{Kind, Topic};
+use countree_common::shell::failure::Failure;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! The nodes of a local cluster: started from the store outwards, stopped from the leaves inwards.
 
-use crate::failure::Failure;
 use axum::Router;
 use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::config::Manifest;
 use countree_common::config::manifest::TierSettings;
 use countree_common::shell::access::Access;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::http::NodeRoutes;
 use countree_common::shell::identity::{Authority, Identity};
 use countree_common::shell::metrics::Page;

@@ -4,11 +4,11 @@ mod cluster;
 
 use crate::arguments::UpArguments;
 use crate::ending;
-use crate::failure::Failure;
 use crate::host;
 use crate::report::Report;
 use cluster::{LocalCluster, Nodes, Starter};
 use countree_common::config::manifest::{BUILT_IN, Manifest};
+use countree_common::shell::failure::Failure;
 use countree_common::shell::folder::DataFolder;
 use countree_common::shell::shutdown::Shutdown;
 use std::path::Path;

@@ -3,7 +3,7 @@
 use super::layout::{NodePlan, Ports};
 use super::now;
 use super::storm::{Act, Place};
-use crate::failure::Failure;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::http;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, OpenOptions};

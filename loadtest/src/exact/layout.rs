@@ -1,7 +1,7 @@
 //! Where each node is, and the file that tells it so.
 
 use super::storm::Place;
-use crate::failure::Failure;
+use countree_common::shell::failure::Failure;
 use std::path::Path;
 
 /// One node before it runs.

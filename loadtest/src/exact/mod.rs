@@ -18,10 +18,10 @@ mod watch;
 pub(crate) use storm::Allowed;
 
 use crate::arguments::ExactArguments;
-use crate::failure::Failure;
 use crate::server;
 use book::Book;
 use countree_common::ledger::Ledger;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::overview::Audit;
 use fleet::{Fleet, Tiers};
 use outcome::{Measured, Outcome};

@@ -5,7 +5,7 @@ use super::now;
 use super::produce::bounded;
 use super::run::Run;
 use super::verdict::{Fate, Group};
-use crate::failure::Failure;
+use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, Answer, HttpError};
 use rand::RngExt;
 use serde_json::json;

@@ -3,8 +3,8 @@
 use super::book::EventId;
 use super::run::Run;
 use super::verdict::{Fate, Group};
-use crate::failure::Failure;
 use countree_client::{Cluster, OnAck, Producer, ProducerOptions, Tally};
+use countree_common::shell::failure::Failure;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};

@@ -1,10 +1,10 @@
 //! Viewers: what they are shown must never go back, and end at the store's totals.
 
 use super::run::Run;
-use crate::failure::Failure;
 use countree_client::{Cluster, Viewer};
 use countree_common::document::TopicView;
 use countree_common::key::{Counter, Topic};
+use countree_common::shell::failure::Failure;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

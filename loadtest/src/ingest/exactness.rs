@@ -1,12 +1,12 @@
 //! Whether every total is what it must be.
 
-use crate::failure::Failure;
 use crate::figures::Difference;
 use crate::http::Site;
 use crate::plan::Plan;
 use crate::zipf::Zipf;
 use countree_common::document::TopicView;
 use countree_common::key::{Counter, Topic};
+use countree_common::shell::failure::Failure;
 use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 

@@ -6,7 +6,6 @@ mod progress;
 mod settle;
 
 use crate::arguments::IngestArguments;
-use crate::failure::Failure;
 use crate::figures::{Figures, Processors};
 use crate::http::Site;
 use crate::latency::AckLatency;
@@ -14,6 +13,7 @@ use crate::plan::Plan;
 use crate::server::Server;
 use crate::zipf::Zipf;
 use crate::{page, processor};
+use countree_common::shell::failure::Failure;
 use produce::Producers;
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,13 +1,13 @@
 //! The producers: each with its own sockets, connections and sessions.
 
 use super::now;
-use crate::failure::Failure;
 use crate::http::Site;
 use crate::latency::AckLatency;
 use crate::plan::Plan;
 use crate::zipf::Zipf;
 use countree_client::{ClientError, Cluster, CounterHandle, OnAck, Producer, ProducerOptions, Tally};
 use countree_common::delta::Delta;
+use countree_common::shell::failure::Failure;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;

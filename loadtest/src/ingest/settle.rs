@@ -1,7 +1,7 @@
 //! Waiting until all that was acked is in the store.
 
-use crate::failure::Failure;
 use crate::http::Site;
+use countree_common::shell::failure::Failure;
 use std::time::Duration;
 
 /// How long merging may make no progress.

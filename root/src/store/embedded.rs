@@ -8,7 +8,8 @@ use countree_common::cluster::NodeName;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::document::{CounterTotal, Snapshot, Version};
 use countree_common::key::{Item, Kind, NameError, Topic};
-use file::{StoreFile, sync_folders};
+use countree_common::shell::folder::{sync_folder, sync_path_to};
+use file::StoreFile;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -75,7 +76,8 @@ impl Embedded {
         std::fs::create_dir_all(data_dir).map_err(|e| at(e.to_string()))?;
         let file = StoreFile::create(&path)?;
         file.with(|database| prepare(database, &path, cluster))?;
-        sync_folders(data_dir).map_err(|e| at(e.to_string()))?;
+        sync_path_to(data_dir, sync_folder)
+            .map_err(|(folder, e)| at(format!("{}: {e}", folder.display())))?;
         Ok(Self { file: Arc::new(file) })
     }
 

@@ -2,9 +2,9 @@
 //! calls fail.
 
 use super::{DiskError, at};
+use countree_common::shell::folder;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// The calls that can fail.
@@ -93,25 +93,17 @@ impl Device {
 
     /// Makes creations, renamings and deletions in a folder durable.
     pub(super) fn sync_folder(&self, path: &Path) -> Result<(), DiskError> {
-        let sync = || File::open(path).and_then(|folder| folder.sync_all());
-        at(path, self.before(Call::SyncFolder, path).and_then(|()| sync()))
+        at(path, self.try_sync_folder(path))
     }
 
-    /// Makes a folder durable together with those above it, any of which may be new: up to the mount
-    /// point, or to one that is not ours to read and so was not made by us.
+    fn try_sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.before(Call::SyncFolder, path).and_then(|()| folder::sync_folder(path))
+    }
+
+    /// Makes a folder durable together with those above it, any of which may be new.
     pub(super) fn sync_path_to(&self, folder: &Path) -> Result<(), DiskError> {
-        let folder = at(folder, folder.canonicalize())?;
-        let device = at(&folder, fs::metadata(&folder))?.dev();
-        for path in folder.ancestors() {
-            match (fs::metadata(path), self.sync_folder(path)) {
-                (Ok(metadata), _) if metadata.dev() != device => break,
-                (_, Err(DiskError::Io { source, .. })) if source.kind() == ErrorKind::PermissionDenied => {
-                    break;
-                }
-                (_, result) => result?,
-            }
-        }
-        Ok(())
+        folder::sync_path_to(folder, |path| self.try_sync_folder(path))
+            .map_err(|(path, source)| DiskError::Io { path, source })
     }
 }
 

@@ -3,9 +3,8 @@
 use super::super::StoreError;
 use super::failed;
 use redb::{Builder, Database, DatabaseError};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -134,23 +133,6 @@ fn write_over(path: &Path) -> io::Result<()> {
         at += read as u64;
     }
     file.sync_all()
-}
-
-/// Makes a folder durable, its entries and those that lead to it, any of which may be new: up to the mount
-/// point, or to a folder that is not ours to read and so was not made by us.
-pub(super) fn sync_folders(folder: &Path) -> io::Result<()> {
-    let folder = folder.canonicalize()?;
-    let device = fs::metadata(&folder)?.dev();
-    for folder in folder.ancestors() {
-        if fs::metadata(folder)?.dev() != device {
-            break;
-        }
-        match File::open(folder) {
-            Err(e) if e.kind() == ErrorKind::PermissionDenied => break,
-            opened => opened?.sync_all()?,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

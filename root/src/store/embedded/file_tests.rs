@@ -1,5 +1,7 @@
 use super::*;
 use redb::TableDefinition;
+use std::fs;
+use std::io::ErrorKind;
 
 const NUMBERS: TableDefinition<'_, u64, u64> = TableDefinition::new("numbers");
 
