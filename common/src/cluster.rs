@@ -1,9 +1,14 @@
 //! The nodes of a cluster at an epoch.
 
+use crate::key::{Item, Topic};
 use crate::limits;
+use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
+
+/// A name that every node's certificate carries, like its tier's: so a client may go by that.
+pub const LOCALHOST: &str = "localhost";
 
 /// Why a node or cluster name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +34,12 @@ impl NodeName {
         } else {
             Err(NodeNameError(name.chars().take(80).collect()))
         }
+    }
+
+    /// Whether certificates of many nodes carry this name: no node may have it as its own.
+    pub fn is_shared(&self) -> bool {
+        let tiers = [Tier::Leaf, Tier::Root, Tier::Broadcast];
+        self.as_str() == LOCALHOST || tiers.iter().any(|tier| tier.to_string() == self.as_str())
     }
 
     /// The name as text.
@@ -113,12 +124,57 @@ pub struct ClusterView {
     pub epoch: u64,
     /// The live nodes, by name.
     pub nodes: Vec<Node>,
+    /// Hot items that more than one leaf takes, by topic and item.
+    pub splits: Vec<Split>,
+    /// Who remembers which idempotency keys.
+    pub keys: KeyHistory,
+}
+
+/// A hot item that several leaves share. Producers spread its events; the root sums the parts like any others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// The item's topic.
+    pub topic: Topic,
+    /// The item.
+    pub item: Item,
+    /// How many leaves take its events: its owner and those that follow on the ring. At least 2.
+    pub ways: u16,
+}
+
+/// Which leaves remember idempotency keys, and which did. A key's owner asks those that owned it before, for
+/// as long as keys live: so a repeat is known wherever the ring has put its key since.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeyHistory {
+    /// The leaves that the ring of keys is made of: those that live, and those that are away and may come back.
+    pub owners: Vec<NodeName>,
+    /// Earlier sets of owners, the latest first. A leaf of these that is neither an owner nor `lost` has
+    /// handed its keys over, and need not be asked.
+    pub past: Vec<PastOwners>,
+    /// Leaves that were given up with all they remembered, and when: nobody can say what they knew.
+    pub lost: Vec<(NodeName, WallMs)>,
+    /// `past` and `lost` are whole back to here.
+    pub whole_from: WallMs,
+}
+
+/// A set of owners that was in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastOwners {
+    /// Until when.
+    pub until: WallMs,
+    /// Who.
+    pub owners: Vec<NodeName>,
 }
 
 impl ClusterView {
     /// The live nodes of a tier, by name.
     pub fn tier(&self, tier: Tier) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |n| n.tier == tier)
+    }
+
+    /// How many leaves take an item's events.
+    pub fn ways(&self, topic: &Topic, item: &Item) -> u16 {
+        let place = |split: &Split| (&split.topic, &split.item).cmp(&(topic, item));
+        self.splits.binary_search_by(place).map_or(1, |at| self.splits[at].ways)
     }
 
     /// The node of that name, if it is live.

@@ -20,8 +20,10 @@ pub struct CounterSum {
 ///
 /// The store applies it **iff** the document's last merged LSN for `stream` equals `from` (absent is
 /// 0), and then sets it to `to`. A cut with `from == to` and no sums changes nothing: it is a probe.
+///
+/// Leaves keep the sums in a form of their own, which is sent as if it were the one here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cut {
+pub struct Cut<S = Vec<CounterSum>> {
     /// Whose log.
     pub stream: StreamId,
     /// Which topic's records in it.
@@ -31,7 +33,7 @@ pub struct Cut {
     /// The last LSN that is.
     pub to: Lsn,
     /// Σδ per counter; each counter at most once.
-    pub sums: Vec<CounterSum>,
+    pub sums: S,
     /// How many events the sums are made of.
     pub events: u64,
     /// The document's era becomes at least this. Higher than the document's when the leaf has seen the

@@ -1,8 +1,10 @@
 //! The names of what is counted: topic, item, kind, and the counter that the three make.
 
 use crate::limits;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// Why a name was refused. Nothing was counted.
@@ -43,11 +45,25 @@ fn check(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
     }
 }
 
+/// Takes a name from the text where it stands, without a copy in between.
+struct Text<N>(PhantomData<N>);
+
+impl<N: FromStr<Err = NameError>> serde::de::Visitor<'_> for Text<N> {
+    type Value = N;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<N, E> {
+        name.parse().map_err(E::custom)
+    }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -69,20 +85,25 @@ macro_rules! name {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-            fn try_from(name: String) -> Result<Self, NameError> {
-                Self::new(&name)
-            }
-        }
-
         impl From<$name> for String {
             fn from(name: $name) -> String {
                 name.as_str().to_owned()
             }
         }
 
-        impl std::str::FromStr for $name {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Text(PhantomData))
+            }
+        }
+
+        impl FromStr for $name {
             type Err = NameError;
             fn from_str(name: &str) -> Result<Self, NameError> {
                 Self::new(name)
@@ -127,6 +148,46 @@ name!(
     "kind",
     limits::KIND_BYTES
 );
+
+/// A [`Counter`]'s names where they stand, checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CounterName<'a> {
+    /// See [`Counter::topic`].
+    pub topic: &'a str,
+    /// See [`Counter::item`].
+    pub item: &'a str,
+    /// See [`Counter::kind`].
+    pub kind: &'a str,
+}
+
+impl<'a> CounterName<'a> {
+    /// Checks the encoding and the length of all three names.
+    pub fn from_utf8(topic: &'a [u8], item: &'a [u8], kind: &'a [u8]) -> Result<Self, NameError> {
+        let text = |what, bytes, max| {
+            let name = std::str::from_utf8(bytes).map_err(|_| NameError::NotUtf8 { what })?;
+            check(what, name, max).map(|()| name)
+        };
+        Ok(Self {
+            topic: text("topic", topic, limits::TOPIC_BYTES)?,
+            item: text("item", item, limits::ITEM_BYTES)?,
+            kind: text("kind", kind, limits::KIND_BYTES)?,
+        })
+    }
+}
+
+impl<'a> From<&'a Counter> for CounterName<'a> {
+    fn from(counter: &'a Counter) -> Self {
+        let Counter { topic, item, kind } = counter;
+        Self { topic: topic.as_str(), item: item.as_str(), kind: kind.as_str() }
+    }
+}
+
+impl From<CounterName<'_>> for Counter {
+    fn from(name: CounterName<'_>) -> Self {
+        let CounterName { topic, item, kind } = name;
+        Self { topic: Topic(topic.into()), item: Item(item.into()), kind: Kind(kind.into()) }
+    }
+}
 
 /// What has a total: an item of a topic, and what happened to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

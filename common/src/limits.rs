@@ -18,10 +18,12 @@ pub const DELTA_MAX: i64 = 1 << 53;
 /// A leaf refuses an event that could take a total past this; the range left above it (to 2^63) is
 /// the room for what other leaves have accepted and not yet merged.
 pub const TOTAL_MAX: i64 = 1 << 62;
-/// From here on the store reports a total with each merge, so that leaves can keep to [`TOTAL_MAX`].
+/// From here on roots tell all leaves of a total with each merge, so that they can keep to [`TOTAL_MAX`].
 pub const TOTAL_NEAR_LIMIT: i64 = 1 << 60;
-/// Largest Σ|δ| that one leaf holds unmerged, over all its counters.
+/// Largest Σ|δ| that one leaf holds unmerged, over all its counters; many leaves share the room above [`TOTAL_MAX`].
 pub const UNMERGED_MAX: i64 = 1 << 60;
+/// Totals near [`TOTAL_MAX`] that a node keeps in mind; any more the store alone keeps in range.
+pub const NEAR_LIMIT_COUNTERS: usize = 65_536;
 
 /// Largest frame body, in bytes. A stream that claims more is closed before anything is allocated.
 pub const FRAME_BYTES: usize = 1 << 20;
@@ -43,6 +45,10 @@ pub const COUNTERS_PER_LEAF: usize = 16 << 20;
 pub const SESSIONS_PER_LEAF: usize = 65_536;
 /// Idempotency keys that one leaf remembers; beyond it keyed requests are shed.
 pub const IDEMPOTENCY_KEYS_PER_LEAF: usize = 2 << 20;
+/// Idempotency keys that one leaf hands to another in one message.
+pub const KEYS_PER_MESSAGE: usize = 65_536;
+/// Sessions in one message to a root.
+pub const SESSIONS_PER_MESSAGE: usize = 65_536;
 /// Resets that one leaf works on at once.
 pub const RESETS_PER_LEAF: usize = 64;
 /// Questions whether all is merged that wait in one leaf.
@@ -74,6 +80,10 @@ pub const TOPICS_PER_BROADCAST: usize = 1 << 20;
 /// Payload of one update datagram, in bytes: fits the smallest path QUIC allows (RFC 9000, 14.1).
 pub const DATAGRAM_BYTES: usize = 1_150;
 
+/// Items that are split over several leaves at once.
+pub const SPLITS_PER_CLUSTER: usize = 256;
+/// Past sets of owners of idempotency keys that a cluster remembers; past that, keys of before are answered with 409.
+pub const KEY_HISTORY: usize = 256;
 /// Nodes in one cluster.
 pub const NODES_PER_CLUSTER: usize = 1_024;
 /// Largest number of nodes of one tier that a manifest may ask for.

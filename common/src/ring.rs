@@ -13,6 +13,9 @@ use xxhash_rust::xxh3::Xxh3;
 /// mean, with 512 under 10 %.
 pub const VIRTUAL_NODES: u32 = 512;
 
+/// A split item finds its leaves within so many placings for each, however few leaves there are.
+const PLACINGS_PER_WAY: u32 = 64;
+
 const SEED: u64 = 0x436f_756e_7472_6565;
 
 /// XXH3-64 with a fixed seed: std's default hasher promises no output.
@@ -88,6 +91,20 @@ impl Ring {
     /// The leaf that owns an item. Items are placed, not topics, so that a hot topic spreads.
     pub fn item_owner(&self, topic: &Topic, item: &Item) -> Option<&NodeName> {
         self.owner(&[topic.as_str().as_bytes(), item.as_str().as_bytes()])
+    }
+
+    /// The leaves that share an item split `ways` ways, each once, its owner first: the item is placed again
+    /// and again under numbers until enough leaves are found. Fewer when the ring has fewer.
+    pub fn item_owners(&self, topic: &Topic, item: &Item, ways: u16) -> Vec<&NodeName> {
+        let mut owners: Vec<&NodeName> = self.item_owner(topic, item).into_iter().collect();
+        for part in 1..PLACINGS_PER_WAY * u32::from(ways) {
+            if owners.len() >= usize::from(ways) {
+                break;
+            }
+            let placed = [topic.as_str().as_bytes(), item.as_str().as_bytes(), &part.to_le_bytes()];
+            owners.extend(self.owner(&placed).filter(|owner| !owners.contains(owner)));
+        }
+        owners
     }
 
     /// The root that owns a topic.

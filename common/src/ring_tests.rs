@@ -35,6 +35,20 @@ const GOLDEN_TOPICS: [&str; 6] = ["leaf-1", "leaf-2", "leaf-0", "leaf-3", "leaf-
 const GOLDEN_ITEMS: [&str; 6] = ["leaf-1", "leaf-1", "leaf-3", "leaf-2", "leaf-3", "leaf-2"];
 
 #[test]
+fn a_split_item_goes_to_so_many_leaves_its_owner_first() {
+    let ring = Ring::new(names(8));
+    let (topic, item) = (Topic::new("live/show").unwrap(), Item::new("stream").unwrap());
+    let owners: Vec<_> = ring.item_owners(&topic, &item, 4).into_iter().map(NodeName::as_str).collect();
+    assert_eq!(owners, GOLDEN_SPLIT, "clients of other versions would disagree with this ring");
+    assert_eq!(ring.item_owners(&topic, &item, 1), [ring.item_owner(&topic, &item).unwrap()]);
+    assert_eq!(ring.item_owners(&topic, &item, 8).len(), 8);
+    assert_eq!(ring.item_owners(&topic, &item, 20).len(), 8, "no more than there are");
+    assert!(Ring::new([]).item_owners(&topic, &item, 2).is_empty());
+}
+
+const GOLDEN_SPLIT: [&str; 4] = ["leaf-0", "leaf-2", "leaf-4", "leaf-7"];
+
+#[test]
 fn the_order_of_nodes_does_not_matter() {
     let mut backwards = names(5);
     backwards.reverse();

@@ -4,6 +4,7 @@
 //! Each counter keeps the total of the highest version that spoke of it, whatever the order in which
 //! stream and datagrams arrive. Nothing queues: what was not asked for in time is replaced by what is newer.
 
+use countree_common::cluster::NodeName;
 use countree_common::document::{CounterTotal, Snapshot, TopicView, Version};
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::limits;
@@ -11,17 +12,43 @@ use countree_common::time::WallMs;
 use countree_common::wire::publish::{SnapshotAssembly, SnapshotPart};
 use countree_common::wire::viewer::{Changes, FromBroadcast, ToBroadcast, decode_datagram};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Counters of one topic that a viewer holds. A broadcast node that sends more is not believed.
 pub const COUNTERS_PER_TOPIC: usize = limits::COUNTERS_PER_LEAF;
+/// No node may make a viewer wait longer before it goes elsewhere.
+const WITHIN_MAX: Duration = Duration::from_secs(30);
 
-/// What the shell does for the machine.
+/// The viewer is to go on at another node. This one still serves it for a while, so that it need not leave
+/// before it has arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Send this on the stream.
-    Send(ToBroadcast),
-    /// Leave this node for another; the reason is for people.
-    Leave(String),
+pub struct Departure {
+    /// For people.
+    pub reason: String,
+    /// Nodes to go to, as this one knows them; may be empty.
+    pub alternates: Vec<(NodeName, SocketAddr)>,
+    /// Go at a random moment within this.
+    pub within: Duration,
+}
+
+/// One conversation with a broadcast node. A viewer that moves has two for a while.
+#[derive(Debug)]
+pub struct Feed {
+    /// The numbers that the node has given to topics.
+    handles: HashMap<u32, Topic>,
+    assembly: SnapshotAssembly,
+    /// Counters in unfinished snapshots.
+    assembling: BTreeMap<Topic, usize>,
+    /// Topics whose first snapshot has not come.
+    awaited: BTreeSet<Topic>,
+}
+
+impl Feed {
+    /// Whether every topic's first snapshot has come: what is shown no longer depends on another feed.
+    pub fn is_complete(&self) -> bool {
+        self.awaited.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -113,14 +140,8 @@ impl Held {
 #[derive(Debug, Default)]
 pub struct Watch {
     topics: BTreeMap<Topic, Held>,
-    /// The numbers that the present node has given to topics.
-    handles: HashMap<u32, Topic>,
-    assembly: SnapshotAssembly,
-    /// Counters in unfinished snapshots.
-    assembling: BTreeMap<Topic, usize>,
     /// Topics with something to hand out, each once.
     ready: VecDeque<Topic>,
-    outputs: VecDeque<Output>,
 }
 
 impl Watch {
@@ -130,11 +151,6 @@ impl Watch {
         Self { topics, ..Self::default() }
     }
 
-    /// What the shell is to do next.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
     /// What is new: a whole topic the first time and when the era changed, then the counters that
     /// changed. Within an era neither versions nor totals ever go back.
     pub fn poll_view(&mut self) -> Option<TopicView> {
@@ -142,63 +158,73 @@ impl Watch {
         self.topics.get_mut(&topic).map(|held| held.hand_out(&topic))
     }
 
-    /// There is a connection to a broadcast node, maybe another one than before.
-    pub fn handle_connected(&mut self) {
-        self.handles.clear();
-        self.assembly = SnapshotAssembly::default();
-        self.assembling.clear();
-        self.outputs.clear();
-        let topics = self.topics.keys().cloned().collect();
-        self.outputs.push_back(Output::Send(ToBroadcast::Subscribe(topics)));
+    /// There is a connection to a broadcast node: what to say to it, and what will be heard of it.
+    pub fn connected(&self) -> (ToBroadcast, Feed) {
+        let feed = Feed {
+            handles: HashMap::new(),
+            assembly: SnapshotAssembly::default(),
+            assembling: BTreeMap::new(),
+            awaited: self.topics.keys().cloned().collect(),
+        };
+        (ToBroadcast::Subscribe(self.topics.keys().cloned().collect()), feed)
     }
 
-    /// The node says something on the stream.
-    pub fn handle_message(&mut self, message: FromBroadcast) {
+    /// The node says something on the stream; maybe that the viewer is to go.
+    pub fn handle_message(&mut self, feed: &mut Feed, message: FromBroadcast) -> Option<Departure> {
         match message {
             FromBroadcast::Subscribed { topic, handle } => {
                 if self.topics.contains_key(&topic) {
-                    self.handles.insert(handle, topic);
+                    feed.handles.insert(handle, topic);
                 }
             }
-            FromBroadcast::Snapshot(part) => self.snapshot_part(part),
-            FromBroadcast::Changes(changes) => self.changes(changes),
-            FromBroadcast::Move { reason } => self.outputs.push_back(Output::Leave(reason)),
+            FromBroadcast::Snapshot(part) => return self.snapshot_part(feed, part),
+            FromBroadcast::Changes(changes) => {
+                let complete_to = changes.complete_to;
+                self.changes(feed, changes, complete_to);
+            }
+            FromBroadcast::Move { reason, alternates, within_ms } => {
+                let within = Duration::from_millis(within_ms.into()).min(WITHIN_MAX);
+                return Some(Departure { reason, alternates, within });
+            }
         }
+        None
     }
 
-    /// A datagram came. One that makes no sense is as good as lost.
-    pub fn handle_datagram(&mut self, bytes: &[u8]) {
+    /// A datagram came. One that makes no sense is as good as lost. It makes nothing complete: one before it,
+    /// with other counters, may be lost. The stream, which leaves nothing out, follows within a second or so.
+    pub fn handle_datagram(&mut self, feed: &Feed, bytes: &[u8]) {
         for changes in decode_datagram(bytes).unwrap_or_default() {
-            self.changes(changes);
+            self.changes(feed, changes, WallMs::default());
         }
     }
 
-    fn snapshot_part(&mut self, part: SnapshotPart) {
-        let Some(held) = self.topics.get_mut(&part.topic) else { return };
-        let counters = self.assembling.entry(part.topic.clone()).or_default();
+    fn snapshot_part(&mut self, feed: &mut Feed, part: SnapshotPart) -> Option<Departure> {
+        let held = self.topics.get_mut(&part.topic)?;
+        let counters = feed.assembling.entry(part.topic.clone()).or_default();
         *counters += part.totals.len();
         if *counters > COUNTERS_PER_TOPIC {
             let reason = format!("topic '{}' has more than {COUNTERS_PER_TOPIC} counters", part.topic);
-            self.outputs.push_back(Output::Leave(reason));
-            return;
+            return Some(Departure { reason, alternates: Vec::new(), within: Duration::ZERO });
         }
-        let Some(snapshot) = self.assembly.push(part) else { return };
-        self.assembling.remove(&snapshot.topic);
+        let snapshot = feed.assembly.push(part)?;
+        feed.assembling.remove(&snapshot.topic);
+        feed.awaited.remove(&snapshot.topic);
         let topic = snapshot.topic.clone();
         if held.snapshot(snapshot) {
             self.announce(topic);
         }
+        None
     }
 
     /// Changes of another era than the one held, or from before the first snapshot, are of no use: the
     /// node sends the era's snapshot, and after it, on the same stream, whatever changed since.
-    fn changes(&mut self, changes: Changes) {
-        let Some(topic) = self.handles.get(&changes.handle) else { return };
+    fn changes(&mut self, feed: &Feed, changes: Changes, complete_to: WallMs) {
+        let Some(topic) = feed.handles.get(&changes.handle) else { return };
         let Some(held) = self.topics.get_mut(topic) else { return };
         if !held.is_known || changes.version.era != held.version.era {
             return;
         }
-        held.complete_to = held.complete_to.max(changes.complete_to);
+        held.complete_to = held.complete_to.max(complete_to);
         if held.apply(changes.version, changes.totals) {
             let topic = topic.clone();
             self.announce(topic);

@@ -27,19 +27,41 @@ fn datagram(changes: &[Changes]) -> Vec<u8> {
     changes.iter().flat_map(|c| countree_common::wire::codec::encode(c).unwrap()).collect()
 }
 
-fn connected() -> Watch {
-    let mut watch = Watch::new([topic("t")]);
-    watch.handle_connected();
-    assert_eq!(watch.poll_output(), Some(Output::Send(ToBroadcast::Subscribe(vec![topic("t")]))));
-    watch.handle_message(FromBroadcast::Subscribed { topic: topic("t"), handle: 7 });
-    watch
+/// A viewer of one topic, and its conversation with the present node.
+struct Screen {
+    watch: Watch,
+    feed: Feed,
+}
+
+impl Screen {
+    fn hears(&mut self, message: FromBroadcast) {
+        assert_eq!(self.watch.handle_message(&mut self.feed, message), None);
+    }
+
+    fn hears_datagram(&mut self, bytes: &[u8]) {
+        self.watch.handle_datagram(&self.feed, bytes);
+    }
+
+    /// There is a new connection, and no other.
+    fn reconnect(&mut self) {
+        self.feed = self.watch.connected().1;
+    }
+}
+
+fn connected() -> Screen {
+    let watch = Watch::new([topic("t")]);
+    let (message, feed) = watch.connected();
+    assert_eq!(message, ToBroadcast::Subscribe(vec![topic("t")]));
+    let mut screen = Screen { watch, feed };
+    screen.hears(FromBroadcast::Subscribed { topic: topic("t"), handle: 7 });
+    screen
 }
 
 type Seen = (u64, u64, Vec<(String, i64)>);
 
 /// Era, version and totals of what is handed out next.
-fn seen(watch: &mut Watch) -> Option<Seen> {
-    let view = watch.poll_view()?;
+fn seen(screen: &mut Screen) -> Option<Seen> {
+    let view = screen.watch.poll_view()?;
     let flat = view.counts.iter().flat_map(|(i, kinds)| kinds.values().map(|t| (i.as_str().to_owned(), *t)));
     Some((view.era, view.version, flat.collect()))
 }
@@ -50,97 +72,125 @@ fn expect(of: &[(&str, i64)]) -> Vec<(String, i64)> {
 
 #[test]
 fn a_snapshot_in_pieces_comes_out_whole_and_then_only_changes() {
-    let mut watch = connected();
-    watch.handle_message(snapshot(version(0, 3), &[("a", 1)], false));
-    assert_eq!(seen(&mut watch), None);
-    watch.handle_message(snapshot(version(0, 3), &[("b", 2)], true));
-    assert_eq!(seen(&mut watch), Some((0, 3, expect(&[("a", 1), ("b", 2)]))));
-    watch.handle_datagram(&datagram(&[changes(version(0, 4), &[("b", 5)])]));
-    assert_eq!(seen(&mut watch), Some((0, 4, expect(&[("b", 5)]))));
-    assert_eq!(seen(&mut watch), None);
+    let mut screen = connected();
+    screen.hears(snapshot(version(0, 3), &[("a", 1)], false));
+    assert_eq!(seen(&mut screen), None);
+    screen.hears(snapshot(version(0, 3), &[("b", 2)], true));
+    assert_eq!(seen(&mut screen), Some((0, 3, expect(&[("a", 1), ("b", 2)]))));
+    screen.hears_datagram(&datagram(&[changes(version(0, 4), &[("b", 5)])]));
+    assert_eq!(seen(&mut screen), Some((0, 4, expect(&[("b", 5)]))));
+    assert_eq!(seen(&mut screen), None);
 }
 
 #[test]
 fn a_topic_never_counted_is_shown_empty() {
-    let mut watch = connected();
-    watch.handle_message(snapshot(version(0, 0), &[], true));
-    assert_eq!(seen(&mut watch), Some((0, 0, vec![])));
+    let mut screen = connected();
+    screen.hears(snapshot(version(0, 0), &[], true));
+    assert_eq!(seen(&mut screen), Some((0, 0, vec![])));
 }
 
 #[test]
 fn older_totals_never_replace_newer_ones_within_an_era() {
-    let mut watch = connected();
-    watch.handle_message(snapshot(version(0, 3), &[("a", 1), ("b", 1)], true));
-    seen(&mut watch);
-    watch.handle_datagram(&datagram(&[changes(version(0, 9), &[("a", 9)])]));
+    let mut screen = connected();
+    screen.hears(snapshot(version(0, 3), &[("a", 1), ("b", 1)], true));
+    seen(&mut screen);
+    screen.hears_datagram(&datagram(&[changes(version(0, 9), &[("a", 9)])]));
     // A reordered datagram is old for one counter and news for the other.
-    watch.handle_datagram(&datagram(&[changes(version(0, 8), &[("a", 8), ("b", 8)])]));
-    assert_eq!(seen(&mut watch), Some((0, 9, expect(&[("a", 9), ("b", 8)]))));
+    screen.hears_datagram(&datagram(&[changes(version(0, 8), &[("a", 8), ("b", 8)])]));
+    assert_eq!(seen(&mut screen), Some((0, 9, expect(&[("a", 9), ("b", 8)]))));
     // Another node may lag behind.
-    watch.handle_connected();
-    watch.handle_message(snapshot(version(0, 5), &[("a", 5), ("b", 5)], true));
-    assert_eq!(seen(&mut watch), None);
+    screen.reconnect();
+    screen.hears(snapshot(version(0, 5), &[("a", 5), ("b", 5)], true));
+    assert_eq!(seen(&mut screen), None);
 }
 
 #[test]
 fn a_reconnect_shows_only_what_changed_meanwhile() {
-    let mut watch = connected();
-    watch.handle_message(snapshot(version(0, 3), &[("a", 1), ("b", 1)], true));
-    seen(&mut watch);
-    watch.handle_connected();
-    watch.handle_message(snapshot(version(0, 6), &[("a", 1), ("b", 4)], true));
-    assert_eq!(seen(&mut watch), Some((0, 6, expect(&[("b", 4)]))));
+    let mut screen = connected();
+    screen.hears(snapshot(version(0, 3), &[("a", 1), ("b", 1)], true));
+    seen(&mut screen);
+    screen.reconnect();
+    screen.hears(snapshot(version(0, 6), &[("a", 1), ("b", 4)], true));
+    assert_eq!(seen(&mut screen), Some((0, 6, expect(&[("b", 4)]))));
 }
 
 #[test]
 fn half_a_snapshot_of_a_lost_connection_is_forgotten() {
-    let mut watch = connected();
-    watch.handle_message(snapshot(version(0, 3), &[("gone", 1)], false));
-    watch.handle_connected();
-    watch.handle_message(snapshot(version(0, 4), &[("a", 1)], true));
-    assert_eq!(seen(&mut watch), Some((0, 4, expect(&[("a", 1)]))));
+    let mut screen = connected();
+    screen.hears(snapshot(version(0, 3), &[("gone", 1)], false));
+    screen.reconnect();
+    screen.hears(snapshot(version(0, 4), &[("a", 1)], true));
+    assert_eq!(seen(&mut screen), Some((0, 4, expect(&[("a", 1)]))));
 }
 
 #[test]
 fn a_higher_era_replaces_everything_and_a_lower_one_nothing() {
-    let mut watch = connected();
-    watch.handle_message(snapshot(version(1, 30), &[("a", 10), ("b", 10)], true));
-    seen(&mut watch);
-    watch.handle_datagram(&datagram(&[changes(version(2, 5), &[("a", 2)])]));
-    assert_eq!(seen(&mut watch), None, "the era's snapshot comes first");
-    watch.handle_message(snapshot(version(2, 5), &[("a", 2)], true));
-    assert_eq!(seen(&mut watch), Some((2, 5, expect(&[("a", 2)]))));
-    watch.handle_message(snapshot(version(1, 31), &[("a", 11)], true));
-    watch.handle_message(FromBroadcast::Changes(changes(version(1, 32), &[("a", 12)])));
-    assert_eq!(seen(&mut watch), None);
+    let mut screen = connected();
+    screen.hears(snapshot(version(1, 30), &[("a", 10), ("b", 10)], true));
+    seen(&mut screen);
+    screen.hears_datagram(&datagram(&[changes(version(2, 5), &[("a", 2)])]));
+    assert_eq!(seen(&mut screen), None, "the era's snapshot comes first");
+    screen.hears(snapshot(version(2, 5), &[("a", 2)], true));
+    assert_eq!(seen(&mut screen), Some((2, 5, expect(&[("a", 2)]))));
+    screen.hears(snapshot(version(1, 31), &[("a", 11)], true));
+    screen.hears(FromBroadcast::Changes(changes(version(1, 32), &[("a", 12)])));
+    assert_eq!(seen(&mut screen), None);
 }
 
 #[test]
 fn a_slow_reader_gets_the_latest_of_each_counter_once() {
-    let mut watch = connected();
-    watch.handle_message(snapshot(version(0, 1), &[("a", 1)], true));
-    seen(&mut watch);
+    let mut screen = connected();
+    screen.hears(snapshot(version(0, 1), &[("a", 1)], true));
+    seen(&mut screen);
     for number in 2..100 {
         let item = if number % 2 == 0 { "a" } else { "b" };
-        watch.handle_message(FromBroadcast::Changes(changes(version(0, number), &[(item, number as i64)])));
+        screen.hears(FromBroadcast::Changes(changes(version(0, number), &[(item, number as i64)])));
     }
-    assert_eq!(seen(&mut watch), Some((0, 99, expect(&[("a", 98), ("b", 99)]))));
-    assert_eq!(seen(&mut watch), None);
+    assert_eq!(seen(&mut screen), Some((0, 99, expect(&[("a", 98), ("b", 99)]))));
+    assert_eq!(seen(&mut screen), None);
 }
 
 #[test]
 fn garbage_and_unknown_handles_are_dropped() {
-    let mut watch = connected();
-    watch.handle_message(snapshot(version(0, 1), &[("a", 1)], true));
-    seen(&mut watch);
-    watch.handle_datagram(&[0xff; 40]);
-    watch.handle_datagram(&datagram(&[Changes { handle: 8, ..changes(version(0, 2), &[("a", 2)]) }]));
-    assert_eq!(seen(&mut watch), None);
+    let mut screen = connected();
+    screen.hears(snapshot(version(0, 1), &[("a", 1)], true));
+    seen(&mut screen);
+    screen.hears_datagram(&[0xff; 40]);
+    screen.hears_datagram(&datagram(&[Changes { handle: 8, ..changes(version(0, 2), &[("a", 2)]) }]));
+    assert_eq!(seen(&mut screen), None);
 }
 
 #[test]
-fn a_node_may_send_its_viewers_away() {
-    let mut watch = connected();
-    watch.handle_message(FromBroadcast::Move { reason: "leaving".into() });
-    assert_eq!(watch.poll_output(), Some(Output::Leave("leaving".into())));
+fn a_viewer_that_is_sent_away_hears_both_nodes_until_it_has_arrived() {
+    let mut screen = connected();
+    screen.hears(snapshot(version(0, 3), &[("a", 3)], true));
+    assert!(seen(&mut screen).is_some());
+    let alternates = vec![(NodeName::new("broadcast-1").unwrap(), "10.0.0.1:1".parse().unwrap())];
+    let message =
+        FromBroadcast::Move { reason: "leaving".into(), alternates: alternates.clone(), within_ms: 200 };
+    let departure = Departure { reason: "leaving".into(), alternates, within: Duration::from_millis(200) };
+    assert_eq!(screen.watch.handle_message(&mut screen.feed, message), Some(departure));
+
+    let (_, mut next) = screen.watch.connected();
+    screen.hears(FromBroadcast::Changes(changes(version(0, 5), &[("a", 5)])));
+    assert_eq!(seen(&mut screen), Some((0, 5, expect(&[("a", 5)]))), "the old node is still heard");
+    assert!(!next.is_complete());
+    // The other node may lag behind for a moment.
+    screen.watch.handle_message(&mut next, snapshot(version(0, 4), &[("a", 4), ("b", 1)], true));
+    assert!(next.is_complete());
+    assert_eq!(seen(&mut screen), Some((0, 5, expect(&[("b", 1)]))), "and nothing goes back");
+}
+
+#[test]
+fn only_what_came_on_the_stream_is_said_to_be_complete() {
+    let mut screen = connected();
+    let shown = |screen: &mut Screen| screen.watch.poll_view().unwrap().complete_to;
+    screen.hears(snapshot(version(0, 1), &[("a", 1), ("b", 1)], true));
+    screen.hears(FromBroadcast::Changes(changes(version(0, 2), &[("a", 2)])));
+    assert_eq!(shown(&mut screen), WallMs(2));
+    // The datagram with version 3, which changed another counter, is lost.
+    screen.hears_datagram(&datagram(&[changes(version(0, 4), &[("a", 4)])]));
+    assert_eq!(shown(&mut screen), WallMs(2));
+    screen.hears(FromBroadcast::Changes(changes(version(0, 4), &[("a", 4), ("b", 3)])));
+    assert_eq!(shown(&mut screen), WallMs(4));
 }

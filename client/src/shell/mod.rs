@@ -5,6 +5,7 @@
 mod cluster;
 mod driver;
 mod error;
+mod following;
 mod handle;
 mod inbox;
 mod link;

@@ -2,17 +2,15 @@
 
 use super::cluster::Cluster;
 use super::error::ClientError;
-use crate::machine::viewer::{Output, Watch};
+use super::following::{End, Following, News};
+use crate::machine::viewer::{Departure, Watch};
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::document::TopicView;
 use countree_common::key::Topic;
 use countree_common::limits;
-use countree_common::shell::peers::{PeerError, Peers};
-use countree_common::shell::quic::{FrameSender, StreamError};
-use countree_common::wire::frame::FrameKind;
-use countree_common::wire::hello::Conversation;
-use countree_common::wire::viewer::FromBroadcast;
+use countree_common::shell::peers::Peers;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -21,6 +19,8 @@ use tokio::task::AbortHandle;
 /// The wait before another node is tried; doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// A node that has not sent every snapshot after this long is no way out for one that was sent away.
+const ARRIVAL: Duration = Duration::from_secs(5);
 
 /// Watches topics. Reconnects by itself, to whichever broadcast node there is.
 #[derive(Debug)]
@@ -29,8 +29,9 @@ pub struct Viewer {
     task: AbortHandle,
 }
 
+/// What the tasks of a viewer share with its reader.
 #[derive(Debug, Default)]
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     news: Notify,
 }
@@ -48,9 +49,10 @@ impl Shared {
     }
 
     /// Lets the machine act, and tells the reader.
-    fn act(&self, act: impl FnOnce(&mut Watch)) {
-        act(&mut self.state().watch);
+    pub(super) fn act<T>(&self, act: impl FnOnce(&mut Watch) -> T) -> T {
+        let result = act(&mut self.state().watch);
         self.news.notify_one();
+        result
     }
 }
 
@@ -108,14 +110,6 @@ struct Task {
     shared: Arc<Shared>,
 }
 
-/// Why a conversation with a broadcast node is over.
-enum End {
-    /// For good.
-    Fatal(ClientError),
-    /// With this node, which had let the viewer in or not.
-    Node { was_open: bool, reason: String },
-}
-
 impl Task {
     /// Goes from node to node; returns only what no node will help against.
     async fn run(&self) -> ClientError {
@@ -126,19 +120,70 @@ impl Task {
         let (mut last, mut failures) = (None, 0u32);
         loop {
             if let Some(node) = self.choose(last.as_ref()) {
-                match self.converse(&peers, &node).await {
+                let feed = Following::begin(&self.cluster, &self.shared, &peers, node);
+                let (name, end) = self.stay(feed, &peers).await;
+                match end {
                     End::Fatal(e) => return e,
                     End::Node { was_open, reason } => {
-                        tracing::debug!(node = %node.name, "leaving a broadcast node: {reason}");
+                        tracing::debug!(node = %name, "leaving a broadcast node: {reason}");
                         failures = if was_open { 0 } else { failures + 1 };
                     }
                 }
-                last = Some(node.name);
+                last = Some(name);
             } else {
                 failures += 1;
             }
             self.cluster.report_trouble();
-            tokio::time::sleep(RETRY.saturating_mul(1 << failures.min(10)).min(RETRY_MAX)).await;
+            // Viewers of a node that died would otherwise all come to the next one at once.
+            let wait = RETRY.saturating_mul(1 << failures.min(10)).min(RETRY_MAX);
+            tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
+        }
+    }
+
+    /// Stays with a node, and goes on at another when it is sent away, for as long as that leaves no gap.
+    async fn stay(&self, mut feed: Following, peers: &Peers) -> (NodeName, End) {
+        loop {
+            let departure = match feed.next().await {
+                News::Complete => continue,
+                News::Ended(end) => return (feed.node.name.clone(), end),
+                News::Sent(departure) => departure,
+            };
+            let wait = departure.within.mul_f64(rand::random_range(0.0..1.0));
+            let left = feed.node.clone();
+            // The old node is heard while the way to the new one is made.
+            tokio::select! {
+                end = feed.ended() => return (left.name, end),
+                next = self.move_on(&departure, &left, wait, peers) => match next {
+                    Ok(next) => feed = next,
+                    Err(e) => return (left.name, End::Fatal(e)),
+                },
+            }
+        }
+    }
+
+    /// Tries other nodes until one has sent every snapshot: those that the leaving one named, each once, and from then
+    /// on those of the view, for the named ones may have gone as well.
+    async fn move_on(
+        &self,
+        departure: &Departure,
+        left: &Node,
+        mut wait: Duration,
+        peers: &Peers,
+    ) -> Result<Following, ClientError> {
+        let mut named = departure.alternates.clone();
+        loop {
+            tokio::time::sleep(wait).await;
+            wait = RETRY_MAX;
+            let known = || self.choose(Some(&left.name)).filter(|node| node != left);
+            if let Some(node) = take_any(&mut named).or_else(known) {
+                let mut next = Following::begin(&self.cluster, &self.shared, peers, node);
+                match tokio::time::timeout(ARRIVAL, next.next()).await {
+                    Ok(News::Complete) => return Ok(next),
+                    Ok(News::Ended(End::Fatal(e))) => return Err(e),
+                    _ => {}
+                }
+            }
+            self.cluster.report_trouble();
         }
     }
 
@@ -147,68 +192,18 @@ impl Task {
         let view = self.cluster.view();
         let all: Vec<&Node> = view.tier(Tier::Broadcast).collect();
         let others: Vec<&Node> = all.iter().copied().filter(|n| Some(&n.name) != last).collect();
-        let nodes = if others.is_empty() { all } else { others };
-        let place = rand::random::<u64>().checked_rem(nodes.len() as u64)?;
-        nodes.get(place as usize).map(|&node| node.clone())
+        any(if others.is_empty() { &all } else { &others }).map(|&node| node.clone())
     }
+}
 
-    async fn converse(&self, peers: &Peers, node: &Node) -> End {
-        let over = |was_open: bool, e: PeerError| match e {
-            PeerError::Stream(StreamError::Refused(refusal)) => {
-                let reason = refusal.message.clone();
-                ClientError::refusal(refusal).map_or(End::Node { was_open, reason }, End::Fatal)
-            }
-            e => End::Node { was_open, reason: e.to_string() },
-        };
-        match peers.open(node.name.as_str(), node.quic, Conversation::Watch).await {
-            Ok((sender, receiver, connection)) => {
-                let end = self.follow(node, sender, receiver, &connection).await;
-                // A connection that is left open would be taken for a live one.
-                connection.close(0u32.into(), b"");
-                end.unwrap_or_else(|e| over(true, e.into()))
-            }
-            Err(e) => over(false, e),
-        }
-    }
+/// One of the nodes that a leaving one has named, which is then no longer among them.
+fn take_any(named: &mut Vec<(NodeName, SocketAddr)>) -> Option<Node> {
+    let place = rand::random::<u64>().checked_rem(named.len() as u64)?;
+    let (name, quic) = named.swap_remove(place as usize);
+    Some(Node { name, quic, tier: Tier::Broadcast, http: None, incarnation: 0 })
+}
 
-    async fn follow(
-        &self,
-        node: &Node,
-        mut sender: FrameSender,
-        mut receiver: countree_common::shell::quic::FrameReceiver,
-        connection: &quinn::Connection,
-    ) -> Result<End, StreamError> {
-        let mut view = self.cluster.watch_view();
-        self.shared.act(Watch::handle_connected);
-        loop {
-            while let Some(output) = self.poll_output() {
-                match output {
-                    Output::Send(message) => sender.send(FrameKind::Message, &message).await?,
-                    Output::Leave(reason) => return Ok(End::Node { was_open: true, reason }),
-                }
-            }
-            tokio::select! {
-                message = receiver.message::<FromBroadcast>() => {
-                    let message = message?.ok_or(StreamError::Ended)?;
-                    self.shared.act(|watch| watch.handle_message(message));
-                }
-                datagram = connection.read_datagram() => {
-                    let datagram = datagram?;
-                    self.shared.act(|watch| watch.handle_datagram(&datagram));
-                }
-                Ok(()) = view.changed() => {
-                    let view = view.borrow_and_update().clone();
-                    // A dead process would be noticed only much later.
-                    if view.node(&node.name) != Some(node) {
-                        let reason = "it has moved or left the cluster".into();
-                        return Ok(End::Node { was_open: true, reason });
-                    }
-                }
-            }
-        }
-    }
-
-    fn poll_output(&self) -> Option<Output> {
-        self.shared.state().watch.poll_output()
-    }
+fn any<T>(of: &[T]) -> Option<&T> {
+    let place = rand::random::<u64>().checked_rem(of.len() as u64)?;
+    of.get(place as usize)
 }

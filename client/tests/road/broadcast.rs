@@ -87,7 +87,7 @@ async fn say(greeted: &mut Greeted, line: Line) -> Result<(), StreamError> {
             greeted.sender.send(FrameKind::Message, &message).await
         }
         Line::Move => {
-            let message = FromBroadcast::Move { reason: "leaving".into() };
+            let message = FromBroadcast::Move { reason: "leaving".into(), alternates: vec![], within_ms: 0 };
             greeted.sender.send(FrameKind::Message, &message).await
         }
     }

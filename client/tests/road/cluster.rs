@@ -30,7 +30,7 @@ impl FakeCluster {
         let certificates = tempfile::tempdir().unwrap();
         let authority = Authority::open_or_create(certificates.path()).unwrap();
         let name = NodeName::new("test").unwrap();
-        let view = Arc::new(Mutex::new(ClusterView { epoch: 1, nodes: Vec::new() }));
+        let view = Arc::new(Mutex::new(ClusterView { epoch: 1, nodes: Vec::new(), ..Default::default() }));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let ca = authority.certificate_pem().to_owned();

@@ -40,6 +40,7 @@ impl Book {
                 *id
             }
             ToLeaf::Resume(id) => *id,
+            ToLeaf::Ask { session, .. } => return FromLeaf::Told { session: *session, last: None },
         };
         *session = Some(id);
         match self.sessions.get(&id) {

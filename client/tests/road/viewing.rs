@@ -58,6 +58,8 @@ async fn a_viewer_that_is_sent_away_goes_to_another_node_and_never_back_in_time(
     scripts[at].lines.send(Line::Stream(8, totals(&[("a", 8)]))).unwrap();
     expect(&mut viewer, 8, &[("a", 8)]).await;
     scripts[at].lines.send(Line::Move).unwrap();
+    scripts[at].lines.send(Line::Stream(8, totals(&[("b", 8)]))).unwrap();
+    expect(&mut viewer, 8, &[("b", 8)]).await;
     let other = &scripts[1 - at];
     eventually("the viewer is at the other node", || other.lines.receiver_count() > 0).await;
     // Its snapshot was older; only what is newer comes out.

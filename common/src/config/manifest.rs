@@ -1,7 +1,7 @@
 //! The deploy manifest: the cluster, its tiers, and how many nodes each has.
 
 use super::section::{ConfigError, Environment, Section, tables};
-use crate::cluster::NodeName;
+use crate::cluster::{NodeName, Tier};
 use crate::limits::REPLICAS_MAX;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -34,6 +34,28 @@ pub struct ClusterSettings {
     pub store: StoreUrl,
     /// How long a leaf sums before it sends up. Shorter is more live, longer is fewer merges.
     pub window: Duration,
+    /// How `countree up` runs the nodes.
+    pub processes: Processes,
+}
+
+/// How `countree up` runs the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Processes {
+    /// All in its own process.
+    One,
+    /// Each in a process of its own, which is started again when it crashes.
+    PerNode,
+}
+
+impl FromStr for Processes {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "one" => Ok(Self::One),
+            "per-node" => Ok(Self::PerNode),
+            _ => Err(()),
+        }
+    }
 }
 
 /// Where totals are kept.
@@ -60,6 +82,20 @@ impl FromStr for StoreUrl {
         }
         let rest = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"));
         rest.filter(|r| !r.is_empty()).map(|_| Self::Redis(text.to_owned())).ok_or(())
+    }
+}
+
+impl StoreUrl {
+    /// As a configuration says it, credentials included.
+    pub fn to_setting(&self) -> String {
+        match self {
+            Self::Embedded => "embedded".to_owned(),
+            Self::Redis(url) => url.clone(),
+            Self::RedisCluster(urls) => {
+                let hosts: Vec<_> = urls.iter().map(|u| u.trim_start_matches("redis://")).collect();
+                format!("redis-cluster://{}", hosts.join(","))
+            }
+        }
     }
 }
 
@@ -101,6 +137,8 @@ pub struct LeafSettings {
     pub horizon: Duration,
     /// The most bytes of log that one leaf keeps; at the limit it sheds.
     pub log_bytes: u64,
+    /// Events per second that one leaf is meant to carry: an item that takes too large a share of it is split.
+    pub capacity: u64,
 }
 
 /// The broadcast tier.
@@ -134,6 +172,8 @@ pub const BUILT_IN: &str = "[cluster]\nname = \"local\"\nstore = \"embedded\"\nw
 
 const SECTIONS: [&str; 6] = ["cluster", "leaf", "root", "broadcast", "http", "auth"];
 const MINUTE: Duration = Duration::from_secs(60);
+/// `leaf.capacity` unless it is set: far below what was measured on one core, so that an item is split in time.
+const CAPACITY: u64 = 2_000_000;
 
 impl Manifest {
     /// Reads a manifest; `environment` overrides its keys.
@@ -152,7 +192,45 @@ impl Manifest {
             auth: AuthSettings::read(section("auth"))?,
         };
         manifest.check_ports()?;
+        manifest.check_processes()?;
         Ok(manifest)
+    }
+
+    /// How many nodes a tier has.
+    pub fn replicas(&self, tier: Tier) -> u32 {
+        self.tier(tier).replicas
+    }
+
+    /// A tier's size and ports.
+    pub fn tier(&self, tier: Tier) -> &TierSettings {
+        match tier {
+            Tier::Leaf => &self.leaf.tier,
+            Tier::Root => &self.root,
+            Tier::Broadcast => &self.broadcast.tier,
+        }
+    }
+
+    /// This manifest with as many nodes in each tier as the other has: the only difference that a running cluster
+    /// can follow.
+    pub fn resized_like(&self, other: &Self) -> Self {
+        let mut resized = self.clone();
+        resized.leaf.tier.replicas = other.leaf.tier.replicas;
+        resized.root.replicas = other.root.replicas;
+        resized.broadcast.tier.replicas = other.broadcast.tier.replicas;
+        resized
+    }
+
+    /// Refuses several root processes on an embedded store, which is one process's.
+    fn check_processes(&self) -> Result<(), ConfigError> {
+        let is_shared = self.cluster.processes == Processes::PerNode && self.root.replicas > 1;
+        if is_shared && self.cluster.store == StoreUrl::Embedded {
+            let message = format!(
+                "root.replicas = {} takes a Redis store when cluster.processes = \"per-node\": an embedded store is one process's",
+                self.root.replicas
+            );
+            return Err(ConfigError::Contradiction(message));
+        }
+        Ok(())
     }
 
     /// Refuses tiers whose UDP ports overlap or run past 65535.
@@ -192,8 +270,9 @@ impl ClusterSettings {
             Duration::from_millis(100),
             Duration::from_millis(5)..=Duration::from_secs(60),
         )?;
+        let processes = s.or("processes", Processes::One, "one or per-node")?;
         s.finish()?;
-        Ok(Self { name, store, window })
+        Ok(Self { name, store, window, processes })
     }
 }
 
@@ -219,6 +298,7 @@ impl LeafSettings {
             retention: s.duration("retention", 10 * MINUTE, Duration::from_secs(1)..=24 * 60 * MINUTE)?,
             horizon: s.duration("horizon", 15 * MINUTE, 10 * MINUTE..=24 * 60 * MINUTE)?,
             log_bytes: s.number("log_bytes", 64 << 30, 256 << 20..=1 << 50)?,
+            capacity: s.number("capacity", CAPACITY, 1..=1_000_000_000)?,
         };
         s.finish()?;
         Ok(settings)
@@ -242,7 +322,13 @@ impl HttpSettings {
     fn read(mut s: Section<'_>) -> Result<Self, ConfigError> {
         let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let listen = s.or("listen", SocketAddr::new(localhost, 8080), "an address like 127.0.0.1:8080")?;
-        let quic_host = s.or("quic_host", localhost, "an IP address")?;
+        let quic_host: IpAddr = s.or("quic_host", localhost, "an IP address of this machine")?;
+        if quic_host.is_unspecified() {
+            let message = format!(
+                "http.quic_host = {quic_host} is refused: clients and nodes are told this address; it takes one of this machine's that they reach"
+            );
+            return Err(ConfigError::Contradiction(message));
+        }
         s.finish()?;
         Ok(Self { listen, quic_host })
     }

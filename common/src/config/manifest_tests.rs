@@ -31,6 +31,10 @@ fn refusals_name_the_key_and_the_range() {
             ["leaf.quic_port", "root.quic_port"],
         ),
         ("replicas = 3", ["replicas", "[leaf]"]),
+        ("[leaf]\ncapacity = 0", ["leaf.capacity", "1 to"]),
+        ("[cluster]\nprocesses = \"many\"", ["cluster.processes", "per-node"]),
+        ("[cluster]\nprocesses = \"per-node\"\n[root]\nreplicas = 2", ["root.replicas", "Redis"]),
+        ("[http]\nquic_host = \"0.0.0.0\"", ["http.quic_host", "this machine"]),
     ] {
         let error = parse(text).unwrap_err();
         assert!(words.iter().all(|w| error.contains(w)), "{text}: {error}");
@@ -48,4 +52,15 @@ fn the_environment_overrides_the_file() {
 fn store_urls_show_no_password() {
     let store: StoreUrl = "redis://user:secret@db:6379/0".parse().unwrap();
     assert_eq!(store.to_string(), "redis://db:6379/0");
+}
+
+#[test]
+fn only_the_number_of_nodes_is_taken_from_another_manifest() {
+    let manifest = parse(BUILT_IN).unwrap();
+    let other =
+        parse("[leaf]\nreplicas = 5\ncapacity = 9\n[root]\nreplicas = 3\n[broadcast]\nreplicas = 2").unwrap();
+    let resized = manifest.resized_like(&other);
+    let sizes = [Tier::Leaf, Tier::Root, Tier::Broadcast].map(|tier| resized.replicas(tier));
+    assert_eq!((sizes, resized.leaf.capacity), ([5, 3, 2], manifest.leaf.capacity));
+    assert_eq!(resized.resized_like(&manifest), manifest);
 }

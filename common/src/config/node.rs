@@ -1,27 +1,33 @@
 //! What one node is told: the cluster's settings, its tier's, and its own `[node]`.
 
+use super::host_port::HostPort;
 use super::manifest::{AuthSettings, BroadcastSettings, ClusterSettings, LeafSettings};
 use super::section::{ConfigError, Environment, Section, tables};
 use crate::cluster::NodeName;
+use std::fmt::Display;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::{Table, Value};
 
 /// The `[node]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSettings {
-    /// The node's name, as in its certificate.
-    pub name: NodeName,
+    /// The node's name, as in its certificate. Without one it takes the first of `leaf-0`, `leaf-1` … that no
+    /// other process on the same `data` holds, and then `data` is the folder of all of them.
+    pub name: Option<NodeName>,
     /// Where it listens for QUIC (UDP).
     pub quic: SocketAddr,
-    /// Where others reach it over QUIC, when that is another address.
+    /// Where others reach it over QUIC, when that is another address. A node that listens on every address
+    /// without saying this is listed with the one from which it reaches the roots, or the store.
     pub advertise: Option<SocketAddr>,
     /// Where it listens for HTTP (TCP).
     pub http: Option<SocketAddr>,
-    /// Where roots are found at first.
-    pub roots: Vec<SocketAddr>,
+    /// Where roots are found at first, and when none that was known answers.
+    pub roots: Vec<HostPort>,
     /// Where it keeps its data (a leaf its log, a root with the embedded store that).
     pub data: PathBuf,
-    /// Where `ca.pem`, `NAME.pem` and `NAME.key` are.
+    /// Where `ca.pem`, `NAME.pem` and `NAME.key` are, or `ca.pem` and `ca.key` to make them from.
     pub certificates: PathBuf,
 }
 
@@ -58,18 +64,79 @@ impl NodeConfig {
     }
 }
 
+impl NodeConfig {
+    /// The file that says this.
+    pub fn to_text(&self) -> String {
+        let Self { cluster, node, leaf, broadcast, auth } = self;
+        let text = |value: &dyn Display| Value::String(value.to_string());
+        let path = |path: &Path| text(&path.display());
+        let duration = |duration: Duration| text(&format!("{}ms", duration.as_millis()));
+        let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+        let some = |key: &'static str, value: Option<Value>| value.map(|value| (key, value));
+        let tables = [
+            (
+                "cluster",
+                vec![
+                    some("name", Some(text(&cluster.name))),
+                    some("store", Some(Value::String(cluster.store.to_setting()))),
+                    some("window", Some(duration(cluster.window))),
+                ],
+            ),
+            (
+                "node",
+                vec![
+                    some("name", node.name.as_ref().map(|name| text(name))),
+                    some("quic", Some(text(&node.quic))),
+                    some("advertise", node.advertise.map(|address| text(&address))),
+                    some("http", node.http.map(|address| text(&address))),
+                    some("roots", Some(Value::Array(node.roots.iter().map(|root| text(root)).collect()))),
+                    some("data", Some(path(&node.data))),
+                    some("certificates", Some(path(&node.certificates))),
+                ],
+            ),
+            (
+                "leaf",
+                vec![
+                    some("retention", Some(duration(leaf.retention))),
+                    some("horizon", Some(duration(leaf.horizon))),
+                    some("log_bytes", Some(number(leaf.log_bytes))),
+                    some("capacity", Some(number(leaf.capacity))),
+                ],
+            ),
+            ("broadcast", vec![some("tick", Some(duration(broadcast.tick)))]),
+            ("auth", vec![some("secret_file", auth.secret_file.as_deref().map(path))]),
+        ];
+        let table = |entries: Vec<Option<(&str, Value)>>| {
+            Value::Table(entries.into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect())
+        };
+        let file: Table =
+            tables.into_iter().map(|(name, entries)| (name.to_owned(), table(entries))).collect();
+        file.to_string()
+    }
+}
+
 impl NodeSettings {
     fn read(mut s: Section<'_>) -> Result<Self, ConfigError> {
         let settings = Self {
-            name: s.required("name", "a name of 1 to 63 of a-z, 0-9 and -, like leaf-0")?,
+            name: s.optional("name", "a name of 1 to 63 of a-z, 0-9 and -, like leaf-0")?,
             quic: s.required("quic", "an address like 0.0.0.0:4433")?,
             advertise: s.optional("advertise", "an address like 10.0.0.7:4433")?,
             http: s.optional("http", "an address like 0.0.0.0:8080")?,
-            roots: s.addresses("roots")?,
+            roots: s.hosts("roots")?,
             data: s.or("data", "./countree-data".into(), "a path")?,
             certificates: s.or("certificates", "./certs".into(), "a path")?,
         };
         s.finish()?;
+        if let Some(advertise) = settings.advertise.filter(|address| address.ip().is_unspecified()) {
+            let message = format!(
+                "node.advertise = {advertise} is refused: others are told this address; it takes one that they reach, or leave it out"
+            );
+            return Err(ConfigError::Contradiction(message));
+        }
         Ok(settings)
     }
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

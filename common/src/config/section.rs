@@ -1,6 +1,6 @@
 //! Reading one TOML table key by key, so that what is left over can be refused.
 
-use std::net::SocketAddr;
+use super::host_port::HostPort;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -178,11 +178,12 @@ impl<'a> Section<'a> {
     /// A list of addresses, as an array or separated by commas.
     ///
     /// # Errors
-    /// When one is not `host:port` with a numeric host.
-    pub fn addresses(&mut self, key: &'static str) -> Result<Vec<SocketAddr>, ConfigError> {
+    /// When one is not `host:port`.
+    pub fn hosts(&mut self, key: &'static str) -> Result<Vec<HostPort>, ConfigError> {
         let Some(text) = self.take(key) else { return Ok(Vec::new()) };
-        let parse =
-            |part: &str| part.trim().parse().map_err(|_| self.bad(key, part, "addresses like 10.0.0.1:4433"));
+        let parse = |part: &str| {
+            part.trim().parse().map_err(|_| self.bad(key, part, "addresses like root:4433 or 10.0.0.1:4433"))
+        };
         text.split(',').filter(|p| !p.trim().is_empty()).map(parse).collect()
     }
 

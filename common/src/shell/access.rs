@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub enum Right {
     Watch,
     /// Setting totals to 0.
     Reset,
+    /// Taking nodes out, and resizing the cluster.
+    Admin,
 }
 
 /// Why somebody is not let in. Nothing was counted.
@@ -36,6 +39,11 @@ pub enum AccessError {
     /// A good token for something else.
     #[error("this token does not allow to {0}")]
     Forbidden(&'static str),
+    /// From elsewhere, where no tokens are asked for.
+    #[error(
+        "only this machine may change the cluster: ask from there, or set auth.secret_file and show a token"
+    )]
+    NotFromHere,
     /// The secret can't sign anything.
     #[error("the secret has {0} bytes; it takes {SECRET_BYTES_MIN} or more of good randomness")]
     WeakSecret(usize),
@@ -44,7 +52,9 @@ pub enum AccessError {
 impl IntoResponse for AccessError {
     fn into_response(self) -> Response {
         match &self {
-            Self::Forbidden(_) => error(StatusCode::FORBIDDEN, "forbidden", self.to_string(), None),
+            Self::Forbidden(_) | Self::NotFromHere => {
+                error(StatusCode::FORBIDDEN, "forbidden", self.to_string(), None)
+            }
             _ => error(StatusCode::UNAUTHORIZED, "unauthorized", self.to_string(), None),
         }
     }
@@ -116,6 +126,7 @@ impl Access {
             (false, Right::Send) => Err(AccessError::Forbidden("send events")),
             (false, Right::Watch) => Err(AccessError::Forbidden("watch totals")),
             (false, Right::Reset) => Err(AccessError::Forbidden("reset totals")),
+            (false, Right::Admin) => Err(AccessError::Forbidden("change the cluster")),
         }
     }
 
@@ -126,6 +137,18 @@ impl Access {
     pub fn check_hello(&self, hello: &Hello) -> Result<(), String> {
         let right = if hello.conversation == Conversation::Produce { Right::Send } else { Right::Watch };
         self.check(hello.token.as_deref(), right).map_err(|e| e.to_string())
+    }
+
+    /// Whether this HTTP request may change the cluster itself. Where no tokens are asked for, everybody on this
+    /// machine may; `peer` is where the request came from, if that is known.
+    ///
+    /// # Errors
+    /// When not.
+    pub fn check_admin(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<(), AccessError> {
+        if self.key.is_none() && !peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
+            return Err(AccessError::NotFromHere);
+        }
+        self.check_headers(headers, Right::Admin)
     }
 
     /// [`Access::check`] for an HTTP request with `Authorization: Bearer …`.
@@ -167,6 +190,28 @@ mod tests {
         assert!(access.check(Some(&old), Right::Watch).is_err());
         let other = Access::with_secret(&[8; 32]).unwrap();
         assert!(other.check(Some(&token), Right::Watch).is_err(), "another secret");
+    }
+
+    #[test]
+    fn the_cluster_is_changed_from_this_machine_or_with_a_token() {
+        let (here, elsewhere) = ("[::ffff:127.0.0.1]:1".parse().ok(), "10.0.0.1:1".parse().ok());
+        let none = HeaderMap::new();
+        let open = Access::open();
+        assert_eq!(open.check_admin(&none, here), Ok(()));
+        for peer in [elsewhere, None] {
+            assert_eq!(open.check_admin(&none, peer), Err(AccessError::NotFromHere));
+        }
+        let access = Access::with_secret(&[7; 32]).unwrap();
+        let bearer = |right| {
+            let token = access.mint("someone", &[right], Duration::from_secs(60)).unwrap();
+            HeaderMap::from_iter([(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())])
+        };
+        assert!(
+            access.check_admin(&none, here).is_err(),
+            "this machine is not enough where tokens are asked for"
+        );
+        assert!(access.check_admin(&bearer(Right::Send), here).is_err());
+        assert_eq!(access.check_admin(&bearer(Right::Admin), elsewhere), Ok(()));
     }
 
     #[test]

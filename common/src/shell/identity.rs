@@ -1,7 +1,7 @@
 //! Who a node is: the cluster's CA, and the certificates it issues. Nodes authenticate each other by
 //! them; producers and viewers check them and have none.
 
-use crate::cluster::{NodeName, Tier};
+use crate::cluster::{LOCALHOST, NodeName, Tier};
 use crate::wire::ALPN;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -32,6 +32,9 @@ pub enum IdentityError {
         /// What is wrong.
         reason: String,
     },
+    /// Every node's certificate carries the name, or every one of a tier.
+    #[error("'{0}' can't be one node's name: the certificates of others carry it too; take one like leaf-0")]
+    SharedName(NodeName),
     /// A certificate could not be made.
     #[error("a certificate could not be made: {0}")]
     Issue(#[from] rcgen::Error),
@@ -100,8 +103,11 @@ impl Authority {
     /// # Errors
     /// When it can't be made.
     pub fn issue(&self, name: &NodeName, tier: Tier) -> Result<(String, String), IdentityError> {
+        if name.is_shared() {
+            return Err(IdentityError::SharedName(name.clone()));
+        }
         let key = KeyPair::generate()?;
-        let names = vec![name.as_str().to_owned(), tier.to_string(), "localhost".to_owned()];
+        let names = vec![name.as_str().to_owned(), tier.to_string(), LOCALHOST.to_owned()];
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, name.as_str());
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -185,6 +191,15 @@ impl Identity {
     /// The CA's certificate in PEM, for clients.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// A key for another purpose, the same at every start of the node. Purposes have different keys, and none of
+    /// them tells anything about the node's own.
+    pub fn derived_key(&self, purpose: &str) -> [u8; 32] {
+        let own = ::ring::hmac::Key::new(::ring::hmac::HMAC_SHA256, self.key.secret_der());
+        let mut key = [0; 32];
+        key.copy_from_slice(::ring::hmac::sign(&own, purpose.as_bytes()).as_ref());
+        key
     }
 
     /// TLS for accepting: peers may show a certificate, and if they do it has to be of this CA.

@@ -1,9 +1,11 @@
 //! Belonging to a cluster: a node's incarnation, its heartbeats, and the view that they bring back.
 //! Roots keep the registry; all others talk to it through any root.
 
+use super::lookup;
 use super::peers::{PeerError, Peers};
 use super::shutdown::Shutdown;
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
+use crate::config::host_port::HostPort;
 use crate::wire::rpc::{NodeStats, Reply, Request};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,20 +26,22 @@ const ROOT_TIMEOUT: Duration = Duration::from_millis(1_500);
 #[derive(Debug, Clone)]
 pub struct Membership {
     peers: Peers,
-    bootstrap: Vec<SocketAddr>,
+    bootstrap: Vec<HostPort>,
     /// The root that answered last is asked first.
     answering: Arc<Mutex<Option<SocketAddr>>>,
     view: Arc<watch::Sender<Arc<ClusterView>>>,
+    confirmed: Arc<watch::Sender<()>>,
 }
 
 impl Membership {
     /// `bootstrap` is where roots are looked for before a view is known, and when none in it answers.
-    pub fn new(peers: Peers, bootstrap: Vec<SocketAddr>) -> Self {
+    pub fn new(peers: Peers, bootstrap: Vec<HostPort>) -> Self {
         Self {
             peers,
             bootstrap,
             answering: Arc::default(),
             view: Arc::new(watch::Sender::new(Arc::default())),
+            confirmed: Arc::new(watch::Sender::new(())),
         }
     }
 
@@ -46,9 +50,9 @@ impl Membership {
         self.view.subscribe()
     }
 
-    /// Whether that is this node's own name.
-    pub fn is_me(&self, name: &NodeName) -> bool {
-        self.peers.me() == Some(name)
+    /// Changes whenever a root has confirmed the view, or brought a newer one.
+    pub fn confirmations(&self) -> watch::Receiver<()> {
+        self.confirmed.subscribe()
     }
 
     /// Connections to the other nodes.
@@ -56,34 +60,47 @@ impl Membership {
         &self.peers
     }
 
-    /// Asks one root after another until one answers, the one that answered last first.
+    /// Asks one root after another until one answers, the one that answered last first. Only when none in the
+    /// view answers are the bootstrap names looked up: what is behind them may have changed by then.
     ///
     /// # Errors
     /// The last root's, when none answers.
     pub async fn ask_a_root(&self, request: &Request) -> Result<Reply, PeerError> {
         let view = self.view.borrow().clone();
-        let known = view.tier(Tier::Root).map(|n| (n.name.as_str().to_owned(), n.quic));
-        let bootstrap = self.bootstrap.iter().map(|a| (Tier::Root.to_string(), *a));
-        let mut roots: Vec<_> = known.chain(bootstrap).collect();
+        let known: Vec<_> = view.tier(Tier::Root).map(|n| (n.name.to_string(), n.quic)).collect();
+        let failed = match self.ask_in_turn(known.clone(), request).await {
+            Ok(reply) => return Ok(reply),
+            Err(e) => e,
+        };
+        let found = lookup::addresses(&self.bootstrap).await.into_iter();
+        let others = found.filter(|address| !known.iter().any(|(_, asked)| asked == address));
+        let others: Vec<_> = others.map(|address| (Tier::Root.to_string(), address)).collect();
+        if others.is_empty() { Err(failed) } else { self.ask_in_turn(others, request).await }
+    }
+
+    async fn ask_in_turn(
+        &self,
+        mut roots: Vec<(String, SocketAddr)>,
+        request: &Request,
+    ) -> Result<Reply, PeerError> {
         let answering = *self.answering.lock().unwrap_or_else(PoisonError::into_inner);
         roots.sort_by_key(|(_, address)| Some(*address) != answering);
         let mut error = PeerError::Failed("no root is known: give the address of one".into());
         for (name, address) in roots {
-            match tokio::time::timeout(ROOT_TIMEOUT, self.peers.call_at(&name, address, request)).await {
-                Ok(Ok(reply)) => {
+            match self.peers.call_at_within(&name, address, request, ROOT_TIMEOUT).await {
+                Ok(reply) => {
                     *self.answering.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
                     return Ok(reply);
                 }
-                Ok(Err(e)) => error = e,
-                Err(_) => error = PeerError::Timeout,
+                Err(e) => error = e,
             }
         }
         Err(error)
     }
 
     /// Learns which incarnation this start of the node is; asks until a root answers or `shutdown`.
-    pub async fn join(&self, name: &NodeName, at_least: u64, shutdown: &Shutdown) -> Option<u64> {
-        let request = Request::Join { name: name.clone(), at_least };
+    pub async fn join(&self, name: &NodeName, tier: Tier, at_least: u64, shutdown: &Shutdown) -> Option<u64> {
+        let request = Request::Join { name: name.clone(), tier, at_least };
         for attempt in 0u32.. {
             match self.ask_a_root(&request).await {
                 Ok(Reply::Joined { incarnation }) => return Some(incarnation),
@@ -103,11 +120,13 @@ impl Membership {
     pub async fn heartbeats(&self, node: Node, stats: impl Fn() -> NodeStats, shutdown: &Shutdown) {
         let mut failures = 0u32;
         loop {
-            let request = Request::Heartbeat { node: node.clone(), stats: stats() };
+            let epoch = self.view.borrow().epoch;
+            let request = Request::Heartbeat { node: node.clone(), stats: stats(), epoch };
             match self.ask_a_root(&request).await {
                 Ok(Reply::View(view)) => {
                     failures = 0;
                     self.learn(view);
+                    self.confirmed.send_replace(());
                 }
                 Ok(_) => tracing::warn!("a root answered something else to Heartbeat"),
                 Err(e) => {

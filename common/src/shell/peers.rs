@@ -11,7 +11,7 @@ use crate::wire::publish::SnapshotAssembly;
 use crate::wire::rpc::{Reply, Request};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A connection that is not there after this long is not coming.
@@ -21,13 +21,6 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A topic that is not there in full after this long is not coming.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-
-async fn within<T>(
-    limit: Duration,
-    answer: impl Future<Output = Result<T, PeerError>>,
-) -> Result<T, PeerError> {
-    tokio::time::timeout(limit, answer).await.unwrap_or(Err(PeerError::Timeout))
-}
 
 /// Why a node could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -97,8 +90,7 @@ impl Peers {
     /// [`PeerError::Unreachable`]
     pub async fn connection(&self, name: &str, address: SocketAddr) -> Result<quinn::Connection, PeerError> {
         let key = (name.to_owned(), address);
-        let lock = || self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connection) = lock().get(&key)
+        if let Some(connection) = self.connections().get(&key)
             && connection.close_reason().is_none()
         {
             return Ok(connection.clone());
@@ -113,7 +105,7 @@ impl Peers {
             .await
             .map_err(|_| unreachable(format!("nothing answers within {} s", CONNECT_TIMEOUT.as_secs())))?
             .map_err(|e| unreachable(e.to_string()))?;
-        let mut connections = lock();
+        let mut connections = self.connections();
         connections.retain(|_, c| c.close_reason().is_none());
         connections.insert(key, connection.clone());
         Ok(connection)
@@ -162,7 +154,7 @@ impl Peers {
         request: &Request,
         limit: Duration,
     ) -> Result<Reply, PeerError> {
-        within(limit, self.first_reply(node.name.as_str(), node.quic, request)).await
+        self.call_at_within(node.name.as_str(), node.quic, request, limit).await
     }
 
     /// [`Peers::call`] to whoever has a certificate for `name` at `address`.
@@ -175,7 +167,41 @@ impl Peers {
         address: SocketAddr,
         request: &Request,
     ) -> Result<Reply, PeerError> {
-        within(CALL_TIMEOUT, self.first_reply(name, address, request)).await
+        self.call_at_within(name, address, request, CALL_TIMEOUT).await
+    }
+
+    /// [`Peers::call_at`] with a time limit of its own.
+    ///
+    /// # Errors
+    /// As [`Peers::call`].
+    pub async fn call_at_within(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Reply, PeerError> {
+        self.within(limit, name, address, self.first_reply(name, address, request)).await
+    }
+
+    /// A node that does not answer in time may be dead, and its connection with it: the next question goes over
+    /// a new one. Conversations on the old one go on.
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        name: &str,
+        address: SocketAddr,
+        answer: impl Future<Output = Result<T, PeerError>>,
+    ) -> Result<T, PeerError> {
+        let answer = tokio::time::timeout(limit, answer).await;
+        answer.unwrap_or_else(|_| {
+            self.connections().remove(&(name.to_owned(), address));
+            Err(PeerError::Timeout)
+        })
+    }
+
+    fn connections(&self) -> MutexGuard<'_, HashMap<(String, SocketAddr), quinn::Connection>> {
+        self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn first_reply(
@@ -196,7 +222,7 @@ impl Peers {
     /// # Errors
     /// When the root can't be asked, or can't read it.
     pub async fn read(&self, root: &Node, topic: &Topic) -> Result<Snapshot, PeerError> {
-        within(READ_TIMEOUT, self.read_all(root, topic)).await
+        self.within(READ_TIMEOUT, root.name.as_str(), root.quic, self.read_all(root, topic)).await
     }
 
     async fn read_all(&self, root: &Node, topic: &Topic) -> Result<Snapshot, PeerError> {

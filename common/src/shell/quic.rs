@@ -1,6 +1,6 @@
 //! QUIC endpoints, and frames over their streams.
 
-use super::identity::IdentityError;
+use super::identity::{Identity, IdentityError};
 use crate::limits;
 use crate::wire::frame::{self, Frame, FrameError, FrameKind, FrameReader};
 use crate::wire::hello::Refusal;
@@ -95,6 +95,37 @@ pub fn client_config(
 /// # Errors
 /// When the socket can't be bound.
 pub fn endpoint(address: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<quinn::Endpoint> {
+    endpoint_with(EndpointConfig::default(), address, server)
+}
+
+/// An endpoint of a node. After a crash it tells peers of connections that it no longer has, so that they come
+/// again at once and not after [`IDLE_TIMEOUT`]: its stateless resets (RFC 9000, 10.3) are signed with a key of
+/// the node's identity, which every start has.
+///
+/// # Errors
+/// When the socket can't be bound.
+pub fn node_endpoint(
+    address: SocketAddr,
+    server: quinn::ServerConfig,
+    identity: &Identity,
+) -> io::Result<quinn::Endpoint> {
+    let key = |purpose| identity.derived_key(purpose);
+    let mut config = EndpointConfig::new(Arc::new(ring::hmac::Key::new(
+        ring::hmac::HMAC_SHA256,
+        &key("QUIC stateless reset"),
+    )));
+    // Connection ids of an earlier start have to be recognised, or they are ignored as noise.
+    let [a, b, c, d, e, f, g, h, ..] = key("QUIC connection ids");
+    let ids = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    config.cid_generator(move || Box::new(quinn_proto::HashedConnectionIdGenerator::from_key(ids)));
+    endpoint_with(config, address, Some(server))
+}
+
+fn endpoint_with(
+    config: EndpointConfig,
+    address: SocketAddr,
+    server: Option<quinn::ServerConfig>,
+) -> io::Result<quinn::Endpoint> {
     let domain = if address.is_ipv4() { socket2::Domain::IPV4 } else { socket2::Domain::IPV6 };
     let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
     socket.bind(&address.into())?;
@@ -106,7 +137,7 @@ pub fn endpoint(address: SocketAddr, server: Option<quinn::ServerConfig>) -> io:
     {
         tracing::debug!(bytes, "the kernel gave a smaller receive buffer (sysctl net.core.rmem_max)");
     }
-    quinn::Endpoint::new(EndpointConfig::default(), server, socket.into(), Arc::new(TokioRuntime))
+    quinn::Endpoint::new(config, server, socket.into(), Arc::new(TokioRuntime))
 }
 
 /// Why a stream of frames ended early.
@@ -247,3 +278,7 @@ impl FrameReceiver {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "quic_tests.rs"]
+mod tests;

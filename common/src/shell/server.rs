@@ -174,8 +174,12 @@ fn admit(hello: &Hello, connection: &quinn::Connection, policy: &Policy) -> Resu
     }
 }
 
-/// Whether the peer showed a certificate for this name. Its chain was checked in the handshake.
+/// Whether the peer showed a certificate for this name, and of no other node. Its chain was checked in the
+/// handshake.
 fn has_certificate_of(connection: &quinn::Connection, name: &NodeName) -> bool {
+    if name.is_shared() {
+        return false;
+    }
     let Some(identity) = connection.peer_identity() else { return false };
     let Ok(chain) = identity.downcast::<Vec<CertificateDer<'static>>>() else { return false };
     let (Some(leaf), Ok(server_name)) = (chain.first(), ServerName::try_from(name.as_str())) else {

@@ -1,5 +1,6 @@
 //! Graceful shutdown: one switch, seen by every task that holds a copy.
 
+use tokio::signal::unix::{self, Signal, SignalKind};
 use tokio::sync::watch;
 
 /// Tells tasks to finish. Copies are one switch.
@@ -38,16 +39,38 @@ impl Shutdown {
     }
 }
 
+/// SIGINT and SIGTERM, one after another.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes both over from the system, which would end the process.
+    ///
+    /// # Errors
+    /// When the handlers can't be installed.
+    pub fn hear() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: unix::signal(SignalKind::terminate())?,
+            interrupt: unix::signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns when the process is asked to end, with the signal's name.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
 /// Returns when the process is asked to end (SIGINT or SIGTERM).
 ///
 /// # Errors
 /// When the handlers can't be installed.
 pub async fn signal() -> std::io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+    Ok(Signals::hear()?.next().await)
 }

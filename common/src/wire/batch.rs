@@ -11,7 +11,7 @@
 //! ```
 
 use crate::delta::{Delta, DeltaError};
-use crate::key::{Counter, Item, Kind, NameError, Topic};
+use crate::key::{Counter, CounterName, NameError};
 use crate::limits;
 use crate::session::Seq;
 
@@ -108,18 +108,20 @@ impl<'a> BatchView<'a> {
     /// # Errors
     /// When one is bad, or they don't fill their part exactly.
     pub fn counters(&self) -> Result<Vec<Counter>, BatchError> {
+        Ok(self.counter_names()?.into_iter().map(Counter::from).collect())
+    }
+
+    /// The same, where they stand in the frame.
+    ///
+    /// # Errors
+    /// As [`BatchView::counters`].
+    pub fn counter_names(&self) -> Result<Vec<CounterName<'a>>, BatchError> {
         let mut counters = Vec::with_capacity((self.name_count as usize).min(self.names.len() / 6));
         let mut names = Names(self.names);
         for index in 0..self.name_count {
             let (topic, item, kind) = names.next().ok_or(BatchError::Malformed("its names are cut off"))?;
-            let counter = || {
-                Ok(Counter {
-                    topic: Topic::from_utf8(topic)?,
-                    item: Item::from_utf8(item)?,
-                    kind: Kind::from_utf8(kind)?,
-                })
-            };
-            counters.push(counter().map_err(|error| BatchError::Name { index, error })?);
+            let counter = CounterName::from_utf8(topic, item, kind);
+            counters.push(counter.map_err(|error| BatchError::Name { index, error })?);
         }
         if names.0.is_empty() {
             Ok(counters)
@@ -216,8 +218,9 @@ impl Iterator for Events<'_> {
 }
 
 /// Appends one name in the form of [`Names`].
-pub fn put_name(counter: &Counter, out: &mut Vec<u8>) {
-    let names = [counter.topic.as_str(), counter.item.as_str(), counter.kind.as_str()];
+pub fn put_name<'a>(counter: impl Into<CounterName<'a>>, out: &mut Vec<u8>) {
+    let counter = counter.into();
+    let names = [counter.topic, counter.item, counter.kind];
     // Names are at most 128 bytes by construction.
     out.extend(names.map(|n| n.len() as u8));
     names.iter().for_each(|n| out.extend_from_slice(n.as_bytes()));
@@ -240,6 +243,23 @@ pub fn put_event(id: u32, delta: i64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends events in the form of [`Events`], each with the id that `rename` gives for its own. Events that
+/// are cut off stay so.
+pub fn put_renamed(words: &[u8], rename: impl Fn(u32) -> u32, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(words);
+    let mut words = out[start..].chunks_exact_mut(4);
+    while let Some(word) = words.next() {
+        let old = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+        word.copy_from_slice(&(rename(old >> 2) << 2 | old & 3).to_le_bytes());
+        match old & 3 {
+            SMALL => drop(words.next()),
+            LARGE => drop(words.nth(1)),
+            _ => {}
+        }
+    }
+}
+
 /// Builds a batch's body.
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
@@ -257,7 +277,7 @@ impl BatchBuilder {
     }
 
     /// Defines the next name.
-    pub fn name(&mut self, counter: &Counter) {
+    pub fn name<'a>(&mut self, counter: impl Into<CounterName<'a>>) {
         put_name(counter, &mut self.names);
         self.name_count += 1;
     }

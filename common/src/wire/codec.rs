@@ -59,7 +59,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 /// # Errors
 /// When they do not begin with one.
 pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), CodecError> {
-    let (message, used) = bincode::serde::decode_from_slice(bytes, config())
+    let (message, used) = bincode::serde::borrow_decode_from_slice(bytes, config())
         .map_err(|e| CodecError::Malformed(e.to_string()))?;
     Ok((message, bytes.get(used..).unwrap_or_default()))
 }

@@ -4,8 +4,12 @@
 //! a session's life and never after its first batch; on a new connection it sends `Resume`, takes up the
 //! leaf's `last`, and repeats what is unacked. That is what makes a forgotten session refusable: a leaf
 //! that does not know a resumed session answers `Expired` and can't count anything a second time.
+//!
+//! A leaf that leaves seals its log, which ends every session: it answers `Ended`, for good, before it goes
+//! and whenever it is asked again, also after it has come back. For a leaf that is gone, any other leaf can be
+//! asked with `Ask`, and finds the answer in the table of sessions that the leaving one published.
 
-use crate::cluster::ClusterView;
+use crate::cluster::{ClusterView, NodeName};
 use crate::session::{Seq, SessionId};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +20,14 @@ pub enum ToLeaf {
     Open(SessionId),
     /// Goes on with a session on this connection.
     Resume(SessionId),
+    /// How did a session with another leaf end, which is not in the view? Answered by `Told`. Says nothing about
+    /// this connection's own session.
+    Ask {
+        /// The other leaf.
+        leaf: NodeName,
+        /// The session with it.
+        session: SessionId,
+    },
 }
 
 /// From a leaf.
@@ -30,6 +42,21 @@ pub enum FromLeaf {
     },
     /// The session was idle past its horizon, or never opened. Its unacked batches stay in doubt for good.
     Expired(SessionId),
+    /// The leaf has sealed its log: the batches up to `last` are counted, for good, and those after it never
+    /// will be. They may go anywhere.
+    Ended {
+        /// Which session.
+        session: SessionId,
+        /// Its last counted batch.
+        last: Seq,
+    },
+    /// The answer to `Ask`.
+    Told {
+        /// The session that was asked about.
+        session: SessionId,
+        /// As in `Ended`; `None` when its leaf has published nothing about it (yet): ask again later.
+        last: Option<Seq>,
+    },
     /// Every batch up to `seq` is counted, as durably as said.
     Ack {
         /// The last batch of which that is true.
@@ -54,7 +81,7 @@ pub enum FromLeaf {
         /// How long to wait before the next try, in milliseconds.
         retry_after_ms: u32,
     },
-    /// The leaf is leaving: take new batches to others, and wait here for answers to the sent ones.
+    /// The leaf is leaving: take new batches to others. `Ended` says what became of those that were sent.
     Draining,
     /// The nodes, at the start and whenever they change.
     View(ClusterView),
@@ -83,6 +110,9 @@ pub enum BusyReason {
     /// A table is at its limit.
     #[error("the leaf holds as many counters, sessions or keys as it can")]
     TableFull,
+    /// No registry has listed it yet: a reset, or a reader that waits for all leaves, would not know of it.
+    #[error("the leaf is joining the cluster")]
+    Joining,
 }
 
 /// What is wrong with an event. Nothing of its batch or request was counted.

@@ -2,11 +2,13 @@
 
 use super::producer::EventError;
 use super::publish::SnapshotPart;
-use crate::cluster::{ClusterView, Node, NodeName};
+use crate::cluster::{ClusterView, Node, NodeName, Tier};
 use crate::event::Event;
 use crate::key::{Item, Kind, Topic};
 use crate::ledger::StreamLedger;
-use crate::stream::StreamId;
+use crate::session::{Seq, SessionId};
+use crate::stream::{Lsn, StreamId};
+use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
 
 /// How many topics a list holds.
@@ -19,6 +21,8 @@ pub enum Request {
     Join {
         /// Who starts.
         name: NodeName,
+        /// Its tier.
+        tier: Tier,
         /// The node's own memory says that it must be at least this.
         at_least: u64,
     },
@@ -28,11 +32,48 @@ pub enum Request {
         node: Node,
         /// What `countree status` shows of it.
         stats: NodeStats,
+        /// The epoch of the view that the node goes by: a registry that fell back is brought past it.
+        epoch: u64,
     },
     /// To a root: I am gone. Answered by `View`.
     Leave(NodeName),
-    /// To a root: this leaf has merged all that it ever accepted, and takes nothing more. Answered by `Done`.
-    Settled(NodeName),
+    /// To a root: this leaf has merged all that it ever accepted, takes nothing more, and has handed its
+    /// idempotency keys over. Answered by `Done`; by `Failed` when the owners of keys are others by now: hand the
+    /// keys to those, and repeat.
+    Settled {
+        /// The leaf.
+        leaf: NodeName,
+        /// Which start of it.
+        incarnation: u64,
+        /// The owners of keys that it handed them to, itself left out.
+        heirs: Vec<NodeName>,
+    },
+    /// To a root: a leaf that is not live will never come back. What it had not merged is lost with its disk.
+    /// Answered by `Done`.
+    Forget(NodeName),
+    /// To a root: how the sessions of a leaf that is leaving ended. Answered by `Published`.
+    Publish(SessionTable),
+    /// To a root: how a session with a leaf that has left ended. Answered by `Ended`.
+    Ended {
+        /// The leaf.
+        leaf: NodeName,
+        /// The session with it.
+        session: SessionId,
+    },
+    /// To a leaf: do you remember this idempotency key, as of this epoch? Answered by `Key`; by `Failed` as long as
+    /// the leaf's own view is older, since it might still take the key itself.
+    Key {
+        /// Hash of the key.
+        key: u128,
+        /// The asker's epoch.
+        epoch: u64,
+    },
+    /// To a leaf: remember these idempotency keys, whose leaf is leaving. Answered by `Done` once they are on disk.
+    TakeKeys(Vec<UsedKey>),
+    /// To a leaf: how far has a stream of yours come? Answered by `Positions`.
+    Positions(StreamId),
+    /// To any node: leave the cluster gracefully. Answered by `Done` at once.
+    Drain,
     /// To a root: the nodes, as the store has them now. Answered by `Members`.
     Members,
     /// To a root: a topic's totals, from the store. Answered by `Snapshot`s, up to the last.
@@ -45,8 +86,14 @@ pub enum Request {
     Ledgers,
     /// To a root: these streams are wholly merged and their logs are about to be deleted. Answered by `Done`.
     Retire(Vec<StreamLedger>),
-    /// To a leaf: say when all that you have accepted by now is merged. Answered by `Done`.
-    Flush,
+    /// To a leaf: say when all that you have accepted by now is merged. Answered by `Done`; by `Failed` while it resets
+    /// that topic itself.
+    Flush {
+        /// What is to be reset.
+        topic: Topic,
+        /// By which leaf.
+        by: NodeName,
+    },
     /// To a leaf: set counters to 0. Answered by `Submitted`.
     Reset(Reset),
     /// To a leaf: count these, on behalf of an HTTP client of another leaf. Answered by `Submitted`.
@@ -78,7 +125,18 @@ pub enum Reply {
     Stats(Vec<(NodeName, NodeStats)>),
     /// To `Ledgers`.
     Ledgers(Vec<StreamLedger>),
-    /// To `Retire`, `Settled` and `Flush`.
+    /// To `Publish`.
+    Published {
+        /// Whether the store's word is that it survives a crash of the store.
+        durable: bool,
+    },
+    /// To `Ended`: the last counted batch, if the leaf has published it.
+    Ended(Option<Seq>),
+    /// To `Key`: what it was used for, if it was.
+    Key(Option<UsedKey>),
+    /// To `Positions`; `None` when the leaf has no log of it.
+    Positions(Option<StreamPositions>),
+    /// To `Retire`, `Settled`, `Forget`, `TakeKeys`, `Flush` and `Drain`.
     Done,
     /// To `Submit` and `Reset`.
     Submitted(Result<(), SubmitError>),
@@ -93,6 +151,46 @@ pub struct Submission {
     pub events: Vec<Event>,
     /// What makes a repeat harmless.
     pub idempotency: Idempotency,
+}
+
+/// A piece of the table of sessions that a leaving leaf publishes, at most
+/// [`SESSIONS_PER_MESSAGE`](crate::limits::SESSIONS_PER_MESSAGE) of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionTable {
+    /// The leaf.
+    pub leaf: NodeName,
+    /// Each session's last counted batch.
+    pub sessions: Vec<(SessionId, Seq)>,
+    /// How long the table has to be kept, in milliseconds: the leaf's horizon.
+    pub keep_ms: u64,
+}
+
+/// A used idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedKey {
+    /// Hash of the key.
+    pub key: u128,
+    /// Hash of what it was used for; 0 where that is one event.
+    pub content: u128,
+    /// When it was used, to age it.
+    pub at: WallMs,
+}
+
+/// How far a leaf stream has come: `accepted ≥ durable ≥ cut ≥ merged`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamPositions {
+    /// The stream.
+    pub stream: StreamId,
+    /// The last record in the log.
+    pub accepted: Lsn,
+    /// The last record on disk.
+    pub durable: Lsn,
+    /// Every record up to this one was cut, and sent to a root.
+    pub cut: Lsn,
+    /// Every record up to this one is merged.
+    pub merged: Lsn,
+    /// Topics with records that are not merged.
+    pub topics_behind: u64,
 }
 
 /// Sets a topic's counters to 0: events acked before it are gone from the totals, events acked after it stay.
@@ -149,6 +247,15 @@ pub enum SubmitError {
     /// The leaf is leaving; another takes it.
     #[error("the leaf is draining")]
     Draining,
+    /// Another leaf owns the idempotency key since this epoch. Nothing changed.
+    #[error("another leaf remembers this key since epoch {epoch}: ask for the view again")]
+    NotOwner {
+        /// The leaf's epoch.
+        epoch: u64,
+    },
+    /// Nobody can say whether an idempotency key was used before: the leaf that remembered it is lost. Nothing changed.
+    #[error("nobody can say whether this key was used before: the leaf that remembered it is lost")]
+    KeyLost,
     /// It may have been counted or not. Safe to repeat only under an idempotency key.
     #[error("no answer from the leaf that took it: it may be counted or not")]
     InDoubt,
@@ -176,6 +283,8 @@ pub struct NodeStats {
     pub streams: Vec<StreamId>,
     /// Leaf: its busiest items of the last second or so, with events per second.
     pub hot_items: Vec<(Topic, Item, f64)>,
+    /// Leaf: events per second that it is meant to carry (`leaf.capacity`); hot items are split by their share of it.
+    pub capacity: f64,
     /// Whether the node can do its work right now, and if not, why.
     pub trouble: Option<String>,
 }

@@ -1,16 +1,16 @@
 //! Leaf ⇄ root: cuts up, outcomes down.
 
-use crate::cut::{Cut, Outcome};
-use crate::key::Topic;
+use crate::cut::{CounterSum, Cut, Outcome};
+use crate::key::{Counter, Topic};
 use crate::stream::{Lsn, StreamId};
 use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
 
 /// From a leaf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToRoot {
+pub enum ToRoot<S = Vec<CounterSum>> {
     /// Sums to be merged. At most one cut of each (stream, topic) is under way at a time.
-    Cuts(Vec<Cut>),
+    Cuts(Vec<Cut<S>>),
     /// Everything that this leaf acked up to here has been merged.
     Watermark(WallMs),
 }
@@ -20,6 +20,8 @@ pub enum ToRoot {
 pub enum FromRoot {
     /// Answers to cuts, in any order.
     Outcomes(Vec<CutOutcome>),
+    /// Totals near their limit, and totals that have left its neighbourhood, whichever leaf's events took them there.
+    Near(Vec<(Counter, i64)>),
 }
 
 /// The answer to one cut, which it names by stream, topic and range.

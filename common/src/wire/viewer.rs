@@ -2,10 +2,12 @@
 
 use super::codec::{self, CodecError};
 use super::publish::SnapshotPart;
+use crate::cluster::NodeName;
 use crate::document::{CounterTotal, Version};
 use crate::key::Topic;
 use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 /// From a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,10 @@ pub enum FromBroadcast {
     Move {
         /// For people.
         reason: String,
+        /// Other nodes that take viewers; empty when this node knows none.
+        alternates: Vec<(NodeName, SocketAddr)>,
+        /// Go at a random moment within so many milliseconds, so that not all arrive at once.
+        within_ms: u32,
     },
 }
 

@@ -9,18 +9,19 @@
 //! Batches are sent in `Ready` alone. So `Open` is never sent after a session's first batch, and a batch
 //! that was sent is repeated only to a leaf that has said how far it got.
 
+mod hearing;
 mod sending;
 
 use super::backlog::Backlog;
 use super::batch::Batch;
 use super::dictionary::Dictionary;
 use super::names::Names;
-use super::session::{NeverSent, Session};
+use super::session::Session;
 use super::{Fate, FlushId, LinkId, Outgoing, Output, Resolved, Rules, SESSION_IDLE};
 use countree_common::cluster::{Node, NodeName};
-use countree_common::session::{Seq, SessionId};
+use countree_common::session::SessionId;
 use countree_common::time::Time;
-use countree_common::wire::producer::{FromLeaf, ToLeaf};
+use countree_common::wire::producer::ToLeaf;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,9 +29,9 @@ use std::time::Duration;
 /// The wait after the first failed attempt to connect; it doubles up to [`RECONNECT_MAX`].
 const RECONNECT: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
-/// A leaf that is busy is asked again no earlier than this, and no later than [`RETRY_MAX`].
-const RETRY_MIN: Duration = Duration::from_millis(1);
-const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Between two questions to other leaves about a session whose leaf has left.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// A leaf that owes an answer for this long may be gone: a killed process says no goodbye.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -84,6 +85,10 @@ pub struct Lane {
     failures: u32,
     session: Option<Session>,
     dictionary: Dictionary,
+    /// Other leaves need this one's answer: connect, even with nothing to send.
+    is_wanted: bool,
+    /// When other leaves are asked next how the session here ended.
+    ask_at: Time,
     /// What waits to be sent for the first time.
     pub backlog: Backlog,
     /// When a batch was last sent for the first time.
@@ -109,6 +114,8 @@ impl Lane {
             failures: 0,
             session: None,
             dictionary: Dictionary::default(),
+            is_wanted: false,
+            ask_at: Time::default(),
             backlog: Backlog::default(),
             last_batch: Time::default(),
             session_used: Time::default(),
@@ -148,6 +155,36 @@ impl Lane {
         self.session.as_ref().map(Session::unacked)
     }
 
+    /// Whether the leaf can be asked something right now.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.link, Link::Ready { .. })
+    }
+
+    /// Connects, even with nothing to send.
+    pub fn want(&mut self) {
+        self.is_wanted = true;
+    }
+
+    /// The session, if it is open.
+    pub fn session(&self) -> Option<SessionId> {
+        self.session.as_ref().map(Session::id)
+    }
+
+    /// Whether batches are in doubt at a leaf that has left the view and does not answer: what became of them may
+    /// be found in the table of sessions that it published.
+    pub fn is_orphaned(&self) -> bool {
+        !self.is_listed && !self.is_ready() && self.unacked().is_some_and(|u| !u.is_empty())
+    }
+
+    /// The session to ask another leaf about, if that is due.
+    pub fn ask(&mut self, now: Time) -> Option<SessionId> {
+        if !self.is_orphaned() || now < self.ask_at {
+            return None;
+        }
+        self.ask_at = now + ASK_EVERY;
+        self.session()
+    }
+
     /// The leaf is in the view, maybe elsewhere or started anew.
     pub fn listed(&mut self, node: &Node, ctx: &mut Context<'_>) {
         self.is_listed = true;
@@ -179,7 +216,7 @@ impl Lane {
     pub fn connected(&mut self, link: LinkId, ctx: &mut Context<'_>) {
         if self.link == (Link::Connecting { link }) {
             self.dictionary.clear();
-            self.link_drains = false;
+            (self.link_drains, self.is_wanted) = (false, false);
             self.greet(link, ctx);
         }
     }
@@ -215,113 +252,16 @@ impl Lane {
         });
         let message =
             if session.is_opened() { ToLeaf::Resume(session.id()) } else { ToLeaf::Open(session.id()) };
-        ctx.outputs.push_back(Output::Send {
-            leaf: self.leaf.clone(),
-            link,
-            frame: Outgoing::Message(message),
-        });
         self.link = Link::Greeting { link, repeat_at: None };
+        self.send_message(message, ctx);
     }
 
-    /// The leaf says something.
-    pub fn message(&mut self, link: LinkId, message: FromLeaf, ctx: &mut Context<'_>) {
-        let is_ready = match self.link {
-            Link::Greeting { link: l, .. } if l == link => false,
-            Link::Ready { link: l, .. } if l == link => true,
-            _ => return,
-        };
-        let result = match message {
-            FromLeaf::Opened { session, last } => self.opened(link, session, last, is_ready, ctx),
-            FromLeaf::Expired(session) => {
-                if self.session.as_ref().is_some_and(|s| s.id() == session) {
-                    self.forsake_session("the leaf has forgotten the session", ctx);
-                    self.greet(link, ctx);
-                }
-                Ok(())
-            }
-            FromLeaf::Busy { seq, reason, retry_after_ms } => {
-                self.trouble = reason.to_string();
-                let wait = Duration::from_millis(retry_after_ms.into()).clamp(RETRY_MIN, RETRY_MAX);
-                self.busy(link, seq, ctx.now + wait, is_ready)
-            }
-            FromLeaf::Draining => {
-                (self.is_draining, self.link_drains) = (true, true);
-                Ok(())
-            }
-            // What follows is about batches of the session before, all of which are answered.
-            _ if !is_ready => Ok(()),
-            FromLeaf::Ack { seq, .. } => self.ack(seq, ctx),
-            FromLeaf::Refused { seq, error } => self.refused(seq, &error.to_string(), ctx),
-            FromLeaf::View(_) => Ok(()),
-        };
-        if let Err(nonsense) = result {
-            // Such a leaf can't be trusted with what it says of the other batches either.
-            self.forsake_session(&nonsense.to_string(), ctx);
-            self.disconnect(ctx);
-            self.back_off(ctx.now);
+    /// Says something to the leaf, if there is a link.
+    pub fn send_message(&mut self, message: ToLeaf, ctx: &mut Context<'_>) {
+        if let Link::Greeting { link, .. } | Link::Ready { link, .. } = self.link {
+            let (leaf, frame) = (self.leaf.clone(), Outgoing::Message(message));
+            ctx.outputs.push_back(Output::Send { leaf, link, frame });
         }
-    }
-
-    fn opened(
-        &mut self,
-        link: LinkId,
-        id: SessionId,
-        last: Seq,
-        is_ready: bool,
-        ctx: &mut Context<'_>,
-    ) -> Result<(), NeverSent> {
-        let Some(session) = self.session.as_mut().filter(|s| s.id() == id) else { return Ok(()) };
-        session.opened();
-        self.session_used = ctx.now;
-        self.failures = 0;
-        self.ack(last, ctx)?;
-        if !is_ready {
-            self.session.iter_mut().for_each(Session::rewind);
-            self.progress = ctx.now;
-            self.link = Link::Ready { link, resume_at: ctx.now };
-        }
-        Ok(())
-    }
-
-    fn ack(&mut self, seq: Seq, ctx: &mut Context<'_>) -> Result<(), NeverSent> {
-        let Some(session) = &mut self.session else { return Ok(()) };
-        for batch in session.ack(seq)? {
-            ctx.resolve(&batch, Fate::Acked);
-            self.progress = ctx.now;
-        }
-        Ok(())
-    }
-
-    fn refused(&mut self, seq: Seq, error: &str, ctx: &mut Context<'_>) -> Result<(), NeverSent> {
-        let Some(session) = &mut self.session else { return Ok(()) };
-        let mut uncounted = session.cut(seq)?;
-        if let Some(bad) = uncounted.pop_front() {
-            ctx.resolve(&bad, Fate::Rejected(error.to_owned()));
-            self.progress = ctx.now;
-        }
-        self.take_back(uncounted);
-        Ok(())
-    }
-
-    fn busy(&mut self, link: LinkId, seq: Seq, until: Time, is_ready: bool) -> Result<(), NeverSent> {
-        if !is_ready {
-            self.link = Link::Greeting { link, repeat_at: Some(until) };
-            return Ok(());
-        }
-        let Some(session) = &mut self.session else { return Ok(()) };
-        if self.link_drains {
-            // It takes nothing new any more: what it has not counted by now it never will.
-            let uncounted = session.cut(seq)?;
-            self.take_back(uncounted);
-            return Ok(());
-        }
-        self.link = Link::Ready { link, resume_at: until };
-        session.rewind_to(seq)
-    }
-
-    /// These were not counted, for certain: they are as if never sent, and may go anywhere.
-    fn take_back(&mut self, uncounted: VecDeque<Batch>) {
-        uncounted.into_iter().rev().for_each(|batch| self.backlog.push_front(batch));
     }
 
     /// Reports what is unacked as in doubt, for good; what follows needs a new session.

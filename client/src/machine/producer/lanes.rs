@@ -4,13 +4,14 @@ use super::backlog::Backlog;
 use super::batch::{Batch, Filling};
 use super::lane::{Context, Lane};
 use super::names::{NameId, Names};
+use super::placing::Placing;
 use super::{Fate, FlushId, LinkId, Output, Resolved, Rules};
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
-use countree_common::ring::Ring;
+use countree_common::session::{Seq, SessionId};
 use countree_common::time::Time;
-use countree_common::wire::producer::FromLeaf;
+use countree_common::wire::producer::{FromLeaf, ToLeaf};
 use std::collections::VecDeque;
 
 /// Events as they are handed over: names by number, each number defined before it is used.
@@ -30,8 +31,7 @@ pub struct Intake {
 #[derive(Debug)]
 pub struct Lanes {
     rules: Rules,
-    epoch: u64,
-    ring: Ring,
+    placing: Placing,
     /// By the leaf's name.
     lanes: Vec<Lane>,
     /// Events for which no leaf is known.
@@ -51,8 +51,7 @@ impl Lanes {
     pub fn new(rules: Rules, origin: u128) -> Self {
         Self {
             rules: rules.clamped(),
-            epoch: 0,
-            ring: Ring::new([]),
+            placing: Placing::new([], ClusterView::default(), 0),
             lanes: Vec::new(),
             homeless: Backlog::default(),
             names: Names::default(),
@@ -105,7 +104,6 @@ impl Lanes {
 
     /// The cluster's nodes, as heard outside of lanes. Leaves in it that have moved are connected to anew.
     pub fn handle_view(&mut self, now: Time, view: &ClusterView) {
-        self.epoch = view.epoch;
         let mut leaves: Vec<&Node> = view.tier(Tier::Leaf).collect();
         leaves.sort_by(|a, b| a.name.cmp(&b.name));
         for node in &leaves {
@@ -120,7 +118,7 @@ impl Lanes {
                 lane.unlisted();
             }
         }
-        self.rearrange(now);
+        self.rearrange(now, view.clone());
         self.pump(now);
     }
 
@@ -137,16 +135,41 @@ impl Lanes {
     /// A leaf says something.
     pub fn handle_message(&mut self, now: Time, leaf: &NodeName, link: LinkId, message: FromLeaf) {
         if let FromLeaf::View(view) = &message {
-            if view.epoch > self.epoch {
+            if view.epoch > self.placing.view().epoch {
                 self.handle_view(now, view);
             }
             return;
         }
+        if let FromLeaf::Told { session, last } = message {
+            return self.told(now, session, last);
+        }
         let is_draining = message == FromLeaf::Draining;
         self.at_lane(now, leaf, |lane, ctx| lane.message(link, message, ctx));
         if is_draining {
-            self.rearrange(now);
+            self.rearrange(now, self.placing.view().clone());
             self.pump(now);
+        }
+    }
+
+    fn told(&mut self, now: Time, session: SessionId, last: Option<Seq>) {
+        let asker = self.lanes.iter().position(|lane| lane.session() == Some(session));
+        let (Some(at), Some(last)) = (asker, last) else { return };
+        self.with_lane(now, at, |lane, ctx| lane.told(last, ctx));
+        self.displace_backlog(at);
+        self.pump(now);
+    }
+
+    /// Asks leaves that answer about sessions with leaves that have left.
+    fn ask_around(&mut self, now: Time) {
+        for at in 0..self.lanes.len() {
+            let leaf = self.lanes[at].leaf().clone();
+            let Some(session) = self.lanes[at].ask(now) else { continue };
+            let live = |lane: &Lane| lane.takes_new();
+            if let Some(ready) = self.lanes.iter().position(|lane| live(lane) && lane.is_ready()) {
+                self.with_lane(now, ready, |lane, ctx| lane.send_message(ToLeaf::Ask { leaf, session }, ctx));
+            } else if let Some(lane) = self.lanes.iter_mut().find(|lane| live(lane)) {
+                lane.want();
+            }
         }
     }
 
@@ -203,8 +226,8 @@ impl Lanes {
     /// Puts an event into the batch that is filling for its owner.
     #[inline]
     fn place(&mut self, name: NameId, delta: Delta, queued: Time) {
-        let Self { ring, lanes, names, homeless, next_stamp, flush, rules, .. } = self;
-        let Some(at) = names.lane(name, |counter| owner(ring, lanes, counter)) else { return };
+        let Self { placing, lanes, names, homeless, next_stamp, flush, rules, .. } = self;
+        let Some(at) = names.lane(name, |counter| placing.place(lanes, counter)) else { return };
         let backlog = lanes.get_mut(at).map_or(homeless, |lane| &mut lane.backlog);
         let generation = names.generation();
         let filling = backlog.filling(|| {
@@ -234,9 +257,9 @@ impl Lanes {
     }
 
     /// Follows a changed set of leaves: lanes without a purpose go, and what was never sent moves on.
-    fn rearrange(&mut self, now: Time) {
+    fn rearrange(&mut self, now: Time, view: ClusterView) {
         let owners = self.lanes.iter().filter(|lane| lane.takes_new()).map(|lane| lane.leaf().clone());
-        self.ring = Ring::new(owners);
+        self.placing = Placing::new(owners, view, self.next_session as usize);
         let homeless = std::mem::take(&mut self.homeless).take();
         let mut displaced: Vec<Batch> = homeless.into();
         for lane in self.lanes.iter_mut().filter(|lane| !lane.takes_new()) {
@@ -268,7 +291,7 @@ impl Lanes {
     fn place_batch(&mut self, batch: Batch) {
         let names = self.names.of(batch.generation);
         let first = batch.iter().next().and_then(|(name, _)| names.get(name as usize));
-        let at = first.map_or(self.lanes.len(), |counter| owner(&self.ring, &self.lanes, counter));
+        let at = first.map_or(self.lanes.len(), |counter| self.placing.owner(&self.lanes, counter));
         self.lanes.get_mut(at).map_or(&mut self.homeless, |lane| &mut lane.backlog).push_back(batch);
     }
 
@@ -279,6 +302,7 @@ impl Lanes {
     }
 
     fn pump(&mut self, now: Time) {
+        self.ask_around(now);
         for at in 0..self.lanes.len() {
             self.with_lane(now, at, Lane::pump);
         }
@@ -303,11 +327,4 @@ impl Lanes {
             self.outputs.push_back(Output::Flushed(flush));
         }
     }
-}
-
-/// The lane of a counter's owner; past the last one when there is no leaf.
-fn owner(ring: &Ring, lanes: &[Lane], counter: &Counter) -> usize {
-    let leaf = ring.item_owner(&counter.topic, &counter.item);
-    let index = leaf.and_then(|leaf| lanes.binary_search_by(|lane| lane.leaf().cmp(leaf)).ok());
-    index.unwrap_or(lanes.len())
 }

@@ -10,6 +10,7 @@ pub mod dictionary;
 pub mod lane;
 pub mod lanes;
 pub mod names;
+pub mod placing;
 pub mod session;
 
 pub use lanes::{Intake, Lanes};

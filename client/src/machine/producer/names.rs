@@ -4,21 +4,27 @@
 //! with number 0; batches of the old one keep its names alive until they are resolved.
 
 use super::batch::Filling;
+use super::placing::{Place, Turns};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
+use countree_common::limits;
 use std::collections::BTreeMap;
 
 /// A counter's number within its generation.
 pub type NameId = u32;
 
+/// A name that is not placed yet.
 const UNPLACED: u16 = u16::MAX;
+/// From here on, what stands for a lane is the place of its turns in [`Names::shared`]. No cluster has so many leaves.
+const SHARED: u16 = 1 << 15;
+const _: () = assert!(limits::NODES_PER_CLUSTER < SHARED as usize);
 
 /// What the hot path needs of a name, in eight bytes.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     /// The filling batch that last held the name.
     stamp: u32,
-    /// The lane of its owner in the current ring.
+    /// The lane of its owner in the current ring, or whose turns it takes.
     lane: u16,
     /// What its definition takes in a batch, in bytes.
     bytes: u16,
@@ -30,6 +36,8 @@ pub struct Names {
     generation: u32,
     counters: Vec<Counter>,
     slots: Vec<Slot>,
+    /// The turns of names whose items are split.
+    shared: Vec<Turns>,
     /// Older generations that unresolved batches still refer to.
     old: BTreeMap<u32, Vec<Counter>>,
 }
@@ -45,6 +53,7 @@ impl Names {
         self.old.insert(self.generation, std::mem::take(&mut self.counters));
         self.generation += 1;
         self.slots.clear();
+        self.shared.clear();
     }
 
     /// Lets go of generations before `oldest`.
@@ -69,17 +78,28 @@ impl Names {
         self.old.get(&generation).map_or(&[], Vec::as_slice)
     }
 
-    /// The lane that the name is placed on; `owner` is asked once for each placement.
-    pub fn lane(&mut self, name: NameId, owner: impl FnOnce(&Counter) -> usize) -> Option<usize> {
+    /// The lane of the name's next event; `place` is asked once, until the names are displaced.
+    pub fn lane(&mut self, name: NameId, place: impl FnOnce(&Counter) -> Place) -> Option<usize> {
         let slot = self.slots.get_mut(name as usize)?;
         if slot.lane == UNPLACED {
-            slot.lane = u16::try_from(owner(self.counters.get(name as usize)?)).ok()?;
+            slot.lane = match place(self.counters.get(name as usize)?) {
+                Place::Lane(lane) => u16::try_from(lane).ok()?,
+                Place::Shared(turns) if self.shared.len() < usize::from(UNPLACED - SHARED) => {
+                    self.shared.push(turns);
+                    SHARED + (self.shared.len() - 1) as u16
+                }
+                Place::Shared(mut turns) => u16::try_from(turns.next()?).ok()?,
+            };
         }
-        Some(usize::from(slot.lane))
+        if slot.lane < SHARED {
+            return Some(usize::from(slot.lane));
+        }
+        self.shared.get_mut(usize::from(slot.lane - SHARED))?.next()
     }
 
     /// Forgets where names are placed: the ring has changed.
     pub fn displace(&mut self) {
+        self.shared.clear();
         self.slots.iter_mut().for_each(|slot| slot.lane = UNPLACED);
     }
 

@@ -10,7 +10,7 @@ impl Lane {
     pub fn pump(&mut self, ctx: &mut Context<'_>) {
         self.give_up_if_silent(ctx);
         match self.link {
-            Link::Down { retry_at } if !self.is_empty() && ctx.now >= retry_at => {
+            Link::Down { retry_at } if self.wants_link() && ctx.now >= retry_at => {
                 let link = *ctx.next_link;
                 *ctx.next_link += 1;
                 self.link = Link::Connecting { link };
@@ -82,12 +82,17 @@ impl Lane {
     pub fn deadline(&self, rules: &Rules) -> Option<Time> {
         let gives_up = self.stalled_since().map(|since| since + rules.give_up);
         let acts = match self.link {
-            Link::Down { retry_at } if !self.is_empty() => Some(retry_at),
+            Link::Down { retry_at } if self.wants_link() => Some(retry_at),
             Link::Greeting { repeat_at, .. } => repeat_at,
             Link::Ready { resume_at, .. } => self.sends_at(rules).map(|at| at.max(resume_at)),
             _ => None,
         };
-        gives_up.into_iter().chain(acts).min()
+        let asks = self.is_orphaned().then_some(self.ask_at);
+        gives_up.into_iter().chain(acts).chain(asks).min()
+    }
+
+    fn wants_link(&self) -> bool {
+        !self.is_empty() || self.is_wanted
     }
 
     fn sends_at(&self, rules: &Rules) -> Option<Time> {

@@ -19,7 +19,7 @@ pub(super) fn node(leaf: &str, incarnation: u64) -> Node {
 }
 
 pub(super) fn view(epoch: u64, leaves: &[&str]) -> ClusterView {
-    ClusterView { epoch, nodes: leaves.iter().map(|leaf| node(leaf, 1)).collect() }
+    ClusterView { epoch, nodes: leaves.iter().map(|leaf| node(leaf, 1)).collect(), ..Default::default() }
 }
 
 pub(super) fn ack(seq: Seq) -> FromLeaf {
@@ -33,6 +33,7 @@ pub(super) const MS: Duration = Duration::from_millis(1);
 pub(super) enum Sent {
     Open(SessionId),
     Resume(SessionId),
+    Ask(NodeName, SessionId),
     Batch { seq: Seq, deltas: Vec<i64> },
 }
 
@@ -163,6 +164,7 @@ fn read(frame: Outgoing) -> Sent {
     match frame {
         Outgoing::Message(ToLeaf::Open(session)) => Sent::Open(session),
         Outgoing::Message(ToLeaf::Resume(session)) => Sent::Resume(session),
+        Outgoing::Message(ToLeaf::Ask { leaf, session }) => Sent::Ask(leaf, session),
         Outgoing::Batch(body) => {
             let batch = BatchView::parse(&body).unwrap();
             Sent::Batch { seq: batch.seq, deltas: Events::new(batch.words).map(|(_, delta)| delta).collect() }

@@ -13,6 +13,7 @@ pub(super) const BAD: i64 = 1 << 40;
 enum Record {
     Open(SessionId),
     Batch { session: SessionId, seq: Seq, events: Vec<(Counter, i64)> },
+    Seal,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub(super) struct Leaf {
     log: Vec<Record>,
     durable: usize,
     sessions: BTreeMap<SessionId, Seq>,
+    /// Sessions that a seal has ended.
+    ended: BTreeMap<SessionId, Seq>,
     connection: Connection,
     /// Answers that wait for their record to be durable.
     waiting: Vec<(usize, FromLeaf)>,
@@ -50,25 +53,40 @@ impl Leaf {
     pub(super) fn crash(&mut self) {
         self.log.truncate(self.durable);
         self.sessions.clear();
+        self.ended.clear();
         for record in &self.log {
             match record {
-                Record::Open(session) => self.sessions.insert(*session, 0),
-                Record::Batch { session, seq, .. } => self.sessions.insert(*session, *seq),
-            };
+                Record::Open(session) => drop(self.sessions.insert(*session, 0)),
+                Record::Batch { session, seq, .. } => drop(self.sessions.insert(*session, *seq)),
+                Record::Seal => self.ended.append(&mut self.sessions),
+            }
         }
         self.is_draining = false;
         self.connect();
     }
 
-    /// Takes nothing new until it is started again.
+    /// Takes nothing new until it is started again, and ends every session.
     pub(super) fn drain(&mut self) {
-        self.is_draining = true;
-        self.outbox.push(FromLeaf::Draining);
+        if !self.is_draining {
+            self.is_draining = true;
+            self.outbox.push(FromLeaf::Draining);
+            self.log.push(Record::Seal);
+            self.ended.append(&mut self.sessions);
+            if let Some(session) = self.connection.session {
+                self.begin(session);
+            }
+        }
+    }
+
+    /// Its table of sessions, once it is sealed for good.
+    pub(super) fn table(&self) -> Option<&BTreeMap<SessionId, Seq>> {
+        (self.is_draining && self.durable == self.log.len()).then_some(&self.ended)
     }
 
     pub(super) fn expire_all(&mut self) {
         self.sync();
         self.sessions.clear();
+        self.ended.clear();
     }
 
     pub(super) fn sync(&mut self) {
@@ -79,15 +97,17 @@ impl Leaf {
 
     pub(super) fn message(&mut self, message: &ToLeaf) {
         match message {
+            ToLeaf::Open(_) if self.is_draining => {}
             ToLeaf::Open(session) => {
-                if !self.sessions.contains_key(session) {
+                let is_known = self.sessions.contains_key(session) || self.ended.contains_key(session);
+                if !is_known {
                     self.sessions.insert(*session, 0);
                     self.log.push(Record::Open(*session));
                 }
                 self.begin(*session);
             }
-            ToLeaf::Resume(session) if self.sessions.contains_key(session) => self.begin(*session),
-            ToLeaf::Resume(session) => self.outbox.push(FromLeaf::Expired(*session)),
+            ToLeaf::Resume(session) => self.begin(*session),
+            ToLeaf::Ask { .. } => unreachable!("the world answers"),
         }
     }
 
@@ -95,8 +115,10 @@ impl Leaf {
     fn begin(&mut self, session: SessionId) {
         self.connection.session = Some(session);
         self.connection.is_refused = false;
-        let last = self.sessions[&session];
-        self.waiting.push((self.log.len(), FromLeaf::Opened { session, last }));
+        let open = self.sessions.get(&session).map(|last| FromLeaf::Opened { session, last: *last });
+        let ended = self.ended.get(&session).map(|last| FromLeaf::Ended { session, last: *last });
+        let answer = open.or(ended).unwrap_or(FromLeaf::Expired(session));
+        self.waiting.push((self.log.len(), answer));
     }
 
     pub(super) fn batch(&mut self, body: &[u8]) {
@@ -107,15 +129,15 @@ impl Leaf {
             self.connection.names.clear();
         }
         self.connection.names.extend(batch.counters().unwrap());
-        let Some(last) = counted else { return self.outbox.push(FromLeaf::Expired(session)) };
-        if self.connection.is_refused {
+        if self.is_draining || self.connection.is_refused || self.ended.contains_key(&session) {
             return;
         }
+        let Some(last) = counted else { return self.outbox.push(FromLeaf::Expired(session)) };
         let ack = FromLeaf::Ack { seq: batch.seq, durability: Durability::Disk };
         if batch.seq <= last {
             // Its original may not be durable yet.
             self.waiting.push((self.log.len(), ack));
-        } else if batch.seq == last + 1 && !self.is_busy && !self.is_draining {
+        } else if batch.seq == last + 1 && !self.is_busy {
             self.count(session, &batch, ack);
         } else {
             let reason = BusyReason::Overload;
@@ -141,7 +163,7 @@ impl Leaf {
     pub(super) fn counted(&self) -> impl Iterator<Item = &(Counter, i64)> {
         self.log.iter().flat_map(|record| match record {
             Record::Batch { events, .. } => events.as_slice(),
-            Record::Open(_) => &[],
+            Record::Open(_) | Record::Seal => &[],
         })
     }
 }

@@ -1,0 +1,137 @@
+//! What a lane makes of what a leaf says: of its own sessions, or of one with a leaf that has left.
+
+use super::{Context, Lane, Link};
+use crate::machine::producer::batch::Batch;
+use crate::machine::producer::session::{NeverSent, Session};
+use crate::machine::producer::{Fate, LinkId};
+use countree_common::session::{Seq, SessionId};
+use countree_common::time::Time;
+use countree_common::wire::producer::FromLeaf;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A leaf that is busy is asked again no earlier than this, and no later than [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(1);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+impl Lane {
+    /// The leaf says something.
+    pub fn message(&mut self, link: LinkId, message: FromLeaf, ctx: &mut Context<'_>) {
+        let is_ready = match self.link {
+            Link::Greeting { link: l, .. } if l == link => false,
+            Link::Ready { link: l, .. } if l == link => true,
+            _ => return,
+        };
+        let result = match message {
+            FromLeaf::Opened { session, last } => self.opened(link, session, last, is_ready, ctx),
+            FromLeaf::Ended { session, last } if self.session() == Some(session) => self.ended(last, ctx),
+            FromLeaf::Expired(session) => {
+                if self.session.as_ref().is_some_and(|s| s.id() == session) {
+                    self.forsake_session("the leaf has forgotten the session", ctx);
+                    self.greet(link, ctx);
+                }
+                Ok(())
+            }
+            FromLeaf::Busy { seq, reason, retry_after_ms } => {
+                self.trouble = reason.to_string();
+                let wait = Duration::from_millis(retry_after_ms.into()).clamp(RETRY_MIN, RETRY_MAX);
+                self.busy(link, seq, ctx.now + wait, is_ready)
+            }
+            FromLeaf::Draining => {
+                (self.is_draining, self.link_drains) = (true, true);
+                Ok(())
+            }
+            // What follows is about batches of the session before, all of which are answered.
+            _ if !is_ready => Ok(()),
+            FromLeaf::Ack { seq, .. } => self.ack(seq, ctx),
+            FromLeaf::Refused { seq, error } => self.refused(seq, &error.to_string(), ctx),
+            FromLeaf::Ended { .. } | FromLeaf::Told { .. } | FromLeaf::View(_) => Ok(()),
+        };
+        self.believe(result, ctx);
+    }
+
+    /// Another leaf has found in the leaf's table of sessions how this one ended.
+    pub fn told(&mut self, last: Seq, ctx: &mut Context<'_>) {
+        let result = self.ended(last, ctx);
+        self.believe(result, ctx);
+    }
+
+    /// A leaf that talks nonsense can't be trusted with what it says of the other batches either.
+    fn believe(&mut self, result: Result<(), NeverSent>, ctx: &mut Context<'_>) {
+        if let Err(nonsense) = result {
+            self.forsake_session(&nonsense.to_string(), ctx);
+            self.disconnect(ctx);
+            self.back_off(ctx.now);
+        }
+    }
+
+    /// The leaf takes nothing more in this session: what it counted is acked, and the rest is as if never sent.
+    fn ended(&mut self, last: Seq, ctx: &mut Context<'_>) -> Result<(), NeverSent> {
+        self.ack(last, ctx)?;
+        let uncounted = self.session.take().map(Session::abandon).unwrap_or_default();
+        self.take_back(uncounted);
+        match self.link {
+            Link::Greeting { link, .. } | Link::Ready { link, .. } if !self.link_drains => {
+                self.greet(link, ctx)
+            }
+            _ => self.disconnect(ctx),
+        }
+        Ok(())
+    }
+
+    fn opened(
+        &mut self,
+        link: LinkId,
+        id: SessionId,
+        last: Seq,
+        is_ready: bool,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), NeverSent> {
+        let Some(session) = self.session.as_mut().filter(|s| s.id() == id) else { return Ok(()) };
+        session.opened();
+        self.session_used = ctx.now;
+        self.failures = 0;
+        self.ack(last, ctx)?;
+        if !is_ready {
+            self.session.iter_mut().for_each(Session::rewind);
+            self.progress = ctx.now;
+            self.link = Link::Ready { link, resume_at: ctx.now };
+        }
+        Ok(())
+    }
+
+    fn ack(&mut self, seq: Seq, ctx: &mut Context<'_>) -> Result<(), NeverSent> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        for batch in session.ack(seq)? {
+            ctx.resolve(&batch, Fate::Acked);
+            self.progress = ctx.now;
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, seq: Seq, error: &str, ctx: &mut Context<'_>) -> Result<(), NeverSent> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        let mut uncounted = session.cut(seq)?;
+        if let Some(bad) = uncounted.pop_front() {
+            ctx.resolve(&bad, Fate::Rejected(error.to_owned()));
+            self.progress = ctx.now;
+        }
+        self.take_back(uncounted);
+        Ok(())
+    }
+
+    fn busy(&mut self, link: LinkId, seq: Seq, until: Time, is_ready: bool) -> Result<(), NeverSent> {
+        if !is_ready {
+            self.link = Link::Greeting { link, repeat_at: Some(until) };
+            return Ok(());
+        }
+        let Some(session) = &mut self.session else { return Ok(()) };
+        self.link = Link::Ready { link, resume_at: until };
+        session.rewind_to(seq)
+    }
+
+    /// These were not counted, for certain: they are as if never sent, and may go anywhere.
+    fn take_back(&mut self, uncounted: VecDeque<Batch>) {
+        uncounted.into_iter().rev().for_each(|batch| self.backlog.push_front(batch));
+    }
+}

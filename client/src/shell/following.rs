@@ -1,0 +1,177 @@
+//! One conversation with a broadcast node, in a task of its own: a viewer that moves has two for a while.
+
+use super::cluster::Cluster;
+use super::error::ClientError;
+use super::viewer::Shared;
+use crate::machine::viewer::{Departure, Feed};
+use countree_common::cluster::{ClusterView, Node};
+use countree_common::shell::peers::{PeerError, Peers};
+use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
+use countree_common::wire::frame::FrameKind;
+use countree_common::wire::hello::Conversation;
+use countree_common::wire::viewer::FromBroadcast;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// News that wait for the viewer's task: at most its arrival, one departure and its end.
+const NEWS: usize = 4;
+
+/// What a conversation has come to.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Every topic's snapshot has come.
+    Complete,
+    /// The viewer is to go on at another node; this one is heard until then.
+    Sent(Departure),
+    /// It is over.
+    Ended(End),
+}
+
+/// Why a conversation with a broadcast node is over.
+#[derive(Debug)]
+pub(super) enum End {
+    /// For good.
+    Fatal(ClientError),
+    /// With this node, which had let the viewer in or not.
+    Node { was_open: bool, reason: String },
+}
+
+/// A conversation; dropped, it is over.
+#[derive(Debug)]
+pub(super) struct Following {
+    /// With whom.
+    pub(super) node: Node,
+    news: mpsc::Receiver<News>,
+    task: AbortHandle,
+}
+
+impl Following {
+    /// Connects, and hears what comes.
+    pub(super) fn begin(cluster: &Cluster, shared: &Arc<Shared>, peers: &Peers, node: Node) -> Self {
+        let (tell, news) = mpsc::channel(NEWS);
+        let conversation =
+            Talk { cluster: cluster.clone(), shared: shared.clone(), node: node.clone(), news: tell };
+        let peers = peers.clone();
+        let task = tokio::spawn(async move {
+            let end = conversation.run(&peers).await;
+            let _ = conversation.news.send(News::Ended(end)).await;
+        });
+        Self { node, news, task: task.abort_handle() }
+    }
+
+    /// What comes of it next.
+    pub(super) async fn next(&mut self) -> News {
+        let gone = || End::Node { was_open: true, reason: "its task has ended".into() };
+        self.news.recv().await.unwrap_or_else(|| News::Ended(gone()))
+    }
+
+    /// Returns when it is over.
+    pub(super) async fn ended(&mut self) -> End {
+        loop {
+            if let News::Ended(end) = self.next().await {
+                return end;
+            }
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A connection that is left open would be taken for a live one.
+struct Closing(quinn::Connection);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close(0u32.into(), b"");
+    }
+}
+
+struct Talk {
+    cluster: Cluster,
+    shared: Arc<Shared>,
+    node: Node,
+    news: mpsc::Sender<News>,
+}
+
+impl Talk {
+    async fn run(&self, peers: &Peers) -> End {
+        let over = |was_open: bool, e: PeerError| match e {
+            PeerError::Stream(StreamError::Refused(refusal)) => {
+                let reason = refusal.message.clone();
+                ClientError::refusal(refusal).map_or(End::Node { was_open, reason }, End::Fatal)
+            }
+            e => End::Node { was_open, reason: e.to_string() },
+        };
+        let Node { name, quic, .. } = &self.node;
+        match peers.open(name.as_str(), *quic, Conversation::Watch).await {
+            Ok((sender, receiver, connection)) => {
+                let connection = Closing(connection);
+                over(true, self.follow(sender, receiver, &connection.0).await.into())
+            }
+            Err(e) => over(false, e),
+        }
+    }
+
+    /// Returns when the conversation breaks.
+    async fn follow(
+        &self,
+        mut sender: FrameSender,
+        mut receiver: FrameReceiver,
+        connection: &quinn::Connection,
+    ) -> StreamError {
+        let mut view = self.cluster.watch_view();
+        let (subscribe, mut feed) = self.shared.act(|watch| watch.connected());
+        if let Err(e) = sender.send(FrameKind::Message, &subscribe).await {
+            return e;
+        }
+        let (mut arrived, mut sent_away) = (false, false);
+        loop {
+            let step = tokio::select! {
+                message = receiver.message::<FromBroadcast>() => self.hear(&mut feed, message),
+                datagram = connection.read_datagram() => match datagram {
+                    Ok(datagram) => {
+                        self.shared.act(|watch| watch.handle_datagram(&feed, &datagram));
+                        Ok(None)
+                    }
+                    Err(e) => Err(e.into()),
+                },
+                Ok(()) = view.changed() => Ok(self.unlisted(&view.borrow_and_update())),
+            };
+            match step {
+                Ok(departure) => {
+                    if !arrived && feed.is_complete() {
+                        arrived = true;
+                        let _ = self.news.send(News::Complete).await;
+                    }
+                    if let Some(departure) = departure.filter(|_| !sent_away) {
+                        sent_away = true;
+                        let _ = self.news.send(News::Sent(departure)).await;
+                    }
+                }
+                Err(e) => return e,
+            }
+        }
+    }
+
+    fn hear(
+        &self,
+        feed: &mut Feed,
+        message: Result<Option<FromBroadcast>, StreamError>,
+    ) -> Result<Option<Departure>, StreamError> {
+        let message = message?.ok_or(StreamError::Ended)?;
+        Ok(self.shared.act(|watch| watch.handle_message(feed, message)))
+    }
+
+    /// A node that is not listed as it was may be dead, which would be noticed only much later.
+    fn unlisted(&self, view: &ClusterView) -> Option<Departure> {
+        let is_listed = view.node(&self.node.name).is_some_and(|node| node.quic == self.node.quic);
+        let reason = "it has moved or left the cluster".to_owned();
+        (!is_listed).then_some(Departure { reason, alternates: Vec::new(), within: Duration::ZERO })
+    }
+}

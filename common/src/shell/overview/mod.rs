@@ -1,0 +1,118 @@
+//! The cluster as a whole over HTTP: the audit, the status, the topics, and taking nodes out. Any node can
+//! answer, by asking the others.
+
+mod audit;
+mod nodes;
+mod status;
+
+pub use audit::{Audit, Road, StreamState};
+pub use nodes::{Draining, Forgotten};
+pub use status::{NodeStatus, Status};
+
+use super::access::{Access, Right};
+use super::http::error;
+use super::membership::Membership;
+use super::peers::PeerError;
+use crate::cluster::{ClusterView, NodeName};
+use crate::key::Topic;
+use crate::wire::rpc::{Reply, Request};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+/// What `GET /v1/topics` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicList {
+    /// Some topics, the last merged first.
+    pub topics: Vec<Topic>,
+}
+
+/// What the routes need.
+#[derive(Debug, Clone)]
+struct Office {
+    membership: Membership,
+    access: Access,
+}
+
+impl Office {
+    /// Answers those who may watch.
+    async fn answer<T: Serialize>(
+        &self,
+        headers: &HeaderMap,
+        result: impl Future<Output = Result<T, Unanswered>>,
+    ) -> Response {
+        if let Err(e) = self.access.check_headers(headers, Right::Watch) {
+            return e.into_response();
+        }
+        match result.await {
+            Ok(body) => Json(body).into_response(),
+            Err(unanswered) => unanswered.into_response(),
+        }
+    }
+
+    async fn topics(&self) -> Result<TopicList, Unanswered> {
+        match self.membership.ask_a_root(&Request::Topics).await? {
+            Reply::Topics(topics) => Ok(TopicList { topics }),
+            _ => Err(PeerError::Mismatched.into()),
+        }
+    }
+}
+
+/// The live nodes, and the leaves that are away, by what the store has now.
+async fn members(membership: &Membership) -> Result<(ClusterView, Vec<NodeName>), PeerError> {
+    match membership.ask_a_root(&Request::Members).await? {
+        Reply::Members { view, away } => Ok((view, away)),
+        _ => Err(PeerError::Mismatched),
+    }
+}
+
+/// Why a question has no answer. Nothing changed.
+#[derive(Debug)]
+enum Unanswered {
+    /// Somebody who has to be asked can't be.
+    Peer(PeerError),
+    /// It can't be, as things are.
+    Refused { status: StatusCode, code: &'static str, message: String },
+}
+
+impl Unanswered {
+    fn unknown(message: String) -> Self {
+        Self::Refused { status: StatusCode::NOT_FOUND, code: "unknown", message }
+    }
+
+    fn conflict(code: &'static str, message: String) -> Self {
+        Self::Refused { status: StatusCode::CONFLICT, code, message }
+    }
+}
+
+impl From<PeerError> for Unanswered {
+    fn from(e: PeerError) -> Self {
+        Self::Peer(e)
+    }
+}
+
+impl IntoResponse for Unanswered {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Peer(e) => error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", e.to_string(), None),
+            Self::Refused { status, code, message } => error(status, code, message, None),
+        }
+    }
+}
+
+/// `/v1/audit`, `/v1/status`, `/v1/topics` and `/v1/nodes/…`.
+pub fn router(membership: Membership, access: Access) -> Router {
+    type Asked = State<Office>;
+    let get_status = async |State(o): Asked, h: HeaderMap| o.answer(&h, status::read(&o.membership)).await;
+    let get_topics = async |State(o): Asked, h: HeaderMap| o.answer(&h, o.topics()).await;
+    Router::new()
+        .route("/v1/audit", get(audit::answer))
+        .route("/v1/status", get(get_status))
+        .route("/v1/topics", get(get_topics))
+        .route("/v1/nodes/{name}/drain", post(nodes::drain))
+        .route("/v1/nodes/{name}", delete(nodes::forget))
+        .with_state(Office { membership, access })
+}

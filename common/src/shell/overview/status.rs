@@ -1,0 +1,47 @@
+//! How every node does.
+
+use super::{Unanswered, members};
+use crate::cluster::{ClusterView, Node, NodeName, Split, Tier};
+use crate::shell::membership::Membership;
+use crate::wire::rpc::{NodeStats, Reply, Request};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What `GET /v1/status` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The ring epoch.
+    pub epoch: u64,
+    /// Every live node, with what it last said of itself.
+    pub nodes: Vec<NodeStatus>,
+    /// Leaves that are not live and may hold events: those that are leaving, and those that have crashed.
+    pub away: Vec<NodeName>,
+    /// Hot items, and how many leaves share each.
+    pub splits: Vec<Split>,
+}
+
+/// A node in [`Status`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The node.
+    #[serde(flatten)]
+    pub node: Node,
+    /// What it last said; none yet for one that has just come.
+    pub stats: Option<NodeStats>,
+}
+
+/// The nodes and what they last said of themselves. Without a root that answers, as this node saw them last.
+pub(super) async fn read(membership: &Membership) -> Result<Status, Unanswered> {
+    let known = || (ClusterView::clone(&membership.view().borrow()), Vec::new());
+    let (view, away) = members(membership).await.unwrap_or_else(|_| known());
+    let mut stats: BTreeMap<_, _> = BTreeMap::new();
+    for root in view.tier(Tier::Root) {
+        if let Ok(Reply::Stats(some)) = membership.peers().call(root, &Request::Stats).await {
+            // Heartbeats go to any root; the freshest is not known, so a later root's word stands.
+            stats.extend(some);
+        }
+    }
+    let ClusterView { epoch, nodes, splits, .. } = view;
+    let status = |node: Node| NodeStatus { stats: stats.get(&node.name).cloned(), node };
+    Ok(Status { epoch, nodes: nodes.into_iter().map(status).collect(), away, splits })
+}
