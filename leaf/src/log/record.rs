@@ -30,17 +30,8 @@ pub enum Record<'a> {
         /// When, to age it.
         at: WallMs,
     },
-    /// What the ids of a channel mean from here on, in this segment.
-    Names {
-        /// One connection's dictionary.
-        channel: u64,
-        /// `id u32`, then the name, again and again.
-        definitions: &'a [u8],
-    },
     /// A producer's batch.
     Batch {
-        /// Whose ids the events use.
-        channel: u64,
         /// Whose batch it is.
         session: SessionId,
         /// Its number in the session.
@@ -49,11 +40,18 @@ pub enum Record<'a> {
         at: WallMs,
         /// How many events it has.
         event_count: u32,
-        /// The events, as they arrived.
+        /// What ids mean from here on in this segment, where no record before has said so: `id u32`, then
+        /// the name, again and again.
+        definitions: &'a [u8],
+        /// The events.
         words: &'a [u8],
     },
     /// An HTTP request's events, with names of its own.
     Submission(Submission<'a>),
+    /// The leaf leaves: every session known by now has ended, and no events follow in this stream.
+    Seal,
+    /// Idempotency keys of a leaf that has left, remembered here from now on.
+    Inherited(Vec<(KeyUse, WallMs)>),
 }
 
 /// See [`Record::Submission`].
@@ -80,6 +78,17 @@ pub struct KeyUse {
     pub content: u128,
 }
 
+/// How far a session has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Its last batch in the log.
+    pub last: Seq,
+    /// When that came.
+    pub at: WallMs,
+    /// A seal has ended it: it takes no more batches, ever.
+    pub is_ended: bool,
+}
+
 /// What a reader must know of earlier segments and streams.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -87,20 +96,21 @@ pub struct Checkpoint {
     pub leaf: Option<NodeName>,
     /// Events accepted into this stream so far.
     pub accepted: u64,
-    /// Every session that is not forgotten: its last batch, and when that came.
-    pub sessions: Vec<(SessionId, Seq, WallMs)>,
+    /// Every session that is not forgotten.
+    pub sessions: Vec<(SessionId, SessionRecord)>,
     /// How many [`Record::Keys`] follow. Without all of them the checkpoint does not count: it was torn.
     pub key_records: u32,
 }
 
 const CHECKPOINT: u8 = 1;
 const OPEN: u8 = 2;
-const NAMES: u8 = 3;
 const BATCH: u8 = 4;
 const SUBMISSION: u8 = 5;
 const KEYS: u8 = 6;
+const SEAL: u8 = 7;
+const INHERITED: u8 = 8;
 
-/// How many idempotency keys one [`Record::Keys`] holds.
+/// How many idempotency keys one [`Record::Keys`] or [`Record::Inherited`] holds.
 pub const KEYS_PER_RECORD: usize = 65_536;
 
 /// Appends a record to a segment's bytes.
@@ -146,17 +156,13 @@ fn put_body(record: &Record<'_>, out: &mut Vec<u8>) -> Result<u8, codec::CodecEr
             number(out, at.0);
             Ok(OPEN)
         }
-        Record::Names { channel, definitions } => {
-            number(out, *channel);
-            out.extend_from_slice(definitions);
-            Ok(NAMES)
-        }
-        Record::Batch { channel, session, seq, at, event_count, words } => {
-            number(out, *channel);
+        Record::Batch { session, seq, at, event_count, definitions, words } => {
             out.extend_from_slice(&session.0.to_le_bytes());
             number(out, *seq);
             number(out, at.0);
             short(out, *event_count);
+            short(out, definitions.len() as u32);
+            out.extend_from_slice(definitions);
             out.extend_from_slice(words);
             Ok(BATCH)
         }
@@ -170,6 +176,11 @@ fn put_body(record: &Record<'_>, out: &mut Vec<u8>) -> Result<u8, codec::CodecEr
             out.extend_from_slice(submission.names);
             out.extend_from_slice(submission.words);
             Ok(SUBMISSION)
+        }
+        Record::Seal => Ok(SEAL),
+        Record::Inherited(keys) => {
+            codec::encode_into(keys, out)?;
+            Ok(INHERITED)
         }
     }
 }
@@ -204,15 +215,13 @@ fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {
         CHECKPOINT => Record::Checkpoint(codec::decode(fields.0).ok()?),
         KEYS => Record::Keys(codec::decode(fields.0).ok()?),
         OPEN => Record::Open { session: SessionId(fields.u128()?), at: WallMs(fields.u64()?) },
-        NAMES => Record::Names { channel: fields.u64()?, definitions: fields.0 },
-        BATCH => Record::Batch {
-            channel: fields.u64()?,
-            session: SessionId(fields.u128()?),
-            seq: fields.u64()?,
-            at: WallMs(fields.u64()?),
-            event_count: fields.u32()?,
-            words: fields.0,
-        },
+        BATCH => {
+            let (session, seq) = (SessionId(fields.u128()?), fields.u64()?);
+            let (at, event_count) = (WallMs(fields.u64()?), fields.u32()?);
+            let definition_bytes = fields.u32()? as usize;
+            let definitions = fields.slice(definition_bytes)?;
+            Record::Batch { session, seq, at, event_count, definitions, words: fields.0 }
+        }
         SUBMISSION => {
             let at = WallMs(fields.u64()?);
             let (key_bytes, name_bytes) = (fields.u32()? as usize, fields.u32()? as usize);
@@ -221,6 +230,8 @@ fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {
             let names = fields.slice(name_bytes)?;
             Record::Submission(Submission { at, keys, names, event_count, words: fields.0 })
         }
+        SEAL => Record::Seal,
+        INHERITED => Record::Inherited(codec::decode(fields.0).ok()?),
         _ => return None,
     })
 }

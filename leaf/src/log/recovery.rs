@@ -1,14 +1,14 @@
 //! What a leaf knows after reading its old streams: the sessions and keys to carry over, and which topics
 //! may have sums that were never merged. And the sums themselves, once it is known from where.
 
-use super::record::{Checkpoint, KeyUse, Record};
+use super::record::{Checkpoint, KeyUse, Record, SessionRecord};
 use super::replay::Replay;
 use super::segment::LogError;
 use countree_common::cluster::NodeName;
 use countree_common::cut::CounterSum;
 use countree_common::key::{Counter, Topic};
 use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
-use countree_common::session::{Seq, SessionId};
+use countree_common::session::SessionId;
 use countree_common::stream::Lsn;
 use countree_common::time::WallMs;
 use std::collections::{BTreeMap, HashMap};
@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, HashMap};
 /// Sessions and idempotency keys, folded over streams and segments from the oldest on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Carried {
-    /// Each session's last batch, and when it came.
-    pub sessions: BTreeMap<SessionId, (Seq, WallMs)>,
+    /// How far each session has come.
+    pub sessions: BTreeMap<SessionId, SessionRecord>,
     /// Each idempotency key's use, and when it was.
     pub keys: BTreeMap<u128, (KeyUse, WallMs)>,
 }
@@ -27,16 +27,24 @@ impl Carried {
     fn record(&mut self, record: &Record<'_>) {
         match record {
             Record::Open { session, at } => {
-                self.sessions.entry(*session).or_insert((0, *at));
+                let opened = SessionRecord { last: 0, at: *at, is_ended: false };
+                self.sessions.entry(*session).or_insert(opened);
             }
             Record::Batch { session, seq, at, .. } => {
-                self.sessions.insert(*session, (*seq, *at));
+                let known = SessionRecord { last: *seq, at: *at, is_ended: false };
+                self.sessions.insert(*session, known);
             }
             Record::Submission(submission) => {
                 let uses = submission.keys.iter().map(|used| (used.key, (*used, submission.at)));
                 self.keys.extend(uses);
             }
-            Record::Checkpoint(_) | Record::Keys(_) | Record::Names { .. } => {}
+            Record::Seal => self.sessions.values_mut().for_each(|session| session.is_ended = true),
+            Record::Inherited(keys) => {
+                for (used, at) in keys {
+                    self.keys.entry(used.key).or_insert((*used, *at));
+                }
+            }
+            Record::Checkpoint(_) | Record::Keys(_) => {}
         }
     }
 }
@@ -138,8 +146,7 @@ impl Recovery {
     fn take_up(&mut self, record: &Record<'_>) {
         match record {
             Record::Checkpoint(Checkpoint { sessions, key_records, .. }) => {
-                let sessions = sessions.iter().map(|(id, seq, at)| (*id, (*seq, *at))).collect();
-                let carried = Carried { sessions, keys: BTreeMap::new() };
+                let carried = Carried { sessions: sessions.iter().copied().collect(), keys: BTreeMap::new() };
                 self.checkpoint = Some(OpenCheckpoint { carried, key_records: *key_records });
             }
             Record::Keys(keys) => {

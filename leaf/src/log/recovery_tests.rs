@@ -36,19 +36,20 @@ fn a_checkpoint_counts_only_with_all_of_its_keys() {
 fn the_sessions_of_a_checkpoint_go_on_with_what_follows() {
     let mut recovery = Recovery::new(leaf_name());
     recovery.begin_stream();
-    let known = vec![(SessionId(1), 5, WallMs(1)), (SessionId(2), 7, WallMs(1))];
+    let known = [(1, 5), (2, 7)]
+        .map(|(id, last)| (SessionId(id), SessionRecord { last, at: WallMs(1), is_ended: false }))
+        .to_vec();
     let first = Checkpoint { leaf: Some(leaf_name()), accepted: 9, sessions: known, key_records: 0 };
-    let (channel, session, at) = (1, SessionId(1), WallMs(2));
+    let (session, at) = (SessionId(1), WallMs(2));
     recovery.begin_segment();
     let records = [
         Record::Checkpoint(first),
         Record::Open { session: SessionId(2), at: WallMs(2) },
         Record::Open { session: SessionId(3), at: WallMs(2) },
-        Record::Names { channel, definitions: &[] },
-        Record::Batch { channel, session, seq: 6, at, event_count: 0, words: &[] },
+        Record::Batch { session, seq: 6, at, event_count: 0, definitions: &[], words: &[] },
     ];
     read(&mut recovery, &records);
-    let sessions: Vec<_> = recovery.carried.sessions.iter().map(|(id, (last, _))| (id.0, *last)).collect();
+    let sessions: Vec<_> = recovery.carried.sessions.iter().map(|(id, known)| (id.0, known.last)).collect();
     assert_eq!(sessions, [(1, 6), (2, 7), (3, 0)]);
 }
 

@@ -10,13 +10,13 @@ use std::collections::HashMap;
 /// The names that the records of one segment have defined so far.
 #[derive(Debug, Default)]
 pub struct Replay {
-    channels: HashMap<u64, HashMap<u32, Counter>>,
+    names: HashMap<u32, Counter>,
 }
 
 impl Replay {
     /// Forgets all names: a new segment begins, and defines what it uses.
     pub fn begin_segment(&mut self) {
-        self.channels.clear();
+        self.names.clear();
     }
 
     /// Hands each event of a record to `visit`; takes up the names that it defines.
@@ -31,18 +31,11 @@ impl Replay {
     ) -> Result<(), LogError> {
         let bad = |what| LogError::Inconsistent { lsn, what };
         match record {
-            Record::Names { channel, definitions } => {
-                let names = self.channels.entry(*channel).or_default();
-                define(names, definitions).ok_or(bad("its names are malformed"))
-            }
-            Record::Batch { channel, words, .. } => {
-                let names =
-                    self.channels.get(channel).ok_or(bad("its channel has no names in this segment"))?;
+            Record::Batch { definitions, words, .. } => {
+                self.define(definitions).ok_or(bad("its names are malformed"))?;
                 for (id, delta) in Events::new(words) {
-                    visit(
-                        names.get(&id).ok_or(bad("an event's name is not defined in this segment"))?,
-                        delta,
-                    );
+                    let name = self.names.get(&id);
+                    visit(name.ok_or(bad("an event's name is not defined in this segment"))?, delta);
                 }
                 Ok(())
             }
@@ -54,22 +47,26 @@ impl Replay {
                 }
                 Ok(())
             }
-            Record::Checkpoint(_) | Record::Keys(_) | Record::Open { .. } => Ok(()),
+            Record::Checkpoint(_)
+            | Record::Keys(_)
+            | Record::Open { .. }
+            | Record::Seal
+            | Record::Inherited(_) => Ok(()),
         }
     }
-}
 
-fn define(names: &mut HashMap<u32, Counter>, definitions: &[u8]) -> Option<()> {
-    let mut rest = definitions;
-    while !rest.is_empty() {
-        let mut fields = Fields(rest);
-        let id = fields.u32()?;
-        let mut name = Names::new(fields.0);
-        let parts = name.next()?;
-        names.insert(id, counter(parts)?);
-        rest = fields.0.get(3 + parts.0.len() + parts.1.len() + parts.2.len()..)?;
+    fn define(&mut self, definitions: &[u8]) -> Option<()> {
+        let mut rest = definitions;
+        while !rest.is_empty() {
+            let mut fields = Fields(rest);
+            let id = fields.u32()?;
+            let mut name = Names::new(fields.0);
+            let parts = name.next()?;
+            self.names.insert(id, counter(parts)?);
+            rest = fields.0.get(3 + parts.0.len() + parts.1.len() + parts.2.len()..)?;
+        }
+        Some(())
     }
-    Some(())
 }
 
 fn counter((topic, item, kind): (&[u8], &[u8], &[u8])) -> Option<Counter> {

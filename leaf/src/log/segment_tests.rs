@@ -11,11 +11,11 @@ fn segment() -> Vec<u8> {
         Record::Checkpoint(Checkpoint::default()),
         Record::Open { session: SessionId(7), at: WallMs(1) },
         Record::Batch {
-            channel: 1,
             session: SessionId(7),
             seq: 1,
             at: WallMs(2),
             event_count: 2,
+            definitions: &[],
             words: &words,
         },
         Record::Keys(Vec::new()),

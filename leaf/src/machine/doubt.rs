@@ -15,6 +15,16 @@ pub struct Doubt {
 }
 
 impl Doubt {
+    /// When it was merged.
+    pub fn merged_at(self) -> Time {
+        self.merged
+    }
+
+    /// When the store last stood where it should.
+    pub fn answered_at(self) -> Time {
+        self.answered
+    }
+
     /// Something was merged just now.
     pub fn merged(now: Time) -> Self {
         Self { merged: now, answered: now }
@@ -30,10 +40,5 @@ impl Doubt {
     pub fn next_probe(&self, retention: Duration) -> Time {
         let wait = self.answered.since(self.merged).max(FIRST_PROBE);
         (self.answered + wait).min(self.merged + retention)
-    }
-
-    /// Whether everything merged by `at` is past forgetting.
-    pub fn spares(&self, at: Time, retention: Duration) -> bool {
-        self.answered >= at + retention
     }
 }

@@ -1,18 +1,19 @@
 //! Taking events in: sessions, batches and submissions, from arrival to ack.
 
-use super::dictionary::{Dictionary, Epoch};
+use super::dictionary::Dictionary;
+use super::names::CounterId;
 use super::sessions::Standing;
 use super::{ConnectionId, DiskState, LeafMachine, Output, RETRY_AFTER_MS, Waiting};
 use crate::log::record::{Checkpoint, Record};
-use countree_common::key::Counter;
 use countree_common::limits;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
-use countree_common::wire::batch::{BatchError, BatchView, Events};
+use countree_common::wire::batch::{self, BatchError, BatchView, Events};
 use countree_common::wire::codec::CodecError;
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::producer::{BusyReason, Durability, EventError, EventErrorCode, FromLeaf, ToLeaf};
+use countree_common::wire::rpc::Reply;
 use std::collections::BTreeMap;
 
 /// One producer's connection.
@@ -26,14 +27,26 @@ pub(super) struct Producer {
     repeat_from: Option<Seq>,
 }
 
+impl Producer {
+    /// The session that it opened or resumed last.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// What its ids mean.
+    pub(super) fn dictionary(&self) -> &Dictionary {
+        &self.dictionary
+    }
+}
+
 impl LeafMachine {
     /// A producer has connected.
     pub fn handle_connected(&mut self, connection: ConnectionId) {
-        let dictionary = self.new_dictionary();
+        let dictionary = Dictionary::default();
         let producer = Producer { session: None, dictionary, is_refused: false, repeat_from: None };
         self.producers.insert(connection, producer);
         self.send(connection, FromLeaf::View(self.view.clone()));
-        if self.is_draining {
+        if self.is_leaving() {
             self.send(connection, FromLeaf::Draining);
         }
     }
@@ -41,16 +54,16 @@ impl LeafMachine {
     /// It is gone. What it sent stands.
     pub fn handle_disconnected(&mut self, connection: ConnectionId) {
         if let Some(producer) = self.producers.remove(&connection) {
-            self.names -= producer.dictionary.defined();
+            self.abandon(&producer.dictionary);
         }
     }
 
-    fn new_dictionary(&mut self) -> Dictionary {
-        self.next_channel += 1;
-        Dictionary::new(self.next_channel)
+    fn abandon(&mut self, dictionary: &Dictionary) {
+        self.names -= dictionary.defined();
+        self.abandoned += dictionary.defined();
     }
 
-    fn send(&mut self, connection: ConnectionId, message: FromLeaf) {
+    pub(super) fn send(&mut self, connection: ConnectionId, message: FromLeaf) {
         self.outputs.push_back(Output::Send { connection, message });
     }
 
@@ -61,24 +74,40 @@ impl LeafMachine {
 
     /// A producer opens or resumes a session.
     pub fn handle_message(&mut self, now: Now, connection: ConnectionId, message: ToLeaf) {
-        let (ToLeaf::Open(session) | ToLeaf::Resume(session)) = message;
+        let (session, is_new) = match message {
+            ToLeaf::Open(session) => (session, true),
+            ToLeaf::Resume(session) => (session, false),
+            ToLeaf::Ask { leaf, session } => return self.ask_ending(connection, leaf, session),
+        };
+        let (is_leaving, is_sealing) = (self.is_leaving(), self.is_sealing());
         let Some(producer) = self.producers.get_mut(&connection) else { return };
         producer.session = Some(session);
-        producer.is_refused = false;
+        producer.is_refused = is_leaving;
         producer.repeat_from = None;
-        match (self.sessions.get(session), message) {
-            (Some(known), _) => {
+        match self.sessions.get(session) {
+            // Nobody is told before the seal is on disk, and then everybody.
+            Some(known) if known.is_ended && is_sealing => {}
+            Some(known) if known.is_ended => {
+                let ended = Waiting::Ended { connection, session, last: known.last };
+                self.answer_once_durable(known.lsn, ended);
+            }
+            Some(known) => {
                 let opened = Waiting::Opened { connection, session, last: known.last };
                 self.answer_once_durable(known.lsn, opened);
             }
-            (None, ToLeaf::Resume(_)) => self.send(connection, FromLeaf::Expired(session)),
-            (None, ToLeaf::Open(_)) => self.open(now, connection, session),
+            // A leaf of this name may have left with its disk, and published how it ended.
+            None if !is_new => {
+                producer.is_refused = true;
+                self.ask_ending(connection, self.config.leaf.clone(), session);
+            }
+            None if is_leaving => self.send(connection, FromLeaf::Ended { session, last: 0 }),
+            None => self.open(now, connection, session),
         }
     }
 
     /// The opening is logged like a batch: a session that the log does not know was never acked anything.
     fn open(&mut self, now: Now, connection: ConnectionId, session: SessionId) {
-        let busy = if self.sessions.has_room() { self.busy() } else { Some(BusyReason::TableFull) };
+        let busy = if self.sessions.has_room() { self.busy(0) } else { Some(BusyReason::TableFull) };
         if let Some(reason) = busy {
             return self.send(connection, FromLeaf::Busy { seq: 0, reason, retry_after_ms: RETRY_AFTER_MS });
         }
@@ -120,19 +149,20 @@ impl LeafMachine {
         let seq = batch.seq;
         let refuse = |e: BatchError| Rejected::Batch(seq, refusal(&e));
         let session = producer.session.ok_or(Rejected::Protocol("a batch before any session was opened"))?;
-        let counters = batch.counters().map_err(refuse)?;
+        let counters = batch.counter_names().map_err(refuse)?;
         if batch.reset_names {
-            self.names -= producer.dictionary.defined();
-            producer.dictionary = self.new_dictionary();
+            self.abandon(&std::mem::take(&mut producer.dictionary));
         }
         if !producer.dictionary.has_room(counters.len()) {
             return Err(Rejected::Protocol("the connection has defined too many names: reset them"));
         }
-        if self.names + counters.len() > limits::NAMES_PER_LEAF {
+        if self.names + counters.len() > limits::NAMES_PER_LEAF
+            || !self.table.names().has_room(counters.len())
+        {
             return Err(Rejected::Protocol("the leaf's producers have defined too many names: reset yours"));
         }
         self.names += counters.len();
-        producer.dictionary.define(counters);
+        counters.into_iter().for_each(|name| producer.dictionary.define(self.table.intern(name)));
         if producer.is_refused {
             return Ok(());
         }
@@ -142,6 +172,7 @@ impl LeafMachine {
                 self.send(connection, FromLeaf::Expired(session));
                 return Ok(());
             }
+            Standing::Ended => return Ok(()),
             Standing::Repeat => {
                 let known = self.sessions.get(session).map_or((0, 0), |s| (s.lsn, s.last));
                 self.answer_once_durable(known.0, Waiting::Ack { connection, seq: known.1 });
@@ -152,19 +183,16 @@ impl LeafMachine {
             Standing::Next => {}
         }
         let volume = batch.check_events(producer.dictionary.defined()).map_err(refuse)?;
-        let events = || {
-            Events::new(batch.words).filter_map(|(id, delta)| Some((producer.dictionary.name(id)?, delta)))
-        };
+        let counter = |id| producer.dictionary.counter(id);
+        let events = || Events::new(batch.words).filter_map(|(id, delta)| Some((counter(id)?, delta)));
         self.check_totals(volume, events).map_err(|e| Rejected::Batch(seq, e))?;
-        let busy = self.busy().or_else(|| (self.is_draining).then_some(BusyReason::Overload));
-        if let Some(reason) = busy {
-            // While draining this is final: the producer was told, and takes its batches elsewhere.
+        if let Some(reason) = self.busy(volume) {
             producer.repeat_from = Some(seq);
             self.send(connection, FromLeaf::Busy { seq, reason, retry_after_ms: RETRY_AFTER_MS });
             return Ok(());
         }
         producer.repeat_from = None;
-        self.count_batch(now, connection, session, &mut producer.dictionary, &batch, volume);
+        self.count_batch(now, connection, session, &producer.dictionary, &batch, volume);
         Ok(())
     }
 
@@ -173,38 +201,45 @@ impl LeafMachine {
         now: Now,
         connection: ConnectionId,
         session: SessionId,
-        dictionary: &mut Dictionary,
+        dictionary: &Dictionary,
         batch: &BatchView<'_>,
         volume: u64,
     ) {
         self.begin_segment_if_full();
-        let epoch = self.epoch();
-        let ids = Events::new(batch.words).map(|(id, _)| id);
-        let definitions = dictionary.prepare(ids, epoch, &mut self.table);
-        let channel = dictionary.channel;
-        if !definitions.is_empty()
-            && self.log(&Record::Names { channel, definitions: &definitions }).is_none()
-        {
-            return;
-        }
         let BatchView { seq, event_count, words, .. } = *batch;
-        let record = Record::Batch { channel, session, seq, at: now.wall, event_count, words };
-        let Some(lsn) = self.log(&record) else { return };
-        for (id, delta) in Events::new(words) {
-            if let Some(counter) = dictionary.counter(id) {
-                self.table.add(counter, delta);
-            }
+        let mut renamed = std::mem::take(&mut self.renamed);
+        renamed.clear();
+        // Every id was checked to have a meaning.
+        batch::put_renamed(words, |id| dictionary.counter(id).unwrap_or_default(), &mut renamed);
+        let lsn = self.log_batch(now, session, seq, event_count, &renamed);
+        if lsn.is_some() {
+            self.table.add(Events::new(&renamed), volume);
         }
-        self.table.note_batch(u64::from(event_count), volume);
+        self.renamed = renamed;
+        let Some(lsn) = lsn else { return };
         self.live.note_accepted(u64::from(event_count));
         self.sessions.note(session, seq, lsn, now.wall);
         self.answer_once_durable(lsn, Waiting::Ack { connection, seq });
         self.end_window_if_full(now);
     }
 
-    /// Refuses events that could take a total past its limit. Exact for one leaf; what other leaves hold
-    /// unmerged has the range between [`limits::TOTAL_MAX`] and 2^63 for itself.
-    pub(super) fn check_totals<'a, I: Iterator<Item = (&'a Counter, i64)>>(
+    /// The log calls counters by the table's ids: names are written once for all producers.
+    fn log_batch(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        seq: Seq,
+        event_count: u32,
+        words: &[u8],
+    ) -> Option<Lsn> {
+        let ids = Events::new(words).map(|(id, _)| id);
+        let definitions = &self.table.define(ids, self.journal.segments());
+        self.log(&Record::Batch { session, seq, at: now.wall, event_count, definitions, words })
+    }
+
+    /// Refuses events that could take a total past its limit, by what is merged and what this leaf holds. What other
+    /// leaves hold unmerged has the range between [`limits::TOTAL_MAX`] and 2^63 for itself.
+    pub(super) fn check_totals<I: Iterator<Item = (CounterId, i64)>>(
         &self,
         volume: u64,
         events: impl Fn() -> I,
@@ -214,7 +249,7 @@ impl LeafMachine {
             message: format!("the total would pass {}, the largest that is kept", limits::TOTAL_MAX),
             index: u32::try_from(index).ok(),
         };
-        if volume > limits::UNMERGED_MAX.unsigned_abs() {
+        if volume > self.unmerged_max() {
             return Err(overflow(0));
         }
         if self.near_limit.is_empty() {
@@ -222,17 +257,13 @@ impl LeafMachine {
         }
         let reach = self.unmerged_volume().saturating_add(volume);
         for (index, (counter, delta)) in events().enumerate() {
-            let Some(total) = self.near_limit.get(counter) else { continue };
+            let Some(total) = self.near_limit.get(&counter) else { continue };
             let is_outward = total.signum() == delta.signum();
             if is_outward && total.unsigned_abs().saturating_add(reach) > limits::TOTAL_MAX.unsigned_abs() {
                 return Err(overflow(index));
             }
         }
         Ok(())
-    }
-
-    pub(super) fn epoch(&self) -> Epoch {
-        Epoch { segment: self.journal.segments(), generation: self.table.generation() }
     }
 
     pub(super) fn begin_segment_if_full(&mut self) {
@@ -278,8 +309,15 @@ impl LeafMachine {
             Waiting::Opened { connection, session, last } => {
                 self.send(connection, FromLeaf::Opened { session, last })
             }
+            Waiting::Ended { connection, session, last } => {
+                self.send(connection, FromLeaf::Ended { session, last });
+            }
             Waiting::Ack { connection, seq } => {
                 self.send(connection, FromLeaf::Ack { seq, durability: Durability::Disk });
+            }
+            Waiting::Remembered { question, used } => {
+                let reply = Reply::Key(Some(used));
+                self.outputs.push_back(Output::Answer { question, reply });
             }
             Waiting::Submission { submission } => {
                 self.outputs.push_back(Output::Submitted { submission, result: Ok(()) });
@@ -298,8 +336,8 @@ impl LeafMachine {
                     *acked = seq.max(*acked);
                 }
                 Some((_, other)) => {
-                    // An `Opened` acks too, and what follows it belongs to another session.
-                    if let Waiting::Opened { connection, .. } = other
+                    // These ack too, and what follows them belongs to another session.
+                    if let Waiting::Opened { connection, .. } | Waiting::Ended { connection, .. } = other
                         && let Some(seq) = acks.remove(&connection)
                     {
                         self.answer(Waiting::Ack { connection, seq });

@@ -2,7 +2,9 @@ use super::*;
 use crate::log::record::Record;
 use crate::log::replay::Replay;
 use crate::log::segment;
-use crate::testing::{Chance, Rig, TestStore, config, counter, topic};
+use crate::testing::{Chance, Rig, TestStore, config, counter, topic, view};
+use countree_common::cluster::{Node, Tier};
+use countree_common::key::Counter;
 use countree_common::wire::producer::{Durability, EventErrorCode, ToLeaf};
 use countree_common::wire::rpc::Idempotency;
 
@@ -124,6 +126,34 @@ fn after_busy_the_rest_is_ignored_and_the_names_stand() {
     assert_eq!((logged(&rig, &counter("t", "a")), logged(&rig, &counter("t", "b"))), (1, 1));
 }
 
+/// Or a reset, which asks every leaf that is listed, could miss events that were acked before it.
+#[test]
+fn nothing_is_taken_before_the_registry_lists_the_leaf() {
+    let name = NodeName::new("leaf-9").unwrap();
+    let mut rig = Rig::start(LeafConfig { leaf: name.clone(), ..config() });
+    rig.connect(1);
+    rig.message(1, ToLeaf::Open(SessionId(7)));
+    rig.submit(2, &likes("a"), Idempotency::None);
+    rig.sync();
+    let reason = BusyReason::Joining;
+    let said = rig.said(1);
+    assert_eq!(said.last(), Some(&FromLeaf::Busy { seq: 0, reason, retry_after_ms: RETRY_AFTER_MS }));
+    let busy = SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
+    assert_eq!(rig.submitted(), [(2, Err(busy))]);
+
+    let mut view = view();
+    view.keys.owners.push(name);
+    rig.machine.handle_view(view.clone());
+    // A lease may run out: whoever asks all leaves still counts it among them.
+    view.keys.owners.pop();
+    rig.machine.handle_view(view);
+    rig.said(1);
+    rig.open(1, 7);
+    rig.batch(1, 1, &likes("a"));
+    rig.sync();
+    assert_eq!(rig.said(1), [ack(1)]);
+}
+
 #[test]
 fn the_names_of_a_repeated_batch_stand() {
     let mut rig = Rig::start(config());
@@ -145,8 +175,8 @@ fn a_session_that_is_not_known_is_refused_and_counts_nothing() {
     rig.batch(1, 1, &likes("a"));
     rig.batch(1, 2, &likes("a"));
     rig.sync();
-    let expired = FromLeaf::Expired(SessionId(7));
-    assert_eq!(rig.said(1), [expired.clone(), expired]);
+    rig.answer_calls(&Reply::Ended(None));
+    assert_eq!(rig.said(1), [FromLeaf::Expired(SessionId(7))]);
     assert_eq!(logged(&rig, &counter("t", "a")), 0);
 }
 
@@ -163,6 +193,7 @@ fn a_session_is_forgotten_past_its_horizon_and_not_before() {
         rig.connect(connection);
         rig.message(connection, ToLeaf::Resume(SessionId(session)));
     }
+    rig.answer_calls(&Reply::Ended(None));
     assert_eq!(rig.said(3), [FromLeaf::Opened { session: SessionId(7), last: 1 }]);
     assert_eq!(rig.said(4), [FromLeaf::Expired(SessionId(8))]);
 }
@@ -398,6 +429,55 @@ fn a_total_at_its_limit_goes_no_further_out_and_may_come_back() {
 }
 
 #[test]
+fn a_total_that_other_leaves_took_to_its_limit_goes_no_further_out_here() {
+    let mut rig = Rig::start(config());
+    let a = counter("t", "a");
+    rig.machine.handle_near_limit(&[(a.clone(), limits::TOTAL_MAX - 5)]);
+    let submit = |rig: &mut Rig, delta: i64| {
+        rig.submit(1, &[(a.clone(), delta)], Idempotency::None);
+        rig.sync();
+        rig.submitted().pop().unwrap().1
+    };
+    let refused = submit(&mut rig, 6);
+    assert!(
+        matches!(&refused, Err(SubmitError::Refused(e)) if e.code == EventErrorCode::TotalOverflow),
+        "{refused:?}"
+    );
+    assert_eq!(submit(&mut rig, 5), Ok(()));
+    assert!(submit(&mut rig, 1).is_err(), "what is not merged counts too");
+    rig.machine.handle_near_limit(&[(a.clone(), 0)]);
+    assert_eq!(submit(&mut rig, 6), Ok(()), "others have brought it back");
+}
+
+#[test]
+fn all_leaves_together_hold_no_more_unmerged_than_the_store_has_room_for() {
+    for leaves in [1u64, 2, 8, 64] {
+        let mut rig = Rig::start(config());
+        let node = |number| Node {
+            name: NodeName::new(&format!("leaf-{number}")).unwrap(),
+            tier: Tier::Leaf,
+            quic: "127.0.0.1:1".parse().unwrap(),
+            http: None,
+            incarnation: 1,
+        };
+        let nodes = (0..leaves).map(node).collect();
+        rig.machine.handle_view(ClusterView { epoch: 1, nodes, ..ClusterView::default() });
+        let mut held = 0u64;
+        loop {
+            rig.submit(1, &[(counter("t", "a"), limits::DELTA_MAX)], Idempotency::None);
+            rig.sync();
+            match rig.submitted().pop().unwrap().1 {
+                Ok(()) => held += limits::DELTA_MAX.unsigned_abs(),
+                Err(SubmitError::Busy { .. }) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        let room = (1 << 63) - limits::TOTAL_MAX.unsigned_abs();
+        assert!(held > 0 && held * leaves <= room, "{leaves} leaves with {held} each");
+    }
+}
+
+#[test]
 fn a_repeated_request_waits_for_its_original_and_counts_nothing() {
     let mut rig = Rig::start(config());
     let keyed = |content| Idempotency::Request { key: 9, content };
@@ -442,11 +522,11 @@ fn a_draining_leaf_answers_for_what_it_has_and_takes_no_more() {
     assert_eq!(rig.submitted(), [(1, Err(SubmitError::Draining))]);
     let mut store = TestStore::new(true);
     rig.merge_all(&mut store);
-    let busy = FromLeaf::Busy { seq: 2, reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS };
-    assert_eq!(rig.said(1), [FromLeaf::Draining, busy, ack(1)]);
+    let ended = FromLeaf::Ended { session: SessionId(7), last: 1 };
+    assert_eq!(rig.said(1), [FromLeaf::Draining, ack(1), ended.clone()]);
     assert_eq!(rig.said(2), [FromLeaf::Draining]);
     rig.message(2, ToLeaf::Resume(SessionId(7)));
-    assert_eq!(rig.said(2), [FromLeaf::Opened { session: SessionId(7), last: 1 }]);
+    assert_eq!(rig.said(2), [ended]);
     assert_eq!(store.total(&counter("t", "a")), 1);
 }
 

@@ -1,15 +1,21 @@
-//! Sending sums up: windows end, cuts go to roots, answers come back, old streams are retired.
+//! Sending sums up: windows end, cuts go to roots, answers come back.
 
-use super::{Found, Frozen, LeafMachine, NEAR_LIMIT_COUNTERS, Output};
-use crate::machine::uplink::Uplink;
+use super::names::Marks;
+use super::table::Table;
+use super::uplink::{NamedSums, NearLimit, Uplink};
+use super::{Found, Frozen, LeafMachine, Output};
 use countree_common::cluster::NodeName;
 use countree_common::cut::Cut;
-use countree_common::key::{Counter, Topic};
+use countree_common::key::Counter;
 use countree_common::limits;
 use countree_common::stream::StreamId;
 use countree_common::time::{Now, WallMs};
-use countree_common::wire::uplink::CutOutcome;
+use countree_common::wire::codec::{self, CodecError};
+use countree_common::wire::uplink::{CutOutcome, ToRoot};
 use std::collections::BTreeMap;
+
+/// Counters are not looked for to forget before so many may go.
+const ABANDONED_MIN: usize = 65_536;
 
 impl LeafMachine {
     /// A root is connected: cuts of its topics can go.
@@ -30,10 +36,10 @@ impl LeafMachine {
     /// A root has answered cuts.
     pub fn handle_outcomes(&mut self, now: Now, outcomes: Vec<CutOutcome>) {
         for outcome in outcomes {
-            let topic = outcome.topic.clone();
+            let topic = &outcome.topic;
             let are_totals_wanted = !self.near_limit.is_empty();
-            let Some(uplink) = self.uplink(&outcome.stream) else { continue };
-            let findings = uplink.handle_outcome(now.mono, outcome, are_totals_wanted);
+            let Some((uplink, table)) = self.uplink(&outcome.stream) else { continue };
+            let findings = uplink.handle_outcome(now.mono, table.names(), &outcome, are_totals_wanted);
             if findings.store_went_back {
                 let message = format!(
                     "the store has gone back in time for topic '{topic}'; what it forgot is sent again"
@@ -49,31 +55,43 @@ impl LeafMachine {
                 self.imbalances += 1;
                 self.outputs.push_back(Output::Alarm(message));
             }
-            self.note_near_limit(findings.near_limit);
+            findings.near_limit.into_iter().for_each(|near| self.note_near_limit(near));
         }
         self.settle_flushes();
         self.send_up(now);
+        self.go_on_leaving(now);
     }
 
-    fn note_near_limit(&mut self, totals: Vec<super::uplink::NearLimit>) {
-        for near in totals {
-            let counter = Counter { topic: near.topic, item: near.sum.item, kind: near.sum.kind };
-            let is_near = near.sum.delta.unsigned_abs() >= limits::TOTAL_NEAR_LIMIT.unsigned_abs();
-            if !is_near {
-                self.near_limit.remove(&counter);
-            } else if self.near_limit.len() < NEAR_LIMIT_COUNTERS || self.near_limit.contains_key(&counter) {
-                self.near_limit.insert(counter, near.sum.delta);
+    /// A root tells of totals near their limit, whichever leaf took them there.
+    pub fn handle_near_limit(&mut self, totals: &[(Counter, i64)]) {
+        for (counter, total) in totals {
+            if self.table.names().has_room(1) {
+                let counter = self.intern([(counter, 0)].into_iter()).into_iter().map(|(counter, _)| counter);
+                counter.for_each(|counter| self.note_near_limit(NearLimit { counter, total: *total }));
             }
         }
     }
 
-    fn uplink(&mut self, stream: &StreamId) -> Option<&mut Uplink> {
-        if self.live.stream() == stream { Some(&mut self.live) } else { self.old.get_mut(stream) }
+    fn note_near_limit(&mut self, near: NearLimit) {
+        let NearLimit { counter, total } = near;
+        let is_near = total.unsigned_abs() >= limits::TOTAL_NEAR_LIMIT.unsigned_abs();
+        let has_room = self.near_limit.len() < limits::NEAR_LIMIT_COUNTERS;
+        if !is_near {
+            self.near_limit.remove(&counter);
+        } else if has_room || self.near_limit.contains_key(&counter) {
+            self.near_limit.insert(counter, total);
+        }
+    }
+
+    fn uplink(&mut self, stream: &StreamId) -> Option<(&mut Uplink, &mut Table)> {
+        let uplink = if self.live.stream() == stream { &mut self.live } else { self.old.get_mut(stream)? };
+        Some((uplink, &mut self.table))
     }
 
     /// A reading of a stream's log is done.
     pub fn handle_scan(&mut self, now: Now, stream: &StreamId, found: Found) {
-        let lost = self.uplink(stream).map(|uplink| uplink.handle_scan(found)).unwrap_or_default();
+        let lost = self.uplink(stream).map(|(uplink, table)| uplink.handle_scan(found, table));
+        let lost = lost.unwrap_or_default();
         for (topic, events) in lost {
             let message = format!(
                 "the store forgot {events} events of topic '{topic}' of {stream} whose log was gone; \
@@ -86,22 +104,9 @@ impl LeafMachine {
 
     /// A reading of a stream's log failed; it is tried again with the next window.
     pub fn handle_scan_failed(&mut self, stream: &StreamId) {
-        if let Some(uplink) = self.uplink(stream) {
+        if let Some((uplink, _)) = self.uplink(stream) {
             uplink.handle_scan_failed();
         }
-    }
-
-    /// The registry has taken over the ledger of a drained stream: its log can go.
-    pub fn handle_retired(&mut self, stream: &StreamId) {
-        self.retiring.remove(stream);
-        if self.old.remove(stream).is_some() {
-            self.outputs.push_back(Output::DropStream(stream.clone()));
-        }
-    }
-
-    /// The registry could not be told; it is tried again with the next window.
-    pub fn handle_retire_failed(&mut self) {
-        self.retiring.clear();
     }
 
     pub(super) fn end_window_if_full(&mut self, now: Now) {
@@ -112,11 +117,29 @@ impl LeafMachine {
 
     fn freeze(&mut self, now: Now) {
         self.window_ends = now.mono + self.config.window;
-        let mut window = self.table.take_window();
-        self.rates.note(window.events, std::mem::take(&mut window.busiest));
-        self.table.compact_if_full();
+        let window = self.table.take_window();
+        self.rates.note(&window, self.table.names());
         self.frozen.push_back(Frozen { at: now.wall, to: self.journal.appended(), window });
         self.offer_frozen();
+    }
+
+    /// Forgets every counter that nothing refers to. That takes time by all counters, and so is put off until
+    /// a third of them or so may go.
+    fn forget_abandoned(&mut self) {
+        let enough = ABANDONED_MIN.max(self.table.names().counters() / 2);
+        let is_full = !self.table.names().has_room(limits::BATCH_EVENTS);
+        if self.abandoned < if is_full { 1 } else { enough } {
+            return;
+        }
+        let mut used = Marks::none(self.table.names());
+        let uplinks = self.old.values().chain([&self.live]);
+        used.mark(uplinks.flat_map(Uplink::counters));
+        used.mark(self.producers.values().flat_map(|p| p.dictionary().counters()).copied());
+        let frozen = self.frozen.iter().flat_map(|frozen| &frozen.window.topics);
+        used.mark(frozen.flat_map(|of_topic| &of_topic.sums).map(|sum| sum.counter));
+        used.mark(self.near_limit.keys().copied());
+        self.table.keep(used);
+        self.abandoned = 0;
     }
 
     /// Ends the window, unless one before still waits for the disk: then it goes on.
@@ -125,13 +148,14 @@ impl LeafMachine {
         if self.frozen.is_empty() {
             self.freeze(now);
         }
+        self.forget_abandoned();
         self.settle_flushes();
-        self.retire_settled();
+        self.retire_settled(now);
         self.trim(now);
         self.tell_watermark();
         let uplinks = self.old.values_mut().chain([&mut self.live]);
         for uplink in uplinks {
-            if let Some(recut) = uplink.next_scan() {
+            if let Some(recut) = uplink.next_scan(self.table.names()) {
                 self.outputs.push_back(Output::Scan { stream: uplink.stream().clone(), recut });
             }
         }
@@ -153,17 +177,25 @@ impl LeafMachine {
         if self.roots.is_empty() {
             return;
         }
-        let (ring, roots) = (&self.root_ring, &self.roots);
-        let root_of = |topic: &Topic| ring.topic_owner(topic).filter(|root| roots.contains(*root)).cloned();
-        let mut batches: BTreeMap<NodeName, Vec<Cut>> = BTreeMap::new();
+        let (ring, roots, names) = (&self.root_ring, &self.roots, self.table.names());
+        let root_of =
+            |topic| ring.topic_owner(names.topic(topic)).filter(|root| roots.contains(*root)).cloned();
+        let mut frames: BTreeMap<NodeName, Frames<'_>> = BTreeMap::new();
         for uplink in self.old.values_mut().chain([&mut self.live]) {
-            for (root, cut) in uplink.cuts(now.mono, root_of) {
-                batches.entry(root).or_default().push(cut);
+            let ready = uplink.ready_cuts(now.mono, root_of);
+            let uplink = &*uplink;
+            for (root, topic) in ready {
+                if let Some(cut) = uplink.cut(topic, names) {
+                    frames.entry(root).or_default().push(cut);
+                }
             }
         }
-        for (root, cuts) in batches {
-            for cuts in into_frames(cuts) {
-                self.outputs.push_back(Output::Cuts { root: root.clone(), cuts });
+        for (root, frames) in frames {
+            for frame in frames.finish() {
+                match frame {
+                    Ok(message) => self.outputs.push_back(Output::Cuts { root: root.clone(), message }),
+                    Err(e) => self.outputs.push_back(Output::Alarm(format!("a cut could not be sent: {e}"))),
+                }
             }
         }
     }
@@ -185,51 +217,46 @@ impl LeafMachine {
         }
     }
 
-    /// Hands over old streams that are wholly merged, once the store can't forget that any more and their
-    /// sessions and keys are on disk in the live one.
-    fn retire_settled(&mut self) {
-        if self.journal.durable() < self.carried_at || self.roots.is_empty() {
-            return;
-        }
-        let due = self.old.values().filter(|u| u.is_settled() && !self.retiring.contains(u.stream()));
-        let streams: Vec<StreamId> = due.map(|uplink| uplink.stream().clone()).collect();
-        if streams.is_empty() {
-            return;
-        }
-        let ledgers = self.ledgers().into_iter().filter(|l| streams.contains(&l.stream)).collect();
-        self.retiring.extend(streams);
-        self.outputs.push_back(Output::Retire(ledgers));
-    }
-
     /// Deletes segments that nothing needs any more.
     fn trim(&mut self, now: Now) {
         let Self { journal, live, .. } = self;
-        let is_proven = |at| live.is_proven(now.mono, at);
+        let is_proven = |at| live.is_proven(at);
         for segment in journal.trim(now.mono, live.progress().merged_to(), is_proven) {
             self.outputs.push_back(Output::DropSegment(segment));
         }
     }
 }
 
-/// Splits cuts over frames that a root takes.
-fn into_frames(cuts: Vec<Cut>) -> Vec<Vec<Cut>> {
-    // Little enough that one cut of the largest size still fits behind it.
-    let room = limits::NODE_FRAME_BYTES / 16;
-    let size = |cut: &Cut| {
-        256 + cut.sums.iter().map(|s| s.item.as_str().len() + s.kind.as_str().len() + 12).sum::<usize>()
-    };
-    let (mut frames, mut frame, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for cut in cuts {
-        let more = size(&cut);
-        if !frame.is_empty() && (bytes + more > room || frame.len() >= limits::CUTS_PER_MERGE) {
-            frames.push(std::mem::take(&mut frame));
-            bytes = 0;
+/// Cuts in messages that a root takes.
+#[derive(Default)]
+struct Frames<'a> {
+    frames: Vec<Result<Vec<u8>, CodecError>>,
+    cuts: Vec<Cut<NamedSums<'a>>>,
+    bytes: usize,
+}
+
+impl<'a> Frames<'a> {
+    /// Little enough that one cut of the largest size still fits behind it.
+    const ROOM: usize = limits::NODE_FRAME_BYTES / 16;
+
+    fn push(&mut self, cut: Cut<NamedSums<'a>>) {
+        let more = 256 + cut.sums.bytes_at_most();
+        if self.bytes + more > Self::ROOM || self.cuts.len() >= limits::CUTS_PER_MERGE {
+            self.end_frame();
         }
-        bytes += more;
-        frame.push(cut);
+        self.bytes += more;
+        self.cuts.push(cut);
     }
-    if !frame.is_empty() {
-        frames.push(frame);
+
+    fn end_frame(&mut self) {
+        if !self.cuts.is_empty() {
+            self.frames.push(codec::encode(&ToRoot::Cuts(std::mem::take(&mut self.cuts))));
+            self.bytes = 0;
+        }
     }
-    frames
+
+    fn finish(mut self) -> Vec<Result<Vec<u8>, CodecError>> {
+        self.end_frame();
+        self.frames
+    }
 }

@@ -2,23 +2,33 @@
 //! threads. Most rules of `docs/exactly-once.md` live here: append, cut, repeat,
 //! read back, expiry, reset.
 
+pub mod calls;
+mod clearance;
 pub mod dictionary;
 pub mod doubt;
+mod drain;
+mod endings;
+mod estate;
 mod intake;
 pub mod journal;
 mod merging;
+pub mod names;
+pub mod pending;
 pub mod progress;
 pub mod rates;
 pub mod resets;
+mod retirement;
 pub mod sessions;
+pub mod sketch;
 mod submissions;
 pub mod table;
 pub mod uplink;
 
 use crate::log::recovery::{Carried, OldStream, Piece, Recut};
-use countree_common::cluster::{ClusterView, NodeName};
-use countree_common::cut::Cut;
-use countree_common::key::{Counter, Topic};
+use calls::{CallId, Callee, Calls};
+use clearance::{Clearances, KeyRings};
+use countree_common::cluster::{ClusterView, NodeName, Tier};
+use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
 use countree_common::limits;
 use countree_common::ring::Ring;
@@ -27,9 +37,12 @@ use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::{Now, Time, WallMs};
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::producer::{BusyReason, FromLeaf};
-use countree_common::wire::rpc::{NodeStats, SubmitError};
+use countree_common::wire::rpc::{NodeStats, Reply, Request, StreamPositions, SubmitError, UsedKey};
+use drain::Leave;
 use journal::{Append, Journal};
+use names::CounterId;
 use rates::Rates;
+use retirement::Retirement;
 use sessions::{Keys, Sessions};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -43,10 +56,8 @@ pub type SubmissionId = u64;
 
 /// How long producers and HTTP clients are told to wait, in milliseconds.
 const RETRY_AFTER_MS: u32 = 100;
-/// Totals near their limit that are watched; any more the store alone keeps in range.
-const NEAR_LIMIT_COUNTERS: usize = 65_536;
-/// Topics whose position one leaf keeps.
-const TOPICS_PER_LEAF: usize = 4 << 20;
+/// From [`limits::TOTAL_MAX`] to the end of what the store can hold: what all leaves together may hold unmerged.
+const ROOM_ABOVE: u64 = i64::MAX.abs_diff(limits::TOTAL_MAX);
 
 /// What a leaf is told.
 #[derive(Debug, Clone)]
@@ -63,6 +74,8 @@ pub struct LeafConfig {
     pub log_bytes: u64,
     /// A log segment is closed at about this many bytes.
     pub segment_bytes: u64,
+    /// Events per second that it is meant to carry: items with too large a share of that are split.
+    pub capacity: u64,
 }
 
 /// What the shell has to do.
@@ -95,8 +108,8 @@ pub enum Output {
     Cuts {
         /// Which.
         root: NodeName,
-        /// In any order.
-        cuts: Vec<Cut>,
+        /// A [`countree_common::wire::uplink::ToRoot::Cuts`], encoded.
+        message: Vec<u8>,
     },
     /// Tell a root how far this leaf is complete.
     Watermark {
@@ -112,7 +125,29 @@ pub enum Output {
         /// What is looked for.
         recut: Recut,
     },
-    /// Hand these ledgers to the registry, and then call [`LeafMachine::handle_retired`].
+    /// Ask another node, and hand its answer to [`LeafMachine::handle_reply`]. With [`Request::Settled`] the leaf
+    /// leaves the cluster: no heartbeat may follow it.
+    Call {
+        /// Which question.
+        call: CallId,
+        /// Who is asked.
+        callee: Callee,
+        /// What.
+        request: Request,
+    },
+    /// Answer another node's question.
+    Answer {
+        /// Which.
+        question: SubmissionId,
+        /// How.
+        reply: Reply,
+    },
+    /// The drain is done: all sessions have ended, all is merged, and the process may end.
+    Left {
+        /// Whether the disk has to stay nevertheless, for idempotency keys that there is no other leaf to take.
+        keeps_keys: bool,
+    },
+    /// Hand these ledgers to the registry, and then call [`LeafMachine::handle_retired`] for each.
     Retire(Vec<StreamLedger>),
     /// Delete a whole stream's log.
     DropStream(StreamId),
@@ -149,8 +184,10 @@ pub enum DiskState {
 #[derive(Debug)]
 enum Waiting {
     Opened { connection: ConnectionId, session: SessionId, last: Seq },
+    Ended { connection: ConnectionId, session: SessionId, last: Seq },
     Ack { connection: ConnectionId, seq: Seq },
     Submission { submission: SubmissionId },
+    Remembered { question: SubmissionId, used: UsedKey },
 }
 
 /// A window that has ended and waits until its last record is on disk.
@@ -171,11 +208,14 @@ pub struct LeafMachine {
     sessions: Sessions,
     keys: Keys,
     producers: BTreeMap<ConnectionId, intake::Producer>,
-    next_channel: u64,
     /// Names that all producers together have defined.
     names: usize,
+    /// Counters that nothing may refer to any more, at most.
+    abandoned: usize,
+    /// A batch's events with the table's ids; kept for its room.
+    renamed: Vec<u8>,
     waiting: VecDeque<(Lsn, Waiting)>,
-    near_limit: BTreeMap<Counter, i64>,
+    near_limit: BTreeMap<CounterId, i64>,
 
     window_ends: Time,
     /// Ended windows, oldest first; each holds [`limits::WINDOW_COUNTERS_PER_TOPIC`] events or more, but for
@@ -184,12 +224,14 @@ pub struct LeafMachine {
     windows: u64,
     live: Uplink,
     old: BTreeMap<StreamId, Uplink>,
-    retiring: BTreeSet<StreamId>,
+    retirement: Retirement,
     /// The end of the first checkpoint, which carries on what old streams say of sessions and keys.
     carried_at: Lsn,
     told_complete: BTreeMap<NodeName, WallMs>,
 
     view: ClusterView,
+    /// The registry has listed this leaf, so that whoever asks all leaves asks this one.
+    is_listed: bool,
     root_ring: Ring,
     roots: BTreeSet<NodeName>,
 
@@ -198,7 +240,15 @@ pub struct LeafMachine {
 
     began: WallMs,
     rates: Rates,
-    is_draining: bool,
+    calls: Calls,
+    clearances: Clearances,
+    /// Of the view's keys, once they are needed.
+    key_rings: Option<KeyRings>,
+    /// When a root confirmed the view last.
+    confirmed: Time,
+    /// Sessions with other leaves that somebody asks about, and who does.
+    asked: BTreeMap<(NodeName, SessionId), BTreeSet<ConnectionId>>,
+    leave: Option<Leave>,
     imbalances: u64,
     outputs: VecDeque<Output>,
 }
@@ -217,17 +267,20 @@ impl LeafMachine {
         now: Now,
     ) -> Result<Self, countree_common::wire::codec::CodecError> {
         let stream = StreamId { leaf: config.leaf.clone(), incarnation };
-        let sealed = |(id, old): (StreamId, _)| (id.clone(), Uplink::sealed(id, old, config.retention));
-        let old = old.into_iter().map(sealed).collect();
+        let mut table = Table::default();
+        let mut sealed =
+            |(id, old): (StreamId, _)| (id.clone(), Uplink::sealed(id, old, config.retention, &mut table));
+        let old = old.into_iter().map(&mut sealed).collect();
         let mut machine = Self {
             journal: Journal::new(config.segment_bytes),
             disk: DiskState::Works,
-            table: Table::default(),
+            table,
             sessions: Sessions::carried(carried),
             keys: Keys::carried(carried),
             producers: BTreeMap::new(),
-            next_channel: 0,
             names: 0,
+            abandoned: 0,
+            renamed: Vec::new(),
             began: now.wall,
             waiting: VecDeque::new(),
             near_limit: BTreeMap::new(),
@@ -236,16 +289,22 @@ impl LeafMachine {
             windows: 0,
             live: Uplink::live(stream, config.retention),
             old,
-            retiring: BTreeSet::new(),
+            retirement: Retirement::default(),
             carried_at: Lsn::MAX,
             told_complete: BTreeMap::new(),
             view: ClusterView::default(),
+            is_listed: false,
             root_ring: Ring::new([]),
             roots: BTreeSet::new(),
             resets: BTreeMap::new(),
             flushes: VecDeque::new(),
             rates: Rates::default(),
-            is_draining: false,
+            calls: Calls::default(),
+            clearances: Clearances::default(),
+            key_rings: None,
+            confirmed: now.mono,
+            asked: BTreeMap::new(),
+            leave: None,
             imbalances: 0,
             outputs: VecDeque::new(),
             config,
@@ -267,8 +326,9 @@ impl LeafMachine {
 
     /// When [`LeafMachine::handle_time`] wants to be called at the latest.
     pub fn next_timeout(&self) -> Time {
-        let uplinks = self.old.values().chain([&self.live]).filter_map(Uplink::next_timeout);
-        uplinks.min().map_or(self.window_ends, |due| due.min(self.window_ends))
+        let uplinks = self.uplinks().filter_map(Uplink::next_timeout);
+        let leave = self.leave.as_ref().and_then(Leave::next_timeout);
+        uplinks.chain(leave).fold(self.window_ends, Time::min)
     }
 
     /// Time has passed: windows end, unanswered cuts are repeated, old sessions are forgotten.
@@ -283,6 +343,7 @@ impl LeafMachine {
             self.rates.handle_time(now.mono);
         }
         self.send_up(now);
+        self.go_on_leaving(now);
     }
 
     /// An append is on disk: acks go out, and a window that waited for it goes up.
@@ -292,6 +353,7 @@ impl LeafMachine {
         self.release_acks();
         self.offer_frozen();
         self.send_up(now);
+        self.go_on_leaving(now);
     }
 
     /// The disk's state has changed. A failure is for good.
@@ -303,29 +365,26 @@ impl LeafMachine {
 
     /// The nodes have changed.
     pub fn handle_view(&mut self, view: ClusterView) {
-        self.root_ring = Ring::of(&view, countree_common::cluster::Tier::Root);
+        self.root_ring = Ring::of(&view, Tier::Root);
         for connection in self.producers.keys() {
             let message = FromLeaf::View(view.clone());
             self.outputs.push_back(Output::Send { connection: *connection, message });
         }
-        self.view = view;
-    }
-
-    /// No new batches from here on; what was accepted goes up at once. [`LeafMachine::is_drained`] tells when
-    /// all of it is merged.
-    pub fn handle_drain(&mut self, now: Now) {
-        self.is_draining = true;
-        for connection in self.producers.keys() {
-            self.outputs.push_back(Output::Send { connection: *connection, message: FromLeaf::Draining });
+        self.is_listed |= view.keys.owners.contains(&self.config.leaf);
+        if self.view.keys != view.keys {
+            self.key_rings = None;
         }
-        self.window_ends = now.mono;
-        self.handle_time(now);
+        self.view = view;
     }
 
     /// Whether everything that was accepted is merged.
     pub fn is_drained(&self) -> bool {
         let is_open = self.table.events() > 0 || !self.frozen.is_empty() || !self.waiting.is_empty();
-        !is_open && self.live.is_idle() && self.old.values().all(Uplink::is_idle)
+        !is_open && self.uplinks().all(Uplink::is_idle)
+    }
+
+    fn uplinks(&self) -> impl Iterator<Item = &Uplink> {
+        self.old.values().chain([&self.live])
     }
 
     /// The ledgers of all streams that this leaf has a log of.
@@ -337,7 +396,18 @@ impl LeafMachine {
             ledger: uplink.ledger(open),
         };
         let old = self.old.values().map(|uplink| ledger(uplink, true, 0));
-        old.chain([ledger(&self.live, false, open)]).collect()
+        let is_sealed = self.leave.as_ref().is_some_and(Leave::is_sealed);
+        old.chain([ledger(&self.live, is_sealed, open)]).collect()
+    }
+
+    /// How far a stream has come; `None` when there is no log of it here.
+    pub fn positions(&self, stream: &StreamId) -> Option<StreamPositions> {
+        if stream == self.live.stream() {
+            return Some(self.live.positions(self.journal.appended(), self.journal.durable()));
+        }
+        let old = self.old.get(stream)?;
+        let end = old.sealed_at().unwrap_or_default();
+        Some(old.positions(end, end))
     }
 
     /// What the leaf says of itself.
@@ -348,10 +418,11 @@ impl LeafMachine {
             events_per_s: self.rates.events_per_s,
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             connections: self.producers.len() as u64,
-            entries: self.table.counters() as u64,
+            entries: self.table.names().counters() as u64,
             log_bytes: self.journal.bytes(),
             streams: self.old.keys().chain([self.live.stream()]).cloned().collect(),
             hot_items: self.rates.hot_items.clone(),
+            capacity: self.config.capacity as f64,
             trouble: self.trouble(),
         }
     }
@@ -371,34 +442,42 @@ impl LeafMachine {
                 Some("the disk is full: make room, and the leaf goes on by itself".into())
             }
             (DiskState::Works, true) => Some("no root is connected: events are logged and wait".into()),
-            (DiskState::Works, false) if self.is_draining => Some("the leaf is leaving".into()),
+            (DiskState::Works, false) if self.is_leaving() => Some("the leaf is leaving".into()),
             (DiskState::Works, false) => None,
         }
     }
 
-    /// Why nothing can be taken at the moment.
-    fn busy(&self) -> Option<BusyReason> {
-        let unmerged = self.unmerged_volume();
+    /// Why events of this Σ|δ| can't be taken at the moment.
+    fn busy(&self, volume: u64) -> Option<BusyReason> {
+        let unmerged = self.unmerged_volume().saturating_add(volume);
         if self.disk == DiskState::Failed {
             Some(BusyReason::DiskFailed)
         } else if self.disk == DiskState::Full || self.journal.bytes() >= self.config.log_bytes {
             Some(BusyReason::DiskFull)
         } else if self.journal.waiting_bytes() >= limits::LOG_QUEUE_BYTES as u64
-            || unmerged >= limits::UNMERGED_MAX.unsigned_abs()
+            || unmerged > self.unmerged_max()
         {
             Some(BusyReason::Overload)
-        } else if !self.table.has_room(limits::BATCH_EVENTS) || self.live.topics() >= TOPICS_PER_LEAF {
-            Some(BusyReason::TableFull)
+        } else if !self.is_listed {
+            Some(BusyReason::Joining)
         } else {
             None
         }
     }
 
+    /// The most that this leaf may hold unmerged: its share of the room that leaves need, since none of them knows what
+    /// the others hold.
+    fn unmerged_max(&self) -> u64 {
+        let leaves = self.view.tier(Tier::Leaf).count().max(1) as u64;
+        limits::UNMERGED_MAX.unsigned_abs().min(ROOM_ABOVE / leaves)
+    }
+
     /// Σ|δ| that is accepted and not merged: no sum, and so no total, can be further off than this.
     fn unmerged_volume(&self) -> u64 {
         let frozen = self.frozen.iter().fold(0u64, |v, f| v.saturating_add(f.window.volume));
-        let uplinks = self.old.values().chain([&self.live]).map(Uplink::volume);
-        uplinks.fold(self.table.volume().saturating_add(frozen), u64::saturating_add)
+        self.uplinks()
+            .map(Uplink::volume)
+            .fold(self.table.volume().saturating_add(frozen), u64::saturating_add)
     }
 }
 

@@ -1,33 +1,45 @@
 //! What a leaf says of its load: events per second, and its busiest items.
 
-use super::table::ItemHits;
-use countree_common::key::{Item, Topic};
+use super::names::Names;
+use super::sketch::Sketch;
+use super::table::Window;
+use countree_common::key::{Counter, Item, Topic};
 use countree_common::time::Time;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_secs(1);
 /// Items shown.
 const SHOWN: usize = 10;
+/// Items watched over a period.
+const WATCHED: usize = 256;
 
 /// Counts over about a second, and keeps the last whole period's result.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rates {
     began: Time,
     events: u64,
-    items: BTreeMap<(Topic, Item), u64>,
+    items: Sketch<(Topic, Item)>,
     /// Events per second over the last period.
     pub events_per_s: f64,
     /// The busiest items of the last period, with events per second.
     pub hot_items: Vec<(Topic, Item, f64)>,
 }
 
+impl Default for Rates {
+    fn default() -> Self {
+        let items = Sketch::new(WATCHED);
+        Self { began: Time::default(), events: 0, items, events_per_s: 0.0, hot_items: Vec::new() }
+    }
+}
+
 impl Rates {
     /// Takes a window's counts.
-    pub fn note(&mut self, events: u64, busiest: Vec<ItemHits>) {
-        self.events += events;
-        for ItemHits { topic, item, hits } in busiest {
-            *self.items.entry((topic, item)).or_default() += hits;
+    pub fn note(&mut self, window: &Window, names: &Names) {
+        self.events += window.events;
+        for (counter, hits) in &window.busiest {
+            if let Some(Counter { topic, item, .. }) = names.name(*counter).map(Counter::from) {
+                self.items.add((topic, item), *hits);
+            }
         }
     }
 
@@ -39,11 +51,8 @@ impl Rates {
         }
         let per_second = |count: u64| count as f64 / elapsed.as_secs_f64();
         self.events_per_s = per_second(self.events);
-        let mut items: Vec<_> = std::mem::take(&mut self.items).into_iter().collect();
-        items.sort_by_key(|(_, hits)| std::cmp::Reverse(*hits));
-        items.truncate(SHOWN);
-        self.hot_items =
-            items.into_iter().map(|((topic, item), hits)| (topic, item, per_second(hits))).collect();
+        let heaviest = self.items.take_heaviest(SHOWN).into_iter();
+        self.hot_items = heaviest.map(|((topic, item), hits)| (topic, item, per_second(hits))).collect();
         self.events = 0;
         self.began = now;
     }

@@ -8,11 +8,12 @@
 //! happen; after it, the key tells a repeat, and a store that forgets is sent the negatives again like
 //! every event.
 
+use super::clearance::Claim;
 use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use crate::log::record::{self, KeyUse, Record};
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::CounterTotal;
-use countree_common::key::Counter;
+use countree_common::key::{Counter, Topic};
 use countree_common::limits;
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
@@ -27,10 +28,11 @@ use xxhash_rust::xxh3::xxh3_128;
 pub enum Question {
     /// Who is in the cluster, by the store's word?
     Members,
-    /// Is all merged that this leaf has accepted by now? May be asked of this very leaf.
-    Flush(Node),
+    /// Is all merged that this leaf has accepted by now, and does it not reset the topic itself? May be asked of this
+    /// very leaf.
+    Flush(Topic, Node),
     /// What does the store hold of the reset's topic?
-    Totals(countree_common::key::Topic),
+    Totals(Topic),
 }
 
 /// The cluster's answer.
@@ -59,15 +61,20 @@ pub(super) struct OpenReset {
 }
 
 /// What a reset's id was used for, to tell a repeat from a mistake.
-fn content(reset: &Reset) -> u128 {
+pub(super) fn content(reset: &Reset) -> u128 {
     let part = |name: Option<&str>| name.map_or(String::new(), |n| format!("{}:{n}", n.len()));
     let (item, kind) = (reset.item.as_ref().map(|i| i.as_str()), reset.kind.as_ref().map(|k| k.as_str()));
     xxh3_128(format!("{}/{}/{}", part(Some(reset.topic.as_str())), part(item), part(kind)).as_bytes())
 }
 
 impl LeafMachine {
-    /// Somebody wants counters to be 0. Answered like a submission.
-    pub fn handle_reset(&mut self, id: SubmissionId, reset: Reset) {
+    /// Somebody wants counters to be 0. Answered like a submission. A key of 0 is none: such a reset is never a repeat.
+    pub fn handle_reset(&mut self, now: Now, id: SubmissionId, reset: Reset) {
+        self.handle_claim(now, id, Claim::Reset(reset));
+    }
+
+    /// Begins a reset whose key is not known elsewhere.
+    pub(super) fn begin_reset(&mut self, id: SubmissionId, reset: Reset) {
         let refused = match self.keys.get(reset.key) {
             Some((lsn, known)) if known == content(&reset) => {
                 return self.answer_once_durable(lsn, Waiting::Submission { submission: id });
@@ -77,9 +84,8 @@ impl LeafMachine {
                 message: "this id was used for something else: take a new one for each reset".into(),
                 index: None,
             })),
-            None if self.is_draining => Some(SubmitError::Draining),
-            // Two that read the same totals would both subtract them.
-            None if self.resets.values().any(|open| open.reset.topic == reset.topic) => {
+            None if self.is_leaving() => Some(SubmitError::Draining),
+            None if self.is_resetting(&reset.topic) => {
                 Some(SubmitError::Busy { reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS })
             }
             None if self.resets.len() >= limits::RESETS_PER_LEAF || !self.keys.has_room(1) => {
@@ -112,10 +118,15 @@ impl LeafMachine {
             Answer::Members { away, .. } if !away.is_empty() => {
                 self.end_reset(id, Err(SubmitError::Away(away)))
             }
+            // Not listed yet, it would not be asked itself.
+            Answer::Members { view, .. } if view.node(&self.config.leaf).is_none() => {
+                self.end_reset(id, Err(SubmitError::Unreachable));
+            }
             Answer::Members { view, .. } => {
                 let leaves: Vec<_> = view.tier(Tier::Leaf).cloned().collect();
                 open.flushing = leaves.iter().map(|leaf| leaf.name.clone()).collect();
-                leaves.into_iter().for_each(|leaf| self.ask(id, Question::Flush(leaf)));
+                let topic = open.reset.topic.clone();
+                leaves.into_iter().for_each(|leaf| self.ask(id, Question::Flush(topic.clone(), leaf)));
             }
             Answer::Flushed(leaf) => {
                 let was_last = open.flushing.remove(&leaf) && open.flushing.is_empty();
@@ -138,10 +149,10 @@ impl LeafMachine {
 
     /// Logs and counts the negatives; returns the last record that says so.
     fn negate(&mut self, now: Now, reset: &Reset, totals: Vec<CounterTotal>) -> Result<Lsn, SubmitError> {
-        if self.is_draining {
+        if self.is_leaving() {
             return Err(SubmitError::Draining);
         }
-        if let Some(reason) = self.busy() {
+        if let Some(reason) = self.busy(0) {
             return Err(SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS });
         }
         if self.keys.get(reset.key).is_some() {
@@ -159,7 +170,7 @@ impl LeafMachine {
             .filter(is_meant)
             .map(|t| (Counter { topic: reset.topic.clone(), item: t.item, kind: t.kind }, -t.total))
             .collect();
-        let used = KeyUse { key: reset.key, content: content(reset) };
+        let used = (reset.key != 0).then(|| KeyUse { key: reset.key, content: content(reset) });
         // The key goes with the last record: a crash in between leaves a reset that its repeat completes.
         let (last, earlier) = match negatives.chunks(limits::BATCH_EVENTS).collect::<Vec<_>>().split_last() {
             Some((last, earlier)) => (last.to_vec(), earlier.iter().map(|part| part.to_vec()).collect()),
@@ -168,9 +179,16 @@ impl LeafMachine {
         for part in earlier {
             self.log_negatives(now, &part, Vec::new())?;
         }
-        let lsn = self.log_negatives(now, &last, vec![used])?;
-        self.keys.note(used, lsn, now.wall);
+        let lsn = self.log_negatives(now, &last, used.into_iter().collect())?;
+        if let Some(used) = used {
+            self.keys.note(used, lsn, now.wall);
+        }
         Ok(lsn)
+    }
+
+    /// Whether a reset with this key may still be logged.
+    pub(super) fn is_resetting_under(&self, key: u128) -> bool {
+        self.resets.values().any(|open| open.reset.key == key)
     }
 
     fn log_negatives(
@@ -189,27 +207,29 @@ impl LeafMachine {
         let record = record::Submission { at: now.wall, keys, names: &names, event_count, words: &words };
         let full = SubmitError::Busy { reason: BusyReason::DiskFull, retry_after_ms: RETRY_AFTER_MS };
         let lsn = self.log(&Record::Submission(record)).ok_or(full)?;
-        let mut volume = 0u64;
-        for (counter, delta) in negatives {
-            let id = self.table.intern(counter);
-            self.table.add(id, *delta);
-            volume = volume.saturating_add(delta.unsigned_abs());
-        }
-        self.table.note_batch(u64::from(event_count), volume);
+        let volume = negatives.iter().fold(0u64, |v, (_, delta)| v.saturating_add(delta.unsigned_abs()));
+        let counted = self.intern(negatives.iter().map(|(counter, delta)| (counter, *delta)));
+        self.table.add(counted.into_iter(), volume);
         self.live.note_accepted(u64::from(event_count));
         self.end_window_if_full(now);
         Ok(lsn)
     }
 
-    /// Somebody wants to know when all that was accepted by now is merged: [`Output::Flushed`] says so.
-    /// `false` when too many wait already.
-    pub fn handle_flush(&mut self, flush: u64) -> bool {
-        let has_room = self.flushes.len() < limits::FLUSHES_PER_LEAF;
-        if has_room {
+    /// For a reset of that topic `by` some leaf, [`Output::Flushed`] is to say when all that was accepted by now is
+    /// merged. `false` when too many wait already, or this leaf resets the topic, too: two that read the same totals
+    /// would both subtract them. Whichever of two asked later finds the other's reset open, or merged.
+    pub fn handle_flush(&mut self, flush: u64, topic: &Topic, by: &NodeName) -> bool {
+        let is_rival = *by != self.config.leaf && self.is_resetting(topic);
+        let is_taken = !is_rival && self.flushes.len() < limits::FLUSHES_PER_LEAF;
+        if is_taken {
             self.flushes.push_back((self.journal.appended(), flush));
             self.settle_flushes();
         }
-        has_room
+        is_taken
+    }
+
+    fn is_resetting(&self, topic: &Topic) -> bool {
+        self.resets.values().any(|open| open.reset.topic == *topic)
     }
 
     /// Answers the flushes whose records are merged.

@@ -1,12 +1,14 @@
 //! Which batches of which sessions are in the log already, and which idempotency keys are used up.
 
-use crate::log::record::KeyUse;
+use crate::log::record::{KeyUse, SessionRecord};
 use crate::log::recovery::Carried;
 use countree_common::limits;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
 use countree_common::time::WallMs;
+use countree_common::wire::rpc::UsedKey;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
 /// A session, as the log knows it.
@@ -18,6 +20,8 @@ pub struct Session {
     pub lsn: Lsn,
     /// When it came.
     pub at: WallMs,
+    /// A seal has ended it, for good.
+    pub is_ended: bool,
 }
 
 /// What a batch's number says about it.
@@ -25,6 +29,8 @@ pub struct Session {
 pub enum Standing {
     /// The session was never opened, or is forgotten.
     Unknown,
+    /// The session has ended: nothing more of it is taken, and the producer is told so.
+    Ended,
     /// In the log already: to be acked once that is durable.
     Repeat,
     /// The next one.
@@ -42,8 +48,10 @@ pub struct Sessions {
 impl Sessions {
     /// Those of the streams before.
     pub fn carried(carried: &Carried) -> Self {
-        let session =
-            |(id, (last, at)): (&SessionId, &(Seq, WallMs))| (*id, Session { last: *last, lsn: 0, at: *at });
+        let session = |(id, known): (&SessionId, &SessionRecord)| {
+            let SessionRecord { last, at, is_ended } = *known;
+            (*id, Session { last, lsn: 0, at, is_ended })
+        };
         Self { sessions: carried.sessions.iter().map(session).collect() }
     }
 
@@ -61,6 +69,7 @@ impl Sessions {
     pub fn standing(&self, id: SessionId, seq: Seq) -> Standing {
         match self.sessions.get(&id) {
             None => Standing::Unknown,
+            Some(session) if session.is_ended => Standing::Ended,
             Some(session) if seq <= session.last => Standing::Repeat,
             Some(session) if seq == session.last + 1 => Standing::Next,
             Some(_) => Standing::Gap,
@@ -69,7 +78,24 @@ impl Sessions {
 
     /// Notes what was logged: the opening (`last` 0) or a batch.
     pub fn note(&mut self, id: SessionId, last: Seq, lsn: Lsn, at: WallMs) {
-        self.sessions.insert(id, Session { last, lsn, at });
+        self.sessions.insert(id, Session { last, lsn, at, is_ended: false });
+    }
+
+    /// Ends every session, for good.
+    pub fn end_all(&mut self) {
+        self.sessions.values_mut().for_each(|session| session.is_ended = true);
+    }
+
+    /// The last counted batches of sessions that have ended: at most `limit` sessions, those after `after`.
+    pub fn ended(&self, after: Option<SessionId>, limit: usize) -> Vec<(SessionId, Seq)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let ended = self.sessions.range((from, Bound::Unbounded)).filter(|(_, s)| s.is_ended);
+        ended.take(limit).map(|(id, s)| (*id, s.last)).collect()
+    }
+
+    /// The last of them all.
+    pub fn last_ended(&self) -> Option<SessionId> {
+        self.sessions.iter().rfind(|(_, s)| s.is_ended).map(|(id, _)| *id)
     }
 
     /// Forgets sessions that were idle past the horizon, unless they have batches that are not durable yet.
@@ -78,14 +104,15 @@ impl Sessions {
     }
 
     /// For a checkpoint.
-    pub fn listed(&self) -> Vec<(SessionId, Seq, WallMs)> {
-        self.sessions.iter().map(|(id, s)| (*id, s.last, s.at)).collect()
+    pub fn listed(&self) -> Vec<(SessionId, SessionRecord)> {
+        let record = |s: &Session| SessionRecord { last: s.last, at: s.at, is_ended: s.is_ended };
+        self.sessions.iter().map(|(id, s)| (*id, record(s))).collect()
     }
 }
 
-/// A used idempotency key.
+/// What used up a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct UsedKey {
+struct Use {
     content: u128,
     lsn: Lsn,
     at: WallMs,
@@ -94,7 +121,7 @@ struct UsedKey {
 /// Every idempotency key that is not forgotten.
 #[derive(Debug, Default)]
 pub struct Keys {
-    used: BTreeMap<u128, UsedKey>,
+    used: BTreeMap<u128, Use>,
     by_age: VecDeque<(WallMs, u128)>,
 }
 
@@ -108,6 +135,11 @@ impl Keys {
         keys
     }
 
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.used.is_empty()
+    }
+
     /// Whether so many more may be remembered.
     pub fn has_room(&self, more: usize) -> bool {
         self.used.len() + more <= limits::IDEMPOTENCY_KEYS_PER_LEAF
@@ -118,9 +150,15 @@ impl Keys {
         self.used.get(&key).map(|u| (u.lsn, u.content))
     }
 
+    /// The record that used up the key, and all that is known of its use.
+    pub fn used(&self, key: u128) -> Option<(Lsn, UsedKey)> {
+        let used = self.used.get(&key)?;
+        Some((used.lsn, UsedKey { key, content: used.content, at: used.at }))
+    }
+
     /// Notes what was logged.
     pub fn note(&mut self, used: KeyUse, lsn: Lsn, at: WallMs) {
-        self.used.insert(used.key, UsedKey { content: used.content, lsn, at });
+        self.used.insert(used.key, Use { content: used.content, lsn, at });
         self.by_age.push_back((at, used.key));
     }
 

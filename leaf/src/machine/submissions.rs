@@ -1,5 +1,7 @@
 //! HTTP requests: events with names of their own, and the idempotency keys that make a repeat harmless.
 
+use super::clearance::Claim;
+use super::names::CounterId;
 use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use crate::log::record::{self, KeyUse, Record};
 use countree_common::event::Event;
@@ -13,11 +15,20 @@ use std::collections::{BTreeMap, HashMap};
 
 impl LeafMachine {
     /// An HTTP request's events, all to be counted or none.
-    pub fn handle_submission(&mut self, now: Now, id: SubmissionId, submission: &Submission) {
+    pub fn handle_submission(&mut self, now: Now, id: SubmissionId, submission: Submission) {
+        self.handle_claim(now, id, Claim::Submission(submission));
+    }
+
+    /// Takes a request whose unknown keys are new.
+    pub(super) fn submit(&mut self, now: Now, id: SubmissionId, submission: &Submission) {
         match self.take_submission(now, submission) {
             Ok(lsn) => self.answer_once_durable(lsn, Waiting::Submission { submission: id }),
-            Err(e) => self.outputs.push_back(Output::Submitted { submission: id, result: Err(e) }),
+            Err(e) => self.refuse_submission(id, e),
         }
+    }
+
+    pub(super) fn refuse_submission(&mut self, id: SubmissionId, error: SubmitError) {
+        self.outputs.push_back(Output::Submitted { submission: id, result: Err(error) });
     }
 
     /// Returns the record that has to be on disk before the request is answered.
@@ -28,12 +39,16 @@ impl LeafMachine {
             return Ok(repeat);
         }
         let volume = fresh.iter().fold(0u64, |v, e| v.saturating_add(e.delta.get().unsigned_abs()));
-        self.check_totals(volume, || fresh.iter().map(|e| (&e.counter, e.delta.get())))?;
         let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
-        if self.is_draining {
+        if !self.table.names().has_room(fresh.len()) {
+            return Err(busy(BusyReason::TableFull));
+        }
+        let counted = self.intern(fresh.iter().map(|e| (&e.counter, e.delta.get())));
+        self.check_totals(volume, || counted.iter().copied())?;
+        if self.is_leaving() {
             return Err(SubmitError::Draining);
         }
-        if let Some(reason) = self.busy() {
+        if let Some(reason) = self.busy(volume) {
             return Err(busy(reason));
         }
         if !self.keys.has_room(uses.len()) {
@@ -51,15 +66,22 @@ impl LeafMachine {
         let Some(lsn) = self.log(&Record::Submission(record)) else {
             return Err(busy(BusyReason::DiskFull));
         };
-        for event in &fresh {
-            let counter = self.table.intern(&event.counter);
-            self.table.add(counter, event.delta.get());
-        }
-        self.table.note_batch(fresh.len() as u64, volume);
+        self.table.add(counted.into_iter(), volume);
         self.live.note_accepted(fresh.len() as u64);
         uses.into_iter().for_each(|used| self.keys.note(used, lsn, now.wall));
         self.end_window_if_full(now);
         Ok(lsn.max(repeat))
+    }
+
+    /// Numbers counters that no producer's dictionary holds on to.
+    pub(super) fn intern<'a>(
+        &mut self,
+        events: impl Iterator<Item = (&'a Counter, i64)>,
+    ) -> Vec<(CounterId, i64)> {
+        let before = self.table.names().counters();
+        let events = events.map(|(counter, delta)| (self.table.intern(counter), delta)).collect();
+        self.abandoned += self.table.names().counters() - before;
+        events
     }
 
     /// Tells what of a request is new: (the last record of what is not, the new events, the keys they use up).

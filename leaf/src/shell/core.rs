@@ -1,20 +1,25 @@
 //! The thread that owns the machine: one input after another, and after each batch of inputs its outputs.
 
-use super::disk::{Disk, DiskError, Written};
+use super::calls::Caller;
+use super::disk::{Deletion, Disk, DiskError, Written};
 use super::questions;
+use crate::machine::calls::{CallId, Callee};
 use crate::machine::journal::Append;
 use crate::machine::resets::{Answer, Question};
 use crate::machine::{ConnectionId, Found, LeafMachine, Output, SubmissionId};
 use bytes::Bytes;
 use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
 use countree_common::shell::clock::Clock;
-use countree_common::shell::membership::Membership;
 use countree_common::stream::StreamId;
+use countree_common::wire::codec;
 use countree_common::wire::hello::Refusal;
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
-use countree_common::wire::rpc::{NodeStats, Reply, Request, Reset, Submission, SubmitError};
-use countree_common::wire::uplink::{CutOutcome, ToRoot};
+use countree_common::wire::rpc::{
+    NodeStats, Reply, Request, Reset, StreamPositions, Submission, SubmitError, UsedKey,
+};
+use countree_common::wire::uplink::{FromRoot, ToRoot};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,14 +68,17 @@ pub(super) enum Input {
     RootConnected {
         root: NodeName,
         link: u64,
-        outbox: mpsc::Sender<ToRoot>,
+        outbox: mpsc::Sender<Bytes>,
     },
     RootLost {
         root: NodeName,
         link: u64,
     },
-    Outcomes(Vec<CutOutcome>),
+    /// A root says something.
+    Root(FromRoot),
     View(Arc<ClusterView>),
+    /// A root has confirmed the view.
+    Confirmed,
     Written(Written),
     Scanned {
         stream: StreamId,
@@ -89,12 +97,36 @@ pub(super) enum Input {
         reset: SubmissionId,
         answer: Answer,
     },
-    /// Answered once all is merged that was accepted by now.
-    Flush(oneshot::Sender<()>),
+    /// Another node's answer to a question of the machine, if there was one.
+    Reply {
+        call: CallId,
+        reply: Option<Reply>,
+    },
+    /// Idempotency keys of a leaf that leaves. Answered once they are on disk.
+    Inherit {
+        keys: Vec<UsedKey>,
+        reply: oneshot::Sender<Result<(), SubmitError>>,
+    },
+    /// Does this leaf remember a key, as of an epoch?
+    Key {
+        key: u128,
+        epoch: u64,
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Answered once all is merged that was accepted by now, for a reset by some leaf.
+    Flush {
+        topic: Topic,
+        by: NodeName,
+        reply: oneshot::Sender<()>,
+    },
     Ledgers(oneshot::Sender<Vec<StreamLedger>>),
+    Positions {
+        stream: StreamId,
+        reply: oneshot::Sender<Option<StreamPositions>>,
+    },
     Stats(oneshot::Sender<(NodeStats, u64)>),
-    /// Answered once everything is merged.
-    Drain(oneshot::Sender<()>),
+    /// Answered once the process may end; `true` when the disk has to stay, for idempotency keys.
+    Drain(oneshot::Sender<bool>),
     /// Ends the core, and with it the log's writer.
     End,
 }
@@ -128,16 +160,19 @@ struct Core {
     clock: Clock,
     disk: Disk,
     appends: std::sync::mpsc::Sender<Append>,
+    /// No more than there are segments.
+    deletions: std::sync::mpsc::Sender<Deletion>,
     /// Weak, so that the core ends with the last handle.
     inputs: mpsc::WeakSender<Input>,
-    membership: Membership,
+    caller: Caller,
     runtime: tokio::runtime::Handle,
     producers: HashMap<ConnectionId, mpsc::Sender<ToProducer>>,
-    roots: HashMap<NodeName, (u64, mpsc::Sender<ToRoot>)>,
+    roots: HashMap<NodeName, (u64, mpsc::Sender<Bytes>)>,
     submissions: HashMap<SubmissionId, oneshot::Sender<Result<(), SubmitError>>>,
     next_submission: SubmissionId,
+    questions: HashMap<SubmissionId, oneshot::Sender<Reply>>,
     flushes: HashMap<u64, oneshot::Sender<()>>,
-    draining: Option<oneshot::Sender<()>>,
+    draining: Option<oneshot::Sender<bool>>,
 }
 
 /// The threads of a core, to be waited for. Each holds a sender for as long as it runs.
@@ -157,7 +192,7 @@ pub(super) fn start(
     incarnation: u64,
     clock: Clock,
     disk: Disk,
-    membership: Membership,
+    caller: Caller,
 ) -> std::io::Result<(CoreHandle, Threads)> {
     let (inputs, receiver) = mpsc::channel(INPUTS);
     let handle = CoreHandle { inputs };
@@ -175,6 +210,13 @@ pub(super) fn start(
         drop(writer_disk);
         drop(log_runs);
     })?;
+    let (deletions, to_delete) = std::sync::mpsc::channel();
+    let (deleter_disk, deleter_runs) = (disk.clone(), core_runs.clone());
+    std::thread::Builder::new().name("leaf-delete".into()).spawn(move || {
+        deleter_disk.delete(&to_delete);
+        drop(deleter_disk);
+        drop(deleter_runs);
+    })?;
     let runtime = tokio::runtime::Handle::current();
     let own_runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let core = Core {
@@ -183,13 +225,15 @@ pub(super) fn start(
         clock,
         disk,
         appends,
+        deletions,
         inputs: handle.inputs.downgrade(),
-        membership,
+        caller,
         runtime,
         producers: HashMap::new(),
         roots: HashMap::new(),
         submissions: HashMap::new(),
         next_submission: 0,
+        questions: HashMap::new(),
         flushes: HashMap::new(),
         draining: None,
     };
@@ -226,9 +270,6 @@ impl Core {
                 self.machine.handle_time(now);
             }
             self.write_outputs();
-            if let Some(reply) = self.draining.take_if(|_| self.machine.is_drained()) {
-                let _ = reply.send(());
-            }
         }
     }
 
@@ -251,19 +292,30 @@ impl Core {
             Input::Submission { submission, reply } => {
                 self.next_submission += 1;
                 self.submissions.insert(self.next_submission, reply);
-                self.machine.handle_submission(now, self.next_submission, &submission);
+                self.machine.handle_submission(now, self.next_submission, submission);
             }
             Input::Reset { reset, reply } => {
                 self.next_submission += 1;
                 self.submissions.insert(self.next_submission, reply);
-                self.machine.handle_reset(self.next_submission, reset);
+                self.machine.handle_reset(now, self.next_submission, reset);
             }
             Input::Answer { reset, answer } => self.machine.handle_answer(now, reset, answer),
-            Input::Flush(reply) => {
+            Input::Reply { call, reply } => self.machine.handle_reply(now, call, reply),
+            Input::Inherit { keys, reply } => {
+                self.next_submission += 1;
+                self.submissions.insert(self.next_submission, reply);
+                self.machine.handle_inheritance(now, self.next_submission, &keys);
+            }
+            Input::Key { key, epoch, reply } => {
+                self.next_submission += 1;
+                self.questions.insert(self.next_submission, reply);
+                self.machine.handle_key_question(now, self.next_submission, key, epoch);
+            }
+            Input::Flush { topic, by, reply } => {
                 self.next_submission += 1;
                 self.flushes.retain(|_, waiting| !waiting.is_closed());
                 self.flushes.insert(self.next_submission, reply);
-                if !self.machine.handle_flush(self.next_submission) {
+                if !self.machine.handle_flush(self.next_submission, &topic, &by) {
                     self.flushes.remove(&self.next_submission);
                 }
             }
@@ -278,7 +330,9 @@ impl Core {
                     self.machine.handle_root_lost(&root);
                 }
             }
-            Input::Outcomes(outcomes) => self.machine.handle_outcomes(now, outcomes),
+            Input::Root(FromRoot::Outcomes(outcomes)) => self.machine.handle_outcomes(now, outcomes),
+            Input::Root(FromRoot::Near(totals)) => self.machine.handle_near_limit(&totals),
+            Input::Confirmed => self.machine.handle_confirmation(now),
             Input::View(view) => self.machine.handle_view(view.as_ref().clone()),
             Input::Written(Written::Durable { last, bytes }) => self.machine.handle_durable(now, last, bytes),
             Input::Written(Written::State(state)) => self.machine.handle_disk(state),
@@ -288,9 +342,10 @@ impl Core {
                 self.machine.handle_scan_failed(&stream);
             }
             Input::Retired { streams, is_done: true } => {
-                streams.iter().for_each(|s| self.machine.handle_retired(s))
+                streams.iter().for_each(|s| self.machine.handle_retired(now, s))
             }
             Input::Retired { is_done: false, .. } => self.machine.handle_retire_failed(),
+            Input::Positions { stream, reply } => drop(reply.send(self.machine.positions(&stream))),
             Input::Ledgers(reply) => drop(reply.send(self.machine.ledgers())),
             Input::Stats(reply) => {
                 drop(reply.send((self.machine.stats(now.wall), self.machine.imbalances())))
@@ -336,8 +391,12 @@ impl Core {
                     let _ = reply.send(result);
                 }
             }
-            Output::Cuts { root, cuts } => return self.tell_root(root, ToRoot::Cuts(cuts)),
-            Output::Watermark { root, at } => return self.tell_root(root, ToRoot::Watermark(at)),
+            Output::Cuts { root, message } => return self.tell_root(root, message),
+            Output::Watermark { root, at } => {
+                // It fits any frame.
+                let message = codec::encode(&ToRoot::<()>::Watermark(at)).unwrap_or_default();
+                return self.tell_root(root, message);
+            }
             Output::Scan { stream, recut } => {
                 let (disk, inputs) = (self.disk.clone(), self.inputs.clone());
                 self.runtime.spawn_blocking(move || {
@@ -347,6 +406,19 @@ impl Core {
                     }
                 });
             }
+            Output::Call { call, callee, request } => self.call(call, callee, request),
+            Output::Answer { question, reply } => {
+                if let Some(asker) = self.questions.remove(&question) {
+                    // Who asked may have given up.
+                    let _ = asker.send(reply);
+                }
+            }
+            Output::Left { keeps_keys } => {
+                if let Some(reply) = self.draining.take() {
+                    // Who waited may have run out of patience.
+                    let _ = reply.send(keeps_keys);
+                }
+            }
             Output::Retire(ledgers) => self.retire(ledgers),
             Output::Ask { reset, question } => self.ask(reset, question),
             Output::Flushed { flush } => {
@@ -355,8 +427,8 @@ impl Core {
                     let _ = reply.send(());
                 }
             }
-            Output::DropStream(stream) => self.report(self.disk.drop_stream(&stream)),
-            Output::DropSegment(first) => self.report(self.disk.drop_segment(self.incarnation, first)),
+            Output::DropStream(stream) => self.delete(Deletion::Stream(stream)),
+            Output::DropSegment(first) => self.delete(Deletion::Segment(self.incarnation, first)),
             Output::Alarm(message) => tracing::error!("{message}"),
         }
         None
@@ -364,21 +436,30 @@ impl Core {
 
     fn tell_producer(&mut self, connection: ConnectionId, message: ToProducer) {
         let is_close = matches!(message, ToProducer::Close(_));
-        let sent = self.producers.get(&connection).map(|outbox| outbox.try_send(message));
-        if is_close || matches!(sent, Some(Err(_))) {
+        let is_sent = self.producers.get(&connection).is_some_and(|outbox| outbox.try_send(message).is_ok());
+        if is_close || !is_sent {
             // Its task ends with the outbox, and closes the stream.
             self.producers.remove(&connection);
         }
     }
 
-    fn tell_root(&mut self, root: NodeName, message: ToRoot) -> Option<NodeName> {
-        let sent = self.roots.get(&root).is_some_and(|(_, outbox)| outbox.try_send(message).is_ok());
+    fn tell_root(&mut self, root: NodeName, message: Vec<u8>) -> Option<NodeName> {
+        let sent = self.roots.get(&root).is_some_and(|(_, outbox)| outbox.try_send(message.into()).is_ok());
         if sent { None } else { Some(root) }
+    }
+
+    fn call(&self, call: CallId, callee: Callee, request: Request) {
+        let Some(inputs) = self.inputs.upgrade() else { return };
+        let (caller, handle) = (self.caller.clone(), CoreHandle { inputs });
+        self.runtime.spawn(async move {
+            let reply = caller.ask(callee, request).await;
+            handle.tell(Input::Reply { call, reply }).await;
+        });
     }
 
     fn ask(&self, reset: SubmissionId, question: Question) {
         let Some(inputs) = self.inputs.upgrade() else { return };
-        let (membership, handle) = (self.membership.clone(), CoreHandle { inputs });
+        let (membership, handle) = (self.caller.membership.clone(), CoreHandle { inputs });
         self.runtime.spawn(async move {
             let answer = questions::ask(&membership, &handle, question).await;
             handle.tell(Input::Answer { reset, answer }).await;
@@ -387,7 +468,7 @@ impl Core {
 
     fn retire(&self, ledgers: Vec<StreamLedger>) {
         let Some(inputs) = self.inputs.upgrade() else { return };
-        let (membership, handle) = (self.membership.clone(), CoreHandle { inputs });
+        let (membership, handle) = (self.caller.membership.clone(), CoreHandle { inputs });
         self.runtime.spawn(async move {
             let streams = ledgers.iter().map(|l| l.stream.clone()).collect();
             let is_done = matches!(membership.ask_a_root(&Request::Retire(ledgers)).await, Ok(Reply::Done));
@@ -395,9 +476,8 @@ impl Core {
         });
     }
 
-    fn report(&self, result: Result<(), DiskError>) {
-        if let Err(e) = result {
-            tracing::warn!("part of the log that is not needed any more could not be deleted: {e}");
-        }
+    fn delete(&self, deletion: Deletion) {
+        // The deleter ends only with the core; what it has not deleted by then goes after the next start.
+        let _ = self.deletions.send(deletion);
     }
 }

@@ -1,8 +1,10 @@
 //! The log on disk: `streams/INCARNATION/FIRST_LSN.log` in the leaf's data folder.
 
+mod deleter;
 mod device;
 mod writer;
 
+pub(super) use deleter::Deletion;
 pub(super) use writer::Written;
 
 use crate::log::record;

@@ -1,7 +1,7 @@
 //! `POST /v1/events`: any leaf takes any event, and passes on those whose idempotency key another leaf remembers.
 
 use super::core::{CoreHandle, Input};
-use super::owners::Owners;
+use super::owners::{self, Owners};
 use super::request::{Parsed, key_hash};
 use super::resets;
 use axum::body::{Body, to_bytes};
@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
 use countree_common::cluster::NodeName;
+use countree_common::event::Event;
 use countree_common::limits;
 use countree_common::shell::access::{Access, Right};
 use countree_common::shell::http::error;
@@ -22,8 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Requests that are read and counted at once; more are shed.
+/// Bodies that are read at once, and then requests that are counted at once; more are shed.
 const REQUESTS: usize = 256;
+/// A body that is not there in full by then is not read further.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A leaf that does not answer for so long leaves the request in doubt.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -34,7 +37,8 @@ pub(super) struct Front {
     pub(super) core: CoreHandle,
     pub(super) membership: Membership,
     pub(super) access: Access,
-    pub(super) requests: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
     pub(super) owners: Owners,
 }
 
@@ -45,6 +49,7 @@ impl Front {
             core,
             membership,
             access,
+            bodies: Arc::new(Semaphore::new(REQUESTS)),
             requests: Arc::new(Semaphore::new(REQUESTS)),
             owners: Owners::default(),
         }
@@ -59,9 +64,8 @@ async fn events(State(front): State<Front>, headers: HeaderMap, body: Body) -> R
     if let Err(e) = front.access.check_headers(&headers, Right::Send) {
         return e.into_response();
     }
-    let Ok(_permit) = front.requests.clone().try_acquire_owned() else {
-        return busy(BusyReason::Overload, 1_000);
-    };
+    let shed = || busy(BusyReason::Overload, 1_000);
+    let Ok(reading) = front.bodies.clone().try_acquire_owned() else { return shed() };
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     let too_large = || {
@@ -72,7 +76,17 @@ async fn events(State(front): State<Front>, headers: HeaderMap, body: Body) -> R
     if declared.is_some_and(|bytes| bytes > limits::HTTP_BODY_BYTES as u64) {
         return too_large();
     }
-    let Ok(body) = to_bytes(body, limits::HTTP_BODY_BYTES).await else { return too_large() };
+    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limits::HTTP_BODY_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return too_large(),
+        Err(_) => {
+            let message = format!("the body has to be here within {} s", BODY_TIMEOUT.as_secs());
+            return error(StatusCode::REQUEST_TIMEOUT, "timeout", message, None);
+        }
+    };
+    drop(reading);
+    // Slow clients hold up other slow clients only.
+    let Ok(_counting) = front.requests.clone().try_acquire_owned() else { return shed() };
     let result = match idempotency_key(&headers) {
         Ok(key) => match Parsed::read(&body) {
             Ok(parsed) => count(&front, parsed, key).await,
@@ -111,10 +125,8 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<u128>, Event
 async fn count(front: &Front, parsed: Parsed, key: Option<u128>) -> Result<usize, SubmitError> {
     let accepted = parsed.events.len();
     if let Some(key) = key {
-        let content = parsed.content_hash();
-        let owner = front.owners.owner(&front.membership, key).await?;
-        let idempotency = Idempotency::Request { key, content };
-        submit(front, &owner, Submission { events: parsed.events, idempotency }).await?;
+        let idempotency = Idempotency::Request { key, content: parsed.content_hash() };
+        submit_to_owner(front, key, Submission { events: parsed.events, idempotency }).await?;
     } else if parsed.has_ids() {
         count_by_id(front, parsed).await?;
     } else {
@@ -124,22 +136,72 @@ async fn count(front: &Front, parsed: Parsed, key: Option<u128>) -> Result<usize
     Ok(accepted)
 }
 
+/// The key's owner counts it; when the ring changes on the way, the next one.
+async fn submit_to_owner(front: &Front, key: u128, submission: Submission) -> Result<(), SubmitError> {
+    let mut tried = 0;
+    loop {
+        let view = front.membership.view().borrow().clone();
+        let owner = front.owners.owner(&view, key)?;
+        tried += 1;
+        match submit(front, &owner, submission.clone()).await {
+            Err(SubmitError::NotOwner { epoch }) if tried < owners::TRIES => {
+                owners::agree(&front.membership, epoch).await;
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Each event goes to the leaf that remembers its id. Once one leaf has counted its part, a failure of
 /// another leaves the request in doubt; its repeat, under the same ids, completes it.
 async fn count_by_id(front: &Front, parsed: Parsed) -> Result<(), SubmitError> {
-    let mut parts: BTreeMap<NodeName, (Vec<_>, Vec<u128>)> = BTreeMap::new();
-    for (event, key) in parsed.events.into_iter().zip(parsed.keys) {
-        let owner =
-            if key == 0 { front.me.clone() } else { front.owners.owner(&front.membership, key).await? };
-        let (events, keys) = parts.entry(owner).or_default();
-        events.push(event);
-        keys.push(key);
+    let events = parsed.events.into_iter().zip(parsed.keys);
+    let (mut keyed, unnamed): (Vec<_>, Vec<_>) = events.partition(|(_, key)| *key != 0);
+    let mut is_begun = false;
+    let mut tried = 0;
+    while !keyed.is_empty() {
+        let mut newer = None;
+        tried += 1;
+        let parts = by_owner(front, std::mem::take(&mut keyed));
+        for (leaf, part) in parts.map_err(|e| doubted(is_begun, e))? {
+            let (events, keys) = part.iter().cloned().unzip();
+            let submission = Submission { events, idempotency: Idempotency::Events(keys) };
+            match submit(front, &leaf, submission).await {
+                Ok(()) => is_begun = true,
+                Err(SubmitError::NotOwner { epoch }) if tried < owners::TRIES => {
+                    newer = Some(epoch);
+                    keyed.extend(part);
+                }
+                Err(e) => return Err(doubted(is_begun, e)),
+            }
+        }
+        if let Some(epoch) = newer {
+            owners::agree(&front.membership, epoch).await;
+        }
     }
-    for (done, (leaf, (events, keys))) in parts.into_iter().enumerate() {
-        let part = Submission { events, idempotency: Idempotency::Events(keys) };
-        submit(front, &leaf, part).await.map_err(|e| if done == 0 { e } else { SubmitError::InDoubt })?;
+    if unnamed.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    // Last, since nothing makes a repeat of these harmless.
+    let events = unnamed.into_iter().map(|(event, _)| event).collect();
+    let part = Submission { events, idempotency: Idempotency::None };
+    submit(front, &front.me, part).await.map_err(|e| doubted(is_begun, e))
+}
+
+/// What becomes of a request of which a part was refused.
+fn doubted(is_begun: bool, refused: SubmitError) -> SubmitError {
+    if is_begun { SubmitError::InDoubt } else { refused }
+}
+
+type Keyed = Vec<(Event, u128)>;
+
+fn by_owner(front: &Front, keyed: Keyed) -> Result<BTreeMap<NodeName, Keyed>, SubmitError> {
+    let view = front.membership.view().borrow().clone();
+    let mut parts: BTreeMap<NodeName, Keyed> = BTreeMap::new();
+    for (event, key) in keyed {
+        parts.entry(front.owners.owner(&view, key)?).or_default().push((event, key));
+    }
+    Ok(parts)
 }
 
 async fn submit(front: &Front, leaf: &NodeName, submission: Submission) -> Result<(), SubmitError> {
@@ -185,8 +247,10 @@ pub(super) fn refusal(e: &SubmitError) -> Response {
             error(status, code, message, refused.index)
         }
         SubmitError::Busy { reason, retry_after_ms } => busy(*reason, *retry_after_ms),
-        SubmitError::Away(_) => retry(StatusCode::SERVICE_UNAVAILABLE, "leaf_away", message, 5),
+        SubmitError::Away(_) => retry(StatusCode::CONFLICT, "in_doubt", message, 5),
+        SubmitError::KeyLost => error(StatusCode::CONFLICT, "in_doubt", message, None),
         SubmitError::Unreachable => retry(StatusCode::SERVICE_UNAVAILABLE, "unreachable", message, 1),
+        SubmitError::NotOwner { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "not_owner", message, 1),
         SubmitError::Draining => retry(StatusCode::SERVICE_UNAVAILABLE, "draining", message, 1),
         SubmitError::InDoubt => error(StatusCode::CONFLICT, "in_doubt", message, None),
     }
@@ -196,6 +260,7 @@ fn busy(reason: BusyReason, retry_after_ms: u32) -> Response {
     let (status, code) = match reason {
         BusyReason::Overload => (StatusCode::SERVICE_UNAVAILABLE, "overload"),
         BusyReason::TableFull => (StatusCode::SERVICE_UNAVAILABLE, "table_full"),
+        BusyReason::Joining => (StatusCode::SERVICE_UNAVAILABLE, "joining"),
         BusyReason::DiskFailed => (StatusCode::INSUFFICIENT_STORAGE, "disk_failed"),
         BusyReason::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
     };

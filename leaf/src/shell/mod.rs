@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "shells are where clocks and threads are allowed")]
 
+mod calls;
 mod core;
 mod disk;
 mod http;

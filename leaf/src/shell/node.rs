@@ -1,5 +1,6 @@
 //! A leaf as a program embeds it: started, asked, stopped.
 
+use super::calls::{Caller, Pulse};
 use super::core::{self, CoreHandle, Input, Threads};
 use super::disk::{Disk, DiskError};
 use super::http::{Front, submit_here};
@@ -8,13 +9,14 @@ use super::questions::flush_here;
 use super::resets::reset_here;
 use super::roots;
 use crate::machine::{LeafConfig, LeafMachine};
-use countree_common::cluster::{Node, NodeName, Tier};
+use countree_common::cluster::{Node, Tier};
 use countree_common::shell::access::Access;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::folder::{DataFolder, FolderError};
-use countree_common::shell::identity::{Identity, IdentityError};
+use countree_common::shell::identity::IdentityError;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::metrics::Page;
+use countree_common::shell::node::NodeOptions;
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile, StreamError};
 use countree_common::shell::server::{Greeted, Policy, serve};
@@ -24,7 +26,6 @@ use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::rpc::{NodeStats, Reply, Request};
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,8 +33,11 @@ use std::time::Duration;
 /// A log segment is closed at about this many bytes. Larger ones repeat names and checkpoints less often;
 /// smaller ones free the disk sooner.
 const SEGMENT_BYTES: u64 = 128 << 20;
-/// How long a stopping leaf waits for its sums to be merged. What is not is in the log, for the next start.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a stopping leaf takes to leave for good: its sums merged, what only it knows handed over. What is not by
+/// then is in the log, for the next start.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long it then waits for its last heartbeat.
+const PULSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it then waits for its threads; one that waits for room on the disk does not end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the leaf looks at itself, for heartbeats and metrics.
@@ -42,20 +46,8 @@ const STATS_EVERY: Duration = Duration::from_millis(250);
 /// What a leaf is started with.
 #[derive(Debug, Clone)]
 pub struct LeafOptions {
-    /// The cluster's name.
-    pub cluster: NodeName,
-    /// The leaf's name.
-    pub name: NodeName,
-    /// Where it listens for QUIC; port 0 picks a free one.
-    pub quic: SocketAddr,
-    /// Where others reach it, when that is another address.
-    pub advertise: Option<SocketAddr>,
-    /// Where its HTTP is served, for the view.
-    pub http: Option<SocketAddr>,
-    /// Its certificate and key.
-    pub identity: Arc<Identity>,
-    /// Where roots are found at first.
-    pub roots: Vec<SocketAddr>,
+    /// What every node is told.
+    pub node: NodeOptions,
     /// Its data folder.
     pub data: PathBuf,
     /// How long it sums before it sends up.
@@ -66,6 +58,8 @@ pub struct LeafOptions {
     pub horizon: Duration,
     /// The most bytes of log that it keeps.
     pub log_bytes: u64,
+    /// Events per second that it is meant to carry; hot items are split by their share of it.
+    pub capacity: u64,
     /// Who may send.
     pub access: Access,
 }
@@ -109,6 +103,8 @@ pub struct LeafNode {
     endpoint: quinn::Endpoint,
     accepting: Shutdown,
     linked: Shutdown,
+    pulse: Pulse,
+    intake: Intake,
     threads: Threads,
 }
 
@@ -119,40 +115,40 @@ impl LeafNode {
     /// # Errors
     /// When the folder, the log, the certificates or the socket can't be used.
     pub async fn start(options: LeafOptions, stop: &Shutdown) -> Result<Self, StartError> {
-        let folder = DataFolder::claim(&options.data, &options.cluster)?;
-        let disk = Disk::open(folder, &options.name)?;
+        let told = &options.node;
+        let folder = DataFolder::claim(&options.data, &told.cluster)?;
+        let disk = Disk::open(folder, &told.name)?;
         let (reading, recovering) = (disk.clone(), std::time::Instant::now());
         let recovered = tokio::task::spawn_blocking(move || reading.recover()).await;
         let (recovery, old, at_least) =
             recovered.map_err(|e| io_error("reading the log", io::Error::other(e)))??;
         tracing::info!(streams = old.len(), ms = recovering.elapsed().as_millis(), "recovered the log");
 
-        let server = quic::server_config(options.identity.server_tls()?, Profile::Bulk)?;
-        let endpoint = quic::endpoint(options.quic, Some(server))
-            .map_err(|e| io_error(&format!("listening for QUIC on {} (UDP)", options.quic), e))?;
+        let server = quic::server_config(told.identity.server_tls()?, Profile::Bulk)?;
+        let endpoint = quic::node_endpoint(told.quic, server, &told.identity)
+            .map_err(|e| io_error(&format!("listening for QUIC on {} (UDP)", told.quic), e))?;
         let bound = endpoint.local_addr().map_err(|e| io_error("asking for the QUIC address", e))?;
-        let client = quic::client_config(options.identity.client_tls()?, Profile::Bulk)?;
-        let name = options.name.clone();
-        let peers = Peers::new(endpoint.clone(), client, options.cluster.clone(), Some(name.clone()), None);
-        let membership = Membership::new(peers, options.roots.clone());
-        let incarnation = membership.join(&name, at_least, stop).await.ok_or(StartError::Stopped)?;
+        let client = quic::client_config(told.identity.client_tls()?, Profile::Bulk)?;
+        let name = told.name.clone();
+        let peers = Peers::new(endpoint.clone(), client, told.cluster.clone(), Some(name.clone()), None);
+        let membership = Membership::new(peers, told.roots.clone());
+        let incarnation =
+            membership.join(&name, Tier::Leaf, at_least, stop).await.ok_or(StartError::Stopped)?;
 
         disk.create(incarnation)?;
         let clock = Clock::start();
         let machine = LeafMachine::new(options.machine(), incarnation, &recovery.carried, old, clock.now())?;
-        let (core, threads) = core::start(machine, incarnation, clock, disk, membership.clone())
+        let pulse = Pulse::default();
+        let caller = Caller { membership: membership.clone(), pulse: pulse.clone() };
+        let (core, threads) = core::start(machine, incarnation, clock, disk, caller)
             .map_err(|e| io_error("starting the leaf's threads", e))?;
-        let node = Node {
-            name,
-            tier: Tier::Leaf,
-            quic: options.advertise.unwrap_or(bound),
-            http: options.http,
-            incarnation,
-        };
+        let node =
+            Node { name, tier: Tier::Leaf, quic: told.reached_at(bound), http: told.http, incarnation };
         let stats = Arc::default();
         let (accepting, linked) = (Shutdown::new(), Shutdown::new());
         let leaf = Self {
             node,
+            intake: Intake::new(core.clone()),
             core,
             membership,
             access: options.access.clone(),
@@ -160,6 +156,7 @@ impl LeafNode {
             endpoint,
             accepting,
             linked,
+            pulse,
             threads,
         };
         leaf.join_in();
@@ -182,19 +179,19 @@ impl LeafNode {
     fn accept(&self, options: &LeafOptions) {
         let access = options.access.clone();
         let policy = Policy {
-            cluster: options.cluster.clone(),
+            cluster: options.node.cluster.clone(),
             tier: Tier::Leaf,
             conversations: &[Conversation::Produce, Conversation::Rpc],
             admission: Arc::new(move |hello| access.check_hello(hello)),
         };
-        let intake = Intake::new(self.core.clone());
-        let core = self.core.clone();
+        let (intake, core) = (self.intake.clone(), self.core.clone());
+        let leave = options.node.leave.clone();
         let handle = move |greeted: Greeted| {
-            let (intake, core) = (intake.clone(), core.clone());
+            let (intake, core, leave) = (intake.clone(), core.clone(), leave.clone());
             async move {
                 match greeted.conversation {
                     Conversation::Produce => intake.converse(greeted).await,
-                    _ => answer(greeted, &core).await,
+                    _ => answer(greeted, &core, &leave).await,
                 }
             }
         };
@@ -205,10 +202,10 @@ impl LeafNode {
         tokio::spawn(roots::run(self.membership.clone(), self.core.clone(), self.linked.clone()));
         tokio::spawn(watch_stats(self.core.clone(), self.stats.clone(), self.linked.clone()));
         let (membership, node) = (self.membership.clone(), self.node.clone());
-        let (stats, accepting) = (self.stats.clone(), self.accepting.clone());
+        let (stats, pulse) = (self.stats.clone(), self.pulse.clone());
         tokio::spawn(async move {
             let latest = || stats.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
-            membership.heartbeats(node, latest, &accepting).await;
+            pulse.beat(&membership, node, latest).await;
         });
     }
 
@@ -255,24 +252,34 @@ impl LeafNode {
         );
     }
 
-    /// Takes nothing more, waits until what was accepted is merged (or 10 s: then it is in the log for the
-    /// next start), leaves the cluster, and lets go of the data folder.
+    /// Takes nothing more, waits until the cluster has all that this leaf knows, leaves, and lets go of the data
+    /// folder. Takes some 20 s at most: what was not merged or handed over by then is on disk for the next start.
     pub async fn stop(self) {
-        self.accepting.begin();
-        let drained = tokio::time::timeout(DRAIN_TIMEOUT, self.core.ask(Input::Drain)).await;
-        if let Ok(Some(())) = drained {
-            let settled = Request::Settled(self.node.name.clone());
-            if let Err(e) = self.membership.ask_a_root(&settled).await {
-                tracing::warn!(leaf = %self.node.name, "could not tell a root that all is merged: {e}");
+        let leaf = &self.node.name;
+        match tokio::time::timeout(LEAVE_TIMEOUT, self.core.ask(Input::Drain)).await {
+            Ok(Some(false)) => {
+                tracing::info!(%leaf, "left the cluster; nothing on its disk is needed any more");
             }
-        } else {
-            tracing::warn!(leaf = %self.node.name, "not everything could be merged in time; it is in the log and will be after the next start");
-            self.membership.leave(&self.node.name).await;
+            Ok(Some(true)) => tracing::warn!(
+                %leaf,
+                "left as the last leaf: keep its data folder, its idempotency keys are nowhere else"
+            ),
+            Ok(None) | Err(_) => {
+                tracing::warn!(
+                    %leaf,
+                    "not everything could be merged and handed over in time: keep the leaf's data folder and \
+                     start it again"
+                );
+                let _ = tokio::time::timeout(PULSE_TIMEOUT, self.pulse.end()).await;
+                self.membership.leave(leaf).await;
+            }
         }
+        self.accepting.begin();
         self.linked.begin();
+        self.core.tell(Input::End).await;
+        self.intake.ended().await;
         self.endpoint.close(0u32.into(), b"the leaf has stopped");
         self.endpoint.wait_idle().await;
-        self.core.tell(Input::End).await;
         if tokio::time::timeout(END_TIMEOUT, self.threads.ended()).await.is_err() {
             tracing::warn!(leaf = %self.node.name, "the log is still being written; the data folder stays held");
         }
@@ -282,12 +289,13 @@ impl LeafNode {
 impl LeafOptions {
     fn machine(&self) -> LeafConfig {
         LeafConfig {
-            leaf: self.name.clone(),
+            leaf: self.node.name.clone(),
             window: self.window,
             horizon: self.horizon,
             retention: self.retention,
             log_bytes: self.log_bytes,
             segment_bytes: SEGMENT_BYTES,
+            capacity: self.capacity,
         }
     }
 }
@@ -297,15 +305,31 @@ fn io_error(what: &str, source: io::Error) -> StartError {
 }
 
 /// Answers one question of another node.
-async fn answer(greeted: Greeted, core: &CoreHandle) -> Result<(), StreamError> {
+async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result<(), StreamError> {
     let Greeted { mut sender, mut receiver, .. } = greeted;
     let Some(request) = receiver.message().await? else { return Ok(()) };
     let stopping = || Reply::Failed("the leaf is stopping".into());
     let reply = match request {
         Request::Ledgers => core.ask(Input::Ledgers).await.map_or_else(stopping, Reply::Ledgers),
-        Request::Flush => flush_here(core).await,
+        Request::Positions(stream) => {
+            let positions = core.ask(|reply| Input::Positions { stream, reply }).await;
+            positions.map_or_else(stopping, Reply::Positions)
+        }
+        Request::Flush { topic, by } => flush_here(core, topic, by).await,
+        Request::Key { key, epoch } => {
+            core.ask(|reply| Input::Key { key, epoch, reply }).await.unwrap_or_else(stopping)
+        }
+        Request::Drain => {
+            leave.begin();
+            Reply::Done
+        }
         Request::Reset(reset) => Reply::Submitted(reset_here(core, reset).await),
         Request::Submit(submission) => Reply::Submitted(submit_here(core, submission).await),
+        Request::TakeKeys(keys) => match core.ask(|reply| Input::Inherit { keys, reply }).await {
+            Some(Ok(())) => Reply::Done,
+            Some(Err(e)) => Reply::Failed(e.to_string()),
+            None => stopping(),
+        },
         other => Reply::Failed(format!("a leaf does not answer {other:?}")),
     };
     sender.send(FrameKind::Message, &reply).await?;

@@ -1,52 +1,65 @@
-//! Which leaf remembers an idempotency key. Leaves that are away count too: what they remember can't be
-//! known elsewhere, and a guess could count a repeat a second time.
+//! Which leaf is asked about an idempotency key: the key's owner by the view at hand. Whether the key may be taken there
+//! is the machine's to decide.
 
-use countree_common::cluster::{NodeName, Tier};
+use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::ring::Ring;
 use countree_common::shell::membership::Membership;
-use countree_common::wire::rpc::{Reply, Request, SubmitError};
+use countree_common::wire::rpc::SubmitError;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// The ring of all leaves that may remember keys, live or away, kept for as long as the view stays.
+/// How often a request is sent on when the owner is another by now.
+pub(super) const TRIES: usize = 4;
+/// A view that has not come by then comes too late for the request.
+const VIEW_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a leaf with an older view is given.
+const CATCH_UP: Duration = Duration::from_millis(200);
+
+/// The ring of the leaves that remember keys, kept for as long as the view stays.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
     known: Arc<Mutex<Option<Known>>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Known {
     epoch: u64,
     ring: Arc<Ring>,
-    away: Arc<[NodeName]>,
 }
 
 impl Owners {
     /// The leaf that remembers a key.
     ///
     /// # Errors
-    /// When it is away, or nobody can say who it is.
-    pub(super) async fn owner(&self, membership: &Membership, key: u128) -> Result<NodeName, SubmitError> {
-        let known = self.known(membership).await?;
-        match known.ring.key_owner(key) {
-            Some(owner) if known.away.contains(owner) => Err(SubmitError::Away(vec![owner.clone()])),
+    /// When it is away, or nobody does.
+    pub(super) fn owner(&self, view: &ClusterView, key: u128) -> Result<NodeName, SubmitError> {
+        match self.ring(view).key_owner(key) {
+            Some(owner) if view.node(owner).is_none() => Err(SubmitError::Away(vec![owner.clone()])),
             Some(owner) => Ok(owner.clone()),
             None => Err(SubmitError::Unreachable),
         }
     }
 
-    async fn known(&self, membership: &Membership) -> Result<Known, SubmitError> {
-        let epoch = membership.view().borrow().epoch;
-        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = lock().clone().filter(|known| known.epoch == epoch) {
-            return Ok(known);
+    fn ring(&self, view: &ClusterView) -> Arc<Ring> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some(Known { epoch, ring }) if *epoch == view.epoch => ring.clone(),
+            _ => {
+                let ring = Arc::new(Ring::new(view.keys.owners.iter().cloned()));
+                *known = Some(Known { epoch: view.epoch, ring: ring.clone() });
+                ring
+            }
         }
-        let Ok(Reply::Members { view, away }) = membership.ask_a_root(&Request::Members).await else {
-            return Err(SubmitError::Unreachable);
-        };
-        let live = view.tier(Tier::Leaf).map(|leaf| leaf.name.clone());
-        let ring = Arc::new(Ring::new(live.chain(away.iter().cloned())));
-        let known = Known { epoch, ring, away: away.into() };
-        *lock() = Some(known.clone());
-        Ok(known)
+    }
+}
+
+/// A leaf has refused a key by its view of this epoch: returns once both may have the same.
+pub(super) async fn agree(membership: &Membership, epoch: u64) {
+    let mut view = membership.view();
+    if view.borrow().epoch < epoch {
+        // The sender lives as long as the membership.
+        let _ = tokio::time::timeout(VIEW_TIMEOUT, view.wait_for(|view| view.epoch >= epoch)).await;
+    } else {
+        tokio::time::sleep(CATCH_UP).await;
     }
 }

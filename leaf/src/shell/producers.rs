@@ -8,7 +8,11 @@ use countree_common::wire::frame::{FrameError, FrameKind};
 use countree_common::wire::hello::RefusalCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{Semaphore, mpsc};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// A producer that has not taken the leaf's last words by then is left without.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What the conversations of one leaf share.
 #[derive(Debug, Clone)]
@@ -16,17 +20,36 @@ pub(super) struct Intake {
     core: CoreHandle,
     queue: Arc<Semaphore>,
     next_connection: Arc<AtomicU64>,
+    held: Arc<watch::Sender<usize>>,
+}
+
+/// A conversation that is held.
+struct Held(Arc<watch::Sender<usize>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.send_modify(|held| *held -= 1);
+    }
 }
 
 impl Intake {
     pub(super) fn new(core: CoreHandle) -> Self {
         let queue = Arc::new(Semaphore::new(limits::INGEST_QUEUE_BYTES));
-        Self { core, queue, next_connection: Arc::default() }
+        Self { core, queue, next_connection: Arc::default(), held: Arc::default() }
+    }
+
+    /// Returns once the core, which has ended, has no last words under way any more.
+    pub(super) async fn ended(&self) {
+        // The sender lives as long as `self`.
+        let ended = async { drop(self.held.subscribe().wait_for(|held| *held == 0).await) };
+        let _ = tokio::time::timeout(FAREWELL, ended).await;
     }
 
     /// Holds one conversation to its end.
     pub(super) async fn converse(&self, greeted: Greeted) -> Result<(), StreamError> {
         let connection = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        self.held.send_modify(|held| *held += 1);
+        let _held = Held(self.held.clone());
         let Greeted { sender, mut receiver, .. } = greeted;
         let (outbox, messages) = mpsc::channel(OUTBOX);
         if !self.core.tell(Input::Connected { connection, outbox }).await {
@@ -37,7 +60,13 @@ impl Intake {
         let result = tokio::select! {
             result = self.take_frames(connection, &mut receiver) => Some(result),
             // The core has cut the producer off, or the stream is gone.
-            _ = &mut answers => None,
+            sender = &mut answers => {
+                if let Ok(Some(mut sender)) = sender {
+                    sender.finish();
+                    let _ = tokio::time::timeout(FAREWELL, sender.flushed()).await;
+                }
+                None
+            }
         };
         self.core.tell(Input::Disconnected { connection }).await;
         let Some(result) = result else { return Ok(()) };

@@ -2,7 +2,7 @@
 
 use super::core::{CoreHandle, Input};
 use crate::machine::resets::{Answer, Question};
-use countree_common::cluster::{Node, Tier};
+use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::key::Topic;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
@@ -16,7 +16,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
 pub(super) async fn ask(membership: &Membership, core: &CoreHandle, question: Question) -> Answer {
     let answer = match question {
         Question::Members => members(membership).await,
-        Question::Flush(leaf) => flush(membership, core, &leaf).await,
+        Question::Flush(topic, leaf) => flush(membership, core, topic, &leaf).await,
         Question::Totals(topic) => totals(membership, &topic).await,
     };
     answer.unwrap_or_else(|e| {
@@ -32,24 +32,32 @@ async fn members(membership: &Membership) -> Result<Answer, PeerError> {
     }
 }
 
-async fn flush(membership: &Membership, core: &CoreHandle, leaf: &Node) -> Result<Answer, PeerError> {
-    if membership.is_me(&leaf.name) {
-        return match flush_here(core).await {
+async fn flush(
+    membership: &Membership,
+    core: &CoreHandle,
+    topic: Topic,
+    leaf: &Node,
+) -> Result<Answer, PeerError> {
+    let Some(by) = membership.peers().me().cloned() else { return Err(PeerError::Mismatched) };
+    if by == leaf.name {
+        return match flush_here(core, topic, by).await {
             Reply::Done => Ok(Answer::Flushed(leaf.name.clone())),
             _ => Err(PeerError::Timeout),
         };
     }
-    match membership.peers().call(leaf, &Request::Flush).await? {
+    match membership.peers().call(leaf, &Request::Flush { topic, by }).await? {
         Reply::Done => Ok(Answer::Flushed(leaf.name.clone())),
         _ => Err(PeerError::Mismatched),
     }
 }
 
 /// Waits until this leaf has merged all that it has accepted by now.
-pub(super) async fn flush_here(core: &CoreHandle) -> Reply {
-    match tokio::time::timeout(FLUSH_TIMEOUT, core.ask(Input::Flush)).await {
+pub(super) async fn flush_here(core: &CoreHandle, topic: Topic, by: NodeName) -> Reply {
+    match tokio::time::timeout(FLUSH_TIMEOUT, core.ask(|reply| Input::Flush { topic, by, reply })).await {
         Ok(Some(())) => Reply::Done,
-        Ok(None) => Reply::Failed("the leaf is stopping, or too many ask".into()),
+        Ok(None) => {
+            Reply::Failed("the leaf is stopping, or it resets the topic itself, or too many ask".into())
+        }
         Err(_) => Reply::Failed("the leaf can't merge what it has accepted right now".into()),
     }
 }

@@ -2,20 +2,19 @@
 
 use super::core::{CoreHandle, Input};
 use super::http::{Front, idempotency_key, refusal};
-use super::request::key_hash;
+use super::owners;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::delete};
+use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::key::{Item, Kind, NameError, Topic};
 use countree_common::shell::access::Right;
-use countree_common::shell::clock::wall;
 use countree_common::shell::http::error;
 use countree_common::shell::peers::PeerError;
 use countree_common::wire::rpc::{Reply, Request, Reset, SubmitError};
 use serde::Deserialize;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Longer than a leaf may take to merge what it holds, so that the answer is its own.
@@ -45,7 +44,8 @@ async fn reset(
         return error(StatusCode::BAD_REQUEST, "bad_query", "the query takes item=… and kind=…", None);
     };
     let key = match idempotency_key(&headers) {
-        Ok(key) => key.unwrap_or_else(|| unrepeatable_key(&front)),
+        // Without a key it is no repeat of anything.
+        Ok(key) => key.unwrap_or_default(),
         Err(e) => return refusal(&SubmitError::Refused(e)),
     };
     let reset = match named(key, &topic, &which) {
@@ -67,24 +67,33 @@ fn named(key: u128, topic: &str, which: &Which) -> Result<Reset, NameError> {
     })
 }
 
-/// A key for a request that came without one: no other request has it.
-fn unrepeatable_key(front: &Front) -> u128 {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    key_hash("reset", &format!("{}/{}/{count}", front.me, wall().0))
+/// The key's owner does it; when the ring changes on the way, the next one.
+async fn pass_on(front: &Front, reset: Reset) -> Result<(), SubmitError> {
+    let mut tried = 0;
+    loop {
+        let view = front.membership.view().borrow().clone();
+        let leaf = if reset.key == 0 { front.me.clone() } else { front.owners.owner(&view, reset.key)? };
+        tried += 1;
+        match reset_at(front, &view, &leaf, reset.clone()).await {
+            Err(SubmitError::NotOwner { epoch }) if tried < owners::TRIES => {
+                owners::agree(&front.membership, epoch).await;
+            }
+            result => return result,
+        }
+    }
 }
 
-/// One leaf does all resets of a topic: two at a time could both subtract the same totals.
-async fn pass_on(front: &Front, reset: Reset) -> Result<(), SubmitError> {
-    let place = key_hash("topic", reset.topic.as_str());
-    let leaf = front.owners.owner(&front.membership, place).await?;
-    if leaf == front.me {
+async fn reset_at(
+    front: &Front,
+    view: &ClusterView,
+    leaf: &NodeName,
+    reset: Reset,
+) -> Result<(), SubmitError> {
+    if *leaf == front.me {
         return reset_here(&front.core, reset).await;
     }
-    let Some(node) = front.membership.view().borrow().node(&leaf).cloned() else {
-        return Err(SubmitError::Unreachable);
-    };
-    match front.membership.peers().call_within(&node, &Request::Reset(reset), RESET_TIMEOUT).await {
+    let Some(node) = view.node(leaf) else { return Err(SubmitError::Unreachable) };
+    match front.membership.peers().call_within(node, &Request::Reset(reset), RESET_TIMEOUT).await {
         Ok(Reply::Submitted(result)) => result,
         Err(PeerError::Unreachable { .. }) => Err(SubmitError::Unreachable),
         Ok(_) | Err(_) => Err(SubmitError::InDoubt),

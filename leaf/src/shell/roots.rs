@@ -23,6 +23,7 @@ static LINKS: AtomicU64 = AtomicU64::new(0);
 /// Keeps a conversation with every root of the view, until `shutdown`.
 pub(super) async fn run(membership: Membership, core: CoreHandle, shutdown: Shutdown) {
     let mut views = membership.view();
+    let mut confirmations = membership.confirmations();
     let mut links: BTreeMap<NodeName, (Node, JoinHandle<()>)> = BTreeMap::new();
     loop {
         let view = views.borrow_and_update().clone();
@@ -42,6 +43,7 @@ pub(super) async fn run(membership: Membership, core: CoreHandle, shutdown: Shut
         }
         tokio::select! {
             changed = views.changed() => if changed.is_err() { break },
+            confirmed = confirmations.changed() => if confirmed.is_err() || !core.tell(Input::Confirmed).await { break },
             () = shutdown.begun() => break,
         }
     }
@@ -85,13 +87,13 @@ async fn converse(membership: &Membership, root: &Node, core: &CoreHandle) -> Re
     let _link = Link { core: core.clone(), root: root.name.clone(), link };
     let send = async {
         while let Some(message) = messages.recv().await {
-            sender.send(FrameKind::Message, &message).await?;
+            sender.send_body(FrameKind::Message, message).await?;
         }
         Ok::<_, StreamError>(())
     };
     let receive = async {
-        while let Some(FromRoot::Outcomes(outcomes)) = receiver.message().await? {
-            core.tell(Input::Outcomes(outcomes)).await;
+        while let Some(message) = receiver.message::<FromRoot>().await? {
+            core.tell(Input::Root(message)).await;
         }
         Ok::<_, StreamError>(())
     };

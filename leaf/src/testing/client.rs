@@ -60,7 +60,7 @@ impl Client {
             self.waits_for.retain(|waited| *waited != id);
             match result {
                 Ok(()) => self.is_acked = true,
-                Err(SubmitError::Busy { .. }) => {}
+                Err(SubmitError::Busy { .. } | SubmitError::Draining) => {}
                 Err(other) => panic!("a sound request was told {other}"),
             }
         }

@@ -10,12 +10,14 @@ mod world;
 
 pub(crate) use disk::TestDisk;
 pub(crate) use producer::Names;
-pub(crate) use rig::{Rig, config, leaf_name, ledgers_balance, root_name};
+pub(crate) use rig::{Rig, config, leaf_name, ledgers_balance, root_name, view};
 pub(crate) use store::TestStore;
 pub(crate) use world::World;
 
-use countree_common::cut::CounterSum;
+use countree_common::cut::{CounterSum, Cut};
 use countree_common::key::{Counter, Item, Kind, Topic};
+use countree_common::wire::codec;
+use countree_common::wire::uplink::ToRoot;
 
 /// Xorshift64*: small, seeded, and the same everywhere.
 #[derive(Debug, Clone)]
@@ -40,6 +42,14 @@ impl Chance {
 
     pub(crate) fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
+    }
+}
+
+/// The cuts of a message to a root.
+pub(crate) fn decoded(message: &[u8]) -> Vec<Cut> {
+    match codec::decode(message).unwrap() {
+        ToRoot::Cuts(cuts) => cuts,
+        other => panic!("{other:?} came for cuts"),
     }
 }
 

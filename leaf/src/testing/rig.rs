@@ -1,8 +1,9 @@
 //! A machine on its disk, with both clocks, checked after every input.
 
-use super::{Chance, Names, TestDisk, TestStore};
+use super::{Chance, Names, TestDisk, TestStore, decoded};
+use crate::machine::calls::{CallId, Callee};
 use crate::machine::{ConnectionId, Found, LeafConfig, LeafMachine, Output, SubmissionId};
-use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
+use countree_common::cluster::{ClusterView, KeyHistory, Node, NodeName, Tier};
 use countree_common::cut::{Cut, Outcome};
 use countree_common::delta::Delta;
 use countree_common::event::Event;
@@ -11,7 +12,7 @@ use countree_common::session::{Seq, SessionId};
 use countree_common::stream::StreamId;
 use countree_common::time::{Now, Time, WallMs};
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
-use countree_common::wire::rpc::{Idempotency, Submission, SubmitError};
+use countree_common::wire::rpc::{Idempotency, Reply, Request, Submission, SubmitError};
 use countree_common::wire::uplink::CutOutcome;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -32,13 +33,15 @@ pub(crate) fn config() -> LeafConfig {
         retention: Duration::from_secs(10),
         log_bytes: 1 << 30,
         segment_bytes: 1 << 20,
+        capacity: 2_000_000,
     }
 }
 
-fn view() -> ClusterView {
+pub(crate) fn view() -> ClusterView {
     let quic = ([127, 0, 0, 1], 1).into();
     let root = Node { name: root_name(), tier: Tier::Root, quic, http: None, incarnation: 1 };
-    ClusterView { epoch: 1, nodes: vec![root] }
+    let keys = KeyHistory { owners: vec![leaf_name()], ..KeyHistory::default() };
+    ClusterView { epoch: 1, nodes: vec![root], keys, ..ClusterView::default() }
 }
 
 pub(crate) fn ledgers_balance(machine: &LeafMachine) {
@@ -161,7 +164,7 @@ impl Rig {
             delta: Delta::new(*delta).unwrap(),
         };
         let submission = Submission { events: events.iter().map(event).collect(), idempotency };
-        self.machine.handle_submission(self.now, id, &submission);
+        self.machine.handle_submission(self.now, id, submission);
         self.collect();
     }
 
@@ -181,7 +184,8 @@ impl Rig {
 
     pub(crate) fn cuts(&mut self) -> Vec<Cut> {
         let cuts = self.take(|o| matches!(o, Output::Cuts { .. })).into_iter();
-        cuts.flat_map(|o| if let Output::Cuts { cuts, .. } = o { cuts } else { Vec::new() }).collect()
+        cuts.flat_map(|o| if let Output::Cuts { message, .. } = o { decoded(&message) } else { Vec::new() })
+            .collect()
     }
 
     pub(crate) fn alarms(&mut self) -> usize {
@@ -205,6 +209,27 @@ impl Rig {
         let Cut { stream, topic, from, to, .. } = cut.clone();
         self.machine.handle_outcomes(self.now, vec![CutOutcome { stream, topic, from, to, outcome }]);
         self.collect();
+    }
+
+    /// What other nodes were asked.
+    pub(crate) fn calls(&mut self) -> Vec<(CallId, Callee, Request)> {
+        let call = |output| match output {
+            Output::Call { call, callee, request } => Some((call, callee, request)),
+            _ => None,
+        };
+        self.take(|o| matches!(o, Output::Call { .. })).into_iter().filter_map(call).collect()
+    }
+
+    pub(crate) fn reply(&mut self, call: CallId, reply: Option<Reply>) {
+        self.machine.handle_reply(self.now, call, reply);
+        self.collect();
+    }
+
+    /// Answers all calls alike.
+    pub(crate) fn answer_calls(&mut self, reply: &Reply) {
+        for (call, ..) in self.calls() {
+            self.reply(call, Some(reply.clone()));
+        }
     }
 
     pub(crate) fn scanned(&mut self) {

@@ -23,6 +23,8 @@ pub(crate) struct Producer {
     names: Names,
     frames: VecDeque<Frame>,
     batches: Vec<Vec<(Counter, i64)>>,
+    /// Batches that sessions before this one have counted.
+    before: u64,
     next: Seq,
     acked: Seq,
 }
@@ -38,6 +40,7 @@ impl Producer {
             names: Names::default(),
             frames: VecDeque::new(),
             batches: Vec::new(),
+            before: 0,
             next: 1,
             acked: 0,
         }
@@ -58,7 +61,7 @@ impl Producer {
     /// Puts the next batch on its way.
     pub(crate) fn send_next(&mut self) {
         if self.is_resumed
-            && let Some(events) = self.batches.get(self.next as usize - 1)
+            && let Some(events) = self.batches.get((self.before + self.next) as usize - 1)
         {
             self.frames.push_back(Frame::Body(self.names.batch(self.next, events)));
             self.next += 1;
@@ -101,7 +104,7 @@ impl Producer {
 
     /// Sends and delivers all that there is.
     pub(crate) fn catch_up(&mut self, rig: &mut Rig) {
-        while self.is_resumed && self.next as usize <= self.batches.len() {
+        while self.is_resumed && self.before + self.next <= self.batches.len() as u64 {
             self.send_next();
         }
         self.deliver(rig);
@@ -129,15 +132,24 @@ impl Producer {
                 self.next = seq;
                 Vec::new()
             }
-            FromLeaf::View(_) => Vec::new(),
+            FromLeaf::Ended { session, last } if session == self.session => {
+                let acked = self.ack(last);
+                self.before = self.acked;
+                self.session = SessionId(session.0 + 1_000);
+                self.is_open = false;
+                self.lose_connection();
+                acked
+            }
+            FromLeaf::View(_) | FromLeaf::Draining | FromLeaf::Ended { .. } => Vec::new(),
             other => panic!("a sound producer was told {other:?}"),
         }
     }
 
     fn ack(&mut self, seq: Seq) -> Vec<Topic> {
-        assert!(seq >= self.acked, "acked {} before, and {seq} now", self.acked);
-        let batches = &self.batches[self.acked as usize..seq as usize];
-        self.acked = seq;
+        let acked = self.before + seq;
+        assert!(acked >= self.acked, "acked {} before, and {acked} now", self.acked);
+        let batches = &self.batches[self.acked as usize..acked as usize];
+        self.acked = acked;
         batches.iter().flatten().map(|(counter, _)| counter.topic.clone()).collect()
     }
 }

@@ -3,15 +3,20 @@
 
 use super::client::Client;
 use super::session::Producer;
-use super::{Chance, Rig, TestDisk, TestStore, config, counter, leaf_name, ledgers_balance, root_name};
+use super::{
+    Chance, Rig, TestDisk, TestStore, config, counter, decoded, leaf_name, ledgers_balance, root_name,
+};
 use crate::log::recovery::Recut;
+use crate::machine::calls::CallId;
 use crate::machine::{DiskState, Output};
-use countree_common::cut::Cut;
+use countree_common::cut::{Cut, Outcome};
 use countree_common::key::{Counter, Topic};
 use countree_common::ledger::StreamLedger;
 use countree_common::limits::COUNTERS_PER_CUT;
+use countree_common::session::{Seq, SessionId};
 use countree_common::stream::StreamId;
 use countree_common::time::{Time, WallMs};
+use countree_common::wire::rpc::{Reply, Request, SessionTable};
 use countree_common::wire::uplink::CutOutcome;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -26,10 +31,15 @@ pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) rig: Rig,
     store: TestStore,
+    /// When it last merged anything.
+    merged: Time,
     /// The store as it was before each of its latest merges.
     past: VecDeque<(Time, TestStore)>,
     pub(crate) went_back: u32,
     pub(crate) crashes: u32,
+    /// How often the leaf has left.
+    pub(crate) leaves: u32,
+    has_left: bool,
     producers: Vec<Producer>,
     clients: Vec<Client>,
     to_root: VecDeque<Cut>,
@@ -39,6 +49,9 @@ pub(crate) struct World {
     under_way: BTreeMap<(StreamId, Topic), Cut>,
     scans: VecDeque<(StreamId, Recut)>,
     retirements: VecDeque<Vec<StreamLedger>>,
+    calls: VecDeque<(CallId, Request)>,
+    /// How the leaf has said that sessions ended.
+    published: BTreeMap<SessionId, Seq>,
     retired: BTreeMap<StreamId, StreamLedger>,
     /// Acked events in the order of their acks, until a watermark has passed them; and those, by topic.
     acked: VecDeque<(WallMs, Topic)>,
@@ -58,6 +71,9 @@ impl World {
             past: VecDeque::new(),
             went_back: 0,
             crashes: 0,
+            leaves: 0,
+            has_left: false,
+            merged: Time(0),
             producers: (1..=3).map(Producer::new).collect(),
             clients: Vec::new(),
             to_root: VecDeque::new(),
@@ -67,6 +83,8 @@ impl World {
             under_way: BTreeMap::new(),
             scans: VecDeque::new(),
             retirements: VecDeque::new(),
+            calls: VecDeque::new(),
+            published: BTreeMap::new(),
             retired: BTreeMap::new(),
             acked: VecDeque::new(),
             complete: BTreeMap::new(),
@@ -93,14 +111,16 @@ impl World {
             80..87 => self.root_takes(),
             87..94 => self.leaf_takes(),
             94 => self.scan(),
-            95 => self.retire(),
+            95 if self.chance.percent(50) => self.retire(),
+            95 => self.be_called(),
             96 => self.toggle_root(),
             97 => {
                 self.is_disk_full = !self.is_disk_full;
                 let state = if self.is_disk_full { DiskState::Full } else { DiskState::Works };
                 self.rig.machine.handle_disk(state);
             }
-            98 => self.crash(),
+            98 if self.chance.percent(70) => self.crash(),
+            98 => self.rig.machine.handle_drain(self.rig.now),
             99 if !self.store.is_durable => self.go_back(),
             _ => {}
         }
@@ -112,7 +132,12 @@ impl World {
         self.is_disk_full = false;
         self.rig.machine.handle_disk(DiskState::Works);
         let settled = self.rig.now.mono + RETENTION * 3;
-        while self.rig.now.mono < settled || !self.rig.machine.is_drained() {
+        // A leaf that left while this went on has its last segment and streams to let go of.
+        let holds_more = |world: &Self| world.rig.disk.streams.values().any(|segments| segments.len() > 1);
+        let is_settled = |world: &Self| {
+            world.rig.machine.is_drained() && world.rig.machine.ledgers().len() == 1 && !holds_more(world)
+        };
+        while self.rig.now.mono < settled || !is_settled(self) {
             assert!(self.rig.now.mono < settled + RETENTION * 10, "{:?}", self.rig.machine.ledgers());
             if !self.is_root_connected {
                 self.toggle_root();
@@ -134,6 +159,9 @@ impl World {
             }
             while let Some(ledgers) = self.retirements.pop_front() {
                 self.take_over(ledgers);
+            }
+            while !self.calls.is_empty() {
+                self.be_called();
             }
             self.check();
         }
@@ -207,12 +235,15 @@ impl World {
         self.past.push_back((now, self.store.clone()));
         self.past.retain(|(at, _)| *at + FORGETS >= now);
         let outcome = self.store.merge(cut);
+        if matches!(outcome, Outcome::Applied(_)) {
+            self.merged = now;
+        }
         if is_answered {
             self.tell(cut, Some(outcome));
         }
     }
 
-    fn tell(&mut self, cut: &Cut, outcome: Option<countree_common::cut::Outcome>) {
+    fn tell(&mut self, cut: &Cut, outcome: Option<Outcome>) {
         let Cut { stream, topic, from, to, .. } = cut.clone();
         self.to_leaf.push_back(CutOutcome { stream, topic, from, to, outcome });
     }
@@ -257,16 +288,54 @@ impl World {
         }
     }
 
+    /// A root answers the leaf's call, or does not.
+    fn be_called(&mut self) {
+        let Some((call, request)) = self.calls.pop_front() else { return };
+        let reply = match request {
+            _ if self.chance.percent(20) => None,
+            Request::Publish(SessionTable { sessions, .. }) => {
+                self.published.extend(sessions);
+                Some(Reply::Published { durable: self.store.is_durable })
+            }
+            Request::Ended { session, .. } => Some(Reply::Ended(self.published.get(&session).copied())),
+            Request::Retire(ledgers) => {
+                for ledger in ledgers {
+                    assert_eq!(ledger.ledger.in_flight, 0, "{ledger:?}");
+                    self.retired.insert(ledger.stream.clone(), ledger);
+                }
+                Some(Reply::Done)
+            }
+            Request::Ledgers => Some(Reply::Ledgers(self.retired.values().cloned().collect())),
+            Request::Settled { .. } => Some(Reply::Done),
+            other => panic!("nobody wants to know {other:?}"),
+        };
+        self.rig.machine.handle_reply(self.rig.now, call, reply);
+    }
+
+    /// The leaf has left, and comes back another day.
+    fn left(&mut self, keeps_keys: bool) {
+        let now = self.rig.now.mono;
+        assert!(self.rig.machine.is_drained());
+        assert!(self.store.is_durable || self.merged + FORGETS < now, "the store may forget what came last");
+        assert!(keeps_keys || self.clients.iter().all(|c| !c.is_acked), "its keys are nowhere else");
+        self.leaves += 1;
+        self.has_left = true;
+    }
+
     fn take_over(&mut self, ledgers: Vec<StreamLedger>) {
         for ledger in ledgers {
             assert_eq!(ledger.ledger.in_flight, 0, "{ledger:?}");
-            self.rig.machine.handle_retired(&ledger.stream);
+            self.rig.machine.handle_retired(self.rig.now, &ledger.stream);
             self.retired.insert(ledger.stream.clone(), ledger);
         }
     }
 
     fn crash(&mut self) {
         self.crashes += 1;
+        self.restart();
+    }
+
+    fn restart(&mut self) {
         self.rig.crash(&mut self.chance);
         self.producers.iter_mut().for_each(Producer::lose_connection);
         self.clients.iter_mut().for_each(|c| c.waits_for.clear());
@@ -275,6 +344,7 @@ impl World {
         self.under_way.clear();
         self.scans.clear();
         self.retirements.clear();
+        self.calls.clear();
         self.is_root_connected = false;
         self.is_disk_full = false;
     }
@@ -304,7 +374,9 @@ impl World {
                 Output::Submitted { submission, result } => {
                     self.clients.iter_mut().for_each(|c| c.hear(submission, &result));
                 }
-                Output::Cuts { cuts, .. } => cuts.into_iter().for_each(|cut| self.check_cut(cut)),
+                Output::Cuts { message, .. } => {
+                    decoded(&message).into_iter().for_each(|cut| self.check_cut(cut))
+                }
                 Output::Watermark { at, .. } => self.check_watermark(at),
                 Output::Scan { stream, recut } => self.scans.push_back((stream, recut)),
                 Output::Retire(ledgers) => self.retirements.push_back(ledgers),
@@ -316,9 +388,15 @@ impl World {
                     self.let_go(|disk| disk.streams.get_mut(&live).unwrap().remove(&first).is_some());
                 }
                 Output::Ask { .. } | Output::Flushed { .. } => panic!("nobody resets anything here"),
+                Output::Call { call, request, .. } => self.calls.push_back((call, request)),
+                Output::Left { keeps_keys } => self.left(keeps_keys),
+                Output::Answer { reply, .. } => panic!("nobody asked: {reply:?}"),
                 Output::Alarm(message) => assert!(self.went_back > 0, "{message}"),
                 Output::Close { message, .. } => panic!("a sound producer was cut off: {message}"),
             }
+        }
+        if std::mem::take(&mut self.has_left) {
+            self.restart();
         }
         ledgers_balance(&self.rig.machine);
         if self.went_back == 0 {

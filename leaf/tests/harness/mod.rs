@@ -13,6 +13,7 @@ use countree_common::shell::access::Access;
 use countree_common::shell::folder::FolderError;
 use countree_common::shell::http::{self, Answer};
 use countree_common::shell::identity::Authority;
+use countree_common::shell::node::NodeOptions;
 use countree_common::shell::shutdown::Shutdown;
 use root::FakeRoot;
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(25);
 
 pub fn name(name: &str) -> NodeName {
     NodeName::new(name).unwrap()
@@ -61,18 +62,22 @@ impl Cluster {
 
     pub fn options(&self, called: &str) -> LeafOptions {
         LeafOptions {
-            cluster: name("test"),
-            name: name(called),
-            quic: "127.0.0.1:0".parse().unwrap(),
-            advertise: None,
-            http: None,
-            identity: Arc::new(self.authority.identity(&name(called), Tier::Leaf).unwrap()),
-            roots: vec![self.root.address],
+            node: NodeOptions {
+                cluster: name("test"),
+                name: name(called),
+                quic: "127.0.0.1:0".parse().unwrap(),
+                advertise: None,
+                http: None,
+                identity: Arc::new(self.authority.identity(&name(called), Tier::Leaf).unwrap()),
+                roots: vec![self.root.address.into()],
+                leave: Shutdown::new(),
+            },
             data: self.data(),
             window: Duration::from_millis(20),
             retention: Duration::from_secs(60),
             horizon: Duration::from_secs(600),
             log_bytes: 1 << 30,
+            capacity: 2_000_000,
             access: Access::open(),
         }
     }
@@ -130,6 +135,12 @@ impl Leaf {
     pub async fn stop(self) {
         in_time(self.runtime.spawn(self.node.stop())).await.unwrap();
         self.runtime.shutdown_background();
+    }
+
+    /// Returns once it goes by a view of this epoch or a later one.
+    pub async fn sees(&self, epoch: u64) {
+        let mut view = self.node.membership().view();
+        in_time(view.wait_for(|view| view.epoch >= epoch)).await.unwrap();
     }
 
     pub fn trouble(&self) -> Option<String> {

@@ -60,6 +60,15 @@ impl Producer {
         }
     }
 
+    /// Resumes a session that has ended; returns its last batch.
+    pub async fn resume_ended(&mut self, session: u128) -> Seq {
+        self.say(ToLeaf::Resume(SessionId(session))).await;
+        match self.hear().await {
+            FromLeaf::Ended { last, .. } => last,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// A batch of one event for `t`, whose name it brings along.
     pub async fn batch(&mut self, seq: Seq, item: &str, delta: i64) {
         self.batch_of(seq, item, delta, 1).await;

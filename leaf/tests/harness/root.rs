@@ -1,15 +1,18 @@
 //! A root that merges into memory, and can be told to be silent.
 
 use super::{in_time, name};
-use countree_common::cluster::{ClusterView, Node, Tier};
+use countree_common::cluster::{ClusterView, Node, NodeName, PastOwners, Tier};
 use countree_common::cut::{Applied, Cut, Outcome};
 use countree_common::document::Version;
 use countree_common::key::{Counter, Topic};
+use countree_common::ledger::StreamLedger;
+use countree_common::session::{Seq, SessionId};
 use countree_common::shell::identity::Authority;
 use countree_common::shell::quic::{self, Profile, StreamError};
 use countree_common::shell::server::{Greeted, Policy, serve};
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::stream::{Lsn, StreamId};
+use countree_common::time::WallMs;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::rpc::{Reply, Request};
@@ -26,6 +29,9 @@ struct State {
     positions: BTreeMap<(StreamId, Topic), (Lsn, u64)>,
     versions: BTreeMap<Topic, u64>,
     totals: BTreeMap<Counter, i64>,
+    published: BTreeMap<(NodeName, SessionId), Seq>,
+    retired: Vec<StreamLedger>,
+    settled: Vec<NodeName>,
     cuts: usize,
 }
 
@@ -43,7 +49,7 @@ impl FakeRoot {
         let endpoint = quic::endpoint("127.0.0.1:0".parse().unwrap(), Some(config)).unwrap();
         let address = endpoint.local_addr().unwrap();
         let node = Node { name: name("root-0"), tier: Tier::Root, quic: address, http: None, incarnation: 1 };
-        let view = ClusterView { epoch: 1, nodes: vec![node] };
+        let view = ClusterView { epoch: 1, nodes: vec![node], ..Default::default() };
         let state = Arc::new(Mutex::new(State { view, ..State::default() }));
         let root = Self { address, state, is_merging: Arc::new(watch::Sender::new(true)) };
         let policy = Policy {
@@ -69,6 +75,30 @@ impl FakeRoot {
     pub fn total(&self, topic: &str, item: &str) -> i64 {
         let counter = Counter::new(topic, item, "like").unwrap();
         self.state.lock().unwrap().totals.get(&counter).copied().unwrap_or_default()
+    }
+
+    /// Says that these leaves own keys now, and that those did until then; returns the epoch.
+    pub fn own_keys(&self, owners: &[&str], past: &[&str], until: WallMs) -> u64 {
+        let mut state = self.state.lock().unwrap();
+        let names = |leaves: &[&str]| leaves.iter().map(|leaf| name(leaf)).collect();
+        state.view.keys.owners = names(owners);
+        state.view.keys.past = vec![PastOwners { until, owners: names(past) }];
+        state.view.epoch += 1;
+        state.view.epoch
+    }
+
+    /// Says that a leaf's lease has run out; returns the epoch.
+    pub fn away(&self, leaf: &str) -> u64 {
+        let mut state = self.state.lock().unwrap();
+        state.view.nodes.retain(|node| node.name != name(leaf));
+        state.view.epoch += 1;
+        state.view.epoch
+    }
+
+    /// The streams whose ledgers it has taken over, and the leaves that have settled.
+    pub fn farewells(&self) -> (Vec<StreamLedger>, Vec<NodeName>) {
+        let state = self.state.lock().unwrap();
+        (state.retired.clone(), state.settled.clone())
     }
 
     /// How many counters have a total.
@@ -118,6 +148,9 @@ impl FakeRoot {
             Request::Heartbeat { node, .. } => {
                 if state.view.node(&node.name) != Some(&node) {
                     state.view.nodes.retain(|n| n.name != node.name);
+                    if node.tier == Tier::Leaf && !state.view.keys.owners.contains(&node.name) {
+                        state.view.keys.owners.push(node.name.clone());
+                    }
                     state.view.nodes.push(node);
                     state.view.epoch += 1;
                 }
@@ -129,7 +162,24 @@ impl FakeRoot {
                 Reply::View(state.view.clone())
             }
             Request::Members => Reply::Members { view: state.view.clone(), away: Vec::new() },
-            Request::Settled(_) | Request::Retire(_) => Reply::Done,
+            Request::Publish(table) => {
+                let leaf = table.leaf;
+                let sessions = table.sessions.into_iter().map(|(id, last)| ((leaf.clone(), id), last));
+                state.published.extend(sessions);
+                Reply::Published { durable: true }
+            }
+            Request::Ended { leaf, session } => Reply::Ended(state.published.get(&(leaf, session)).copied()),
+            Request::Retire(ledgers) => {
+                state.retired.extend(ledgers);
+                Reply::Done
+            }
+            Request::Ledgers => Reply::Ledgers(state.retired.clone()),
+            Request::Settled { leaf, .. } => {
+                state.view.nodes.retain(|n| n.name != leaf);
+                state.view.epoch += 1;
+                state.settled.push(leaf);
+                Reply::Done
+            }
             other => Reply::Failed(format!("{other:?}")),
         }
     }

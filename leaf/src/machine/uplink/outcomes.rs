@@ -1,52 +1,90 @@
 //! What the store answers to cuts, and what follows from it.
 
-use super::{Findings, InFlight, InLog, NearLimit, OVERFLOW_RETRY, Position, RETRY, Stretch, Uplink};
-use countree_common::cut::{CounterSum, Cut, Outcome};
-use countree_common::key::Topic;
+use super::{InFlight, InLog, Position, Uplink};
+use crate::log::recovery::Stretch;
+use crate::machine::names::{CounterId, Names, TopicId};
+use crate::machine::pending::{Pending, Sum};
+use countree_common::cut::Outcome;
 use countree_common::limits;
 use countree_common::stream::Lsn;
 use countree_common::time::Time;
 use countree_common::wire::uplink::CutOutcome;
+use std::time::Duration;
+
+/// A cut that the root could not merge just now is sent again after this long.
+const RETRY: Duration = Duration::from_millis(50);
+/// A cut whose total does not fit is tried again after this long: a decrement may have made room.
+pub(super) const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
+
+/// A total that came close to its limit, or may have left its neighbourhood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NearLimit {
+    /// Which.
+    pub counter: CounterId,
+    /// The total after a merge.
+    pub total: i64,
+}
+
+/// What an outcome brought to light, beyond the merge itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Totals near their limit.
+    pub near_limit: Vec<NearLimit>,
+    /// The store stood before what it had confirmed.
+    pub store_went_back: bool,
+    /// The store's count of this stream's events is not the leaf's.
+    pub imbalance: Option<String>,
+    /// A total does not fit; the cut waits.
+    pub overflow: bool,
+}
 
 impl Uplink {
     /// Takes the answer to a cut. Answers to anything but the cut under way are from the past and ignored.
     /// `are_totals_wanted` asks for all totals, those far from their limit too.
-    pub fn handle_outcome(&mut self, now: Time, answer: CutOutcome, are_totals_wanted: bool) -> Findings {
+    pub fn handle_outcome(
+        &mut self,
+        now: Time,
+        names: &Names,
+        answer: &CutOutcome,
+        are_totals_wanted: bool,
+    ) -> Findings {
         let mut findings = Findings::default();
-        let CutOutcome { topic, from, to, outcome, .. } = answer;
-        let Some(state) = self.topics.get_mut(&topic) else { return findings };
-        let Some(in_flight) = state.in_flight.take_if(|f| f.cut.from == from && f.cut.to == to) else {
+        let (from, to) = (answer.from, answer.to);
+        let Some(topic) = names.topic_id(&answer.topic) else { return findings };
+        let Some(state) = self.topics.get_mut(topic) else { return findings };
+        let Some(in_flight) = state.in_flight.take_if(|f| f.from == from && f.sums.to == to) else {
             return findings;
         };
-        match outcome {
+        self.sums_sent -= in_flight.sums_sent();
+        match answer.outcome {
             None => {
                 state.in_flight = Some(in_flight);
-                self.retry_after(&topic, now, RETRY);
+                self.retry_after(topic, now, RETRY);
             }
             Some(Outcome::Overflow) => {
                 findings.overflow = true;
                 state.in_flight = Some(in_flight);
-                self.retry_after(&topic, now, OVERFLOW_RETRY);
+                self.retry_after(topic, now, OVERFLOW_RETRY);
             }
-            Some(Outcome::Applied(applied)) => {
+            Some(Outcome::Applied(ref applied)) => {
                 state.era = applied.version.era;
-                findings.near_limit = near_limit(&in_flight.cut, &applied.totals, are_totals_wanted);
-                self.confirm(&topic, in_flight, applied.events, &mut findings);
-                self.note_merged(now, &topic, applied.durable);
+                findings.near_limit = near_limit(&in_flight.sums.sums, &applied.totals, are_totals_wanted);
+                findings.imbalance = self.confirm(topic, names, in_flight, applied.events);
+                self.note_merged(now, topic, applied.durable);
             }
             Some(Outcome::Have { lsn, events, version }) if state.position == Position::Unknown => {
                 state.era = version.era;
-                self.learn_position(&topic, lsn, events);
-                self.note_merged(now, &topic, lsn == 0);
+                self.learn_position(topic, lsn, events);
+                self.note_merged(now, topic, lsn == 0);
             }
             Some(Outcome::Have { lsn, events, version }) if lsn == to => {
                 state.era = version.era;
                 if from == to {
-                    self.note_answered(now, &topic);
-                    self.make_ready(&topic);
+                    self.note_answered(now, topic);
+                    self.make_ready(topic);
                 } else {
-                    self.confirm(&topic, in_flight, events, &mut findings);
-                    self.note_merged(now, &topic, false);
+                    findings.imbalance = self.confirm(topic, names, in_flight, events);
+                    self.note_merged(now, topic, false);
                 }
             }
             Some(Outcome::Have { lsn, events, version }) => {
@@ -54,26 +92,27 @@ impl Uplink {
                 // All leaves that notice the same fall back ask for the same era: the one after the last they saw.
                 let next = if findings.store_went_back { state.era + 1 } else { 0 };
                 state.era = version.era.max(next);
-                self.read_back(&topic, in_flight, lsn, events);
-                self.note_merged(now, &topic, lsn == 0);
+                self.read_back(topic, in_flight, lsn, events);
+                self.note_merged(now, topic, lsn == 0);
             }
         }
         findings
     }
 
     /// The store was asked where it stands in a sealed stream.
-    fn learn_position(&mut self, topic: &Topic, have: Lsn, events: u64) {
+    fn learn_position(&mut self, topic: TopicId, have: Lsn, events: u64) {
         let Some(state) = self.topics.get_mut(topic) else { return };
         state.confirmed = Some(events);
         match state.in_log {
             Some(InLog { last, .. }) if last > have => {
                 state.position = Position::Scanning;
-                self.scans.insert(topic.clone(), Stretch { from: have, to: last });
+                self.scans.insert(topic, Stretch { from: have, to: last });
             }
             settled => {
                 state.position = Position::Known(have);
                 if let Some(InLog { events, .. }) = settled {
                     state.in_log = None;
+                    self.in_flight -= events;
                     self.merged += events;
                     self.progress.release(0);
                 }
@@ -82,53 +121,56 @@ impl Uplink {
         }
     }
 
-    /// The cut is in the totals.
-    fn confirm(&mut self, topic: &Topic, in_flight: InFlight, store_events: u64, findings: &mut Findings) {
-        let Some(state) = self.topics.get_mut(topic) else { return };
-        state.position = Position::Known(in_flight.cut.to);
-        self.merged += in_flight.cut.events;
-        self.volume = self.volume.saturating_sub(in_flight.volume);
-        let expected = state.confirmed.map_or(store_events, |before| before + in_flight.cut.events);
-        if expected != store_events {
-            let stream = &self.stream;
-            findings.imbalance = Some(format!(
-                "topic '{topic}' of {stream}: the store counts {store_events} events, the leaf {expected}"
-            ));
-        }
+    /// The cut is in the totals. Returns what is wrong with the store's count of events, if it is.
+    fn confirm(
+        &mut self,
+        topic: TopicId,
+        names: &Names,
+        in_flight: InFlight,
+        store_events: u64,
+    ) -> Option<String> {
+        let state = self.topics.get_mut(topic)?;
+        let Pending { to, events, volume, window, .. } = in_flight.sums;
+        state.position = Position::Known(to);
+        self.in_flight -= events;
+        self.merged += events;
+        self.volume = self.volume.saturating_sub(volume);
+        let expected = state.confirmed.map_or(store_events, |before| before + events);
         state.confirmed = Some(store_events);
-        self.progress.release(in_flight.window);
+        self.progress.release(window);
         self.make_ready(topic);
+        (expected != store_events).then(|| {
+            let (topic, stream) = (names.topic(topic), &self.stream);
+            format!(
+                "topic '{topic}' of {stream}: the store counts {store_events} events, the leaf {expected}"
+            )
+        })
     }
 
     /// Drops a topic's sums, to read them back from the log from where the store stands.
-    fn read_back(&mut self, topic: &Topic, in_flight: InFlight, have: Lsn, store_events: u64) {
+    fn read_back(&mut self, topic: TopicId, in_flight: InFlight, have: Lsn, store_events: u64) {
         let Some(state) = self.topics.get_mut(topic) else { return };
-        let dropped = std::iter::once((in_flight.cut.events, in_flight.volume, in_flight.window))
-            // A probe was never held.
-            .filter(|_| in_flight.cut.from < in_flight.cut.to)
-            .chain(state.queue.drain(..).map(|p| (p.events, p.volume, p.window)));
+        let was_probe = in_flight.from == in_flight.sums.to;
+        // A probe was never held.
+        let dropped = Some(in_flight.sums).filter(|_| !was_probe).into_iter().chain(state.queue.drain(..));
         let mut events = 0;
         self.progress.hold(0);
-        for (of_one, volume, window) in dropped {
-            events += of_one;
-            self.volume = self.volume.saturating_sub(volume);
-            self.progress.release(window);
+        for pending in dropped {
+            events += pending.events;
+            self.volume = self.volume.saturating_sub(pending.volume);
+            self.progress.release(pending.window);
         }
         let expected = state.confirmed.map(|before| (before + events).saturating_sub(store_events));
         state.position = Position::Scanning;
         state.confirmed = Some(store_events);
         state.in_log = Some(InLog { events, last: self.last_window_to, expected });
-        self.scans.insert(topic.clone(), Stretch { from: have, to: self.last_window_to });
+        self.scans.insert(topic, Stretch { from: have, to: self.last_window_to });
     }
 }
 
 /// The totals of a merge that are near their limit, or all of them.
-fn near_limit(cut: &Cut, totals: &[i64], are_all_wanted: bool) -> Vec<NearLimit> {
+fn near_limit(sums: &[Sum], totals: &[i64], are_all_wanted: bool) -> Vec<NearLimit> {
     let near = |total: i64| total.unsigned_abs() >= limits::TOTAL_NEAR_LIMIT.unsigned_abs();
-    let totals = cut.sums.iter().zip(totals).filter(|(_, total)| are_all_wanted || near(**total));
-    let found = |(sum, total): (&CounterSum, &i64)| NearLimit {
-        topic: cut.topic.clone(),
-        sum: CounterSum { delta: *total, ..sum.clone() },
-    };
-    totals.map(found).collect()
+    let totals = sums.iter().zip(totals).filter(|(_, total)| are_all_wanted || near(**total));
+    totals.map(|(sum, total)| NearLimit { counter: sum.counter, total: *total }).collect()
 }

@@ -1,23 +1,45 @@
 //! Asking about idle topics, for as long as the store may forget their last merge (probe and trim).
 
-use super::{Doubt, TopicState, Uplink};
-use countree_common::key::Topic;
+use super::Uplink;
+use crate::machine::doubt::Doubt;
+use crate::machine::names::TopicId;
 use countree_common::time::Time;
 
 impl Uplink {
     /// Whether the store can't forget any of it either, so that its log can go.
     pub fn is_settled(&self) -> bool {
-        self.is_drained() && self.doubtful == 0
+        self.is_drained() && self.doubtful.is_empty()
     }
 
     /// Whether the store can't forget anything any more that was merged by `at`.
-    pub fn is_proven(&self, now: Time, at: Time) -> bool {
-        let spares = |s: &TopicState| s.doubt.is_none_or(|d| d.spares(at, self.retention));
-        self.doubtful == 0 || (now >= at + self.retention && self.topics.values().all(spares))
+    pub fn is_proven(&self, at: Time) -> bool {
+        self.is_answered_since(at + self.retention)
+    }
+
+    /// Asks about every topic of which the store may still forget something.
+    pub fn probe_all(&mut self) {
+        let doubtful: Vec<TopicId> = self.doubtful.iter().map(|(_, topic)| *topic).collect();
+        for topic in doubtful {
+            if let Some(state) = self.topics.get_mut(topic) {
+                state.is_probe_due = true;
+                self.make_ready(topic);
+            }
+        }
+    }
+
+    /// When it last merged something that it may still forget, if there is such a thing.
+    pub fn last_doubtful_merge(&self) -> Option<Time> {
+        let doubts = self.doubtful.iter().filter_map(|(_, topic)| self.topics.get(*topic)?.doubt);
+        doubts.map(Doubt::merged_at).max()
+    }
+
+    /// Whether it has said since then, for each topic, that it stands where it should.
+    pub fn is_answered_since(&self, at: Time) -> bool {
+        self.doubtful.first().is_none_or(|(answered, _)| *answered >= at)
     }
 
     /// Asks about a topic, unless the store has answered for it of late.
-    pub(super) fn probe(&mut self, now: Time, topic: &Topic) {
+    pub(super) fn probe(&mut self, now: Time, topic: TopicId) {
         let Some(state) = self.topics.get_mut(topic) else { return };
         state.has_probe = false;
         state.is_probe_due = state.doubt.is_some_and(|d| d.next_probe(self.retention) <= now);
@@ -28,33 +50,39 @@ impl Uplink {
         }
     }
 
-    pub(super) fn plan_probe(&mut self, topic: &Topic) {
+    pub(super) fn plan_probe(&mut self, topic: TopicId) {
         let Some(state) = self.topics.get_mut(topic) else { return };
         if let Some(doubt) = state.doubt
             && !state.has_probe
         {
             state.has_probe = true;
-            self.probes.insert((doubt.next_probe(self.retention), topic.clone()));
+            self.probes.insert((doubt.next_probe(self.retention), topic));
         }
     }
 
-    fn set_doubt(&mut self, topic: &Topic, doubt: impl FnOnce(Option<Doubt>) -> Option<Doubt>) {
+    fn set_doubt(&mut self, topic: TopicId, doubt: impl FnOnce(Option<Doubt>) -> Option<Doubt>) {
         let Some(state) = self.topics.get_mut(topic) else { return };
-        self.doubtful -= usize::from(state.doubt.is_some());
-        state.doubt = doubt(state.doubt);
-        self.doubtful += usize::from(state.doubt.is_some());
-        self.plan_probe(topic);
+        let (old, new) = (state.doubt, doubt(state.doubt));
+        state.doubt = new;
+        if let Some(old) = old {
+            self.doubtful.remove(&(old.answered_at(), topic));
+        }
+        if let Some(new) = new {
+            self.doubtful.insert((new.answered_at(), topic));
+            self.plan_probe(topic);
+        }
     }
 
     /// The store stands where it should.
-    pub(super) fn note_answered(&mut self, now: Time, topic: &Topic) {
+    pub(super) fn note_answered(&mut self, now: Time, topic: TopicId) {
         let retention = self.retention;
         self.set_doubt(topic, |doubt| doubt?.answered(now, retention));
     }
 
     /// The store has merged more, which it may forget unless it is durable. Durable is then all of the topic.
-    pub(super) fn note_merged(&mut self, now: Time, topic: &Topic, is_durable: bool) {
-        self.set_doubt(topic, |_| (!is_durable).then_some(Doubt::merged(now)));
-        self.note_answered(now, topic);
+    pub(super) fn note_merged(&mut self, now: Time, topic: TopicId, is_durable: bool) {
+        let retention = self.retention;
+        let doubt = Doubt::merged(now).answered(now, retention);
+        self.set_doubt(topic, |_| doubt.filter(|_| !is_durable));
     }
 }

@@ -1,48 +1,57 @@
 //! Reading sums back from the log, where the store stands elsewhere than the sums in memory.
 
-use super::{Pending, Piece, Position, Recut, Stretch, Uplink, volume};
-use countree_common::key::Topic;
-use std::collections::BTreeMap;
+use super::{Position, Uplink};
+use crate::log::recovery::{Piece, Recut, Stretch};
+use crate::machine::Found;
+use crate::machine::names::Names;
+use crate::machine::pending::{Pending, Sum};
+use crate::machine::table::Table;
+use countree_common::cut::CounterSum;
+use countree_common::key::{CounterName, Topic};
 
 impl Uplink {
     /// Takes the next reading of the log that is needed, if none is under way.
-    pub fn next_scan(&mut self) -> Option<Recut> {
+    pub fn next_scan(&mut self, names: &Names) -> Option<Recut> {
         if self.scans.is_empty() || self.is_scanning {
             return None;
         }
         self.is_scanning = true;
         self.scanning = std::mem::take(&mut self.scans);
-        Some(Recut::new(self.scanning.clone()))
+        let named = self.scanning.iter().map(|(topic, stretch)| (names.topic(*topic).clone(), *stretch));
+        Some(Recut::new(named.collect()))
     }
 
     /// Takes what a reading of the log found. Returns, by topic, how many events the store forgot when their
     /// log had been trimmed: they are lost, and declared so.
-    pub fn handle_scan(&mut self, mut found: BTreeMap<Topic, Vec<Piece>>) -> Vec<(Topic, u64)> {
+    pub fn handle_scan(&mut self, mut found: Found, table: &mut Table) -> Vec<(Topic, u64)> {
         let mut lost = Vec::new();
         self.is_scanning = false;
         for (topic, Stretch { from, .. }) in std::mem::take(&mut self.scanning) {
-            let Some(state) = self.topics.get_mut(&topic) else { continue };
-            let pieces = found.remove(&topic).unwrap_or_default();
+            let Some(state) = self.topics.get_mut(topic) else { continue };
+            let name = table.names().topic(topic).clone();
+            let pieces = found.remove(&name).unwrap_or_default();
             let events: u64 = pieces.iter().map(|p| p.events).sum();
             let in_log = state.in_log.take();
             let owed = in_log.map_or(0, |l| l.events);
             let missing = in_log.and_then(|l| l.expected).map_or(0, |e| e.saturating_sub(events));
             if missing > 0 {
                 self.declared_lost += missing;
-                lost.push((topic.clone(), missing));
+                lost.push((name.clone(), missing));
             }
             // More than was owed: the store had confirmed it and forgot. Less: it had merged some of it.
             self.merged = (self.merged + owed).saturating_sub(events + missing);
+            self.in_flight = self.in_flight - owed + events;
             state.position = Position::Known(from);
             for Piece { to, sums, events } in pieces.into_iter().rev() {
-                let volume = volume(&sums);
-                self.volume = self.volume.saturating_add(volume);
+                let sums = sums.iter().map(|sum| intern(&name, sum, table)).collect();
+                let pending = Pending::new(to, sums, events, 0);
+                self.volume = self.volume.saturating_add(pending.volume);
                 self.progress.hold(0);
-                state.queue.push_front(Pending { to, sums, events, volume, window: 0 });
+                state.queue.push_front(pending);
             }
             self.progress.release(0);
-            self.make_ready(&topic);
-            self.plan_probe(&topic);
+            self.make_ready(topic);
+            self.plan_probe(topic);
         }
         lost
     }
@@ -52,4 +61,10 @@ impl Uplink {
         self.is_scanning = false;
         self.scans.append(&mut self.scanning);
     }
+}
+
+fn intern(topic: &Topic, sum: &CounterSum, table: &mut Table) -> Sum {
+    let CounterSum { item, kind, delta } = sum;
+    let name = CounterName { topic: topic.as_str(), item: item.as_str(), kind: kind.as_str() };
+    Sum { counter: table.intern(name), delta: *delta }
 }

@@ -244,7 +244,7 @@ impl Log {
             ends.insert(stream.incarnation, found.end);
         }
         let Carried { sessions, keys } = recovery.carried;
-        let sessions: BTreeMap<_, _> = sessions.into_iter().map(|(id, (seq, _))| (id, seq)).collect();
+        let sessions: BTreeMap<_, _> = sessions.into_iter().map(|(id, known)| (id, known.last)).collect();
         assert_eq!((sessions, keys.into_keys().collect()), (known.sessions, known.keys), "{damage}");
         Some(ends)
     }

@@ -9,10 +9,12 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the writer waits before it tries a full disk again.
 const FULL_RETRY: Duration = Duration::from_millis(200);
+/// An fsync that takes so long is worth a word: producers notice it.
+const SLOW: Duration = Duration::from_secs(1);
 /// Appends of at most so many bytes share one fsync.
 const GROUP_BYTES: usize = 8 << 20;
 
@@ -160,7 +162,15 @@ impl<R: Fn(Written)> Writer<R> {
     /// Makes durable what was appended, and tells so.
     fn sync(&mut self) -> Result<(), DiskError> {
         if let (Some(open), Some((last, bytes))) = (&self.open, self.unsynced) {
+            let begun = Instant::now();
             self.device.sync(&open.path, &open.file)?;
+            let took = begun.elapsed();
+            if took >= SLOW {
+                tracing::warn!(
+                    seconds = took.as_secs_f64(),
+                    "the disk is slow: acks have waited for it to sync the log"
+                );
+            }
             self.unsynced = None;
             (self.report)(Written::Durable { last, bytes });
         }

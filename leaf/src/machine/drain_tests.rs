@@ -1,0 +1,307 @@
+use super::*;
+use crate::machine::calls::CallId;
+use crate::testing::{Chance, Rig, TestStore, config, counter, view};
+use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::key::Counter;
+use countree_common::wire::producer::ToLeaf;
+use countree_common::wire::rpc::{Idempotency, UsedKey};
+
+fn likes() -> Vec<(Counter, i64)> {
+    vec![(counter("t", "a"), 1)]
+}
+
+fn ended(last: u64) -> FromLeaf {
+    FromLeaf::Ended { session: SessionId(7), last }
+}
+
+/// A leaf with one session of one batch, all of it on disk, that is told to leave.
+fn leaving() -> Rig {
+    let mut rig = Rig::start(config());
+    rig.open(1, 7);
+    rig.batch(1, 1, &likes());
+    rig.sync();
+    rig.said(1);
+    drain(&mut rig);
+    rig
+}
+
+fn drain(rig: &mut Rig) {
+    rig.machine.handle_drain(rig.now);
+    rig.collect();
+}
+
+fn owners(rig: &mut Rig, owners: &[&str]) {
+    let mut seen = ClusterView { epoch: 9, ..view() };
+    seen.keys.owners = owners.iter().map(|name| NodeName::new(name).unwrap()).collect();
+    rig.machine.handle_view(seen);
+}
+
+/// The one question that is open.
+fn asked(rig: &mut Rig) -> (CallId, Callee, Request) {
+    let mut calls = rig.calls();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    calls.remove(0)
+}
+
+fn left(rig: &mut Rig) -> Option<bool> {
+    let left = rig.take(|o| matches!(o, Output::Left { .. })).pop();
+    left.map(|output| matches!(output, Output::Left { keeps_keys: false }))
+}
+
+/// Answers every step as a cluster does whose store is as durable as `store`; returns what was asked.
+fn see_off(rig: &mut Rig, store: &mut TestStore) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for _ in 0..200 {
+        rig.sync();
+        rig.pass(100);
+        rig.scanned();
+        for cut in rig.cuts() {
+            let outcome = store.merge(&cut);
+            rig.answer(&cut, Some(outcome));
+        }
+        for (call, _, request) in rig.calls() {
+            let reply = match &request {
+                Request::Publish(_) => Reply::Published { durable: store.is_durable },
+                Request::Ended { .. } => Reply::Ended(Some(1)),
+                Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
+                _ => Reply::Done,
+            };
+            requests.push(request);
+            rig.reply(call, Some(reply));
+        }
+        if rig.outputs.iter().any(|o| matches!(o, Output::Left { .. })) {
+            break;
+        }
+    }
+    requests
+}
+
+#[test]
+fn nobody_is_told_that_a_session_has_ended_before_the_seal_is_on_disk() {
+    let mut rig = leaving();
+    rig.connect(2);
+    rig.message(2, ToLeaf::Resume(SessionId(7)));
+    rig.pass(500);
+    assert_eq!((rig.said(1), rig.said(2)), (vec![FromLeaf::Draining], vec![FromLeaf::Draining]));
+    rig.sync();
+    assert_eq!((rig.said(1), rig.said(2)), (vec![ended(1)], vec![ended(1)]));
+}
+
+#[test]
+fn a_sealed_leaf_takes_nothing_and_says_so_to_whoever_comes() {
+    let mut rig = leaving();
+    rig.batch(1, 2, &likes());
+    rig.sync();
+    rig.batch(1, 2, &likes());
+    rig.connect(2);
+    rig.message(2, ToLeaf::Open(SessionId(8)));
+    rig.batch(2, 1, &likes());
+    rig.sync();
+    assert_eq!(rig.said(1), [FromLeaf::Draining, ended(1)]);
+    assert_eq!(rig.said(2), [FromLeaf::Draining, FromLeaf::Ended { session: SessionId(8), last: 0 }]);
+    let mut store = TestStore::new(true);
+    rig.merge_all(&mut store);
+    assert_eq!(store.total(&counter("t", "a")), 1);
+}
+
+#[test]
+fn sessions_that_a_seal_has_ended_never_go_on_and_new_ones_do() {
+    let mut rig = leaving();
+    rig.sync();
+    // However often it starts: the seal is in a log that is gone by then.
+    for _ in 0..3 {
+        rig.crash(&mut Chance::new(1));
+        rig.connect_root();
+        rig.merge_all(&mut TestStore::new(true));
+        rig.connect(1);
+        rig.message(1, ToLeaf::Resume(SessionId(7)));
+        rig.batch(1, 2, &likes());
+        rig.sync();
+        assert_eq!(rig.said(1), [ended(1)]);
+    }
+    rig.open(2, 8);
+    rig.batch(2, 1, &likes());
+    rig.sync();
+    assert!(matches!(rig.said(2)[..], [FromLeaf::Ack { seq: 1, .. }]));
+}
+
+#[test]
+fn a_seal_that_a_crash_took_ends_nothing() {
+    let mut rig = leaving();
+    rig.disk.pending.clear();
+    rig.crash(&mut Chance::new(1));
+    rig.connect(1);
+    rig.message(1, ToLeaf::Resume(SessionId(7)));
+    assert_eq!(rig.said(1), [FromLeaf::Opened { session: SessionId(7), last: 1 }]);
+}
+
+#[test]
+fn a_leaf_leaves_step_by_step_and_a_durable_store_is_not_waited_for() {
+    let mut rig = leaving();
+    let began = rig.now.mono;
+    owners(&mut rig, &["leaf-0"]);
+    rig.sync();
+    assert_eq!(rig.calls().len(), 0, "not all is merged");
+    let requests = see_off(&mut rig, &mut TestStore::new(true));
+    let [Request::Publish(table), Request::Retire(ledgers), Request::Settled { heirs, .. }] = &requests[..]
+    else {
+        panic!("{requests:?}")
+    };
+    assert_eq!((&table.sessions[..], table.keep_ms), (&[(SessionId(7), 1)][..], 600_000));
+    assert!(ledgers.iter().all(|l| l.sealed && l.ledger.in_flight == 0 && l.stream == rig.live()));
+    assert_eq!((heirs.len(), left(&mut rig)), (0, Some(true)));
+    assert!(rig.now.mono.since(began) < SETTLING);
+}
+
+#[test]
+fn a_store_that_may_forget_is_given_time_and_asked_once_more() {
+    let mut rig = leaving();
+    let began = rig.now.mono;
+    let requests = see_off(&mut rig, &mut TestStore::new(false));
+    assert_eq!(left(&mut rig), Some(true));
+    assert!(rig.now.mono.since(began) >= SETTLING);
+    let [.., Request::Retire(_), Request::Ended { .. }, Request::Ledgers, Request::Settled { .. }] =
+        &requests[..]
+    else {
+        panic!("{requests:?}")
+    };
+}
+
+#[test]
+fn what_the_store_forgot_in_the_meantime_is_told_again() {
+    let mut rig = leaving();
+    let mut store = TestStore::new(false);
+    let empty = store.clone();
+    let mut has_forgotten = (false, false, false);
+    let (mut published, mut retired) = (0, 0);
+    for _ in 0..200 {
+        rig.sync();
+        rig.pass(100);
+        rig.scanned();
+        for cut in rig.cuts() {
+            let outcome = store.merge(&cut);
+            rig.answer(&cut, Some(outcome));
+        }
+        for (call, _, request) in rig.calls() {
+            let reply = match request {
+                Request::Publish(_) => {
+                    published += 1;
+                    Reply::Published { durable: false }
+                }
+                Request::Ended { .. } => {
+                    Reply::Ended(std::mem::replace(&mut has_forgotten.0, true).then_some(1))
+                }
+                Request::Retire(_) => {
+                    retired += 1;
+                    if !std::mem::replace(&mut has_forgotten.1, true) {
+                        store = empty.clone();
+                    }
+                    Reply::Done
+                }
+                Request::Ledgers if !std::mem::replace(&mut has_forgotten.2, true) => {
+                    Reply::Ledgers(Vec::new())
+                }
+                Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
+                _ => Reply::Done,
+            };
+            rig.reply(call, Some(reply));
+        }
+    }
+    assert_eq!(left(&mut rig), Some(true));
+    assert_eq!(store.total(&counter("t", "a")), 1);
+    assert!(published >= 2, "the table was forgotten, too");
+    assert!(retired >= 3, "and then the ledgers");
+}
+
+#[test]
+fn a_step_without_an_answer_is_repeated() {
+    let mut rig = leaving();
+    rig.merge_all(&mut TestStore::new(true));
+    for refusal in [None, Some(Reply::Failed("no store".into())), Some(Reply::Done)] {
+        let (call, callee, request) = asked(&mut rig);
+        assert!(callee == Callee::Root && matches!(request, Request::Publish(_)), "{request:?}");
+        rig.reply(call, refusal);
+        assert_eq!(rig.calls().len(), 0, "not at once");
+        rig.pass(200);
+    }
+}
+
+#[test]
+fn keys_go_to_their_owners_among_those_who_stay() {
+    let mut rig = Rig::start(config());
+    for key in 1..=20 {
+        rig.submit(key as u64, &likes(), Idempotency::Request { key, content: 5 });
+    }
+    owners(&mut rig, &["leaf-0", "leaf-1", "leaf-2"]);
+    rig.sync();
+    drain(&mut rig);
+    let mut store = TestStore::new(true);
+    let handed = |requests: &[Request]| -> Vec<UsedKey> {
+        let keys = |r: &Request| if let Request::TakeKeys(keys) = r { keys.clone() } else { Vec::new() };
+        requests.iter().flat_map(keys).collect()
+    };
+    let requests = see_off(&mut rig, &mut store);
+    let mut keys: Vec<_> = handed(&requests).iter().map(|used| (used.key, used.content)).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, (1..=20).map(|key| (key, 5)).collect::<Vec<_>>());
+    assert!(requests.iter().filter(|r| matches!(r, Request::TakeKeys(_))).count() > 1, "to both of them");
+    let Some(Request::Settled { heirs, .. }) = requests.last() else { panic!("{requests:?}") };
+    assert_eq!(heirs.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["leaf-1", "leaf-2"]);
+}
+
+#[test]
+fn when_the_owners_are_others_by_now_keys_are_handed_over_again() {
+    let mut rig = Rig::start(config());
+    rig.submit(1, &likes(), Idempotency::Request { key: 1, content: 5 });
+    owners(&mut rig, &["leaf-0", "leaf-1"]);
+    rig.sync();
+    drain(&mut rig);
+    rig.merge_all(&mut TestStore::new(true));
+    let mut heirs_of_keys = Vec::new();
+    for _ in 0..100 {
+        rig.pass(100);
+        for (call, callee, request) in rig.calls() {
+            let reply = match (&request, callee) {
+                (Request::TakeKeys(_), Callee::Leaf(heir)) => {
+                    heirs_of_keys.push(heir.to_string());
+                    Reply::Done
+                }
+                (Request::Settled { heirs, .. }, _) if heirs[0].as_str() == "leaf-1" => {
+                    owners(&mut rig, &["leaf-0", "leaf-2"]);
+                    Reply::Failed("the owners are others".into())
+                }
+                (Request::Ledgers, _) => Reply::Ledgers(rig.machine.ledgers()),
+                _ => Reply::Done,
+            };
+            rig.reply(call, Some(reply));
+        }
+    }
+    assert_eq!(heirs_of_keys, ["leaf-1", "leaf-2"]);
+    assert_eq!(left(&mut rig), Some(true));
+}
+
+#[test]
+fn the_last_leaf_keeps_its_keys_and_says_so() {
+    let mut rig = Rig::start(config());
+    owners(&mut rig, &["leaf-0"]);
+    rig.submit(1, &likes(), Idempotency::Request { key: 1, content: 5 });
+    rig.sync();
+    drain(&mut rig);
+    let requests = see_off(&mut rig, &mut TestStore::new(true));
+    assert_eq!(left(&mut rig), Some(false));
+    assert!(matches!(requests.last(), Some(Request::Settled { heirs, .. }) if heirs.is_empty()));
+}
+
+#[test]
+fn the_table_goes_in_pieces_that_leave_nothing_out() {
+    let mut rig = Rig::start(config());
+    let sessions = limits::SESSIONS_PER_LEAF as u128;
+    rig.connect(1);
+    (0..sessions).for_each(|session| rig.message(1, ToLeaf::Open(SessionId(session))));
+    rig.sync();
+    drain(&mut rig);
+    let requests = see_off(&mut rig, &mut TestStore::new(true));
+    let pieces = requests.iter().filter_map(|r| if let Request::Publish(t) = r { Some(t) } else { None });
+    let published: Vec<_> = pieces.flat_map(|table| table.sessions.iter().map(|(id, _)| id.0)).collect();
+    assert_eq!(published, (0..sessions).collect::<Vec<_>>());
+}

@@ -1,0 +1,115 @@
+//! Idempotency keys that change their leaf: what a leaving leaf hands over, and what others take from it.
+
+use super::sessions::Keys;
+use super::{LeafMachine, RETRY_AFTER_MS, SubmissionId, Waiting};
+use crate::log::record::{KeyUse, Record};
+use countree_common::cluster::NodeName;
+use countree_common::limits;
+use countree_common::ring::Ring;
+use countree_common::stream::Lsn;
+use countree_common::time::Now;
+use countree_common::wire::producer::BusyReason;
+use countree_common::wire::rpc::{SubmitError, UsedKey};
+use std::collections::BTreeMap;
+
+/// What a leaving leaf still has to hand over, and to whom.
+#[derive(Debug, Default)]
+pub(super) struct Estate {
+    /// Among whom it was divided; `None` before that, and when something has come since.
+    heirs: Option<Vec<NodeName>>,
+    parts: Vec<(NodeName, Vec<UsedKey>)>,
+}
+
+impl Estate {
+    /// Gives each key to its owner among the heirs, unless that was done.
+    pub(super) fn divide(&mut self, heirs: Vec<NodeName>, keys: &Keys) {
+        if self.is_planned_for(&heirs) {
+            return;
+        }
+        let ring = Ring::new(heirs.iter().cloned());
+        let mut by_heir: BTreeMap<NodeName, Vec<UsedKey>> = BTreeMap::new();
+        for (KeyUse { key, content }, at) in keys.listed() {
+            if let Some(heir) = ring.key_owner(key) {
+                by_heir.entry(heir.clone()).or_default().push(UsedKey { key, content, at });
+            }
+        }
+        let pieces = |(heir, keys): (NodeName, Vec<UsedKey>)| {
+            let pieces: Vec<_> = keys.chunks(limits::KEYS_PER_MESSAGE).map(<[_]>::to_vec).collect();
+            pieces.into_iter().map(move |piece| (heir.clone(), piece))
+        };
+        self.parts = by_heir.into_iter().flat_map(pieces).collect();
+        self.heirs = Some(heirs);
+    }
+
+    fn is_planned_for(&self, heirs: &[NodeName]) -> bool {
+        self.heirs.as_deref() == Some(heirs)
+    }
+
+    /// The next keys, and who gets them.
+    pub(super) fn next_part(&self) -> Option<(NodeName, Vec<UsedKey>)> {
+        self.parts.last().cloned()
+    }
+
+    /// The last part that was asked for is on its heir's disk.
+    pub(super) fn note_handed_over(&mut self) {
+        self.parts.pop();
+    }
+
+    /// Whether these heirs have everything.
+    pub(super) fn is_divided_among(&self, heirs: &[NodeName]) -> bool {
+        self.is_planned_for(heirs) && self.parts.is_empty()
+    }
+
+    fn reopen(&mut self) {
+        self.heirs = None;
+    }
+}
+
+impl LeafMachine {
+    /// Who remembers idempotency keys once this leaf is gone.
+    pub(super) fn heirs(&self) -> Vec<NodeName> {
+        self.view.keys.owners.iter().filter(|owner| **owner != self.config.leaf).cloned().collect()
+    }
+
+    /// A leaving leaf hands over keys. Answered like a submission, once they are on disk here.
+    pub fn handle_inheritance(&mut self, now: Now, id: SubmissionId, keys: &[UsedKey]) {
+        match self.inherit(now, keys) {
+            Ok(lsn) => self.answer_once_durable(lsn, Waiting::Submission { submission: id }),
+            Err(e) => self.refuse_submission(id, e),
+        }
+    }
+
+    /// Remembers keys from elsewhere; returns the last record that says so.
+    pub(super) fn inherit(&mut self, now: Now, keys: &[UsedKey]) -> Result<Lsn, SubmitError> {
+        let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
+        if self.leave.as_ref().is_some_and(|leave| leave.is_beyond_handing_over()) {
+            return Err(SubmitError::Draining);
+        }
+        if let Some(reason) = self.busy(0) {
+            return Err(busy(reason));
+        }
+        let is_news = |used: &&UsedKey| {
+            self.keys.get(used.key).is_none() && now.wall.since(used.at) <= self.config.horizon
+        };
+        let news: Vec<_> = keys.iter().filter(is_news).collect();
+        if news.len() > limits::KEYS_PER_MESSAGE || !self.keys.has_room(news.len()) {
+            return Err(busy(BusyReason::TableFull));
+        }
+        if news.is_empty() {
+            let known = keys.iter().filter_map(|used| self.keys.get(used.key));
+            return Ok(known.map(|(lsn, _)| lsn).max().unwrap_or_default());
+        }
+        let uses: Vec<_> = news.iter().map(|u| (KeyUse { key: u.key, content: u.content }, u.at)).collect();
+        self.begin_segment_if_full();
+        let lsn = self.log(&Record::Inherited(uses.clone())).ok_or(busy(BusyReason::DiskFailed))?;
+        uses.into_iter().for_each(|(used, at)| self.keys.note(used, lsn, at));
+        if let Some(leave) = &mut self.leave {
+            leave.estate().reopen();
+        }
+        Ok(lsn)
+    }
+}
+
+#[cfg(test)]
+#[path = "estate_tests.rs"]
+mod tests;

@@ -1,0 +1,72 @@
+use super::*;
+use crate::testing::{Chance, Rig, config, counter};
+use countree_common::time::WallMs;
+use countree_common::wire::rpc::Idempotency;
+
+fn used(key: u128, at: u64) -> UsedKey {
+    UsedKey { key, content: 5, at: WallMs(at) }
+}
+
+fn inherit(rig: &mut Rig, id: SubmissionId, keys: &[UsedKey]) {
+    rig.machine.handle_inheritance(rig.now, id, keys);
+    rig.collect();
+}
+
+fn repeats(rig: &mut Rig, id: SubmissionId, key: u128) {
+    rig.submit(id, &[(counter("t", "a"), 1)], Idempotency::Request { key, content: 5 });
+}
+
+#[test]
+fn inherited_keys_are_on_disk_before_their_leaf_is_told() {
+    let mut rig = Rig::start(config());
+    inherit(&mut rig, 1, &[used(3, 900), used(4, 900)]);
+    inherit(&mut rig, 2, &[used(3, 900)]);
+    assert_eq!(rig.submitted(), [], "a repeat waits for its original");
+    rig.sync();
+    assert_eq!(rig.submitted(), [(1, Ok(())), (2, Ok(()))]);
+}
+
+#[test]
+fn an_inherited_key_makes_a_repeat_harmless_restarts_included() {
+    let mut rig = Rig::start(config());
+    inherit(&mut rig, 1, &[used(3, 900)]);
+    rig.sync();
+    for _ in 0..3 {
+        rig.crash(&mut Chance::new(1));
+        rig.sync();
+        repeats(&mut rig, 2, 3);
+        rig.sync();
+        assert_eq!(rig.submitted(), [(2, Ok(()))]);
+        assert_eq!(rig.machine.ledgers().iter().map(|l| l.ledger.accepted).sum::<u64>(), 0);
+    }
+}
+
+#[test]
+fn a_key_that_is_known_here_stays_what_it_is() {
+    let mut rig = Rig::start(config());
+    repeats(&mut rig, 1, 3);
+    inherit(&mut rig, 2, &[UsedKey { content: 6, ..used(3, 900) }]);
+    rig.sync();
+    rig.submitted();
+    repeats(&mut rig, 3, 3);
+    assert_eq!(rig.submitted(), [(3, Ok(()))]);
+}
+
+#[test]
+fn a_leaving_leaf_takes_keys_until_it_has_none_to_hand_over_any_more() {
+    let mut rig = Rig::start(config());
+    rig.machine.handle_drain(rig.now);
+    inherit(&mut rig, 1, &[used(3, 900)]);
+    rig.sync();
+    assert_eq!(rig.submitted(), [(1, Ok(()))]);
+    assert!(!rig.machine.keys.is_empty());
+}
+
+#[test]
+fn keys_past_their_horizon_are_not_taken_up() {
+    let mut rig = Rig::start(config());
+    rig.pass(700_000);
+    inherit(&mut rig, 1, &[used(3, 900)]);
+    assert_eq!(rig.submitted(), [(1, Ok(()))]);
+    assert!(rig.machine.keys.is_empty());
+}

@@ -1,0 +1,90 @@
+//! Sums that wait to be cut, and windows that join them.
+
+use super::names::CounterId;
+use super::progress::WindowId;
+use countree_common::limits;
+use countree_common::stream::Lsn;
+use std::collections::VecDeque;
+
+/// What one counter gained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    /// Which.
+    pub counter: CounterId,
+    /// Σ of the deltas.
+    pub delta: i64,
+}
+
+/// Sums of one topic that wait to be cut.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// The last record that they hold.
+    pub(super) to: Lsn,
+    pub(super) sums: Vec<Sum>,
+    pub(super) events: u64,
+    /// At least Σ|δ| of the sums.
+    pub(super) volume: u64,
+    /// The oldest window that they hold; 0 where they were read back from the log.
+    pub(super) window: WindowId,
+}
+
+impl Pending {
+    /// Sums over records up to `to`.
+    pub(super) fn new(to: Lsn, sums: Vec<Sum>, events: u64, window: WindowId) -> Self {
+        let volume = sums.iter().map(|s| s.delta.unsigned_abs()).fold(0, u64::saturating_add);
+        Self { to, sums, events, volume, window }
+    }
+
+    /// Asks where the store stands, and adds nothing.
+    pub(super) fn probe(at: Lsn) -> Self {
+        Self::new(at, Vec::new(), 0, 0)
+    }
+
+    /// Whether another window's sums may join.
+    fn takes(&self, new: &Self) -> bool {
+        self.window > 0
+            && self.sums.len() + new.sums.len() <= limits::COUNTERS_PER_CUT
+            && self.volume.saturating_add(new.volume) <= limits::UNMERGED_MAX.unsigned_abs()
+    }
+}
+
+/// Where each counter stands in the sums that windows still join. A place is right if the sum there is the
+/// counter's; so none has to be cleared when sums are cut.
+#[derive(Debug, Default)]
+pub(super) struct Places(Vec<u32>);
+
+impl Places {
+    /// Adds a window's sums to the last that wait, so that a slow root costs memory by counters and not by
+    /// windows. `false` when they have to wait apart.
+    pub(super) fn join(&mut self, queue: &mut VecDeque<Pending>, new: Pending) -> bool {
+        if let Some(last) = queue.back_mut().filter(|last| last.takes(&new)) {
+            new.sums.iter().for_each(|sum| self.add(&mut last.sums, *sum));
+            last.to = new.to;
+            last.events += new.events;
+            last.volume += new.volume;
+            return true;
+        }
+        (0..).zip(&new.sums).for_each(|(at, sum)| *self.place(sum.counter) = at);
+        queue.push_back(new);
+        false
+    }
+
+    fn place(&mut self, counter: CounterId) -> &mut u32 {
+        let counter = counter as usize;
+        if self.0.len() <= counter {
+            self.0.resize(counter + 1, 0);
+        }
+        &mut self.0[counter]
+    }
+
+    fn add(&mut self, sums: &mut Vec<Sum>, new: Sum) {
+        let place = self.place(new.counter);
+        match sums.get_mut(*place as usize) {
+            Some(sum) if sum.counter == new.counter => sum.delta += new.delta,
+            _ => {
+                *place = sums.len() as u32;
+                sums.push(new);
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Old streams that are wholly merged go: first their ledgers to the registry, then, once it has shown that it kept
+//! them, their logs.
+
+use super::calls::{Asker, Callee};
+use super::{LeafMachine, Output};
+use countree_common::ledger::{Ledger, StreamLedger};
+use countree_common::stream::StreamId;
+use countree_common::time::{Now, Time};
+use countree_common::wire::rpc::{Reply, Request};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a store that does not call its writes durable is given to make them so: twice the second that Redis
+/// lets pass between two fsyncs.
+pub(super) const SETTLING: Duration = Duration::from_secs(2);
+
+/// The streams that are about to go.
+#[derive(Debug, Default)]
+pub(super) struct Retirement {
+    /// When the registry took each ledger over; `None` while it is being told.
+    handed_over: BTreeMap<StreamId, Option<Time>>,
+    is_asking: bool,
+}
+
+/// Whether the registry has the ledgers of these streams of one leaf; its oldest are one sum.
+pub(super) fn are_kept<'a>(of: impl IntoIterator<Item = &'a StreamLedger>, kept: &[StreamLedger]) -> bool {
+    of.into_iter().all(|of| {
+        let apart = kept.iter().filter(|k| k.stream.leaf == of.stream.leaf && k.stream.incarnation > 0);
+        let apart: BTreeMap<u64, Ledger> = apart.map(|k| (k.stream.incarnation, k.ledger)).collect();
+        let oldest = apart.keys().next().copied();
+        match apart.get(&of.stream.incarnation) {
+            Some(ledger) => *ledger == of.ledger,
+            None => oldest.is_some_and(|oldest| of.stream.incarnation < oldest),
+        }
+    })
+}
+
+impl LeafMachine {
+    /// Hands over old streams that are wholly merged, once the store can't forget that any more and their
+    /// sessions and keys are on disk in the live one.
+    pub(super) fn retire_settled(&mut self, now: Now) {
+        if self.journal.durable() < self.carried_at || self.roots.is_empty() {
+            return;
+        }
+        if self.retirement.handed_over.is_empty() {
+            self.hand_over_settled();
+        }
+        if !self.retirement.is_asking && !self.rested(now).is_empty() {
+            self.retirement.is_asking = true;
+            self.call(Asker::Retirement, Callee::Root, Request::Ledgers);
+        }
+    }
+
+    /// In their order, and one request at a time: the registry takes the logs before the first of these for gone.
+    fn hand_over_settled(&mut self) {
+        let due = self.old.values().take_while(|u| u.is_settled());
+        let streams: Vec<StreamId> = due.map(|uplink| uplink.stream().clone()).collect();
+        if streams.is_empty() {
+            return;
+        }
+        let ledgers = self.ledgers().into_iter().filter(|l| streams.contains(&l.stream)).collect();
+        self.retirement.handed_over.extend(streams.into_iter().map(|stream| (stream, None)));
+        self.outputs.push_back(Output::Retire(ledgers));
+    }
+
+    /// Streams whose ledgers the registry must have for good by now.
+    fn rested(&self, now: Now) -> Vec<StreamId> {
+        let has_rested = |since: &Option<Time>| since.is_some_and(|since| now.mono >= since + SETTLING);
+        let streams = self.retirement.handed_over.iter().filter(|(_, since)| has_rested(since));
+        streams.map(|(stream, _)| stream.clone()).collect()
+    }
+
+    /// The registry has taken over the ledger of a drained stream.
+    pub fn handle_retired(&mut self, now: Now, stream: &StreamId) {
+        if let Some(since) = self.retirement.handed_over.get_mut(stream) {
+            *since = Some(now.mono);
+        }
+    }
+
+    /// The registry could not be told; it is tried again with the next window.
+    pub fn handle_retire_failed(&mut self) {
+        self.retirement.handed_over.retain(|_, since| since.is_some());
+    }
+
+    /// The registry has said what ledgers it has, or nothing. Those that it forgot are handed over again.
+    pub(super) fn retirement_answered(&mut self, now: Now, reply: Option<Reply>) {
+        self.retirement.is_asking = false;
+        let Some(Reply::Ledgers(kept)) = reply else { return };
+        for stream in self.rested(now) {
+            self.retirement.handed_over.remove(&stream);
+            let of: Vec<_> = self.ledgers().into_iter().filter(|l| l.stream == stream).collect();
+            if are_kept(&of, &kept) && self.old.remove(&stream).is_some() {
+                self.outputs.push_back(Output::DropStream(stream));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "retirement_tests.rs"]
+mod tests;

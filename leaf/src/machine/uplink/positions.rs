@@ -1,0 +1,52 @@
+//! How far a stream has come, for those who follow an event's road.
+
+use super::{Position, TopicState, Uplink, Wait};
+use countree_common::stream::Lsn;
+use countree_common::wire::rpc::StreamPositions;
+
+impl TopicState {
+    fn merged(&self) -> Lsn {
+        if let Position::Known(at) = self.position { at } else { 0 }
+    }
+
+    /// Every record of the topic up to here was sent to a root; `None` when all were.
+    fn cut_short_at(&self) -> Option<Lsn> {
+        let sent = self.in_flight.as_ref().filter(|f| f.wait != Wait::Turn).map(|f| f.sums.to);
+        let is_short =
+            !self.queue.is_empty() || self.in_log.is_some() || (self.is_behind() && sent.is_none());
+        is_short.then_some(sent.unwrap_or_default().max(self.merged()))
+    }
+
+    fn is_behind(&self) -> bool {
+        let is_sum_under_way = self.in_flight.as_ref().is_some_and(|f| f.from < f.sums.to);
+        is_sum_under_way || !self.queue.is_empty() || self.in_log.is_some()
+    }
+}
+
+impl Uplink {
+    /// The last record of a stream that takes no more.
+    pub fn sealed_at(&self) -> Option<Lsn> {
+        self.sealed_at
+    }
+
+    /// How far the stream has come, given how far its log has.
+    pub fn positions(&self, accepted: Lsn, durable: Lsn) -> StreamPositions {
+        let offered = self.last_window_to;
+        let cut = self.topics.values().filter_map(TopicState::cut_short_at).min().unwrap_or(offered);
+        let behind = || self.topics.values().filter(|state| state.is_behind());
+        let merged = behind().map(TopicState::merged).min().unwrap_or(offered);
+        let stream = self.stream.clone();
+        StreamPositions {
+            stream,
+            accepted,
+            durable,
+            cut,
+            merged: merged.min(cut),
+            topics_behind: behind().count() as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "positions_tests.rs"]
+mod tests;

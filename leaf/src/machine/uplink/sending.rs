@@ -1,0 +1,157 @@
+//! Cuts on their way to a root: sent, repeated when no answer comes, made ready again when the root is lost.
+
+use super::{InFlight, Uplink, Wait};
+use crate::machine::names::{Names, TopicId};
+use crate::machine::pending::Sum;
+use countree_common::cluster::NodeName;
+use countree_common::cut::Cut;
+use countree_common::limits;
+use countree_common::time::Time;
+use serde::{Serialize, Serializer};
+use std::time::Duration;
+
+/// A cut without an answer is sent again after this long.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Sums that roots have not answered for. The others wait, where later windows join them: what is sent early
+/// to a root that is behind would only be sent again.
+const SUMS_SENT: usize = 256 << 10;
+
+/// Sums that are written as [`countree_common::cut::CounterSum`]s.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedSums<'a> {
+    sums: &'a [Sum],
+    names: &'a Names,
+}
+
+impl NamedSums<'_> {
+    /// As many bytes as they may take.
+    pub fn bytes_at_most(&self) -> usize {
+        self.sums.len() * (limits::ITEM_BYTES + limits::KIND_BYTES + 12)
+    }
+}
+
+impl Serialize for NamedSums<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// In the form of a `CounterSum`.
+        #[derive(Serialize)]
+        struct Named<'a> {
+            item: &'a str,
+            kind: &'a str,
+            delta: i64,
+        }
+        serializer.collect_seq(self.sums.iter().map(|Sum { counter, delta }| {
+            // What has a sum has a name: it is kept for as long.
+            let (item, kind) = self.names.item_and_kind(*counter).unwrap_or_default();
+            Named { item, kind, delta: *delta }
+        }))
+    }
+}
+
+impl Uplink {
+    pub(super) fn make_ready(&mut self, topic: TopicId) {
+        if let Some(state) = self.topics.get_mut(topic)
+            && !state.is_ready
+        {
+            state.is_ready = true;
+            self.ready.push_back(topic);
+        }
+    }
+
+    /// Takes the topics whose cut can be sent now, each with the root that it goes to. Those whose root is not
+    /// connected stay where they are.
+    pub fn ready_cuts(
+        &mut self,
+        now: Time,
+        root_of: impl Fn(TopicId) -> Option<NodeName>,
+    ) -> Vec<(NodeName, TopicId)> {
+        let mut cuts = Vec::new();
+        for _ in 0..self.ready.len() {
+            if self.sums_sent >= SUMS_SENT {
+                break;
+            }
+            let Some(topic) = self.ready.pop_front() else { break };
+            let Some(state) = self.topics.get_mut(topic) else { continue };
+            let Some(root) = root_of(topic) else {
+                self.ready.push_back(topic);
+                continue;
+            };
+            state.is_ready = false;
+            let Some(in_flight) = state.next_cut() else { continue };
+            if in_flight.wait != Wait::Turn {
+                continue;
+            }
+            self.attempts += 1;
+            in_flight.attempt = self.attempts;
+            in_flight.wait = Wait::Answer(root.clone());
+            self.sums_sent += in_flight.sums_sent();
+            cuts.push((root, topic));
+            self.timers.insert((now + ANSWER_TIMEOUT, self.attempts), topic);
+        }
+        cuts
+    }
+
+    /// The topic's cut that is under way.
+    pub fn cut<'a>(&'a self, topic: TopicId, names: &'a Names) -> Option<Cut<NamedSums<'a>>> {
+        let InFlight { from, sums, era, .. } = self.topics.get(topic)?.in_flight.as_ref()?;
+        Some(Cut {
+            stream: self.stream.clone(),
+            topic: names.topic(topic).clone(),
+            from: *from,
+            to: sums.to,
+            sums: NamedSums { sums: &sums.sums, names },
+            events: sums.events,
+            era: *era,
+        })
+    }
+
+    /// Makes ready what a root was asked for and will not answer: its connection is gone.
+    pub fn root_lost(&mut self, root: &NodeName) {
+        let asked = self.topics.iter().filter(|(_, state)| {
+            state.in_flight.as_ref().is_some_and(|f| matches!(&f.wait, Wait::Answer(asked) if asked == root))
+        });
+        let lost: Vec<TopicId> = asked.map(|(topic, _)| topic).collect();
+        lost.into_iter().for_each(|topic| self.send_again(topic));
+    }
+
+    fn send_again(&mut self, topic: TopicId) {
+        if let Some(in_flight) = self.topics.get_mut(topic).and_then(|s| s.in_flight.as_mut()) {
+            self.sums_sent -= in_flight.sums_sent();
+            in_flight.wait = Wait::Turn;
+            self.make_ready(topic);
+        }
+    }
+
+    /// Makes ready what has waited long enough.
+    pub fn handle_time(&mut self, now: Time) {
+        while let Some(entry) = self.timers.first_entry() {
+            let (due, attempt) = *entry.key();
+            if due > now {
+                break;
+            }
+            let topic = entry.remove();
+            let in_flight = self.topics.get(topic).and_then(|s| s.in_flight.as_ref());
+            if in_flight.is_some_and(|f| f.attempt == attempt) {
+                self.send_again(topic);
+            }
+        }
+        while self.probes.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, topic)) = self.probes.pop_first() else { break };
+            self.probe(now, topic);
+        }
+    }
+
+    /// When [`Uplink::handle_time`] has something to do.
+    pub fn next_timeout(&self) -> Option<Time> {
+        let timer = self.timers.keys().next().map(|(due, _)| *due);
+        timer.into_iter().chain(self.probes.first().map(|(due, _)| *due)).min()
+    }
+
+    pub(super) fn retry_after(&mut self, topic: TopicId, now: Time, wait: Duration) {
+        let Some(in_flight) = self.topics.get_mut(topic).and_then(|s| s.in_flight.as_mut()) else { return };
+        self.attempts += 1;
+        in_flight.attempt = self.attempts;
+        in_flight.wait = Wait::Retry;
+        self.timers.insert((now + wait, self.attempts), topic);
+    }
+}
