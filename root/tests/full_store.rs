@@ -26,7 +26,11 @@ impl SmallDisk {
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(at).output();
         let is_mounted = mount.is_ok_and(|output| output.status.success());
         if !is_mounted {
-            println!("skipped: mounting a tmpfs is not permitted");
+            // Past the harness, which keeps to itself what a test prints that does not fail.
+            let _ = std::io::Write::write_all(
+                &mut std::io::stdout(),
+                b"\nskipped: mounting a tmpfs is not permitted\n",
+            );
         }
         is_mounted.then(|| Self(at.to_owned()))
     }

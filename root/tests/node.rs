@@ -9,11 +9,13 @@ mod redis_server;
 use countree_common::cluster::Tier;
 use countree_common::cut::Outcome;
 use countree_common::document::Version;
+use countree_common::limits::SESSIONS_PER_MESSAGE;
+use countree_common::session::SessionId;
 use countree_common::shell::quic::StreamError;
 use countree_common::time::WallMs;
 use countree_common::wire::hello::{Conversation, RefusalCode};
 use countree_common::wire::publish::{FromRoot, ToRoot};
-use countree_common::wire::rpc::{NodeStats, Reply, Request};
+use countree_common::wire::rpc::{NodeStats, Reply, Request, SessionTable};
 use countree_common::wire::uplink;
 use countree_root::store::Store;
 use harness::{Cluster, Peer, cut, ledger, name, topic, total};
@@ -141,7 +143,7 @@ async fn what_was_merged_without_a_word_is_sent_as_a_snapshot() {
 #[tokio::test]
 async fn nodes_join_beat_and_leave() {
     let cluster = Cluster::start().await;
-    let join = |at_least| Request::Join { name: name("leaf-0"), at_least };
+    let join = |at_least| Request::Join { name: name("leaf-0"), tier: Tier::Leaf, at_least };
     for (at_least, incarnation) in [(0, 1), (0, 2), (7, 7), (3, 8)] {
         assert_eq!(cluster.ask("leaf-0", &join(at_least)).await, Reply::Joined { incarnation });
     }
@@ -179,16 +181,89 @@ async fn ledgers_of_retired_streams_and_recent_topics_are_kept() {
     cluster.stop().await;
 }
 
+fn sessions(leaf: &str, sessions: &[(SessionId, u64)]) -> SessionTable {
+    SessionTable { leaf: name(leaf), sessions: sessions.to_vec(), keep_ms: 60_000 }
+}
+
+#[tokio::test]
+async fn how_sessions_ended_is_told_after_their_leaf_has_left() {
+    let cluster = Cluster::start().await;
+    let ended = |session| Request::Ended { leaf: name("leaf-0"), session: SessionId(session) };
+    assert_eq!(cluster.ask("leaf-1", &ended(1)).await, Reply::Ended(None));
+    let table = sessions("leaf-0", &[(SessionId(1), 9), (SessionId(2), 0)]);
+    assert_eq!(cluster.ask("leaf-0", &Request::Publish(table)).await, Reply::Published { durable: true });
+    for (session, last) in [(1, Some(9)), (2, Some(0)), (3, None)] {
+        assert_eq!(cluster.ask("leaf-1", &ended(session)).await, Reply::Ended(last));
+    }
+    let large = sessions("leaf-0", &vec![(SessionId(1), 1); SESSIONS_PER_MESSAGE + 1]);
+    assert!(matches!(cluster.ask("leaf-0", &Request::Publish(large)).await, Reply::Failed(_)));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_leaf_settles_with_its_heirs_and_a_dead_one_is_forgotten() {
+    let cluster = Cluster::start().await;
+    for leaf in ["leaf-0", "leaf-1"] {
+        cluster.peer(leaf).enter(&cluster, Tier::Leaf).await;
+    }
+    let settled = |heirs: &[&str]| Request::Settled {
+        leaf: name("leaf-0"),
+        incarnation: 1,
+        heirs: heirs.iter().map(|heir| name(heir)).collect(),
+    };
+    assert!(matches!(cluster.ask("leaf-0", &settled(&[])).await, Reply::Failed(_)));
+    assert_eq!(cluster.ask("leaf-0", &settled(&["leaf-1"])).await, Reply::Done);
+    let forget = Request::Forget(name("leaf-1"));
+    assert!(matches!(cluster.ask("leaf-2", &forget).await, Reply::Failed(why) if why.contains("drain it")));
+    cluster.ask("leaf-1", &Request::Leave(name("leaf-1"))).await;
+    assert_eq!(cluster.ask("leaf-2", &forget).await, Reply::Done);
+    let Reply::Members { view, away } = cluster.ask("leaf-2", &Request::Members).await else { panic!() };
+    assert_eq!((away, view.keys.owners, view.keys.lost.len()), (vec![], vec![], 1));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_item_too_hot_for_one_leaf_is_split_over_several() {
+    let cluster = Cluster::start().await;
+    let other = cluster.another_root("root-1").await;
+    cluster.peer("leaf-0").enter(&cluster, Tier::Leaf).await;
+    let view = cluster.peer("leaf-1").enter(&cluster, Tier::Leaf).await;
+    let beat = |leaf: &str| {
+        let item = (topic("t"), countree_common::key::Item::new("hot").unwrap(), 600.0);
+        let stats = NodeStats { capacity: 1_000.0, hot_items: vec![item], ..NodeStats::default() };
+        Request::Heartbeat { node: view.node(&name(leaf)).unwrap().clone(), stats, epoch: view.epoch }
+    };
+    // Each leaf speaks to a root of its own.
+    let split = async {
+        loop {
+            cluster.ask("leaf-0", &beat("leaf-0")).await;
+            let peer = cluster.peer("leaf-1");
+            peer.ask_root(other.node(), &beat("leaf-1")).await;
+            let view = other.view().borrow().clone();
+            if let [split] = view.splits.as_slice() {
+                break (split.item.to_string(), split.ways, view.epoch);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let split = tokio::time::timeout(std::time::Duration::from_secs(15), split).await.unwrap();
+    assert_eq!((split.0.as_str(), split.1), ("hot", 2));
+    assert!(split.2 > view.epoch);
+    other.stop().await;
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn a_node_speaks_for_itself_alone() {
     let cluster = Cluster::start().await;
     let view = cluster.peer("leaf-0").enter(&cluster, Tier::Leaf).await;
     let leaf = view.node(&name("leaf-0")).unwrap().clone();
     for request in [
-        Request::Join { name: name("leaf-0"), at_least: 0 },
-        Request::Heartbeat { node: leaf, stats: NodeStats::default() },
+        Request::Join { name: name("leaf-0"), tier: Tier::Leaf, at_least: 0 },
+        Request::Heartbeat { node: leaf, stats: NodeStats::default(), epoch: 0 },
         Request::Leave(name("leaf-0")),
-        Request::Settled(name("leaf-0")),
+        Request::Settled { leaf: name("leaf-0"), incarnation: 1, heirs: Vec::new() },
+        Request::Publish(sessions("leaf-0", &[])),
         Request::Retire(vec![ledger("leaf-9/1", 1), ledger("leaf-0/1", 1)]),
     ] {
         let reply = cluster.ask("leaf-9", &request).await;

@@ -10,8 +10,8 @@ mod history;
 mod redis_server;
 
 use countree_common::cut::{Applied, Cut, Outcome};
-use countree_common::document::Version;
-use countree_root::store::{Redis, Store, StoreError};
+use countree_common::shell::shutdown::Shutdown;
+use countree_root::store::{self, Redis, Store, StoreError};
 use harness::{cut, name, topic, total};
 use history::{Feeding, History};
 use redis_server::RedisServer;
@@ -60,10 +60,10 @@ async fn is_refused(store: &Redis, code: &str, todo: &str) {
 async fn is_merged_once(store: &Redis) {
     repeat(store, &second()).await;
     let again = repeat(store, &second()).await;
-    let version = Version { era: 0, number: 2 };
-    assert_eq!(again, Outcome::Have { lsn: 2, events: 2, version });
+    let Outcome::Have { lsn: 2, events: 2, version } = again else { panic!("{again:?}") };
     let found = store.read(&topic("t")).await.unwrap().unwrap();
-    assert_eq!((found.version, found.totals), (version, vec![total("a", 11), total("b", 100)]));
+    assert_eq!((version.number, found.version), (2, version));
+    assert_eq!(found.totals, vec![total("a", 11), total("b", 100)]);
 }
 
 #[tokio::test]
@@ -138,8 +138,20 @@ async fn a_server_that_is_loading_is_waited_for() {
     }
     let opened = Redis::open(&server.url(), &name("local")).await.unwrap_err();
     assert!(opened.to_string().contains("reading its data"), "{opened}");
+    let (url, nowhere, cluster) = (server.url(), server.dir().to_owned(), name("local"));
+    let waits = |patience, stop| {
+        let (url, nowhere, cluster) = (url.clone(), nowhere.clone(), cluster.clone());
+        async move { store::open_within(&url, &nowhere, &cluster, Duration::from_secs(patience), &stop).await }
+    };
+    let stopped = Shutdown::new();
+    let (given_up, waiting) =
+        (tokio::spawn(waits(60, stopped.clone())), tokio::spawn(waits(60, Shutdown::new())));
+    stopped.begin();
+    assert!(given_up.await.unwrap().unwrap_err().to_string().contains("reading its data"));
+    assert!(waits(0, Shutdown::new()).await.is_err());
     server.order(&["CONFIG", "SET", "key-load-delay", "0"]);
     server.wait_for(&["PING"], "PONG");
+    waiting.await.unwrap().unwrap();
     is_merged_once(&store).await;
 }
 
@@ -164,7 +176,8 @@ async fn a_key_of_another_type_is_named() {
     server.order(&["SET", KEY, "not ours"]);
     let error = merge(&store, &second()).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
-    assert!(matches!(store.read(&topic("t")).await, Err(StoreError::Damaged(_))));
+    let read = store.read(&topic("t")).await;
+    assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
     server.order(&["RENAME", "kept", KEY]);
     is_merged_once(&store).await;
 }
@@ -215,7 +228,7 @@ async fn a_password_is_asked_for_in_words() {
 #[tokio::test]
 async fn a_user_with_too_few_rights_is_told_which() {
     let Some(server) = RedisServer::start() else { return };
-    let rights = ["~countree:*", "+@read", "+@write", "+@scripting", "+@connection"];
+    let rights = ["~countree:*", "+@read", "+@write", "+@scripting", "+@connection", "+info"];
     let user = ["ACL", "SETUSER", "counter", "on", ">pass"];
     server.order(&[&user[..], &rights[..]].concat());
     let url = format!("redis://counter:pass@127.0.0.1:{}", server.port()).parse().unwrap();

@@ -3,12 +3,14 @@
 #![cfg(feature = "shell")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod history;
 mod redis_server;
 
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
 use countree_root::store::conformance::{check_all, compare_with_model};
 use countree_root::store::{self, Embedded, Redis, Store, StoreError};
+use history::History;
 use redis_server::RedisServer;
 use tempfile::tempdir;
 
@@ -50,7 +52,7 @@ async fn a_redis_cluster_keeps_its_promises() {
 async fn the_embedded_store_carries_on_after_a_restart_and_belongs_to_one_cluster() {
     let dir = tempdir().unwrap();
     let store = Embedded::open(dir.path(), &cluster("local")).await.unwrap();
-    assert!(store.save_registry(0, "kept".into()).await.unwrap());
+    assert!(store.save_registry(0, 1, "kept".into()).await.unwrap());
 
     let second = Embedded::open(dir.path(), &cluster("local")).await.unwrap_err();
     assert!(matches!(second, StoreError::Held { .. }), "{second}");
@@ -69,7 +71,7 @@ async fn two_clusters_share_a_redis_without_meeting() {
     let Some(server) = RedisServer::start() else { return };
     let one = Redis::open(&server.url(), &cluster("one")).await.unwrap();
     let two = Redis::open(&server.url(), &cluster("two")).await.unwrap();
-    assert!(one.save_registry(0, "one".into()).await.unwrap());
+    assert!(one.save_registry(0, 1, "one".into()).await.unwrap());
     assert_eq!(two.load_registry().await.unwrap(), None);
 }
 
@@ -104,4 +106,17 @@ async fn a_topic_key_of_other_hands_harms_no_other_topic() {
     }
     assert_eq!(server.command(&["HGET", "countree:local:topic:odd 0", "total:%25:item 0"]).trim(), "many");
     check_all(&store).await.unwrap_or_else(|broken| panic!("{broken}"));
+}
+
+#[tokio::test]
+async fn roots_that_remember_do_not_take_the_work_of_others_for_theirs() {
+    let Some(server) = RedisServer::start() else { return };
+    let one = Redis::open(&server.url(), &cluster("local")).await.unwrap();
+    let two = Redis::open(&server.url(), &cluster("local")).await.unwrap();
+    let mut history = History::new(11);
+    for step in 0..400 {
+        history.step(if step % 7 < 4 { &one } else { &two }, true).await;
+    }
+    assert_eq!((history.unknown, history.forgotten), (0, 0));
+    history.check(&one).await;
 }

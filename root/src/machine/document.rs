@@ -49,17 +49,31 @@ impl Change {
     }
 }
 
-/// Judges a [sound](check) cut against a document at `version` that holds `position` of the cut's
-/// stream. `total` looks up a counter's total, 0 for one never counted; it is asked only for cuts that fit.
+/// The version of a document that a server process of era `served_in` serves, for whoever merges into it and for
+/// whoever reads it. `version` is what is stored.
+///
+/// Each server process has an era of its own, higher than those of the processes before it. It may have forgotten
+/// merges whose versions were seen, perhaps by readers alone: from the first look on, versions are of its era, and
+/// none is ever seen twice. A topic never counted has version 0-0 in every era.
+pub fn served(version: Version, served_in: u64) -> Version {
+    let era = if version.number == 0 { version.era } else { version.era.max(served_in) };
+    Version { era, ..version }
+}
+
+/// Judges a [sound](check) cut against a document that is stored at `version`, is served in era `served_in`, and
+/// holds `position` of the cut's stream. `total` looks up a counter's total, 0 for one never counted; it is asked
+/// only for cuts that fit.
 ///
 /// # Errors
 /// Those of `total`.
 pub fn judge<E>(
     version: Version,
+    served_in: u64,
     position: Position,
     cut: &Cut,
     mut total: impl FnMut(&CounterSum) -> Result<i64, E>,
 ) -> Result<Verdict, E> {
+    let version = served(version, served_in);
     let is_probe = cut.from == cut.to;
     if position.lsn != cut.from || is_probe {
         let Position { lsn, events } = position;
@@ -75,7 +89,8 @@ pub fn judge<E>(
             None => return Ok(Verdict::Unchanged(Outcome::Overflow)),
         }
     }
-    let after = Version { era: version.era.max(cut.era), number: version.number.saturating_add(1) };
+    let after =
+        Version { era: version.era.max(cut.era).max(served_in), number: version.number.saturating_add(1) };
     let position = Position { lsn: cut.to, events };
     Ok(Verdict::Changed(Change { base: version, version: after, position, totals }))
 }
@@ -141,14 +156,15 @@ pub struct Document {
 }
 
 impl Document {
-    /// Merges a [sound](check) cut of this topic; `durable` goes into the answer.
-    pub fn merge(&mut self, cut: &Cut, durable: bool) -> Outcome {
+    /// Merges a [sound](check) cut of this topic, as a server process of that [era](served); `durable` goes into
+    /// the answer.
+    pub fn merge(&mut self, cut: &Cut, served_in: u64, durable: bool) -> Outcome {
         let position = self.streams.get(&cut.stream).copied().unwrap_or_default();
         let counter = |sum: &CounterSum| (sum.item.clone(), sum.kind.clone());
         let total = |sum: &CounterSum| {
             Ok::<_, Infallible>(self.totals.get(&counter(sum)).copied().unwrap_or_default())
         };
-        let change = match judge(self.version, position, cut, total) {
+        let change = match judge(self.version, served_in, position, cut, total) {
             Ok(Verdict::Changed(change)) => change,
             Ok(Verdict::Unchanged(outcome)) => return outcome,
         };
@@ -158,8 +174,8 @@ impl Document {
         change.into_outcome(durable)
     }
 
-    /// The document as viewers get it.
-    pub fn snapshot(&self, topic: &Topic) -> Snapshot {
+    /// The document as viewers get it from a server process of that [era](served).
+    pub fn snapshot(&self, topic: &Topic, served_in: u64) -> Snapshot {
         let total = |((item, kind), total): (&(Item, Kind), &i64)| CounterTotal {
             item: item.clone(),
             kind: kind.clone(),
@@ -167,7 +183,7 @@ impl Document {
         };
         Snapshot {
             topic: topic.clone(),
-            version: self.version,
+            version: served(self.version, served_in),
             totals: self.totals.iter().map(total).collect(),
         }
     }

@@ -22,13 +22,13 @@ fn cut(range: (Lsn, Lsn), deltas: &[(&str, i64)]) -> Cut {
 fn a_cut_goes_in_once_and_in_its_place() {
     let mut document = Document::default();
     let first = cut((0, 4), &[("a", 2), ("b", -1)]);
-    let Outcome::Applied(applied) = document.merge(&first, true) else { panic!() };
+    let Outcome::Applied(applied) = document.merge(&first, 0, true) else { panic!() };
     assert_eq!((applied.totals, applied.events, applied.durable), (vec![2, -1], 2, true));
     assert_eq!(applied.base, Version::default());
     let merged = document.clone();
     let stands = Outcome::Have { lsn: 4, events: 2, version: applied.version };
     for refused in [first, cut((5, 6), &[("a", 1)]), cut((3, 6), &[("a", 1)]), cut((4, 4), &[])] {
-        assert_eq!(document.merge(&refused, true), stands);
+        assert_eq!(document.merge(&refused, 0, true), stands);
     }
     assert_eq!(document, merged);
 }
@@ -36,11 +36,11 @@ fn a_cut_goes_in_once_and_in_its_place() {
 #[test]
 fn a_total_or_an_event_count_out_of_range_refuses_the_whole_cut() {
     let mut document = Document::default();
-    document.merge(&cut((0, 1), &[("a", i64::MAX), ("b", 1)]), false);
+    document.merge(&cut((0, 1), &[("a", i64::MAX), ("b", 1)]), 0, false);
     let merged = document.clone();
-    assert_eq!(document.merge(&cut((1, 2), &[("b", 1), ("a", 1)]), false), Outcome::Overflow);
+    assert_eq!(document.merge(&cut((1, 2), &[("b", 1), ("a", 1)]), 0, false), Outcome::Overflow);
     let countless = Cut { events: u64::MAX, ..cut((1, 2), &[("b", 1)]) };
-    assert_eq!(document.merge(&countless, false), Outcome::Overflow);
+    assert_eq!(document.merge(&countless, 0, false), Outcome::Overflow);
     assert_eq!(document, merged);
 }
 
@@ -48,7 +48,7 @@ fn a_total_or_an_event_count_out_of_range_refuses_the_whole_cut() {
 fn the_era_rises_with_a_cut_and_never_falls() {
     let mut document = Document::default();
     for (to, floor, era) in [(1, 3, 3), (2, 1, 3), (3, 4, 4)] {
-        document.merge(&Cut { era: floor, ..cut((to - 1, to), &[("a", 1)]) }, false);
+        document.merge(&Cut { era: floor, ..cut((to - 1, to), &[("a", 1)]) }, 0, false);
         assert_eq!(document.version, Version { era, number: to });
     }
 }
@@ -61,4 +61,29 @@ fn unsound_cuts_are_told_from_sound_ones() {
     assert!(matches!(check(&cut((2, 1), &[])), Err(UnsoundCut::Backwards { .. })));
     assert!(matches!(check(&cut((1, 1), &[("a", 1)])), Err(UnsoundCut::FromNowhere(_))));
     assert!(matches!(check(&cut((0, 1), &[("a", 1), ("a", 2)])), Err(UnsoundCut::Twice { .. })));
+}
+
+#[test]
+fn a_process_that_forgot_gives_no_version_a_second_time() {
+    // Era 5 answers two merges; a process that has neither serves, then one that has the first.
+    let mut first = Document::default();
+    first.merge(&cut((0, 1), &[("a", 1)]), 5, false);
+    let kept = first.clone();
+    first.merge(&cut((1, 2), &[("a", 1)]), 5, false);
+    let topic = Topic::new("t").unwrap();
+    let mut seen = vec![kept.snapshot(&topic, 5).version, first.snapshot(&topic, 5).version];
+
+    let mut empty = Document::default();
+    assert_eq!(empty.snapshot(&topic, 6).version, Version::default(), "never counted, in every era");
+    empty.merge(&cut((0, 2), &[("a", 2)]), 6, false);
+    seen.push(empty.snapshot(&topic, 6).version);
+
+    let mut kept = kept;
+    seen.push(kept.snapshot(&topic, 7).version);
+    let found = kept.merge(&cut((0, 2), &[("a", 2)]), 7, false);
+    assert_eq!(found, Outcome::Have { lsn: 1, events: 1, version: Version { era: 7, number: 1 } });
+    let Outcome::Applied(applied) = kept.merge(&cut((1, 2), &[("a", 1)]), 7, false) else { panic!() };
+    assert_eq!(applied.base, *seen.last().unwrap(), "whoever read it needs only what has changed");
+    seen.push(applied.version);
+    assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
 }

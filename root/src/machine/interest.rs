@@ -198,6 +198,24 @@ impl Interests {
         });
     }
 
+    /// The store may have gone back in time: whatever was read from it, or is being read, is read again.
+    pub fn read_all_again(&mut self) {
+        for Connection { topics, queue, behind, .. } in self.connections.values_mut() {
+            let mut followed: Vec<_> = topics.iter_mut().collect();
+            followed.sort_unstable_by_key(|(topic, _)| *topic);
+            for (topic, follow) in followed {
+                match follow.hold {
+                    Hold::Current(_) => ReadQueue { queue, behind }.fall_behind(follow, topic),
+                    Hold::Reading { .. } => {
+                        follow.hold = Hold::Waiting;
+                        queue.push_back(topic.clone());
+                    }
+                    Hold::Waiting => {}
+                }
+            }
+        }
+    }
+
     fn for_each_follower(
         &mut self,
         topic: &Topic,

@@ -205,3 +205,24 @@ fn a_new_era_brings_a_new_snapshot() {
     assert!(!interests.is_up_to_date(ONE));
     assert!(interests.next_read().is_some());
 }
+
+#[test]
+fn when_the_store_may_have_gone_back_everything_is_read_again() {
+    let (mut interests, read) = reading();
+    interests.want(ONE, vec![topic("u")]).unwrap();
+    arrive(&mut interests, read, snapshot(5, &[("a", 1)])).unwrap();
+    let (old, _) = interests.next_read().unwrap();
+    interests.read_all_again();
+    assert!(!interests.is_up_to_date(ONE), "what it was sent may be more than there is");
+    let other = Snapshot { topic: topic("u"), ..snapshot(1, &[]) };
+    assert!(arrive(&mut interests, old, other.clone()).is_none(), "read before");
+    let raised = Version { era: 1, number: 2 };
+    let (mut reads, mut sent) = (Vec::new(), Vec::new());
+    while let Some((read, topic)) = interests.next_read() {
+        reads.push(topic.clone());
+        sent.extend(arrive(&mut interests, read, Snapshot { topic, version: raised, totals: vec![] }));
+    }
+    reads.sort();
+    assert_eq!((reads, sent.len()), (vec![topic("t"), topic("u")], 2));
+    assert!(interests.is_up_to_date(ONE));
+}

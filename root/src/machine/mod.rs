@@ -8,11 +8,15 @@ pub mod document;
 mod fold;
 mod gathered;
 pub mod interest;
+mod key_record;
+pub mod memory;
 pub mod merge;
+mod near;
 pub mod registrar;
 pub mod registry;
 pub mod retired;
 mod root;
+pub mod splits;
 pub mod watermark;
 
 pub use registrar::Registrar;

@@ -1,9 +1,9 @@
 //! Keeps a copy of the registry and changes it in the store: few writes, each with everything that waits.
 
-use super::registry::{Registry, RegistryFull};
-use countree_common::cluster::{ClusterView, Node, NodeName};
+use super::registry::Registry;
+use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
 use countree_common::ledger::StreamLedger;
-use countree_common::time::{Now, Time};
+use countree_common::time::{Now, Time, WallMs};
 use countree_common::wire::rpc::Reply;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -18,6 +18,9 @@ const RETRY: Duration = Duration::from_millis(200);
 /// above which the askers wait.
 pub const ASKS_QUEUED: usize = 4_096;
 
+/// A registrar's first change of the view skips fewer epochs than this.
+pub const LEAP: u64 = 1 << 20;
+
 /// One question. The shell numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AskId(pub u64);
@@ -29,17 +32,35 @@ pub enum Ask {
     Join {
         /// Who starts.
         name: NodeName,
+        /// Its tier.
+        tier: Tier,
         /// It must be at least this.
         at_least: u64,
     },
     /// A node lives.
-    Heartbeat(Node),
+    Heartbeat {
+        /// The node.
+        node: Node,
+        /// The epoch that it goes by.
+        epoch: u64,
+    },
     /// A node is gone.
     Leave(NodeName),
     /// Streams are wholly merged, and their logs are about to be deleted.
     Retire(Vec<StreamLedger>),
     /// A leaf is gone and has left nothing unmerged.
-    Settled(NodeName),
+    Settled {
+        /// The leaf.
+        leaf: NodeName,
+        /// Which start of it.
+        incarnation: u64,
+        /// Who has its keys now.
+        heirs: Vec<NodeName>,
+    },
+    /// A leaf will never come back.
+    Forget(NodeName),
+    /// Items are to be split like this.
+    Split(Vec<Split>),
     /// The ledgers of retired streams, as the store has them now: a copy could lack one whose log is gone.
     Ledgers,
     /// The nodes, as the store has them now: a copy could lack one that has just come.
@@ -62,6 +83,8 @@ pub enum RegistrarOutput {
     Save {
         /// The revision that it replaces; 0 for none.
         expected: u64,
+        /// Its own revision.
+        next: u64,
         /// The document.
         text: String,
     },
@@ -74,6 +97,8 @@ pub enum RegistrarOutput {
     },
     /// The live nodes have changed.
     View(ClusterView),
+    /// The view that was put out last was in the store when that was asked, at this time.
+    Confirmed(WallMs),
 }
 
 /// What is under way in the store.
@@ -83,7 +108,8 @@ enum UnderWay {
     Load { readers: Vec<(AskId, Reading)> },
     /// A save of this, with the answers to give once it is there.
     Save {
-        registry: Registry,
+        revision: u64,
+        registry: Box<Registry>,
         asks: Vec<(AskId, Ask)>,
         replies: Vec<Reply>,
         renewals: BTreeMap<NodeName, Node>,
@@ -96,18 +122,24 @@ pub struct Registrar {
     lease: Duration,
     refresh: Duration,
     revision: u64,
+    /// Makes revisions; see [`Registrar::next_revision`].
+    chance: u64,
     registry: Registry,
     /// When the copy was last known to be what the store holds; `None` when it may not be.
     fresh_at: Option<Time>,
     /// Since when the store has answered every time.
     answering_since: Option<Time>,
     highest_epoch: u64,
+    /// Epochs that the first change of the view skips, until it is made.
+    leap: u64,
     /// The view that was last put out.
     shown: Option<ClusterView>,
     asks: Vec<(AskId, Ask)>,
     readers: Vec<(AskId, Reading)>,
     renewals: BTreeMap<NodeName, Node>,
     under_way: Option<UnderWay>,
+    /// When what is under way was asked of the store.
+    asked_at: WallMs,
     idle_until: Time,
     written_at: Time,
     outputs: VecDeque<RegistrarOutput>,
@@ -116,8 +148,14 @@ pub struct Registrar {
 impl Registrar {
     /// A node is out of the view when `lease` has passed without a heartbeat. What other roots change is
     /// seen within `refresh`.
-    pub fn new(lease: Duration, refresh: Duration) -> Self {
+    ///
+    /// `salt` is a random number. A store that fell back, with roots that know nothing of it, would give epochs a
+    /// second time. A root that has just started therefore begins at a random distance from what it finds; whoever
+    /// is further ahead says so with its heartbeat.
+    pub fn new(lease: Duration, refresh: Duration, salt: u64) -> Self {
         Self {
+            leap: salt % LEAP,
+            chance: salt,
             lease,
             refresh,
             revision: 0,
@@ -130,6 +168,7 @@ impl Registrar {
             readers: Vec::new(),
             renewals: BTreeMap::new(),
             under_way: None,
+            asked_at: WallMs(0),
             idle_until: Time::default(),
             written_at: Time::default(),
             outputs: VecDeque::new(),
@@ -144,7 +183,7 @@ impl Registrar {
     /// Answers a question, at once or later; every question gets one answer.
     pub fn handle_ask(&mut self, ask: AskId, question: Ask, now: Now) {
         match question {
-            Ask::Heartbeat(node) if self.can_renew(&node) => {
+            Ask::Heartbeat { node, epoch } if epoch <= self.highest_epoch && self.can_renew(&node) => {
                 if self.registry.needs_heartbeat(&node, now.wall, self.lease) {
                     self.renewals.insert(node.name.clone(), node);
                 }
@@ -200,12 +239,16 @@ impl Registrar {
 
     /// Whether the save went in; `false` when another root was first. The error says why that is not known.
     pub fn handle_saved(&mut self, result: Result<bool, String>, now: Now) {
-        let Some(UnderWay::Save { registry, mut asks, replies, renewals }) = self.under_way.take() else {
+        let Some(UnderWay::Save { revision, registry, mut asks, replies, renewals }) = self.under_way.take()
+        else {
             return;
         };
         match result {
             Ok(true) => {
-                self.learn(self.revision + 1, registry, now);
+                if registry.epoch() != self.registry.epoch() {
+                    self.leap = 0;
+                }
+                self.learn(revision, *registry, now);
                 for ((ask, _), reply) in asks.into_iter().zip(replies) {
                     self.reply(ask, reply);
                 }
@@ -233,6 +276,7 @@ impl Registrar {
             self.shown = Some(view.clone());
             self.outputs.push_back(RegistrarOutput::View(view));
         }
+        self.outputs.push_back(RegistrarOutput::Confirmed(self.asked_at));
     }
 
     fn fail(&mut self, asks: impl Iterator<Item = AskId>, reason: &str, now: Now) {
@@ -259,6 +303,7 @@ impl Registrar {
         if self.under_way.is_none() && (!is_fresh || !self.readers.is_empty()) {
             let readers = std::mem::take(&mut self.readers);
             self.under_way = Some(UnderWay::Load { readers });
+            self.asked_at = now.wall;
             self.outputs.push_back(RegistrarOutput::Load);
         }
     }
@@ -279,7 +324,9 @@ impl Registrar {
 
     fn write(&mut self, now: Now) {
         let mut registry = self.registry.clone();
-        registry.exceed(self.highest_epoch);
+        let seen =
+            self.asks.iter().map(|(_, ask)| if let Ask::Heartbeat { epoch, .. } = ask { *epoch } else { 0 });
+        registry.exceed(seen.fold(self.highest_epoch, u64::max));
         let renewals = std::mem::take(&mut self.renewals);
         for node in renewals.values() {
             // Only nodes that are listed already are renewed, and the registry holds those.
@@ -290,11 +337,14 @@ impl Registrar {
         if self.must_expire(now) {
             registry.expire(now.wall);
         }
+        if registry.epoch() != self.registry.epoch() {
+            registry.leap(self.leap);
+        }
         let view = registry.view();
         let replies = results.into_iter().map(|result| match result {
             Ok(Reply::View(_)) => Reply::View(view.clone()),
             Ok(reply) => reply,
-            Err(full) => Reply::Failed(full.to_string()),
+            Err(reason) => Reply::Failed(reason),
         });
         self.written_at = now.mono;
         if registry == self.registry {
@@ -304,34 +354,52 @@ impl Registrar {
         match registry.to_text() {
             Ok(text) => {
                 let replies = replies.collect();
-                self.under_way = Some(UnderWay::Save { registry, asks, replies, renewals });
-                self.outputs.push_back(RegistrarOutput::Save { expected: self.revision, text });
+                let (expected, next, registry) = (self.revision, self.next_revision(), Box::new(registry));
+                self.under_way = Some(UnderWay::Save { revision: next, registry, asks, replies, renewals });
+                self.asked_at = now.wall;
+                self.outputs.push_back(RegistrarOutput::Save { expected, next, text });
             }
             Err(e) => self.fail(asks.into_iter().map(|(ask, _)| ask), &e.to_string(), now),
         }
     }
 
-    fn apply(&self, registry: &mut Registry, ask: &Ask, now: Now) -> Result<Reply, RegistryFull> {
+    /// A higher revision, and no other root's: a store that fell back and then came to a revision again would take a
+    /// save that was meant for the earlier state, and is late.
+    fn next_revision(&mut self) -> u64 {
+        // SplitMix64.
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        self.revision + 1 + (mixed ^ (mixed >> 31)) % LEAP
+    }
+
+    /// The answer, or why nothing changed.
+    fn apply(&self, registry: &mut Registry, ask: &Ask, now: Now) -> Result<Reply, String> {
         // The view is known once everything that waits has been applied; see `write`.
         let view = || Reply::View(ClusterView::default());
         match ask {
-            Ask::Join { name, at_least } => {
-                registry.join(name, *at_least).map(|incarnation| Reply::Joined { incarnation })
+            Ask::Join { name, tier, at_least } => {
+                let joined = registry.join(name, *tier, *at_least).map_err(said)?;
+                return Ok(Reply::Joined { incarnation: joined });
             }
-            Ask::Heartbeat(node) => registry.heartbeat(node, now.wall, self.lease).map(|()| view()),
+            Ask::Heartbeat { node, .. } => {
+                return registry.heartbeat(node, now.wall, self.lease).map(|()| view()).map_err(said);
+            }
             Ask::Leave(name) => {
                 registry.leave(name);
-                Ok(view())
+                return Ok(view());
             }
-            Ask::Retire(ledgers) => registry.retire(ledgers).map(|()| Reply::Done),
-            Ask::Settled(name) => {
-                registry.settle(name);
-                Ok(Reply::Done)
+            Ask::Retire(ledgers) => registry.retire(ledgers).map_err(said)?,
+            Ask::Settled { leaf, incarnation, heirs } => {
+                registry.settle(leaf, *incarnation, heirs, now.wall).map_err(said)?;
             }
+            Ask::Forget(leaf) => registry.forget(leaf, now.wall).map_err(said)?,
+            Ask::Split(splits) => registry.split(splits),
             // Never queued as changes; see `handle_ask`.
-            Ask::Ledgers => Ok(self.read(Reading::Ledgers)),
-            Ask::Members => Ok(self.read(Reading::Members)),
+            Ask::Ledgers => return Ok(self.read(Reading::Ledgers)),
+            Ask::Members => return Ok(self.read(Reading::Members)),
         }
+        Ok(Reply::Done)
     }
 
     fn read(&self, reading: Reading) -> Reply {
@@ -345,6 +413,10 @@ impl Registrar {
     pub fn poll_output(&mut self) -> Option<RegistrarOutput> {
         self.outputs.pop_front()
     }
+}
+
+fn said(e: impl std::fmt::Display) -> String {
+    e.to_string()
 }
 
 #[cfg(test)]

@@ -26,13 +26,19 @@ struct Bench {
     saves: usize,
     replies: BTreeMap<u64, Reply>,
     asked: u64,
+    confirmed: WallMs,
 }
 
 impl Bench {
     fn new() -> Self {
+        Self::salted(0)
+    }
+
+    fn salted(salt: u64) -> Self {
         let now = Now { mono: Time(1_000_000), wall: WallMs(1_000_000) };
-        let registrar = Registrar::new(LEASE, REFRESH);
-        Self { registrar, now, down: false, loads: 0, saves: 0, replies: BTreeMap::new(), asked: 0 }
+        let registrar = Registrar::new(LEASE, REFRESH, salt);
+        let (replies, confirmed) = (BTreeMap::new(), WallMs(0));
+        Self { registrar, now, down: false, loads: 0, saves: 0, replies, asked: 0, confirmed }
     }
 
     fn run(&mut self, stored: &mut Stored) {
@@ -43,11 +49,11 @@ impl Bench {
                     let result = if self.down { Err("down".into()) } else { Ok(stored.clone()) };
                     self.registrar.handle_loaded(result, self.now);
                 }
-                RegistrarOutput::Save { expected, text } => {
+                RegistrarOutput::Save { expected, next, text } => {
                     self.saves += 1;
                     let is_next = stored.as_ref().map_or(0, |(revision, _)| *revision) == expected;
                     if is_next && !self.down {
-                        *stored = Some((expected + 1, text));
+                        *stored = Some((next, text));
                     }
                     let result = if self.down { Err("down".into()) } else { Ok(is_next) };
                     self.registrar.handle_saved(result, self.now);
@@ -56,6 +62,10 @@ impl Bench {
                     assert!(self.replies.insert(ask.0, reply).is_none(), "one answer for each question");
                 }
                 RegistrarOutput::View(view) => assert_eq!(view, self.registrar.view()),
+                RegistrarOutput::Confirmed(asked) => {
+                    assert!(asked >= self.confirmed, "time goes on");
+                    self.confirmed = asked;
+                }
             }
         }
     }
@@ -89,8 +99,16 @@ impl Bench {
     }
 }
 
+fn beat(called: &str) -> Ask {
+    beat_at(called, 0)
+}
+
+fn beat_at(called: &str, epoch: u64) -> Ask {
+    Ask::Heartbeat { node: node(called), epoch }
+}
+
 fn join(called: &str) -> Ask {
-    Ask::Join { name: name(called), at_least: 0 }
+    Ask::Join { name: name(called), tier: Tier::Leaf, at_least: 0 }
 }
 
 #[test]
@@ -109,8 +127,8 @@ fn two_roots_never_give_one_incarnation_twice() {
 #[test]
 fn what_one_root_writes_the_other_shows() {
     let (mut one, mut two, mut stored) = (Bench::new(), Bench::new(), None);
-    one.answer(&mut stored, Ask::Heartbeat(node("a")));
-    two.answer(&mut stored, Ask::Heartbeat(node("b")));
+    one.answer(&mut stored, beat("a"));
+    two.answer(&mut stored, beat("b"));
     one.pass(&mut stored, REFRESH);
     assert_eq!(
         (one.names(), two.names()),
@@ -122,10 +140,10 @@ fn what_one_root_writes_the_other_shows() {
 #[test]
 fn steady_heartbeats_are_answered_at_once_and_written_seldom() {
     let (mut root, mut stored) = (Bench::new(), None);
-    root.answer(&mut stored, Ask::Heartbeat(node("a")));
+    root.answer(&mut stored, beat("a"));
     let saves = root.saves;
     for _ in 0..150 {
-        let id = root.ask(&mut stored, Ask::Heartbeat(node("a")));
+        let id = root.ask(&mut stored, beat("a"));
         assert!(matches!(root.replies.get(&id), Some(Reply::View(view)) if view.nodes.len() == 1));
         root.pass(&mut stored, REFRESH);
     }
@@ -136,7 +154,7 @@ fn steady_heartbeats_are_answered_at_once_and_written_seldom() {
 #[test]
 fn many_changes_are_one_write() {
     let (mut root, mut stored) = (Bench::new(), None);
-    root.answer(&mut stored, Ask::Heartbeat(node("first")));
+    root.answer(&mut stored, beat("first"));
     let saves = root.saves;
     let asks: Vec<_> = (0..100).map(|i| root.ask(&mut stored, join(&format!("n{i}")))).collect();
     root.pass(&mut stored, Duration::from_secs(1));
@@ -147,7 +165,7 @@ fn many_changes_are_one_write() {
 #[test]
 fn a_silent_node_leaves_the_view_and_a_silent_store_empties_nothing() {
     let (mut root, mut stored) = (Bench::new(), None);
-    root.answer(&mut stored, Ask::Heartbeat(node("a")));
+    root.answer(&mut stored, beat("a"));
     root.down = true;
     root.pass(&mut stored, 2 * LEASE);
     assert!(matches!(root.answer(&mut stored, join("b")), Reply::Failed(reason) if reason == "down"));
@@ -161,9 +179,9 @@ fn a_silent_node_leaves_the_view_and_a_silent_store_empties_nothing() {
 #[test]
 fn a_store_that_forgot_an_epoch_is_put_ahead_of_it() {
     let (mut root, mut stored) = (Bench::new(), None);
-    root.answer(&mut stored, Ask::Heartbeat(node("a")));
+    root.answer(&mut stored, beat("a"));
     let backup = stored.clone();
-    root.answer(&mut stored, Ask::Heartbeat(node("b")));
+    root.answer(&mut stored, beat("b"));
     let seen = root.registrar.view().epoch;
     stored = backup;
     root.pass(&mut stored, Duration::from_secs(1));
@@ -186,7 +204,7 @@ fn ledgers_are_read_from_the_store_itself() {
 #[test]
 fn leaving_takes_effect_before_it_is_answered() {
     let (mut root, mut stored) = (Bench::new(), None);
-    root.answer(&mut stored, Ask::Heartbeat(node("a")));
+    root.answer(&mut stored, beat("a"));
     for _ in 0..2 {
         assert!(
             matches!(root.answer(&mut stored, Ask::Leave(name("a"))), Reply::View(view) if view.nodes.is_empty())
@@ -203,4 +221,88 @@ fn a_damaged_registry_is_not_overwritten() {
         matches!(root.answer(&mut stored, join("a")), Reply::Failed(reason) if reason.contains("damaged"))
     );
     assert_eq!(stored, Some((4, "nonsense".to_owned())));
+}
+
+#[test]
+fn an_epoch_that_a_node_has_seen_is_exceeded() {
+    let (mut root, mut stored) = (Bench::new(), None);
+    root.answer(&mut stored, beat("a"));
+    let backup = stored.clone();
+    root.answer(&mut stored, beat("b"));
+    root.answer(&mut stored, beat("c"));
+    let seen = root.registrar.view().epoch;
+
+    // The store falls back, and the root that knew restarts.
+    stored = backup;
+    let mut root = Bench::new();
+    let reply = root.answer(&mut stored, beat_at("a", seen));
+    assert!(matches!(&reply, Reply::View(view) if view.epoch > seen), "{reply:?}");
+    let epoch = root.registrar.view().epoch;
+    root.answer(&mut stored, beat_at("a", epoch));
+    assert_eq!(root.registrar.view().epoch, epoch, "once");
+}
+
+#[test]
+fn roots_that_know_of_nothing_do_not_give_the_same_epochs() {
+    let epochs = |salt| {
+        let (mut root, mut stored) = (Bench::salted(salt), None);
+        let views = ["a", "b"].map(|name| root.answer(&mut stored, beat(name)));
+        views.map(|reply| if let Reply::View(view) = reply { view.epoch } else { panic!() })
+    };
+    let (one, two) = (epochs(700), epochs(3 * LEAP + 90_000));
+    assert_eq!(one[1] - one[0], 1, "only the first change skips any");
+    assert!(one.iter().all(|epoch| !two.contains(epoch)), "{one:?} {two:?}");
+}
+
+#[test]
+fn a_leaf_settles_once_its_keys_are_with_those_that_own_them() {
+    let (mut root, mut stored) = (Bench::new(), None);
+    for name in ["a", "b"] {
+        root.answer(&mut stored, beat(name));
+    }
+    let settled = |heirs: &[&str]| Ask::Settled {
+        leaf: name("a"),
+        incarnation: 1,
+        heirs: heirs.iter().map(|heir| name(heir)).collect(),
+    };
+    let refused = root.answer(&mut stored, settled(&[]));
+    assert!(matches!(&refused, Reply::Failed(why) if why.contains("[b]")), "{refused:?}");
+    assert_eq!(root.names(), ["a", "b"]);
+    for _ in 0..2 {
+        assert_eq!(root.answer(&mut stored, settled(&["b"])), Reply::Done);
+    }
+    assert_eq!(root.names(), ["b"]);
+}
+
+#[test]
+fn a_save_that_is_late_does_not_go_in_after_the_store_fell_back_and_came_so_far_again() {
+    let revisions = |salt: u64| {
+        let (mut bench, mut stored) = (Bench::salted(salt), None);
+        let mut revisions = Vec::new();
+        for name in ["a", "b", "c"] {
+            let at_least = 0;
+            bench.ask(
+                &mut stored,
+                Ask::Join { name: NodeName::new(name).unwrap(), tier: Tier::Leaf, at_least },
+            );
+            bench.pass(&mut stored, Duration::from_millis(500));
+            revisions.push(stored.as_ref().unwrap().0);
+        }
+        // The same root, and the same state as at first.
+        stored = None;
+        for name in ["a", "b", "c"] {
+            bench.ask(
+                &mut stored,
+                Ask::Join { name: NodeName::new(name).unwrap(), tier: Tier::Leaf, at_least: 0 },
+            );
+            bench.pass(&mut stored, Duration::from_millis(500));
+            revisions.push(stored.as_ref().unwrap().0);
+        }
+        revisions
+    };
+    let mut all: Vec<u64> = [1, 2, 3].into_iter().flat_map(revisions).collect();
+    let count = all.len();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), count, "no revision comes twice: {all:?}");
 }

@@ -1,16 +1,18 @@
 //! The registry: who is in the cluster, as one document in the store. Roots change it by compare-and-set;
 //! every operation may be repeated.
 
+use super::key_record::KeyRecord;
 use super::retired::RetiredStreams;
-use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
+use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
 use countree_common::ledger::StreamLedger;
-use countree_common::limits::NODES_PER_CLUSTER;
+use countree_common::limits::{NODES_PER_CLUSTER, SPLITS_PER_CLUSTER};
 use countree_common::time::WallMs;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Names that a cluster remembers. A name is remembered for good, so that no incarnation is given twice.
+/// Leaves that a cluster remembers. A leaf is remembered for good: its log is known by its incarnation, and none may be
+/// given twice.
 pub const NAMES_REMEMBERED: usize = 16 * NODES_PER_CLUSTER;
 
 /// The cluster is full. Nothing changed.
@@ -20,9 +22,22 @@ pub enum RegistryFull {
     #[error("the cluster has {NODES_PER_CLUSTER} nodes and takes no more: drain some first")]
     Nodes,
     /// Too many names over time.
-    #[error("the cluster has seen {NAMES_REMEMBERED} node names and takes no new one: use names again")]
+    #[error("the cluster has seen {NAMES_REMEMBERED} leaf names and takes no new one: use names again")]
     Names,
 }
+
+/// The owners of keys are others than those that a leaving leaf has handed its keys to. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("keys belong to {owners:?} now: hand them over to those, and repeat")]
+pub struct OtherHeirs {
+    /// The owners beside the leaf itself.
+    pub owners: Vec<NodeName>,
+}
+
+/// A leaf that lives can't be given up. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is live: drain it")]
+pub struct StillLive(pub NodeName);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Member {
@@ -35,11 +50,23 @@ struct Member {
 pub struct Registry {
     epoch: u64,
     members: BTreeMap<NodeName, Member>,
+    /// Of leaves, by name.
     incarnations: BTreeMap<NodeName, u64>,
+    /// The highest incarnation of any root or broadcast node: they share one count, so that their names may be forgotten.
+    #[serde(default)]
+    starts: u64,
+    /// The start of each leaf that has settled. A heartbeat of it that comes late must not list it anew.
+    #[serde(default)]
+    settled: BTreeMap<NodeName, u64>,
     /// Leaves that may hold events which are not merged: every one that was ever listed, until it says otherwise.
     #[serde(default)]
     unsettled: BTreeSet<NodeName>,
     retired: BTreeMap<NodeName, RetiredStreams>,
+    #[serde(default = "KeyRecord::begun_late")]
+    keys: KeyRecord,
+    /// By topic and item.
+    #[serde(default)]
+    splits: Vec<Split>,
 }
 
 impl Registry {
@@ -61,7 +88,28 @@ impl Registry {
 
     /// The live nodes at this epoch.
     pub fn view(&self) -> ClusterView {
-        ClusterView { epoch: self.epoch, nodes: self.members.values().map(|m| m.node.clone()).collect() }
+        ClusterView {
+            epoch: self.epoch,
+            nodes: self.members.values().map(|m| m.node.clone()).collect(),
+            splits: self.splits.clone(),
+            keys: self.keys.history(self.key_owners()),
+        }
+    }
+
+    /// The leaves that remember idempotency keys: those that live, and those that are away and may come back.
+    fn key_owners(&self) -> BTreeSet<NodeName> {
+        let leaves = self.members.values().map(|m| &m.node).filter(|node| node.tier == Tier::Leaf);
+        let live = leaves.map(|node| node.name.clone());
+        self.keys.owners(live.chain(self.unsettled.iter().cloned()).collect())
+    }
+
+    /// Goes to the next epoch, and records the owners of keys if they were others `before`.
+    fn advance(&mut self, before: BTreeSet<NodeName>, now: WallMs) {
+        self.epoch += 1;
+        self.keys.begin(now);
+        if self.key_owners() != before {
+            self.keys.succeed(before, now);
+        }
     }
 
     /// The epoch.
@@ -73,42 +121,74 @@ impl Registry {
     /// newer views.
     pub fn exceed(&mut self, seen: u64) {
         if self.epoch < seen {
-            self.epoch = seen + 1;
+            self.epoch = seen.saturating_add(1);
         }
+    }
+
+    /// Skips epochs.
+    pub fn leap(&mut self, epochs: u64) {
+        self.epoch = self.epoch.saturating_add(epochs);
     }
 
     /// The number of this start of a node: higher than any before, and at least `at_least`.
     ///
     /// # Errors
-    /// When the name is new and there are too many.
-    pub fn join(&mut self, name: &NodeName, at_least: u64) -> Result<u64, RegistryFull> {
-        let last = self.incarnations.get(name).copied();
-        if last.is_none() && self.incarnations.len() >= NAMES_REMEMBERED {
-            return Err(RegistryFull::Names);
-        }
-        let incarnation = last.unwrap_or_default().saturating_add(1).max(at_least);
-        self.incarnations.insert(name.clone(), incarnation);
+    /// When it is a leaf with a new name and there are too many.
+    pub fn join(&mut self, name: &NodeName, tier: Tier, at_least: u64) -> Result<u64, RegistryFull> {
+        let last = match tier {
+            Tier::Leaf => self.incarnations.get(name).copied().unwrap_or_default(),
+            Tier::Root | Tier::Broadcast => self.starts,
+        };
+        let incarnation = last.saturating_add(1).max(at_least);
+        self.note_incarnation(name, tier, incarnation)?;
         Ok(incarnation)
+    }
+
+    /// A node has started that often, by its own word: a registry that fell back may have forgotten it, and would give
+    /// the number again.
+    fn note_incarnation(
+        &mut self,
+        name: &NodeName,
+        tier: Tier,
+        incarnation: u64,
+    ) -> Result<(), RegistryFull> {
+        if tier != Tier::Leaf {
+            self.starts = incarnation.max(self.starts);
+            return Ok(());
+        }
+        let is_full = self.incarnations.len() >= NAMES_REMEMBERED;
+        match self.incarnations.get_mut(name) {
+            Some(last) => *last = incarnation.max(*last),
+            None if is_full => return Err(RegistryFull::Names),
+            None => drop(self.incarnations.insert(name.clone(), incarnation)),
+        }
+        Ok(())
     }
 
     /// Whether a heartbeat would change what the store should know: the node's listing, or a lease that
     /// is more than half gone.
     pub fn needs_heartbeat(&self, node: &Node, now: WallMs, lease: Duration) -> bool {
         match self.members.get(&node.name) {
+            _ if self.has_settled(node) => false,
             Some(known) if known.node.incarnation > node.incarnation => false,
             Some(known) => known.node != *node || known.lease_until < now + lease / 2,
             None => true,
         }
     }
 
-    /// A node lives. An older start of the same node is ignored.
+    fn has_settled(&self, node: &Node) -> bool {
+        self.settled.get(&node.name).is_some_and(|settled| *settled >= node.incarnation)
+    }
+
+    /// A node lives. An older start of the same node is ignored, and so is one that has settled.
     ///
     /// # Errors
     /// When the node is new and there are too many.
     pub fn heartbeat(&mut self, node: &Node, now: WallMs, lease: Duration) -> Result<(), RegistryFull> {
         let until = now + lease;
-        let is_full = self.members.len() >= NODES_PER_CLUSTER;
+        let (is_full, is_settled) = (self.members.len() >= NODES_PER_CLUSTER, self.has_settled(node));
         match self.members.get_mut(&node.name) {
+            _ if is_settled => return Ok(()),
             Some(known) if known.node.incarnation > node.incarnation => return Ok(()),
             Some(known) if known.node == *node => {
                 known.lease_until = known.lease_until.max(until);
@@ -117,11 +197,15 @@ impl Registry {
             None if is_full => return Err(RegistryFull::Nodes),
             _ => {}
         }
+        self.note_incarnation(&node.name, node.tier, node.incarnation)?;
+        let owners = self.key_owners();
         if node.tier == Tier::Leaf {
             self.unsettled.insert(node.name.clone());
+            self.settled.remove(&node.name);
+            self.keys.release(&node.name);
         }
         self.members.insert(node.name.clone(), Member { node: node.clone(), lease_until: until });
-        self.epoch += 1;
+        self.advance(owners, now);
         Ok(())
     }
 
@@ -132,10 +216,65 @@ impl Registry {
         }
     }
 
-    /// A leaf has merged all that it ever accepted, and takes nothing more: it is gone.
-    pub fn settle(&mut self, name: &NodeName) {
-        self.unsettled.remove(name);
-        self.leave(name);
+    /// This start of a leaf has merged all that the leaf ever accepted, takes nothing more, and has handed its keys to
+    /// `heirs`: it is gone. When there is nobody to take them, it remains their owner. Nothing is so once a later
+    /// start has come.
+    ///
+    /// # Errors
+    /// When the owners of keys are others.
+    pub fn settle(
+        &mut self,
+        leaf: &NodeName,
+        incarnation: u64,
+        heirs: &[NodeName],
+        now: WallMs,
+    ) -> Result<(), OtherHeirs> {
+        let is_known = self.unsettled.contains(leaf) || self.members.contains_key(leaf);
+        let has_started_again = self.incarnations.get(leaf).is_some_and(|last| *last > incarnation);
+        if !is_known || has_started_again {
+            return Ok(());
+        }
+        let before = self.key_owners();
+        let owners: BTreeSet<_> = before.iter().filter(|owner| *owner != leaf).collect();
+        if owners != heirs.iter().filter(|heir| *heir != leaf).collect() {
+            return Err(OtherHeirs { owners: owners.into_iter().cloned().collect() });
+        }
+        if owners.is_empty() {
+            self.keys.keep(leaf, now);
+        }
+        self.unsettled.remove(leaf);
+        self.members.remove(leaf);
+        self.settled.insert(leaf.clone(), incarnation);
+        self.advance(before, now);
+        Ok(())
+    }
+
+    /// A leaf will never come back: what it had not merged is lost, and nobody can say what keys it knew.
+    ///
+    /// # Errors
+    /// When it is live.
+    pub fn forget(&mut self, leaf: &NodeName, now: WallMs) -> Result<(), StillLive> {
+        if self.members.contains_key(leaf) {
+            return Err(StillLive(leaf.clone()));
+        }
+        let before = self.key_owners();
+        if before.contains(leaf) {
+            self.unsettled.remove(leaf);
+            self.keys.lose(leaf, now);
+            self.advance(before, now);
+        }
+        Ok(())
+    }
+
+    /// Items are split like this from now on.
+    pub fn split(&mut self, splits: &[Split]) {
+        let mut splits = splits.to_vec();
+        splits.sort_by(|a, b| (&a.topic, &a.item).cmp(&(&b.topic, &b.item)));
+        splits.truncate(SPLITS_PER_CLUSTER);
+        if splits != self.splits {
+            self.splits = splits;
+            self.epoch += 1;
+        }
     }
 
     /// Leaves that are not live and may hold events that are not merged.
@@ -157,7 +296,7 @@ impl Registry {
         }
     }
 
-    /// Keeps the ledgers of streams whose logs are about to be deleted.
+    /// Keeps the ledgers of streams that are wholly merged: of one leaf, the oldest that it still has a log of among them.
     ///
     /// # Errors
     /// When a leaf's name is new and there are too many; the streams before it were taken.
@@ -166,7 +305,12 @@ impl Registry {
             if !self.retired.contains_key(&stream.leaf) && self.retired.len() >= NAMES_REMEMBERED {
                 return Err(RegistryFull::Names);
             }
+            self.note_incarnation(&stream.leaf, Tier::Leaf, stream.incarnation)?;
             self.retired.entry(stream.leaf.clone()).or_default().retire(stream.incarnation, *ledger);
+        }
+        let oldest = ledgers.iter().map(|of| &of.stream).min_by_key(|stream| stream.incarnation);
+        if let Some((oldest, retired)) = oldest.and_then(|s| Some((s, self.retired.get_mut(&s.leaf)?))) {
+            retired.fold(oldest.incarnation);
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 use super::*;
 use crate::machine::retired::KEPT_APART;
-use countree_common::cluster::Tier;
+use countree_common::cluster::{PastOwners, Tier};
+use countree_common::key::{Item, Topic};
 use countree_common::ledger::Ledger;
+use countree_common::limits::KEY_HISTORY;
 use countree_common::stream::StreamId;
 
 const LEASE: Duration = Duration::from_secs(5);
@@ -15,6 +17,10 @@ fn node(called: &str, port: u16) -> Node {
     Node { name: name(called), tier: Tier::Leaf, quic, http: None, incarnation: 1 }
 }
 
+fn start(incarnation: u64, called: &str) -> Node {
+    Node { incarnation, ..node(called, 1) }
+}
+
 fn retired(leaf: &str, incarnation: u64, accepted: u64) -> StreamLedger {
     let ledger = Ledger { accepted, merged: accepted, ..Ledger::default() };
     StreamLedger { stream: StreamId { leaf: name(leaf), incarnation }, sealed: true, ledger }
@@ -23,11 +29,56 @@ fn retired(leaf: &str, incarnation: u64, accepted: u64) -> StreamLedger {
 #[test]
 fn an_incarnation_is_never_given_twice() {
     let mut registry = Registry::default();
-    let given: Vec<_> = [0, 0, 9, 3, 0].map(|at_least| registry.join(&name("a"), at_least).unwrap()).into();
+    let given: Vec<_> =
+        [0, 0, 9, 3, 0].map(|at_least| registry.join(&name("a"), Tier::Leaf, at_least).unwrap()).into();
     assert_eq!(given, [1, 2, 9, 10, 11]);
     registry.leave(&name("a"));
-    assert_eq!(registry.join(&name("a"), 0), Ok(12));
-    assert_eq!(registry.join(&name("b"), 0), Ok(1));
+    assert_eq!(registry.join(&name("a"), Tier::Leaf, 0), Ok(12));
+    assert_eq!(registry.join(&name("b"), Tier::Leaf, 0), Ok(1));
+    // A registry that fell back learns from those that still live, and from what they leave.
+    let mut fallen = Registry::default();
+    fallen.heartbeat(&start(12, "a"), WallMs(0), LEASE).unwrap();
+    fallen.retire(&[retired("b", 4, 0)]).unwrap();
+    assert_eq!(["a", "b"].map(|leaf| fallen.join(&name(leaf), Tier::Leaf, 0)), [Ok(13), Ok(5)]);
+}
+
+#[test]
+fn starts_of_roots_and_broadcast_nodes_are_told_apart_without_a_memory_of_their_names() {
+    let mut registry = Registry::default();
+    let mut given = Vec::new();
+    for start in 0..3 * NAMES_REMEMBERED {
+        let (tier, called) =
+            if start % 2 == 0 { (Tier::Root, "root") } else { (Tier::Broadcast, "broadcast") };
+        given.push(registry.join(&name(&format!("{called}-{start}")), tier, 0).unwrap());
+    }
+    assert!(given.is_sorted_by(|a, b| a < b), "each is later than all before");
+    assert!(registry.to_text().unwrap().len() < 1_000, "whatever their number");
+    for leaf in 0..NAMES_REMEMBERED {
+        registry.join(&name(&format!("leaf-{leaf}")), Tier::Leaf, 0).unwrap();
+    }
+    assert_eq!(registry.join(&name("one-more"), Tier::Leaf, 0), Err(RegistryFull::Names));
+    assert_eq!(registry.join(&name("leaf-0"), Tier::Leaf, 0), Ok(2));
+}
+
+#[test]
+fn a_leaf_that_has_settled_stays_so_until_it_starts_again() {
+    let mut registry = Registry::default();
+    let incarnation = registry.join(&name("a"), Tier::Leaf, 0).unwrap();
+    let leaf = start(incarnation, "a");
+    registry.heartbeat(&leaf, WallMs(0), LEASE).unwrap();
+    registry.settle(&leaf.name, incarnation, &[], WallMs(1)).unwrap();
+    let settled = registry.clone();
+    registry.heartbeat(&leaf, WallMs(2), LEASE).unwrap();
+    assert_eq!(registry, settled, "a heartbeat that comes late");
+    assert!(!registry.needs_heartbeat(&leaf, WallMs(2), LEASE));
+
+    let again = start(registry.join(&leaf.name, Tier::Leaf, 0).unwrap(), "a");
+    registry.heartbeat(&again, WallMs(3), LEASE).unwrap();
+    let live = registry.clone();
+    registry.settle(&leaf.name, incarnation, &[], WallMs(4)).unwrap();
+    assert_eq!(registry, live, "the last word of the start before, once more");
+    registry.leave(&again.name);
+    assert_eq!(registry.away(), [name("a")]);
 }
 
 #[test]
@@ -66,7 +117,7 @@ fn a_lease_runs_out() {
 #[test]
 fn it_comes_back_from_its_text() {
     let mut registry = Registry::default();
-    registry.join(&name("a"), 4).unwrap();
+    registry.join(&name("a"), Tier::Leaf, 4).unwrap();
     registry.heartbeat(&node("a", 1), WallMs(1_000), LEASE).unwrap();
     registry.retire(&[retired("a", 3, 10)]).unwrap();
     assert_eq!(Registry::from_text(&registry.to_text().unwrap()).unwrap(), registry);
@@ -78,7 +129,8 @@ fn retired_ledgers_keep_their_sum_and_stay_few() {
     let mut registry = Registry::default();
     for incarnation in 1..=1_000 {
         for _ in 0..2 {
-            registry.retire(&[retired("a", incarnation, incarnation), retired("b", 1, 5)]).unwrap();
+            registry.retire(&[retired("a", incarnation, incarnation)]).unwrap();
+            registry.retire(&[retired("b", 1, 5)]).unwrap();
         }
     }
     let ledgers = registry.ledgers();
@@ -91,6 +143,19 @@ fn retired_ledgers_keep_their_sum_and_stay_few() {
     assert_eq!((sum_of("a").accepted, sum_of("b").accepted), (500_500, 5));
     assert_eq!(ledgers[0].stream.incarnation, 0, "the older ones are one entry");
     assert!(sum_of("a").balanced());
+}
+
+/// A leaf that has left and come back still has their logs, and an audit must know them for the same.
+#[test]
+fn retired_streams_whose_logs_a_leaf_has_are_kept_apart() {
+    let mut registry = Registry::default();
+    for last in 1..=100 {
+        let streams: Vec<_> = (1..=last).map(|incarnation| retired("a", incarnation, 1)).collect();
+        registry.retire(&streams).unwrap();
+    }
+    assert_eq!(registry.ledgers().len(), 100);
+    registry.retire(&[retired("a", 99, 1)]).unwrap();
+    assert_eq!(registry.ledgers().len(), KEPT_APART + 1, "the logs of those before are gone");
 }
 
 #[test]
@@ -116,6 +181,131 @@ fn a_leaf_is_away_until_it_comes_back_or_says_that_it_is_settled() {
     registry.heartbeat(&leaf, WallMs(0) + LEASE * 2, LEASE).unwrap();
     registry.leave(&leaf.name);
     assert_eq!(registry.away(), std::slice::from_ref(&leaf.name), "leaving does not say that all is merged");
-    registry.settle(&leaf.name);
+    assert_eq!(registry.settle(&leaf.name, 1, &[], WallMs(0)), Ok(()));
     assert!(registry.away().is_empty());
+}
+
+/// A registry with these leaves in it since 0.
+fn leaves(names: &[&str]) -> Registry {
+    let mut registry = Registry::default();
+    for called in names {
+        registry.heartbeat(&node(called, 1), WallMs(0), LEASE).unwrap();
+    }
+    registry
+}
+
+fn names(names: &[&str]) -> Vec<NodeName> {
+    names.iter().map(|called| name(called)).collect()
+}
+
+fn past(until: u64, owners: &[&str]) -> PastOwners {
+    PastOwners { until: WallMs(until), owners: names(owners) }
+}
+
+#[test]
+fn leaves_that_may_come_back_own_keys_and_their_past_is_kept() {
+    let mut registry = leaves(&["a", "b"]);
+    registry.expire(WallMs(0) + LEASE * 2);
+    assert_eq!(registry.view().keys.owners, names(&["a", "b"]), "both may come back");
+    registry.heartbeat(&node("c", 1), WallMs(20_000), LEASE).unwrap();
+    registry.heartbeat(&node("a", 2), WallMs(21_000), LEASE).unwrap();
+    registry.settle(&name("a"), 2, &names(&["b", "c"]), WallMs(30_000)).unwrap();
+    let keys = registry.view().keys;
+    assert_eq!(keys.owners, names(&["b", "c"]));
+    let sets = [past(30_000, &["a", "b", "c"]), past(20_000, &["a", "b"]), past(0, &["a"])];
+    assert_eq!((keys.past, keys.whole_from), (sets.to_vec(), WallMs(0)));
+}
+
+#[test]
+fn a_leaf_settles_only_with_the_heirs_of_the_moment() {
+    let mut registry = leaves(&["a", "b"]);
+    let before = registry.clone();
+    for heirs in [&[][..], &["c"], &["b", "c"]] {
+        let refused = registry.settle(&name("a"), 1, &names(heirs), WallMs(1));
+        assert_eq!(refused, Err(OtherHeirs { owners: names(&["b"]) }));
+    }
+    assert_eq!(registry, before);
+    registry.settle(&name("a"), 1, &names(&["b"]), WallMs(1)).unwrap();
+    let settled = registry.clone();
+    registry.settle(&name("a"), 1, &names(&["x"]), WallMs(2)).unwrap();
+    assert_eq!(registry, settled, "a repeat changes nothing");
+}
+
+#[test]
+fn the_last_leaf_keeps_its_keys_until_it_is_back() {
+    let mut registry = leaves(&["a"]);
+    registry.settle(&name("a"), 1, &[], WallMs(1)).unwrap();
+    assert!(registry.away().is_empty(), "it left nothing unmerged");
+    registry.heartbeat(&node("b", 1), WallMs(2), LEASE).unwrap();
+    assert_eq!(registry.view().keys.owners, names(&["a", "b"]));
+    let refused = registry.settle(&name("b"), 1, &[], WallMs(3));
+    assert_eq!(refused, Err(OtherHeirs { owners: names(&["a"]) }), "a owns keys still");
+    registry.heartbeat(&start(2, "a"), WallMs(4), LEASE).unwrap();
+    registry.settle(&name("a"), 2, &names(&["b"]), WallMs(5)).unwrap();
+    assert_eq!(registry.view().keys.owners, names(&["b"]));
+}
+
+#[test]
+fn a_dead_leaf_is_given_up_with_what_it_knew() {
+    let mut registry = leaves(&["a", "b"]);
+    assert_eq!(registry.forget(&name("a"), WallMs(1)), Err(StillLive(name("a"))));
+    registry.expire(WallMs(0) + LEASE * 2);
+    let epoch = registry.epoch();
+    for _ in 0..2 {
+        registry.forget(&name("a"), WallMs(20_000)).unwrap();
+        registry.forget(&name("unseen"), WallMs(20_000)).unwrap();
+    }
+    assert_eq!(registry.epoch(), epoch + 1);
+    assert_eq!(registry.away(), names(&["b"]));
+    let keys = registry.view().keys;
+    assert_eq!((keys.owners, keys.lost), (names(&["b"]), vec![(name("a"), WallMs(20_000))]));
+    assert_eq!(keys.past[0], past(20_000, &["a", "b"]));
+}
+
+#[test]
+fn the_past_of_keys_is_bounded_and_says_from_when_it_is_whole() {
+    let mut registry = leaves(&["a", "b"]);
+    let changes = 4 * KEY_HISTORY as u64;
+    for at in 1..=changes {
+        registry.settle(&name("b"), at, &names(&["a"]), WallMs(2 * at)).unwrap();
+        registry.heartbeat(&start(at + 1, "b"), WallMs(2 * at + 1), LEASE).unwrap();
+    }
+    let keys = registry.view().keys;
+    assert_eq!(keys.past.len(), KEY_HISTORY);
+    assert_eq!(keys.whole_from.0, keys.past.last().unwrap().until.0 - 1, "the one before was dropped");
+
+    let later = WallMs(2 * changes) + Duration::from_secs(25 * 60 * 60);
+    registry.settle(&name("b"), changes + 1, &names(&["a"]), later).unwrap();
+    let keys = registry.view().keys;
+    assert_eq!((keys.past, keys.whole_from), (vec![past(later.0, &["a", "b"])], WallMs(2 * changes + 1)));
+}
+
+#[test]
+fn a_registry_of_before_key_records_knows_keys_from_its_next_change_on() {
+    let mut text: serde_json::Value = serde_json::from_str(&leaves(&["a"]).to_text().unwrap()).unwrap();
+    let fields = text.as_object_mut().unwrap();
+    for field in ["keys", "splits", "unsettled"] {
+        fields.remove(field).unwrap();
+    }
+    let mut registry = Registry::from_text(&text.to_string()).unwrap();
+    assert_eq!(registry.view().keys.owners, names(&["a"]));
+    assert_eq!(registry.view().keys.whole_from, WallMs(u64::MAX));
+    registry.heartbeat(&node("a", 2), WallMs(9_000), LEASE).unwrap();
+    assert_eq!(registry.view().keys.whole_from, WallMs(9_000));
+    assert_eq!(Registry::from_text(&registry.to_text().unwrap()).unwrap(), registry);
+}
+
+#[test]
+fn splits_are_part_of_the_view() {
+    let mut registry = leaves(&["a", "b"]);
+    let split =
+        |item: &str, ways| Split { topic: Topic::new("t").unwrap(), item: Item::new(item).unwrap(), ways };
+    let epoch = registry.epoch();
+    for _ in 0..2 {
+        registry.split(&[split("y", 2), split("x", 4)]);
+    }
+    let view = registry.view();
+    assert_eq!((view.epoch, view.splits.clone()), (epoch + 1, vec![split("x", 4), split("y", 2)]));
+    let [x, y, z] = ["x", "y", "z"].map(|item| view.ways(&split(item, 0).topic, &split(item, 0).item));
+    assert_eq!([x, y, z], [4, 2, 1]);
 }

@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 
 /// Retired streams of one leaf that are kept apart; older ones are one sum, shown as incarnation 0.
 pub const KEPT_APART: usize = 16;
+/// The same where the leaf still has the logs of older ones. Past it an audit counts those twice until the logs are
+/// gone: that many restarts have to fall into one retention.
+pub const KEPT_APART_MOST: usize = 1_024;
 
 /// One leaf's retired streams.
 ///
-/// A stream that arrives when later ones have been folded already can't be told from one that was folded
-/// itself, and is taken for that: [`KEPT_APART`] restarts are the time that a stream has to retire.
+/// A leaf may list a stream that is retired, and an audit knows it for the same by its name. What is folded has no name:
+/// only streams whose logs are gone may be. Leaves retire in order, so the logs before the first that they name are gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RetiredStreams {
     streams: BTreeMap<u64, Ledger>,
@@ -27,12 +30,20 @@ impl RetiredStreams {
             return false;
         }
         self.streams.insert(incarnation, ledger);
-        while self.streams.len() > KEPT_APART {
+        true
+    }
+
+    /// The leaf has no log before that of `kept_from`.
+    pub fn fold(&mut self, kept_from: u64) {
+        let is_over = |streams: &BTreeMap<u64, Ledger>| {
+            let is_gone = streams.first_key_value().is_some_and(|(oldest, _)| *oldest < kept_from);
+            streams.len() > if is_gone { KEPT_APART } else { KEPT_APART_MOST }
+        };
+        while is_over(&self.streams) {
             let Some((oldest, ledger)) = self.streams.pop_first() else { break };
             self.folded += ledger;
             self.folded_to = oldest;
         }
-        true
     }
 
     /// The ledgers, for the audit.

@@ -4,12 +4,13 @@ use super::document::UnsoundCut;
 use super::gathered::Gathered;
 use super::interest::{Arrival, Interests, TooMuchInterest};
 use super::merge::{Answered, MergeQueue};
+use super::near::{self, NearLimit};
 use super::watermark::Watermarks;
 use super::{BatchId, ConnectionId, ReadId, StoreSilent};
-use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
-use countree_common::key::Topic;
+use countree_common::key::{Counter, Topic};
 use countree_common::time::{Time, WallMs};
 use countree_common::wire::{publish, uplink};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,6 +19,9 @@ use std::time::Duration;
 
 /// After a failed read nothing is read for this long.
 const READ_PAUSE: Duration = Duration::from_millis(100);
+/// So long after other roots came or went, leaves with an older view may still merge through another root than the one
+/// that shows the topic, which hears nothing of it.
+const RING_SETTLES: Duration = Duration::from_secs(10);
 
 /// What the shell is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,9 +71,15 @@ pub struct Root {
     merges: MergeQueue,
     interests: Interests,
     watermarks: Watermarks,
+    near_limit: NearLimit,
     /// Broadcast connections that have yet to be told the watermark.
     untold: BTreeSet<ConnectionId>,
     reads_paused_until: Time,
+    /// The roots of the view, and when what they merged for one another is read.
+    roots: BTreeSet<NodeName>,
+    read_again_at: Option<Time>,
+    /// The era that the store was last known to serve in.
+    served_in: u64,
     now: Time,
     outputs: VecDeque<Output>,
 }
@@ -98,17 +108,50 @@ impl Root {
     /// Time goes by.
     pub fn handle_tick(&mut self, now: Time) {
         self.now = now.max(self.now);
+        if self.read_again_at.take_if(|at| *at <= now).is_some() {
+            self.interests.read_all_again();
+        }
     }
 
     /// The live nodes have changed.
     pub fn handle_view(&mut self, view: &ClusterView) {
+        let roots: BTreeSet<NodeName> = view.tier(Tier::Root).map(|root| root.name.clone()).collect();
+        if roots != self.roots {
+            self.roots = roots;
+            self.read_again_at = Some(self.now + RING_SETTLES);
+        }
         let advanced = self.watermarks.handle_view(view);
         self.owe_watermark(advanced);
+    }
+
+    /// The store held the view that was handled last when it was asked, at `asked`.
+    pub fn handle_confirmation(&mut self, asked: WallMs) {
+        let advanced = self.watermarks.handle_confirmation(asked);
+        self.owe_watermark(advanced);
+    }
+
+    /// The store serves in this era. A new one means that another process serves, which may have forgotten what
+    /// its readers were told: they are told anew.
+    pub fn handle_served_in(&mut self, era: u64) {
+        if era > self.served_in {
+            self.served_in = era;
+            self.interests.read_all_again();
+        }
     }
 
     /// A leaf begins to send.
     pub fn handle_leaf_opened(&mut self, connection: ConnectionId, leaf: NodeName) {
         self.leaves.insert(connection, leaf);
+        self.tell_near(&[connection], &self.near_limit.known());
+    }
+
+    fn tell_near(&mut self, leaves: &[ConnectionId], totals: &[(Counter, i64)]) {
+        for message in near::messages(totals) {
+            let message = uplink::FromRoot::Near(message);
+            let answers =
+                leaves.iter().map(|leaf| Output::Answer { connection: *leaf, message: message.clone() });
+            self.outputs.extend(answers);
+        }
     }
 
     /// A leaf's connection is gone. What it still waits for, it will ask for elsewhere.
@@ -189,7 +232,11 @@ impl Root {
         };
         // Totals first: once a leaf knows that a cut is merged it may say so in its watermark, and the
         // watermark must not overtake the totals.
+        let near = self.near_limit.learn(&cuts, &outcomes);
         self.publish_merged(&cuts, outcomes);
+        // Before its answer too, or a leaf's next event could be taken by another that does not know.
+        let leaves: Vec<_> = self.leaves.keys().copied().collect();
+        self.tell_near(&leaves, &near);
         for (connection, outcomes) in answers {
             if self.leaves.contains_key(&connection) {
                 let message = uplink::FromRoot::Outcomes(outcomes);

@@ -79,7 +79,12 @@ impl World {
             http: None,
             incarnation: 1,
         };
-        root.handle_view(&ClusterView { epoch: 1, nodes: (0..LEAVES).map(node).collect() });
+        root.handle_view(&ClusterView {
+            epoch: 1,
+            nodes: (0..LEAVES).map(node).collect(),
+            ..Default::default()
+        });
+        root.handle_confirmation(WallMs(u64::MAX));
         (0..LEAVES).for_each(|leaf| root.handle_leaf_opened(ConnectionId(leaf), leaf_name(leaf)));
         (0..VIEWERS).for_each(|v| root.handle_broadcast_opened(ConnectionId(100 + v)).unwrap());
         Self {
@@ -147,7 +152,7 @@ impl World {
     fn do_merge(&mut self) {
         let Some((batch, cuts)) = self.random.take(&mut self.merges) else { return };
         let store = &mut self.store;
-        let outcomes = cuts.iter().map(|cut| store.entry(cut.topic.clone()).or_default().merge(cut, true));
+        let outcomes = cuts.iter().map(|cut| store.entry(cut.topic.clone()).or_default().merge(cut, 0, true));
         let mut outcomes: Vec<_> = outcomes.map(Some).collect();
         if self.lossy && self.random.below(4) == 0 {
             outcomes.iter_mut().for_each(|outcome| *outcome = None);
@@ -164,7 +169,7 @@ impl World {
     fn do_read(&mut self) {
         let Some((read, topic)) = self.random.take(&mut self.reads) else { return };
         let document = self.store.get(&topic).filter(|d| d.version.number > 0);
-        self.read.push((read, document.map(|d| d.snapshot(&topic))));
+        self.read.push((read, document.map(|d| d.snapshot(&topic, 0))));
     }
 
     fn answer_read(&mut self) {
@@ -214,7 +219,7 @@ impl World {
     }
 
     fn leaf_hears(&mut self, connection: ConnectionId, message: uplink::FromRoot) {
-        let uplink::FromRoot::Outcomes(outcomes) = message;
+        let uplink::FromRoot::Outcomes(outcomes) = message else { panic!("no total is that large") };
         let leaf = &mut self.leaves[connection.0 as usize];
         for answer in outcomes {
             let version = match answer.outcome {
@@ -370,5 +375,44 @@ fn the_cuts_of_one_batch_are_one_update() {
     assert_eq!(updates.len(), 1);
     let totals: Vec<_> = updates[0].totals.iter().map(|t| (t.item.as_str(), t.total)).collect();
     assert_eq!((updates[0].base.number, updates[0].version.number), (1, 3));
-    assert_eq!(totals, [("a", 7), ("b", 3)]);
+    assert_eq!(totals, [("a", 7), ("b", 3), ("c", 0)]);
+}
+
+#[test]
+fn what_another_root_merged_while_the_ring_changed_is_read_a_while_later() {
+    let mut root = Root::new();
+    let connection = ConnectionId(1);
+    root.handle_broadcast_opened(connection).unwrap();
+    root.handle_broadcast(connection, publish::ToRoot::Interest(vec![topic(0)])).unwrap();
+    let reads = |root: &mut Root, at: u64| {
+        root.handle_tick(Time(0) + Duration::from_secs(at));
+        let mut count = 0;
+        while let Some(output) = root.poll_output() {
+            match output {
+                Output::Read { read, .. } => {
+                    count += 1;
+                    root.handle_read(read, Ok(None), Time(0) + Duration::from_secs(at));
+                }
+                Output::Snapshot { connection, .. } => root.handle_snapshot_sent(connection),
+                _ => {}
+            }
+        }
+        count
+    };
+    assert_eq!(reads(&mut root, 1), 1);
+    let node = |name: &str, tier| Node {
+        name: NodeName::new(name).unwrap(),
+        tier,
+        quic: ([127, 0, 0, 1], 1).into(),
+        http: None,
+        incarnation: 1,
+    };
+    let mut view = ClusterView { epoch: 1, ..ClusterView::default() };
+    for (name, tier, expected) in [("root-1", Tier::Root, 1), ("leaf-1", Tier::Leaf, 0)] {
+        view.nodes.push(node(name, tier));
+        let now = root.now.0 / 1_000_000;
+        root.handle_view(&view);
+        assert_eq!(reads(&mut root, now + 9), 0, "leaves with an older view are given time");
+        assert_eq!(reads(&mut root, now + 11), expected, "{name}");
+    }
 }

@@ -1,4 +1,5 @@
-//! How far the totals are complete: the least of what the live leaves report.
+//! How far the totals are complete: the least of what the live leaves report, and no further than those are known
+//! to be all.
 
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::limits::NODES_PER_CLUSTER;
@@ -10,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Watermarks {
     live: BTreeSet<NodeName>,
     reported: BTreeMap<NodeName, WallMs>,
+    /// Whoever is not in `live` was listed later than this, and a leaf takes nothing before it is listed.
+    confirmed: WallMs,
     watermark: WallMs,
 }
 
@@ -27,6 +30,12 @@ impl Watermarks {
         self.advance()
     }
 
+    /// The store held the view that was handled last when it was asked, at `asked`.
+    pub fn handle_confirmation(&mut self, asked: WallMs) -> Option<WallMs> {
+        self.confirmed = self.confirmed.max(asked);
+        self.advance()
+    }
+
     /// A leaf's word that what it acked up to `time` has been merged. Returns the new watermark if it
     /// has advanced.
     pub fn handle_report(&mut self, leaf: &NodeName, time: WallMs) -> Option<WallMs> {
@@ -39,7 +48,7 @@ impl Watermarks {
 
     fn advance(&mut self) -> Option<WallMs> {
         let reports = self.live.iter().map(|leaf| self.reported.get(leaf).copied().unwrap_or_default());
-        let least = reports.min()?;
+        let least = reports.min()?.min(self.confirmed);
         let advanced = least > self.watermark;
         self.watermark = self.watermark.max(least);
         advanced.then_some(least)

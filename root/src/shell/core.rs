@@ -3,6 +3,7 @@
 
 use super::gauges::Gauges;
 use super::outbox::{Outbox, Overflowing};
+use super::registry::RegistryHandle;
 use super::trouble::Work;
 use crate::machine::{BatchId, ConnectionId, Output, ReadId, Root, StoreSilent};
 use crate::store::{AnyStore, Store, StoreError};
@@ -12,6 +13,7 @@ use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::time::WallMs;
 use countree_common::wire::frame::{self, FrameKind};
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::{publish, uplink};
@@ -25,6 +27,8 @@ use tokio::sync::{mpsc, watch};
 /// Messages of peers that wait for the core; above it QUIC flow control holds the peers back.
 const INPUTS_QUEUED: usize = 64;
 const TICK: Duration = Duration::from_millis(50);
+/// The store is asked this often whether another process serves by now.
+const ERA_GAP: Duration = Duration::from_secs(1);
 /// On the way out, merges have this long to come back.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -45,6 +49,7 @@ pub(super) enum Finished {
     Merge(BatchId, Vec<Result<Outcome, StoreError>>),
     Read(ReadId, Result<Option<Snapshot>, StoreError>),
     SnapshotSent(ConnectionId),
+    ServedIn(Result<u64, StoreError>),
 }
 
 /// How peers' tasks reach the core.
@@ -70,7 +75,7 @@ pub(super) struct Core {
 pub(super) fn start(
     store: Arc<AnyStore>,
     gauges: Arc<Gauges>,
-    view: watch::Receiver<Arc<ClusterView>>,
+    registry: &RegistryHandle,
     shutdown: Shutdown,
 ) -> (CoreHandle, tokio::task::JoinHandle<()>) {
     let (inputs, input_receiver) = mpsc::channel(INPUTS_QUEUED);
@@ -85,7 +90,8 @@ pub(super) fn start(
         finished: finished.clone(),
         merging: 0,
     };
-    let task = tokio::spawn(core.run(input_receiver, finished_receiver, view, shutdown));
+    let (view, confirmed) = (registry.view(), registry.confirmed());
+    let task = tokio::spawn(core.run(input_receiver, finished_receiver, view, confirmed, shutdown));
     (CoreHandle { inputs, finished }, task)
 }
 
@@ -95,10 +101,12 @@ impl Core {
         mut inputs: mpsc::Receiver<Input>,
         mut finished: mpsc::UnboundedReceiver<Finished>,
         mut view: watch::Receiver<Arc<ClusterView>>,
+        mut confirmed: watch::Receiver<WallMs>,
         shutdown: Shutdown,
     ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.ask_era(Duration::ZERO);
         loop {
             tokio::select! {
                 Some(finished) = finished.recv() => self.handle_finished(finished),
@@ -106,6 +114,13 @@ impl Core {
                 Ok(()) = view.changed() => {
                     let view = view.borrow_and_update().clone();
                     self.machine.handle_view(&view);
+                }
+                Ok(()) = confirmed.changed() => {
+                    // The view is read after it, so that it is the one confirmed or a later one.
+                    let asked = *confirmed.borrow_and_update();
+                    let view = view.borrow_and_update().clone();
+                    self.machine.handle_view(&view);
+                    self.machine.handle_confirmation(asked);
                 }
                 _ = tick.tick() => self.machine.handle_tick(self.clock.now().mono),
                 () = shutdown.begun() => break,
@@ -162,7 +177,25 @@ impl Core {
                 self.machine.handle_read(read, result, self.clock.now().mono);
             }
             Finished::SnapshotSent(connection) => self.machine.handle_snapshot_sent(connection),
+            Finished::ServedIn(result) => {
+                match result {
+                    Ok(era) => self.machine.handle_served_in(era),
+                    Err(e) => tracing::debug!("the store does not say who serves: {e}"),
+                }
+                self.ask_era(ERA_GAP);
+            }
         }
+    }
+
+    fn ask_era(&self, after: Duration) {
+        let (store, finished) = (self.store.clone(), self.finished.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(after) => {}
+                () = finished.closed() => return,
+            }
+            let _ = finished.send(Finished::ServedIn(store.served_in().await));
+        });
     }
 
     fn end_leaf(&mut self, connection: ConnectionId, reason: String) {

@@ -18,6 +18,7 @@ pub(super) struct Gauges {
     overflows: AtomicU64,
     unknown: AtomicU64,
     events: AtomicU64,
+    counters: AtomicU64,
     events_per_s: Mutex<f64>,
     store_errors: AtomicU64,
     store_micros: AtomicU64,
@@ -47,6 +48,9 @@ impl Gauges {
                 Err(_) => &self.unknown,
             };
             counter.fetch_add(1, Relaxed);
+            if let Ok(Outcome::Applied(applied)) = answer {
+                self.counters.fetch_add(applied.totals.len() as u64, Relaxed);
+            }
         }
         let mut errors = answers.iter().filter_map(|a| a.as_ref().err()).peekable();
         if errors.peek().is_none() {
@@ -126,6 +130,12 @@ impl Gauges {
             );
         }
         page.counter("countree_root_events_total", "Events merged into the store", &own, self.events());
+        page.counter(
+            "countree_root_counters_total",
+            "Sums merged into the store, one for each counter that a cut changed",
+            &own,
+            self.counters.load(Relaxed),
+        );
         page.counter(
             "countree_root_store_errors_total",
             "Store calls that failed",

@@ -5,7 +5,7 @@ use super::node::StartError;
 use super::registry::RegistryHandle;
 use super::rpc::Desk;
 use crate::machine::registrar::Ask;
-use countree_common::cluster::{Node, NodeName};
+use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::shell::membership::HEARTBEAT;
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::wire::rpc::Reply;
@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The store has this long to take the root into the registry.
-pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 const JOIN_RETRY: Duration = Duration::from_millis(100);
 
-/// Repeats a question until its answer is the one that is hoped for, or time is up.
+/// Repeats a question until its answer is the one that is hoped for, time is up, or `stop`.
 async fn until_joined<T, Fut: Future<Output = Reply>>(
     ask: impl Fn() -> Fut,
     hoped: impl Fn(&Reply) -> Option<T>,
+    stop: &Shutdown,
 ) -> Result<T, StartError> {
     let deadline = Instant::now() + JOIN_TIMEOUT;
     loop {
@@ -34,27 +35,42 @@ async fn until_joined<T, Fut: Future<Output = Reply>>(
             };
             return Err(StartError::Join { reason });
         }
-        tokio::time::sleep(JOIN_RETRY).await;
+        tokio::select! {
+            () = tokio::time::sleep(JOIN_RETRY) => {}
+            () = stop.begun() => return Err(StartError::Stopped),
+        }
     }
 }
 
 /// Learns which start of the root this is.
-pub(super) async fn join(registry: &RegistryHandle, name: &NodeName) -> Result<u64, StartError> {
-    let ask = || registry.ask(Ask::Join { name: name.clone(), at_least: 0 });
-    until_joined(ask, |reply| match reply {
-        Reply::Joined { incarnation } => Some(*incarnation),
-        _ => None,
-    })
+pub(super) async fn join(
+    registry: &RegistryHandle,
+    name: &NodeName,
+    stop: &Shutdown,
+) -> Result<u64, StartError> {
+    let ask = || registry.ask(Ask::Join { name: name.clone(), tier: Tier::Root, at_least: 0 });
+    until_joined(
+        ask,
+        |reply| match reply {
+            Reply::Joined { incarnation } => Some(*incarnation),
+            _ => None,
+        },
+        stop,
+    )
     .await
 }
 
-/// Enters the view.
-pub(super) async fn enter(registry: &RegistryHandle, node: &Node) -> Result<(), StartError> {
-    let ask = || registry.ask(Ask::Heartbeat(node.clone()));
-    until_joined(ask, |reply| match reply {
-        Reply::View(view) => view.node(&node.name).map(|_| ()),
-        _ => None,
-    })
+/// Enters the view. The registrar beside it knows itself which epochs there were.
+pub(super) async fn enter(registry: &RegistryHandle, node: &Node, stop: &Shutdown) -> Result<(), StartError> {
+    let ask = || registry.ask(Ask::Heartbeat { node: node.clone(), epoch: 0 });
+    until_joined(
+        ask,
+        |reply| match reply {
+            Reply::View(view) => view.node(&node.name).map(|_| ()),
+            _ => None,
+        },
+        stop,
+    )
     .await
 }
 
@@ -76,7 +92,7 @@ pub(super) async fn heartbeats(
         gauges.set_rate(merged.saturating_sub(events) as f64 / now.duration_since(at).as_secs_f64());
         (at, events) = (now, merged);
         desk.note_stats(node.name.clone(), gauges.stats());
-        if let Reply::Failed(reason) = registry.ask(Ask::Heartbeat(node.clone())).await {
+        if let Reply::Failed(reason) = registry.ask(Ask::Heartbeat { node: node.clone(), epoch: 0 }).await {
             tracing::debug!("the root's lease could not be renewed: {reason}");
         }
     }

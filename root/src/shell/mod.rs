@@ -11,6 +11,7 @@ mod outbox;
 mod registry;
 mod rpc;
 mod server;
+mod splitting;
 mod trouble;
 
 pub use node::{RootNode, RootOptions, StartError};

@@ -6,12 +6,14 @@ use super::joining::{JOIN_TIMEOUT, enter, heartbeats, join};
 use super::registry::{self, RegistryHandle};
 use super::rpc::Desk;
 use super::server::{self, Server};
+use super::splitting::keep_splits;
 use crate::machine::registrar::Ask;
 use crate::store::AnyStore;
-use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
-use countree_common::shell::identity::{Identity, IdentityError};
+use countree_common::cluster::{ClusterView, Node, Tier};
+use countree_common::shell::identity::IdentityError;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::metrics::Page;
+use countree_common::shell::node::NodeOptions;
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile};
 use countree_common::shell::server::serve;
@@ -29,18 +31,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a root is told.
 #[derive(Debug, Clone)]
 pub struct RootOptions {
-    /// The cluster's name.
-    pub cluster: NodeName,
-    /// The node's name.
-    pub name: NodeName,
-    /// Where to listen for QUIC; port 0 picks a free one.
-    pub quic: SocketAddr,
-    /// Where others reach it over QUIC, when that is another address.
-    pub advertise: Option<SocketAddr>,
-    /// Where it speaks HTTP, to be listed; whoever starts the root serves it.
-    pub http: Option<SocketAddr>,
-    /// The node's certificate and key.
-    pub identity: Arc<Identity>,
+    /// What every node is told.
+    pub node: NodeOptions,
     /// Where totals are kept; roots of one process may share it.
     pub store: Arc<AnyStore>,
 }
@@ -65,6 +57,9 @@ pub enum StartError {
         /// What the registry, or the store, said last.
         reason: String,
     },
+    /// It was told to stop before that.
+    #[error("stopped before the store had answered")]
+    Stopped,
 }
 
 /// A running root.
@@ -87,34 +82,34 @@ pub struct RootNode {
 }
 
 impl RootNode {
-    /// Binds, joins the cluster and begins to serve. The root is in the view when this returns.
+    /// Binds, joins the cluster and begins to serve. The root is in the view when this returns. `stop` gives up.
     ///
     /// # Errors
     /// When the address is taken, the identity does not work, or the store does not answer.
-    pub async fn start(options: RootOptions) -> Result<Self, StartError> {
-        let RootOptions { cluster, name, quic, advertise, http, identity, store } = options;
-        let server = quic::server_config(identity.server_tls()?, Profile::Bulk)?;
-        let client = quic::client_config(identity.client_tls()?, Profile::Bulk)?;
-        let listen = |source| StartError::Listen { address: quic, source };
-        let endpoint = quic::endpoint(quic, Some(server)).map_err(listen)?;
+    pub async fn start(options: RootOptions, stop: &Shutdown) -> Result<Self, StartError> {
+        let RootOptions { node: told, store } = options;
+        let server = quic::server_config(told.identity.server_tls()?, Profile::Bulk)?;
+        let client = quic::client_config(told.identity.client_tls()?, Profile::Bulk)?;
+        let listen = |source| StartError::Listen { address: told.quic, source };
+        let endpoint = quic::node_endpoint(told.quic, server, &told.identity).map_err(listen)?;
         let bound = endpoint.local_addr().map_err(listen)?;
 
         let gauges = Arc::new(Gauges::default());
         let (shutdown, registry_shutdown) = (Shutdown::new(), Shutdown::new());
         let registry = registry::start(store.clone(), gauges.clone(), registry_shutdown.clone());
-        let incarnation = match join(&registry, &name).await {
+        let incarnation = match join(&registry, &told.name, stop).await {
             Ok(incarnation) => incarnation,
             Err(e) => {
                 registry_shutdown.begin();
                 return Err(e);
             }
         };
-        let quic = advertise.unwrap_or(bound);
+        let quic = told.reached_at(bound);
+        let NodeOptions { cluster, name, http, leave, .. } = told;
         let node = Node { name: name.clone(), tier: Tier::Root, quic, http, incarnation };
 
-        let (core_handle, core) =
-            core::start(store.clone(), gauges.clone(), registry.view(), shutdown.clone());
-        let desk = Desk::new(registry.clone(), store, gauges.clone());
+        let (core_handle, core) = core::start(store.clone(), gauges.clone(), &registry, shutdown.clone());
+        let desk = Desk::new(registry.clone(), store, gauges.clone(), leave);
         let (held, conversations) = watch::channel(0);
         let server = Server::new(core_handle, desk.clone(), held);
         let policy = server::policy(cluster.clone());
@@ -122,7 +117,7 @@ impl RootNode {
         tokio::spawn(serve(endpoint.clone(), policy, shutdown.clone(), handler));
 
         let peers = Peers::new(endpoint.clone(), client, cluster, Some(name), None);
-        let membership = Membership::new(peers, vec![reachable(bound)]);
+        let membership = Membership::new(peers, vec![reachable(bound).into()]);
         let root = Self {
             node,
             endpoint,
@@ -136,7 +131,7 @@ impl RootNode {
             core,
             conversations,
         };
-        match enter(&root.registry, &root.node).await {
+        match enter(&root.registry, &root.node, stop).await {
             Ok(()) => Ok(root.beating(desk)),
             Err(e) => {
                 root.shutdown.begin();
@@ -155,6 +150,9 @@ impl RootNode {
         // The membership follows the view by asking roots, this one among them, as every other node does.
         let membership = self.membership.clone();
         self.beats.spawn(async move { membership.heartbeats(node, || gauges.stats(), &silence).await });
+        let name = self.node.name.clone();
+        let (membership, registry) = (self.membership.clone(), self.registry.clone());
+        self.beats.spawn(keep_splits(name, membership, registry, self.silence.clone()));
         self
     }
 

@@ -7,8 +7,9 @@ use crate::machine::registrar::{ASKS_QUEUED, Ask, AskId, RegistrarOutput};
 use crate::store::{AnyStore, SavedRegistry, Store, StoreError};
 use countree_common::cluster::ClusterView;
 use countree_common::shell::clock::Clock;
-use countree_common::shell::membership::{HEARTBEAT, LEASE};
+use countree_common::shell::membership::LEASE;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::time::WallMs;
 use countree_common::wire::rpc::Reply;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 const TICK: Duration = Duration::from_millis(50);
+/// Totals are called complete no further than the registry was last read: this is a part of `complete_to`'s delay.
+const REFRESH: Duration = Duration::from_millis(200);
 
 type Question = (Ask, oneshot::Sender<Reply>);
 
@@ -24,6 +27,7 @@ type Question = (Ask, oneshot::Sender<Reply>);
 pub(super) struct RegistryHandle {
     questions: mpsc::Sender<Question>,
     view: watch::Receiver<Arc<ClusterView>>,
+    confirmed: watch::Receiver<WallMs>,
 }
 
 impl RegistryHandle {
@@ -41,6 +45,11 @@ impl RegistryHandle {
     pub(super) fn view(&self) -> watch::Receiver<Arc<ClusterView>> {
         self.view.clone()
     }
+
+    /// When the store was asked that has held this view, last; the view is put out before its confirmation.
+    pub(super) fn confirmed(&self) -> watch::Receiver<WallMs> {
+        self.confirmed.clone()
+    }
 }
 
 enum Finished {
@@ -54,6 +63,7 @@ struct Keeper {
     store: Arc<AnyStore>,
     gauges: Arc<Gauges>,
     view: watch::Sender<Arc<ClusterView>>,
+    confirmed: watch::Sender<WallMs>,
     waiting: HashMap<AskId, oneshot::Sender<Reply>>,
     next_ask: u64,
     finished: mpsc::Sender<Finished>,
@@ -65,18 +75,20 @@ pub(super) fn start(store: Arc<AnyStore>, gauges: Arc<Gauges>, shutdown: Shutdow
     // One call is under way at a time.
     let (finished, finished_receiver) = mpsc::channel(1);
     let (view_sender, view) = watch::channel(Arc::default());
+    let (confirmed_sender, confirmed) = watch::channel(WallMs(0));
     let keeper = Keeper {
-        machine: Registrar::new(LEASE, HEARTBEAT),
+        machine: Registrar::new(LEASE, REFRESH, rand::random()),
         clock: Clock::start(),
         store,
         gauges,
         view: view_sender,
+        confirmed: confirmed_sender,
         waiting: HashMap::new(),
         next_ask: 0,
         finished,
     };
     tokio::spawn(keeper.run(question_receiver, finished_receiver, shutdown));
-    RegistryHandle { questions, view }
+    RegistryHandle { questions, view, confirmed }
 }
 
 impl Keeper {
@@ -127,11 +139,12 @@ impl Keeper {
                         let _ = finished.send(Finished::Load(store.load_registry().await)).await;
                     });
                 }
-                RegistrarOutput::Save { expected, text } => {
+                RegistrarOutput::Save { expected, next, text } => {
                     let (store, finished) = (self.store.clone(), self.finished.clone());
                     tokio::spawn(async move {
-                        let _ =
-                            finished.send(Finished::Save(store.save_registry(expected, text).await)).await;
+                        let _ = finished
+                            .send(Finished::Save(store.save_registry(expected, next, text).await))
+                            .await;
                     });
                 }
                 RegistrarOutput::Reply { ask, reply } => {
@@ -142,6 +155,9 @@ impl Keeper {
                 }
                 RegistrarOutput::View(view) => {
                     self.view.send_replace(Arc::new(view));
+                }
+                RegistrarOutput::Confirmed(asked) => {
+                    self.confirmed.send_replace(asked);
                 }
             }
         }

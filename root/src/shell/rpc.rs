@@ -5,17 +5,20 @@ use super::outbox::SNAPSHOT_PART_BYTES;
 use super::registry::RegistryHandle;
 use super::trouble::Work;
 use crate::machine::registrar::Ask;
-use crate::store::{AnyStore, Store};
+use crate::store::{AnyStore, Store, StoreError};
 use countree_common::cluster::NodeName;
 use countree_common::document::{Snapshot, Version};
 use countree_common::key::Topic;
+use countree_common::limits::SESSIONS_PER_MESSAGE;
+use countree_common::shell::membership::LEASE;
 use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
+use countree_common::shell::shutdown::Shutdown;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::publish::snapshot_parts;
-use countree_common::wire::rpc::{NodeStats, Reply, Request, TOPICS_LISTED};
+use countree_common::wire::rpc::{NodeStats, Reply, Request, SessionTable, TOPICS_LISTED};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Topics that are read for questions at a time.
@@ -29,14 +32,21 @@ pub(super) struct Desk {
     registry: RegistryHandle,
     store: Arc<AnyStore>,
     gauges: Arc<Gauges>,
-    stats: Arc<Mutex<BTreeMap<NodeName, NodeStats>>>,
+    stats: Arc<Mutex<BTreeMap<NodeName, (NodeStats, Instant)>>>,
     reads: Arc<Semaphore>,
+    leave: Shutdown,
 }
 
 impl Desk {
-    pub(super) fn new(registry: RegistryHandle, store: Arc<AnyStore>, gauges: Arc<Gauges>) -> Self {
+    /// `leave` is thrown when the root is asked to leave.
+    pub(super) fn new(
+        registry: RegistryHandle,
+        store: Arc<AnyStore>,
+        gauges: Arc<Gauges>,
+        leave: Shutdown,
+    ) -> Self {
         let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
-        Self { registry, store, gauges, stats: Arc::default(), reads }
+        Self { registry, store, gauges, stats: Arc::default(), reads, leave }
     }
 
     /// Answers one question of `peer`.
@@ -64,11 +74,14 @@ impl Desk {
         match request {
             Request::Join { name, .. } if name != *peer => not_yours(&name),
             Request::Heartbeat { node, .. } if node.name != *peer => not_yours(&node.name),
-            Request::Leave(name) | Request::Settled(name) if name != *peer => not_yours(&name),
-            Request::Join { name, at_least } => vec![self.registry.ask(Ask::Join { name, at_least }).await],
-            Request::Heartbeat { node, stats } => {
+            Request::Leave(name) if name != *peer => not_yours(&name),
+            Request::Settled { leaf, .. } if leaf != *peer => not_yours(&leaf),
+            Request::Join { name, tier, at_least } => {
+                vec![self.registry.ask(Ask::Join { name, tier, at_least }).await]
+            }
+            Request::Heartbeat { node, stats, epoch } => {
                 self.note_stats(node.name.clone(), stats);
-                vec![self.registry.ask(Ask::Heartbeat(node)).await]
+                vec![self.registry.ask(Ask::Heartbeat { node, epoch }).await]
             }
             Request::Leave(name) => vec![self.registry.ask(Ask::Leave(name)).await],
             Request::Read(topic) => self.read(&topic).await,
@@ -79,9 +92,26 @@ impl Desk {
                 Some(foreign) => not_yours(&foreign.stream.leaf),
                 None => vec![self.registry.ask(Ask::Retire(ledgers)).await],
             },
-            Request::Settled(name) => vec![self.registry.ask(Ask::Settled(name)).await],
+            Request::Settled { leaf, incarnation, heirs } => {
+                vec![self.registry.ask(Ask::Settled { leaf, incarnation, heirs }).await]
+            }
+            Request::Forget(leaf) => vec![self.registry.ask(Ask::Forget(leaf)).await],
             Request::Members => vec![self.registry.ask(Ask::Members).await],
-            Request::Flush | Request::Reset(_) => vec![Reply::Failed("that is a leaf's to do".into())],
+            Request::Flush { .. }
+            | Request::Reset(_)
+            | Request::Key { .. }
+            | Request::TakeKeys(_)
+            | Request::Positions(_) => vec![Reply::Failed("that is a leaf's to do".into())],
+            Request::Drain => {
+                self.leave.begin();
+                vec![Reply::Done]
+            }
+            Request::Publish(table) if table.leaf != *peer => not_yours(&table.leaf),
+            Request::Publish(table) => vec![self.publish(table).await],
+            Request::Ended { leaf, session } => {
+                let last = self.store.ended(&leaf, session).await;
+                vec![self.answered(Work::Reading, last.map(Reply::Ended))]
+            }
             Request::Submit(_) => vec![Reply::Failed("a root takes no events: send them to a leaf".into())],
         }
     }
@@ -93,12 +123,14 @@ impl Desk {
         if known.len() > view.nodes.len() {
             known.retain(|name, _| view.node(name).is_some());
         }
-        known.insert(name, stats);
+        known.insert(name, (stats, Instant::now()));
     }
 
     fn stats(&self) -> Vec<(NodeName, NodeStats)> {
-        let known = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().map(|(name, stats)| (name.clone(), stats.clone())).collect()
+        let mut known = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        // A node that speaks to another root by now says there what is new.
+        known.retain(|_, (_, at)| at.elapsed() < LEASE);
+        known.iter().map(|(name, (stats, _))| (name.clone(), stats.clone())).collect()
     }
 
     async fn read(&self, topic: &Topic) -> Vec<Reply> {
@@ -111,20 +143,27 @@ impl Desk {
                 let parts = snapshot_parts(topic, version, totals, SNAPSHOT_PART_BYTES);
                 parts.into_iter().map(Reply::Snapshot).collect()
             }
-            Err(e) => {
-                self.gauges.store_failed(Work::Reading, &e);
-                vec![Reply::Failed(e.to_string())]
-            }
+            Err(e) => vec![self.answered(Work::Reading, Err(e))],
         }
     }
 
     async fn topics(&self) -> Reply {
-        match self.store.topics(TOPICS_LISTED).await {
-            Ok(topics) => Reply::Topics(topics),
-            Err(e) => {
-                self.gauges.store_failed(Work::Reading, &e);
-                Reply::Failed(e.to_string())
-            }
+        self.answered(Work::Reading, self.store.topics(TOPICS_LISTED).await.map(Reply::Topics))
+    }
+
+    async fn publish(&self, table: SessionTable) -> Reply {
+        if table.sessions.len() > SESSIONS_PER_MESSAGE {
+            return Reply::Failed(format!("a table of sessions comes in pieces of {SESSIONS_PER_MESSAGE}"));
         }
+        let kept = self.store.put_sessions(table).await;
+        self.answered(Work::Writing, kept.map(|durable| Reply::Published { durable }))
+    }
+
+    /// What the store has answered, or why it has not.
+    fn answered(&self, work: Work, answer: Result<Reply, StoreError>) -> Reply {
+        answer.unwrap_or_else(|e| {
+            self.gauges.store_failed(work, &e);
+            Reply::Failed(e.to_string())
+        })
     }
 }

@@ -1,23 +1,32 @@
 //! The embedded store: one redb file, for a cluster on one machine. Every merge is on disk when it is answered.
 
 mod file;
+mod key;
+mod sessions;
 
 use super::{SavedRegistry, Store, StoreError};
 use crate::machine::document::{Position, Verdict, judge};
 use countree_common::cluster::NodeName;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::document::{CounterTotal, Snapshot, Version};
-use countree_common::key::{Item, Kind, NameError, Topic};
+use countree_common::key::{NameError, Topic};
+use countree_common::session::{Seq, SessionId};
+use countree_common::shell::clock::wall;
 use countree_common::shell::folder::{sync_folder, sync_path_to};
+use countree_common::wire::rpc::SessionTable;
 use file::StoreFile;
+use key::TotalKey;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use sessions::SESSIONS;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 /// What the file is called in the data folder.
 pub const FILE_NAME: &str = "store.redb";
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
+/// A merge is on disk when it is answered: there is nothing that a restart could forget.
+const SERVED_IN: u64 = 0;
 
 /// `cluster` and `format`.
 const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
@@ -27,8 +36,8 @@ const TOPICS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new(
 const TURNS: TableDefinition<'_, u64, &str> = TableDefinition::new("turns");
 /// (Topic, stream) → (last merged LSN, events).
 const STREAMS: TableDefinition<'_, (&str, &str), (u64, u64)> = TableDefinition::new("streams");
-/// (Topic, item, kind) → total.
-const TOTALS: TableDefinition<'_, (&str, &str, &str), i64> = TableDefinition::new("totals");
+/// [Key](TotalKey) → total.
+const TOTALS: TableDefinition<'_, &[u8], i64> = TableDefinition::new("totals");
 /// Revision and text, under the empty key.
 const REGISTRY: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("registry");
 
@@ -107,13 +116,11 @@ fn read(database: &Database, topic: &Topic) -> Result<Option<Snapshot>, StoreErr
     let (number, era, _) = header.value();
     let table = transaction.open_table(TOTALS).map_err(failed)?;
     let mut totals = Vec::new();
-    for entry in table.range((topic.as_str(), "", "")..).map_err(failed)? {
+    let keys = TotalKey::of_topic(topic);
+    for entry in table.range(keys.first()..).map_err(failed)? {
         let (key, total) = entry.map_err(failed)?;
-        let (of, item, kind) = key.value();
-        if of != topic.as_str() {
-            break;
-        }
-        let (item, kind) = (Item::new(item).map_err(misnamed)?, Kind::new(kind).map_err(misnamed)?);
+        let Some(counter) = keys.counter(key.value()) else { break };
+        let (item, kind) = counter.map_err(misnamed)?;
         totals.push(CounterTotal { item, kind, total: total.value() });
     }
     Ok(Some(Snapshot { topic: topic.clone(), version: Version { era, number }, totals }))
@@ -133,7 +140,7 @@ fn load_registry(database: &Database) -> Result<Option<SavedRegistry>, StoreErro
     Ok(saved.map(|saved| (saved.value().0, saved.value().1.to_owned())))
 }
 
-fn save_registry(database: &Database, expected: u64, text: &str) -> Result<bool, StoreError> {
+fn save_registry(database: &Database, expected: u64, next: u64, text: &str) -> Result<bool, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
     {
         let mut table = transaction.open_table(REGISTRY).map_err(failed)?;
@@ -141,7 +148,7 @@ fn save_registry(database: &Database, expected: u64, text: &str) -> Result<bool,
         if revision != expected {
             return Ok(false);
         }
-        table.insert("", (expected + 1, text)).map_err(failed)?;
+        table.insert("", (next, text)).map_err(failed)?;
     }
     transaction.commit().map_err(failed)?;
     Ok(true)
@@ -157,6 +164,7 @@ fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<(), S
     transaction.open_table(STREAMS).map_err(failed)?;
     transaction.open_table(TOTALS).map_err(failed)?;
     transaction.open_table(REGISTRY).map_err(failed)?;
+    transaction.open_table(SESSIONS).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
 
@@ -186,7 +194,7 @@ struct Documents<'t> {
     topics: Table<'t, &'static str, (u64, u64, u64)>,
     turns: Table<'t, u64, &'static str>,
     streams: Table<'t, (&'static str, &'static str), (u64, u64)>,
-    totals: Table<'t, (&'static str, &'static str, &'static str), i64>,
+    totals: Table<'t, &'static [u8], i64>,
 }
 
 impl<'t> Documents<'t> {
@@ -206,16 +214,17 @@ impl<'t> Documents<'t> {
         let (number, era, turn) = header.unwrap_or_default();
         let position = self.streams.get((topic, stream.as_str())).map_err(failed)?.map(|found| found.value());
         let (lsn, events) = position.unwrap_or_default();
+        let mut key = TotalKey::of_topic(&cut.topic);
         let total = |sum: &CounterSum| {
-            let found = self.totals.get((topic, sum.item.as_str(), sum.kind.as_str())).map_err(failed)?;
+            let found = self.totals.get(key.of(&sum.item, &sum.kind)).map_err(failed)?;
             Ok::<_, StoreError>(found.map_or(0, |found| found.value()))
         };
-        let change = match judge(Version { era, number }, Position { lsn, events }, cut, total)? {
+        let change = match judge(Version { era, number }, SERVED_IN, Position { lsn, events }, cut, total)? {
             Verdict::Unchanged(outcome) => return Ok(outcome),
             Verdict::Changed(change) => change,
         };
         for (sum, total) in cut.sums.iter().zip(&change.totals) {
-            self.totals.insert((topic, sum.item.as_str(), sum.kind.as_str()), total).map_err(failed)?;
+            self.totals.insert(key.of(&sum.item, &sum.kind), total).map_err(failed)?;
         }
         let Position { lsn, events } = change.position;
         self.streams.insert((topic, stream.as_str()), (lsn, events)).map_err(failed)?;
@@ -260,6 +269,10 @@ impl Store for Embedded {
         self.with(move |database| read(database, &topic)).await
     }
 
+    async fn served_in(&self) -> Result<u64, StoreError> {
+        Ok(SERVED_IN)
+    }
+
     async fn topics(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {
         self.with(move |database| topics(database, limit)).await
     }
@@ -268,7 +281,16 @@ impl Store for Embedded {
         self.with(load_registry).await
     }
 
-    async fn save_registry(&self, expected: u64, text: String) -> Result<bool, StoreError> {
-        self.with(move |database| save_registry(database, expected, &text)).await
+    async fn save_registry(&self, expected: u64, next: u64, text: String) -> Result<bool, StoreError> {
+        self.with(move |database| save_registry(database, expected, next, &text)).await
+    }
+
+    async fn put_sessions(&self, table: SessionTable) -> Result<bool, StoreError> {
+        self.with(move |database| sessions::put(database, &table, wall().0)).await.map(|()| true)
+    }
+
+    async fn ended(&self, leaf: &NodeName, session: SessionId) -> Result<Option<Seq>, StoreError> {
+        let leaf = leaf.clone();
+        self.with(move |database| sessions::ended(database, &leaf, session, wall().0)).await
     }
 }

@@ -13,12 +13,19 @@ use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
+use countree_common::session::{Seq, SessionId};
+use countree_common::shell::shutdown::Shutdown;
+use countree_common::wire::rpc::SessionTable;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub use embedded::Embedded;
 pub use redis::Redis;
+
+/// Between two tries to open a store.
+const OPEN_GAP: Duration = Duration::from_millis(250);
 
 /// Why a store did not answer. What was asked of it may have happened or not; a repeat is harmless.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +93,14 @@ pub enum StoreError {
     Damaged(String),
 }
 
-/// A revision of the registry and its text. Revisions count the saves, from 1.
+impl StoreError {
+    /// Whether waiting may help.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::Silent)
+    }
+}
+
+/// A revision of the registry and its text. Revisions go up, from 1.
 pub type SavedRegistry = (u64, String);
 
 /// A store of topic documents, and of the registry.
@@ -102,6 +116,13 @@ pub trait Store: Send + Sync + 'static {
     /// When the store does not answer.
     fn read(&self, topic: &Topic) -> impl Future<Output = Result<Option<Snapshot>, StoreError>> + Send;
 
+    /// The era that the store serves in at the moment; see [`served`](crate::machine::document::served). It goes up
+    /// when another server process has taken over.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    fn served_in(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
     /// Some topics, the last merged first. Best effort: it may miss some.
     ///
     /// # Errors
@@ -114,15 +135,34 @@ pub trait Store: Send + Sync + 'static {
     /// When the store does not answer.
     fn load_registry(&self) -> impl Future<Output = Result<Option<SavedRegistry>, StoreError>> + Send;
 
-    /// Replaces the registry by revision `expected + 1` iff it is at `expected` (0: there is none).
+    /// Replaces the registry by revision `next` iff it is at `expected` (0: there is none).
     ///
     /// # Errors
     /// When the store does not answer; it may have been replaced.
     fn save_registry(
         &self,
         expected: u64,
+        next: u64,
         text: String,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Keeps how the sessions of a leaf ended, for as long as the table says; a session that is kept already is
+    /// kept anew. Returns whether that survives a crash of the store, in the sense of
+    /// [`Applied::durable`](countree_common::cut::Applied::durable).
+    ///
+    /// # Errors
+    /// When the store does not answer; some of it may be kept.
+    fn put_sessions(&self, table: SessionTable) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The last counted batch of a session, if its leaf has published it and it is kept still.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    fn ended(
+        &self,
+        leaf: &NodeName,
+        session: SessionId,
+    ) -> impl Future<Output = Result<Option<Seq>, StoreError>> + Send;
 }
 
 /// The store that a cluster was told to use.
@@ -145,6 +185,34 @@ pub async fn open(url: &StoreUrl, data_dir: &Path, cluster: &NodeName) -> Result
     })
 }
 
+/// Like [`open`], and waits for a server that is not up, or does not serve yet: at most `patience`, and until `stop`.
+///
+/// # Errors
+/// As in [`open`], once the time is up.
+pub async fn open_within(
+    url: &StoreUrl,
+    data_dir: &Path,
+    cluster: &NodeName,
+    patience: Duration,
+    stop: &Shutdown,
+) -> Result<AnyStore, StoreError> {
+    let (began, mut said) = (Instant::now(), None);
+    loop {
+        let error = match open(url, data_dir, cluster).await {
+            Err(e) if e.may_pass() && began.elapsed() < patience && !stop.has_begun() => e,
+            result => return result,
+        };
+        if said.as_ref() != Some(&error) {
+            tracing::warn!("waiting for the store: {error}");
+            said = Some(error);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(OPEN_GAP) => {}
+            () = stop.begun() => {}
+        }
+    }
+}
+
 macro_rules! dispatch {
     ($store:expr, $method:ident($($argument:expr),*)) => {
         match $store {
@@ -163,6 +231,10 @@ impl Store for AnyStore {
         dispatch!(self, read(topic))
     }
 
+    async fn served_in(&self) -> Result<u64, StoreError> {
+        dispatch!(self, served_in())
+    }
+
     async fn topics(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {
         dispatch!(self, topics(limit))
     }
@@ -171,7 +243,15 @@ impl Store for AnyStore {
         dispatch!(self, load_registry())
     }
 
-    async fn save_registry(&self, expected: u64, text: String) -> Result<bool, StoreError> {
-        dispatch!(self, save_registry(expected, text))
+    async fn save_registry(&self, expected: u64, next: u64, text: String) -> Result<bool, StoreError> {
+        dispatch!(self, save_registry(expected, next, text))
+    }
+
+    async fn put_sessions(&self, table: SessionTable) -> Result<bool, StoreError> {
+        dispatch!(self, put_sessions(table))
+    }
+
+    async fn ended(&self, leaf: &NodeName, session: SessionId) -> Result<Option<Seq>, StoreError> {
+        dispatch!(self, ended(leaf, session))
     }
 }

@@ -118,6 +118,8 @@ impl FakeRedis {
                 ("PING", _) => "+PONG\r\n".to_owned(),
                 ("HELLO", _) => "-ERR unknown command 'HELLO'\r\n".to_owned(),
                 ("CONFIG", _) => setting(&words, manners.appendfsync),
+                ("INFO", _) => text("run_id:r\r\nmaster_replid:m\r\n"),
+                ("EVAL", _) => text("1"),
                 ("ROLE", _) => role(manners.replicas),
                 ("WAITAOF", _) => {
                     tokio::time::sleep(manners.takes).await;
@@ -125,7 +127,9 @@ impl FakeRedis {
                 }
                 ("EVALSHA", _) => match manners.refusal {
                     Some(refusal) => refusal.to_owned(),
-                    None => self.merge(&words),
+                    None if words.get(4).is_some_and(|word| word.starts_with("leaf:")) => self.merge(&words),
+                    // What roots remember is never what this server has: they let it judge.
+                    None => ":0\r\n".to_owned(),
                 },
                 _ => "+OK\r\n".to_owned(),
             };
@@ -147,6 +151,10 @@ impl FakeRedis {
         state.version += 1;
         array(&["applied", "0", &version.to_string(), "0", &(version + 1).to_string(), "0"])
     }
+}
+
+fn text(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
 }
 
 fn setting(words: &[String], appendfsync: &str) -> String {

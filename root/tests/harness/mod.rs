@@ -10,8 +10,10 @@ use countree_common::document::{CounterTotal, Snapshot, Update};
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::shell::identity::{Authority, anonymous_tls};
+use countree_common::shell::node::NodeOptions;
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, FrameReceiver, FrameSender, Profile};
+use countree_common::shell::shutdown::Shutdown;
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::WallMs;
 use countree_common::wire::frame::FrameKind;
@@ -140,15 +142,19 @@ impl Cluster {
 
 async fn start_root(called: &str, authority: &Authority, store: &Arc<AnyStore>) -> RootNode {
     let options = RootOptions {
-        cluster: name("test"),
-        name: name(called),
-        quic: "127.0.0.1:0".parse().unwrap(),
-        advertise: None,
-        http: None,
-        identity: Arc::new(authority.identity(&name(called), Tier::Root).unwrap()),
+        node: NodeOptions {
+            cluster: name("test"),
+            name: name(called),
+            quic: "127.0.0.1:0".parse().unwrap(),
+            advertise: None,
+            http: None,
+            identity: Arc::new(authority.identity(&name(called), Tier::Root).unwrap()),
+            roots: Vec::new(),
+            leave: Shutdown::new(),
+        },
         store: store.clone(),
     };
-    in_time(RootNode::start(options)).await.unwrap()
+    in_time(RootNode::start(options, &Shutdown::new())).await.unwrap()
 }
 
 /// Somebody on the network.
@@ -187,7 +193,10 @@ impl Peer {
     }
 
     pub async fn ask_all(&self, cluster: &Cluster, request: &Request) -> Vec<Reply> {
-        let root = cluster.root.node();
+        self.ask_root(cluster.root.node(), request).await
+    }
+
+    pub async fn ask_root(&self, root: &Node, request: &Request) -> Vec<Reply> {
         let mut receiver = in_time(self.peers.ask(root.name.as_str(), root.quic, request)).await.unwrap();
         let mut replies = Vec::new();
         while let Some(reply) = in_time(receiver.message()).await.unwrap() {
@@ -201,7 +210,7 @@ impl Peer {
         let quic: SocketAddr = "127.0.0.1:9".parse().unwrap();
         let node = Node { name: self.called.clone().unwrap(), tier, quic, http: None, incarnation: 8 };
         let stats = NodeStats { events_per_s: 5.0, ..NodeStats::default() };
-        match self.ask_all(cluster, &Request::Heartbeat { node, stats }).await.remove(0) {
+        match self.ask_all(cluster, &Request::Heartbeat { node, stats, epoch: 0 }).await.remove(0) {
             Reply::View(view) => view,
             other => panic!("{other:?}"),
         }

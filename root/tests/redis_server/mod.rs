@@ -67,7 +67,8 @@ impl RedisServer {
         let options: Vec<_> = options.iter().map(|o| (*o).to_owned()).collect();
         let port = server_port();
         let Some(child) = spawn(port, dir.path(), &options) else {
-            println!("skipped: no redis-server");
+            // Past the harness, which keeps to itself what a test prints that does not fail.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), b"\nskipped: no redis-server\n");
             return None;
         };
         let mut server = Self { child, port, dir, options };

@@ -1,13 +1,14 @@
 //! One function for each promise.
 
 use super::{
-    Broken, Store, applied, cut, ensure, have, merge, read_counts, stream, sum, topic, version,
-    whatever_durability,
+    Broken, NodeName, Seq, SessionId, SessionTable, Store, applied, cut, ensure, have, merge, merge_all,
+    named, read_counts, stream, sum, topic, version, whatever_durability,
 };
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::document::counts;
 use countree_common::limits::{ITEM_BYTES, KIND_BYTES, TOPIC_BYTES};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Merges a cut and compares the answer, but for its durability.
 async fn expect(
@@ -207,8 +208,8 @@ pub(super) async fn many_cuts_are_answered_in_order(store: &impl Store) -> Resul
         applied(1, &[7], 1),
         have(2, 2, 3),
     ];
-    let answers = store.merge(Arc::from(cuts)).await;
-    let found = answers.into_iter().map(|a| a.map(whatever_durability)).collect::<Result<Vec<_>, _>>()?;
+    let answers = merge_all(store, cuts.to_vec()).await?;
+    let found: Vec<_> = answers.into_iter().map(whatever_durability).collect();
     ensure("each cut is answered, in order", found.as_slice(), expected.as_slice())?;
     ensure("no cuts have no answers", store.merge(Arc::from([])).await.len(), 0)
 }
@@ -224,14 +225,50 @@ pub(super) async fn the_last_merged_topic_is_listed_first(store: &impl Store) ->
 
 pub(super) async fn the_registry_is_replaced_only_at_its_revision(store: &impl Store) -> Result<(), Broken> {
     ensure("there is none at first", store.load_registry().await?, None)?;
-    ensure("none has no revision", store.save_registry(1, "early".into()).await?, false)?;
-    ensure("the first is saved", store.save_registry(0, "one".into()).await?, true)?;
-    ensure("the first is saved once", store.save_registry(0, "other".into()).await?, false)?;
-    ensure("it is what was saved", store.load_registry().await?, Some((1, "one".into())))?;
+    ensure("none has no revision", store.save_registry(1, 2, "early".into()).await?, false)?;
+    ensure("the first is saved", store.save_registry(0, 7, "one".into()).await?, true)?;
+    ensure("the first is saved once", store.save_registry(0, 8, "other".into()).await?, false)?;
+    ensure("it is what was saved", store.load_registry().await?, Some((7, "one".into())))?;
     let long = "☃".repeat(100_000);
-    ensure("the next replaces it", store.save_registry(1, long.clone()).await?, true)?;
-    ensure("an old revision does not", store.save_registry(1, "late".into()).await?, false)?;
-    ensure("it is the last that was saved", store.load_registry().await?, Some((2, long)))
+    ensure("the next replaces it", store.save_registry(7, 1 << 60, long.clone()).await?, true)?;
+    ensure("an old revision does not", store.save_registry(7, 9, "late".into()).await?, false)?;
+    ensure("it is the last that was saved", store.load_registry().await?, Some((1 << 60, long)))
+}
+
+fn table(leaf: &str, sessions: &[(u128, Seq)], keep_ms: u64) -> Result<SessionTable, Broken> {
+    let sessions = sessions.iter().map(|(session, last)| (SessionId(*session), *last)).collect();
+    Ok(SessionTable { leaf: named(NodeName::new(leaf))?, sessions, keep_ms })
+}
+
+pub(super) async fn tables_of_sessions_are_kept(store: &impl Store) -> Result<(), Broken> {
+    const MANY: u128 = 10_000;
+    let (one, two) = (named(NodeName::new("leaf-a"))?, named(NodeName::new("leaf-b"))?);
+    ensure("nothing is known at first", store.ended(&one, SessionId(1)).await?, None)?;
+    store.put_sessions(table("leaf-a", &[(1, 5), (u128::MAX, u64::MAX)], 60_000)?).await?;
+    let many: Vec<_> = (2..MANY).map(|session| (session, session as u64 + 7)).collect();
+    for _ in 0..2 {
+        store.put_sessions(table("leaf-a", &many, 60_000)?).await?;
+    }
+    store.put_sessions(table("leaf-b", &[(1, 9)], 60_000)?).await?;
+    let kept = [(1, Some(5)), (u128::MAX, Some(u64::MAX)), (0, None), (MANY - 1, Some(MANY as u64 + 6))];
+    for (session, last) in kept {
+        ensure("each session is kept as published", store.ended(&one, SessionId(session)).await?, last)?;
+    }
+    ensure("each leaf has sessions of its own", store.ended(&two, SessionId(1)).await?, Some(9))?;
+    store.put_sessions(table("leaf-b", &[], 60_000)?).await?;
+    ensure("an empty table takes nothing away", store.ended(&two, SessionId(1)).await?, Some(9))
+}
+
+pub(super) async fn a_table_of_sessions_is_dropped_in_time(store: &impl Store) -> Result<(), Broken> {
+    let leaf = named(NodeName::new("leaf-c"))?;
+    store.put_sessions(table("leaf-c", &[(1, 5)], 50)?).await?;
+    let mut found = store.ended(&leaf, SessionId(1)).await?;
+    let began = Instant::now();
+    while found.is_some() && began.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        found = store.ended(&leaf, SessionId(1)).await?;
+    }
+    ensure("a session is dropped when its time has come", found, None)
 }
 
 fn expected_counts(totals: &[(&str, &str, i64)]) -> Result<super::Counts, Broken> {

@@ -9,7 +9,9 @@ use countree_common::cluster::NodeName;
 use countree_common::cut::{Applied, CounterSum, Cut, Outcome};
 use countree_common::document::{Counts, Snapshot, Version, counts};
 use countree_common::key::{Item, Kind, Topic};
+use countree_common::session::{Seq, SessionId};
 use countree_common::stream::{Lsn, StreamId};
+use countree_common::wire::rpc::SessionTable;
 use std::sync::Arc;
 
 pub use random::compare_with_model;
@@ -62,6 +64,8 @@ pub async fn check_all(store: &impl Store) -> Result<Vec<&'static str>, Broken> 
         many_cuts_are_answered_in_order,
         the_last_merged_topic_is_listed_first,
         the_registry_is_replaced_only_at_its_revision,
+        tables_of_sessions_are_kept,
+        a_table_of_sessions_is_dropped_in_time,
     );
     Ok(checked)
 }
@@ -100,17 +104,38 @@ fn cut(to: &Topic, range: (Lsn, Lsn), sums: Vec<CounterSum>) -> Result<Cut, Brok
     Ok(Cut { stream: stream("leaf-0")?, topic: to.clone(), from: range.0, to: range.1, sums, events, era: 0 })
 }
 
-/// Merges one cut by itself.
+/// Merges one cut by itself. Eras, here and in the answers, count from the one that the store serves in.
 async fn merge(store: &impl Store, cut: Cut) -> Result<Outcome, Broken> {
-    let mut answers = store.merge(Arc::from([cut])).await;
+    let mut answers = merge_all(store, vec![cut]).await?;
     ensure("one cut has one answer", answers.len(), 1)?;
-    answers.pop().map_or_else(|| Err(Broken::Name("no answer".into())), |answer| Ok(answer?))
+    answers.pop().ok_or_else(|| Broken::Name("no answer".into()))
+}
+
+/// Merges cuts together.
+async fn merge_all(store: &impl Store, mut cuts: Vec<Cut>) -> Result<Vec<Outcome>, Broken> {
+    let served_in = store.served_in().await?;
+    for cut in &mut cuts {
+        cut.era += if cut.era > 0 { served_in } else { 0 };
+    }
+    let answers = store.merge(Arc::from(cuts)).await;
+    answers.into_iter().map(|answer| Ok(since(served_in, answer?))).collect()
+}
+
+fn since(served_in: u64, mut outcome: Outcome) -> Outcome {
+    let since = |version: &mut Version| version.era = version.era.saturating_sub(served_in);
+    match &mut outcome {
+        Outcome::Applied(applied) => [&mut applied.base, &mut applied.version].into_iter().for_each(since),
+        Outcome::Have { version, .. } => since(version),
+        Outcome::Overflow => {}
+    }
+    outcome
 }
 
 async fn read_counts(store: &impl Store, topic: &Topic) -> Result<(Version, Counts), Broken> {
-    let found = store.read(topic).await?;
+    let (found, served_in) = (store.read(topic).await?, store.served_in().await?);
     let none = Snapshot { topic: topic.clone(), version: Version::default(), totals: Vec::new() };
-    let Snapshot { version, totals, .. } = found.unwrap_or(none);
+    let Snapshot { mut version, totals, .. } = found.unwrap_or(none);
+    version.era = version.era.saturating_sub(served_in);
     Ok((version, counts(totals)))
 }
 

@@ -54,14 +54,15 @@ pub async fn compare_with_model(
     seed: u64,
     calls: usize,
 ) -> Result<(), Broken> {
+    let era = store.served_in().await?;
     let mut random = Random::new(seed);
     let mut model = BTreeMap::<Topic, Document>::new();
     for _ in 0..calls {
         let mut cuts = Vec::new();
         for _ in 0..1 + random.below(6) {
-            cuts.push(random_cut(&mut random, name, &model)?);
+            cuts.push(random_cut(&mut random, name, &model, era)?);
         }
-        let expected: Vec<_> = cuts.iter().map(|cut| merge_into(&mut model, cut)).collect();
+        let expected: Vec<_> = cuts.iter().map(|cut| merge_into(&mut model, cut, era)).collect();
         let answers = store.merge(Arc::from(cuts)).await;
         let found = answers.into_iter().map(|a| a.map(whatever_durability)).collect::<Result<Vec<_>, _>>()?;
         ensure("the store answers as the model does", found, expected)?;
@@ -71,17 +72,22 @@ pub async fn compare_with_model(
         if let Some(found) = &mut found {
             found.totals.sort_by(|a, b| (&a.item, &a.kind).cmp(&(&b.item, &b.kind)));
         }
-        let expected = (document.version.number > 0).then(|| document.snapshot(topic));
+        let expected = (document.version.number > 0).then(|| document.snapshot(topic, era));
         ensure("the store holds what the model holds", found, expected)?;
     }
     Ok(())
 }
 
-fn merge_into(model: &mut BTreeMap<Topic, Document>, cut: &Cut) -> super::Outcome {
-    model.entry(cut.topic.clone()).or_default().merge(cut, false)
+fn merge_into(model: &mut BTreeMap<Topic, Document>, cut: &Cut, served_in: u64) -> super::Outcome {
+    model.entry(cut.topic.clone()).or_default().merge(cut, served_in, false)
 }
 
-fn random_cut(random: &mut Random, name: &str, model: &BTreeMap<Topic, Document>) -> Result<Cut, Broken> {
+fn random_cut(
+    random: &mut Random,
+    name: &str,
+    model: &BTreeMap<Topic, Document>,
+    served_in: u64,
+) -> Result<Cut, Broken> {
     let topic = topic(&format!("{name} {}", random.below(TOPICS)))?;
     let stream =
         StreamId { incarnation: 1 + random.below(2), ..stream(&format!("leaf-{}", random.below(STREAMS)))? };
@@ -90,7 +96,15 @@ fn random_cut(random: &mut Random, name: &str, model: &BTreeMap<Topic, Document>
     let from = if random.below(5) == 0 { known.saturating_sub(2) + random.below(5) } else { known };
     let to = from + random.below(4);
     if from == to {
-        return Ok(Cut { stream, topic, from, to, sums: Vec::new(), events: 0, era: random.below(3) });
+        return Ok(Cut {
+            stream,
+            topic,
+            from,
+            to,
+            sums: Vec::new(),
+            events: 0,
+            era: served_in + random.below(3),
+        });
     }
     let mut counters = BTreeSet::new();
     (0..random.below(COUNTERS)).for_each(|_| {
@@ -100,5 +114,13 @@ fn random_cut(random: &mut Random, name: &str, model: &BTreeMap<Topic, Document>
         .iter()
         .map(|c| sum(&format!("item {}", c / 2), ["a:b", "%"][(c % 2) as usize], random.delta()));
     let sums = sums.collect::<Result<Vec<_>, _>>()?;
-    Ok(Cut { stream, topic, from, to, sums, events: random.below(1 << 40), era: random.below(40) / 13 })
+    Ok(Cut {
+        stream,
+        topic,
+        from,
+        to,
+        sums,
+        events: random.below(1 << 40),
+        era: served_in + random.below(40) / 13,
+    })
 }

@@ -1,4 +1,4 @@
-//! What the merge script answers.
+//! What the scripts answer.
 
 use super::refusal::refused;
 use crate::store::StoreError;
@@ -21,6 +21,17 @@ pub(super) fn outcome(answer: Value, durable: bool) -> Result<Outcome, StoreErro
             .ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into())),
         _ => Err(StoreError::Failed("Redis gave no answer of ours".into())),
     }
+}
+
+/// What `write.lua` answers: the totals that were not known; `None` when nothing was written.
+pub(super) fn gained(answer: Value) -> Result<Option<Vec<i64>>, StoreError> {
+    let totals = match answer {
+        Value::ServerError(e) => return Err(refused(&e)),
+        Value::Int(0) => return Ok(None),
+        Value::Array(totals) => totals.iter().map(total).collect(),
+        _ => None,
+    };
+    totals.map(Some).ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into()))
 }
 
 /// The words of an answer, read one after the other.

@@ -2,7 +2,10 @@
 //!
 //! `countree:CLUSTER:topic:TOPIC` is a hash with the fields `version`, `era`, `leaf:STREAM` = `LSN EVENTS`,
 //! and `total:KIND:ITEM` = the total. In KIND `%` and `:` are written `%25` and `%3A`; ITEM is as it is.
+//!
+//! Beside the topics there are `countree:CLUSTER:registry`, `:recent`, `:servers` and `:sessions:LEAF`, which are Countree's own.
 
+use crate::machine::document::served;
 use crate::store::StoreError;
 use countree_common::cluster::NodeName;
 use countree_common::document::{CounterTotal, Snapshot, Version};
@@ -30,6 +33,16 @@ impl Keys {
         format!("{}registry", self.prefix)
     }
 
+    /// How the sessions of a leaf that has left ended.
+    pub(super) fn sessions(&self, leaf: &NodeName) -> String {
+        format!("{}sessions:{leaf}", self.prefix)
+    }
+
+    /// The eras of server processes.
+    pub(super) fn servers(&self) -> String {
+        format!("{}servers", self.prefix)
+    }
+
     /// The topics that were merged last, a sorted set by time.
     pub(super) fn recent(&self) -> String {
         format!("{}recent", self.prefix)
@@ -51,8 +64,12 @@ pub(super) fn total_field(item: &Item, kind: &Kind) -> String {
     }
 }
 
-/// The document that these fields are.
-pub(super) fn snapshot(topic: &Topic, fields: Vec<(String, String)>) -> Result<Snapshot, StoreError> {
+/// The document that these fields are, served in that era.
+pub(super) fn snapshot(
+    topic: &Topic,
+    fields: Vec<(String, String)>,
+    served_in: u64,
+) -> Result<Snapshot, StoreError> {
     let mut version = Version::default();
     let mut totals = Vec::with_capacity(fields.len());
     for (field, value) in fields {
@@ -73,7 +90,7 @@ pub(super) fn snapshot(topic: &Topic, fields: Vec<(String, String)>) -> Result<S
     }
     // A hash has no order of its own.
     totals.sort_unstable_by(|a, b| (&a.item, &a.kind).cmp(&(&b.item, &b.kind)));
-    Ok(Snapshot { topic: topic.clone(), version, totals })
+    Ok(Snapshot { topic: topic.clone(), version: served(version, served_in), totals })
 }
 
 fn counter_of(field: &str) -> Option<(Item, Kind)> {

@@ -1,12 +1,17 @@
 //! The connection: to one server that comes back by itself, or to a Redis Cluster.
 
+use super::process::id_of;
 use super::refusal::means;
 use crate::store::StoreError;
 use countree_common::config::manifest::StoreUrl;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, cmd};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
+use redis::{
+    Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value, cmd, from_redis_value,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,6 +44,63 @@ impl Link {
         let mut link = link.map_err(|e| unopened(url, e))?;
         cmd("PING").query_async::<()>(&mut link).await.map_err(|e| unopened(url, e))?;
         Ok(link)
+    }
+}
+
+impl Link {
+    /// Which process serves, or which are the primaries.
+    pub(super) async fn process_id(&mut self) -> RedisResult<String> {
+        let sections = ["server", "replication"].map(|section| {
+            let mut info = cmd("INFO");
+            info.arg(section);
+            info
+        });
+        let [server, replication] = &sections;
+        let infos = match self {
+            Self::Single(_) => {
+                let infos = self.all_of(&sections).await?;
+                let infos: Vec<String> = infos.into_iter().map(from_redis_value).collect::<Result<_, _>>()?;
+                vec![infos.concat()]
+            }
+            Self::Cluster(link) => {
+                let servers: BTreeMap<String, String> = server.query_async(link).await?;
+                let mut replications: BTreeMap<String, String> = replication.query_async(link).await?;
+                let both = |(node, info)| Some(info + replications.remove(&node)?.as_str());
+                servers.into_iter().filter_map(both).collect()
+            }
+        };
+        let ids: Option<BTreeSet<_>> = infos.iter().map(|info| id_of(info)).collect();
+        let ids = ids.filter(|ids| !ids.is_empty());
+        let ids = ids.ok_or((ErrorKind::UnexpectedReturnType, "Redis does not tell its run_id"))?;
+        Ok(ids.into_iter().collect::<Vec<_>>().join(" "))
+    }
+
+    /// Sends commands in one round trip; the first error, if there is one.
+    pub(super) async fn all_of(&mut self, commands: &[Cmd]) -> RedisResult<Vec<Value>> {
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        let answers = self.req_packed_commands(&pipeline, 0, commands.len()).await?;
+        if answers.len() != commands.len() {
+            return Err((ErrorKind::UnexpectedReturnType, "Redis left commands without an answer").into());
+        }
+        answers.into_iter().map(Value::extract_error).collect()
+    }
+
+    /// Teaches a script to the server, or to every primary. Not to replicas: one that is promoted must not know it.
+    pub(super) async fn load(&mut self, script: &str) -> RedisResult<()> {
+        let mut load = cmd("SCRIPT");
+        load.arg("LOAD").arg(script);
+        match self {
+            Self::Single(link) => link.command(&load).await?.extract_error()?,
+            Self::Cluster(link) => {
+                let primaries = MultipleNodeRoutingInfo::AllMasters;
+                let all = RoutingInfo::MultiNode((primaries, Some(ResponsePolicy::AllSucceeded)));
+                link.route_command(load, all).await?
+            }
+        };
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 -- Merges one cut into one topic document: the rule of machine/document.rs, in Redis.
 --
 -- KEYS[1]  the document, a hash
+-- ERA      the era of the server process that is to run this
 -- ARGV     1 the stream's field   2 from   3 to   4 events   5 era floor   6 how many counters
 --          then each counter's field, then each counter's delta
 -- Answers  {'have', lsn, events, era, version}
@@ -63,6 +64,13 @@ local function is_number(text)
   return string.find(text, '^-?%d+$') ~= nil
 end
 
+local function highest(a, b)
+  if #a > #b or (#a == #b and a > b) then
+    return a
+  end
+  return b
+end
+
 local stream, from, to = ARGV[1], ARGV[2], ARGV[3]
 local head = redis.call('HMGET', KEYS[1], stream, 'version', 'era')
 local lsn, events = '0', '0'
@@ -76,6 +84,9 @@ local version, era = head[2] or '0', head[3] or '0'
 if not is_number(version) or not is_number(era) then
   return damaged('version')
 end
+if version ~= '0' then
+  era = highest(era, ERA)
+end
 if lsn ~= from or from == to then
   return { 'have', lsn, events, era, version }
 end
@@ -85,10 +96,7 @@ local new_version = add(version, '1', U64)
 if not new_events or not new_version then
   return { 'overflow' }
 end
-local new_era, floor = era, ARGV[5]
-if #floor > #era or (#floor == #era and floor > era) then
-  new_era = floor
-end
+local new_era = highest(highest(era, ERA), ARGV[5])
 
 local answer = { 'applied', era, version, new_era, new_version, new_events }
 local count = tonumber(ARGV[6])

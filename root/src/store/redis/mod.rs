@@ -1,4 +1,4 @@
-//! The Redis store: one hash per topic, one script call per cut, many calls in one round trip.
+//! The Redis store: one hash per topic, a script call per topic or cut, many calls in one round trip.
 //!
 //! A script touches one key, so that it works while a Redis Cluster moves slots; and what it writes is
 //! replicated whole, so that a failover forgets totals and positions together.
@@ -7,25 +7,29 @@ mod answer;
 mod durability;
 mod layout;
 mod link;
+mod merging;
+mod process;
 mod refusal;
+mod sessions;
 
 use super::{SavedRegistry, Store, StoreError};
-use answer::{is_missing_script, outcome};
+use crate::machine::memory::Memory;
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
+use countree_common::session::{Seq, SessionId};
+use countree_common::wire::rpc::SessionTable;
 use durability::Durability;
-use layout::{Keys, stream_field, total_field};
+use layout::Keys;
 use link::Link;
+use process::Process;
 use redis::aio::ConnectionLike;
-use redis::{Cmd, ErrorKind, Pipeline, RedisError, Script, Value, cmd};
-use refusal::is_on_the_move;
-use std::collections::{BTreeMap, HashMap};
+use redis::{ErrorKind, Pipeline, RedisResult, Script, ServerErrorKind, Value, cmd, from_redis_value};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::task::JoinSet;
 
 /// Topics in the list of recent ones.
 const RECENT_TOPICS: usize = 10_000;
@@ -37,7 +41,9 @@ const NOTE_AGAIN: Duration = Duration::from_secs(1);
 pub struct Redis {
     link: Link,
     keys: Keys,
-    merge: Arc<Script>,
+    memory: Arc<Mutex<Memory>>,
+    /// The process that served last.
+    process: Arc<tokio::sync::Mutex<Option<Arc<Process>>>>,
     save: Arc<Script>,
     noted: Arc<Mutex<HashMap<Topic, Instant>>>,
     durability: Arc<Durability>,
@@ -60,121 +66,87 @@ impl Redis {
         let store = Self {
             link,
             keys: Keys::of(cluster),
-            merge: Arc::new(Script::new(include_str!("merge.lua"))),
+            memory: Arc::default(),
+            process: Arc::default(),
             save: Arc::new(Script::new(include_str!("save.lua"))),
             noted: Arc::default(),
             durability: Arc::default(),
         };
         // Nothing is merged yet: this says in the log what is to be expected.
-        if let Err(e) = store.call(&[]).await {
+        if let Err(e) = store.ask_durability().await {
             tracing::debug!("Redis does not say what it may forget: {e}");
         }
         Ok(store)
     }
 
-    fn merge_command(&self, cut: &Cut) -> Cmd {
-        let mut command = cmd("EVALSHA");
-        command.arg(self.merge.get_hash()).arg(1).arg(self.keys.topic(&cut.topic));
-        command.arg(stream_field(&cut.stream)).arg(cut.from).arg(cut.to).arg(cut.events).arg(cut.era);
-        command.arg(cut.sums.len());
-        for sum in &cut.sums {
-            command.arg(total_field(&sum.item, &sum.kind));
-        }
-        for sum in &cut.sums {
-            command.arg(sum.delta);
-        }
-        command
+    /// Whether it is one server, which may be one that loses nothing.
+    fn is_single(&self) -> bool {
+        matches!(self.link, Link::Single(_))
     }
 
-    /// Sends the cuts in one round trip; in a Redis Cluster they have to be of one topic. One answer for each.
-    async fn merge_together(&self, cuts: &[&Cut]) -> Vec<Result<Outcome, StoreError>> {
-        let mut answers = match self.call(cuts).await {
-            Ok(answers) => answers,
-            Err(e) if cuts.len() > 1 && is_on_the_move(&e) => return self.merge_one_by_one(cuts).await,
-            Err(e) => return vec![Err(e.into()); cuts.len()],
-        };
-        // A server that has restarted, or has just become the primary, does not know the script.
-        let missed: Vec<_> =
-            (0..cuts.len()).filter(|i| answers.get(*i).is_some_and(|(a, _)| is_missing_script(a))).collect();
-        if !missed.is_empty() {
-            let again: Vec<_> = missed.iter().filter_map(|i| cuts.get(*i).copied()).collect();
-            match self.load_and_call(&again).await {
-                Ok(repeated) => missed.into_iter().zip(repeated).for_each(|(i, answer)| {
-                    if let Some(slot) = answers.get_mut(i) {
-                        *slot = answer;
-                    }
-                }),
-                Err(e) => tracing::debug!("the merge script could not be loaded: {e}"),
+    /// The process that serves, as far as is known.
+    async fn process(&self) -> RedisResult<Arc<Process>> {
+        self.process_other_than(None).await
+    }
+
+    /// The process that serves, met again if it was taken for `stale` until now.
+    async fn process_other_than(&self, stale: Option<&Arc<Process>>) -> RedisResult<Arc<Process>> {
+        let mut known = self.process.lock().await;
+        match &*known {
+            Some(process) if stale.is_none_or(|stale| !Arc::ptr_eq(process, stale)) => Ok(process.clone()),
+            _ => {
+                let process = Arc::new(Process::meet(&mut self.link.clone(), &self.keys).await?);
+                *known = Some(process.clone());
+                self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                Ok(process)
             }
         }
-        answers.into_iter().map(|(answer, durable)| outcome(answer, durable)).collect()
     }
 
-    /// While a slot moves, a redirection is good for one command only.
-    async fn merge_one_by_one(&self, cuts: &[&Cut]) -> Vec<Result<Outcome, StoreError>> {
-        let mut outcomes = Vec::with_capacity(cuts.len());
-        for cut in cuts.chunks(1) {
-            outcomes.extend(Box::pin(self.merge_together(cut)).await);
-        }
-        outcomes
-    }
-
-    /// One answer for each cut, and whether what it tells of is durable.
-    async fn call(&self, cuts: &[&Cut]) -> Result<Vec<(Value, bool)>, RedisError> {
-        // The nodes of a Redis Cluster have replicas.
-        let is_asked = matches!(self.link, Link::Single(_)) && self.durability.is_asked();
-        let questions = if is_asked { durability::QUESTIONS } else { 0 };
-        let expected = cuts.len() + questions;
-        if expected == 0 {
-            return Ok(Vec::new());
-        }
-        let mut pipeline = Pipeline::with_capacity(expected);
-        for cut in cuts {
-            pipeline.add_command(self.merge_command(cut));
-        }
-        if is_asked {
+    /// Finds out whether merges will be durable.
+    async fn ask_durability(&self) -> RedisResult<()> {
+        if self.is_single() && self.durability.is_asked() {
+            let mut pipeline = Pipeline::with_capacity(durability::QUESTIONS);
             durability::ask(&mut pipeline);
+            let mut link = self.link.clone();
+            let answers = link.req_packed_commands(&pipeline, 0, durability::QUESTIONS).await?;
+            self.durability.learn(&answers);
         }
-        let mut answers = self.link.clone().req_packed_commands(&pipeline, 0, expected).await?;
-        if answers.len() != expected {
-            return Err((ErrorKind::UnexpectedReturnType, "Redis left calls without an answer").into());
-        }
-        let about_durability = answers.split_off(cuts.len());
-        let durable = is_asked && self.durability.learn(&about_durability);
-        Ok(answers.into_iter().map(|answer| (answer, durable)).collect())
+        Ok(())
     }
 
-    async fn load_and_call(&self, cuts: &[&Cut]) -> Result<Vec<(Value, bool)>, RedisError> {
-        self.merge.load_async(&mut self.link.clone()).await?;
-        self.call(cuts).await
-    }
-
-    /// Each topic's cuts by themselves, all topics at once: a Redis Cluster takes no pipeline across slots.
-    async fn merge_by_topic(&self, cuts: Arc<[Cut]>) -> Vec<Result<Outcome, StoreError>> {
-        let mut by_topic = BTreeMap::<&Topic, Vec<usize>>::new();
-        for (place, cut) in cuts.iter().enumerate() {
-            by_topic.entry(&cut.topic).or_default().push(place);
-        }
-        let mut tasks = JoinSet::new();
-        for places in by_topic.into_values() {
-            let (store, cuts) = (self.clone(), cuts.clone());
-            tasks.spawn(async move {
-                let together: Vec<_> = places.iter().filter_map(|place| cuts.get(*place)).collect();
-                let outcomes = store.merge_together(&together).await;
-                (places, outcomes)
-            });
-        }
-        let unknown = StoreError::Failed("a call to Redis was abandoned".into());
-        let mut answers = vec![Err(unknown); cuts.len()];
-        while let Some(finished) = tasks.join_next().await {
-            let Ok((places, outcomes)) = finished else { continue };
-            for (place, outcome) in places.into_iter().zip(outcomes) {
-                if let Some(slot) = answers.get_mut(place) {
-                    *slot = outcome;
+    /// A topic's fields, and the era that they are served in.
+    async fn fields(&self, topic: &Topic) -> RedisResult<(Vec<(String, String)>, u64)> {
+        let mut process = self.process().await?;
+        let mut met_again = false;
+        loop {
+            match self.fields_served_by(topic, &process).await {
+                Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) && !met_again => {
+                    process = self.process_other_than(Some(&process)).await?;
+                    met_again = true;
                 }
+                result => return result.map(|fields| (fields, process.era)),
             }
         }
-        answers
+    }
+
+    /// A topic's fields, unless another process than this one has answered.
+    async fn fields_served_by(&self, topic: &Topic, process: &Process) -> RedisResult<Vec<(String, String)>> {
+        let key = self.keys.topic(topic);
+        let mut read = cmd("HGETALL");
+        read.arg(&key);
+        // After the reading: had a new process answered that, it would answer this too.
+        let mut seen = cmd("EVALSHA");
+        seen.arg(&process.seen.hash).arg(1).arg(&key);
+        let mut link = self.link.clone();
+        if self.is_single() {
+            let fields = link.all_of(&[read, seen]).await?.into_iter().next();
+            return Ok(from_redis_value(fields.unwrap_or(Value::Nil))?);
+        }
+        // By themselves, so that they find their way while slots move.
+        let fields = read.query_async(&mut link).await?;
+        seen.query_async::<()>(&mut link).await?;
+        Ok(fields)
     }
 
     /// Puts merged topics at the top of the recent ones. Best effort: only the list of topics depends on it.
@@ -238,19 +210,22 @@ async fn warn_of_eviction(link: &mut Link) {
 
 impl Store for Redis {
     async fn merge(&self, cuts: Arc<[Cut]>) -> Vec<Result<Outcome, StoreError>> {
-        let outcomes = match self.link {
-            Link::Single(_) => self.merge_together(&cuts.iter().collect::<Vec<_>>()).await,
-            Link::Cluster(_) => self.merge_by_topic(cuts.clone()).await,
-        };
+        let outcomes = self.merge_all(&cuts).await;
         self.note_recent(&cuts, &outcomes).await;
         outcomes
     }
 
     async fn read(&self, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
-        let mut read = cmd("HGETALL");
-        read.arg(self.keys.topic(topic));
-        let fields: Vec<(String, String)> = read.query_async(&mut self.link.clone()).await?;
-        if fields.is_empty() { Ok(None) } else { layout::snapshot(topic, fields).map(Some) }
+        let (fields, era) = self.fields(topic).await?;
+        if fields.is_empty() { Ok(None) } else { layout::snapshot(topic, fields, era).map(Some) }
+    }
+
+    async fn served_in(&self) -> Result<u64, StoreError> {
+        let process = self.process().await?;
+        if process.serves(&mut self.link.clone()).await? {
+            return Ok(process.era);
+        }
+        Ok(self.process_other_than(Some(&process)).await?.era)
     }
 
     async fn topics(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {
@@ -268,10 +243,18 @@ impl Store for Redis {
         Ok(revision.zip(text))
     }
 
-    async fn save_registry(&self, expected: u64, text: String) -> Result<bool, StoreError> {
+    async fn save_registry(&self, expected: u64, next: u64, text: String) -> Result<bool, StoreError> {
         let mut call = self.save.key(self.keys.registry());
-        call.arg(expected).arg(expected + 1).arg(text);
+        call.arg(expected).arg(next).arg(text);
         let replaced: u8 = call.invoke_async(&mut self.link.clone()).await?;
         Ok(replaced == 1)
+    }
+
+    async fn put_sessions(&self, table: SessionTable) -> Result<bool, StoreError> {
+        self.keep_sessions(&table).await
+    }
+
+    async fn ended(&self, leaf: &NodeName, session: SessionId) -> Result<Option<Seq>, StoreError> {
+        self.last_of(leaf, session).await
     }
 }

@@ -21,7 +21,7 @@ const ADVICE: [(&str, &str); 15] = [
     ("WRONGPASS", "it does not take the user and password in cluster.store: correct them"),
     (
         "NOPERM",
-        "its user may do too little: ACL SETUSER NAME ~countree:* +@read +@write +@scripting +@connection",
+        "its user may do too little: ACL SETUSER NAME ~countree:* +@read +@write +@scripting +@connection +info",
     ),
 ];
 
@@ -70,7 +70,11 @@ impl From<RedisError> for StoreError {
         match e.kind() {
             ErrorKind::Io => Self::Failed(format!("the connection to Redis broke ({e})")),
             ErrorKind::AuthenticationFailed => refusal(|word| word == "WRONGPASS", e.to_string()),
-            _ => refusal(|word| e.code() == Some(word), e.to_string()),
+            _ => {
+                let code = e.code().unwrap_or_default();
+                let reason = e.detail().map_or_else(|| e.to_string(), |detail| format!("{code} {detail}"));
+                refusal(|word| code == word, reason)
+            }
         }
     }
 }

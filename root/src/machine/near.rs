@@ -1,0 +1,56 @@
+//! Totals near their limit. A leaf that knows one refuses what could take it too far, and most of what takes it there may
+//! come from other leaves: so every leaf is told, before the leaf whose events were merged is answered.
+
+use countree_common::cut::{Cut, Outcome};
+use countree_common::key::Counter;
+use countree_common::limits;
+use std::collections::BTreeMap;
+
+/// Counters in one message.
+const TOLD_AT_ONCE: usize = 1_024;
+
+/// The totals near their limit, as this root's merges left them.
+#[derive(Debug, Default)]
+pub(super) struct NearLimit {
+    totals: BTreeMap<Counter, i64>,
+}
+
+impl NearLimit {
+    /// Takes what merges came to; gives what leaves have to be told.
+    pub(super) fn learn(&mut self, cuts: &[Cut], outcomes: &[Option<Outcome>]) -> Vec<(Counter, i64)> {
+        let mut news = BTreeMap::new();
+        for (cut, outcome) in cuts.iter().zip(outcomes) {
+            let Some(Outcome::Applied(applied)) = outcome else { continue };
+            for (sum, total) in cut.sums.iter().zip(&applied.totals) {
+                let is_near = total.unsigned_abs() >= limits::TOTAL_NEAR_LIMIT.unsigned_abs();
+                if !is_near && self.totals.is_empty() {
+                    continue;
+                }
+                let (topic, item, kind) = (cut.topic.clone(), sum.item.clone(), sum.kind.clone());
+                let counter = Counter { topic, item, kind };
+                let was_known = self.totals.remove(&counter).is_some();
+                if is_near && self.totals.len() < limits::NEAR_LIMIT_COUNTERS {
+                    self.totals.insert(counter.clone(), *total);
+                }
+                if is_near || was_known {
+                    news.insert(counter, *total);
+                }
+            }
+        }
+        news.into_iter().collect()
+    }
+
+    /// What a leaf that comes has to be told.
+    pub(super) fn known(&self) -> Vec<(Counter, i64)> {
+        self.totals.iter().map(|(counter, total)| (counter.clone(), *total)).collect()
+    }
+}
+
+/// In messages of a bounded size.
+pub(super) fn messages(totals: &[(Counter, i64)]) -> impl Iterator<Item = Vec<(Counter, i64)>> {
+    totals.chunks(TOLD_AT_ONCE).map(<[_]>::to_vec)
+}
+
+#[cfg(test)]
+#[path = "near_tests.rs"]
+mod tests;

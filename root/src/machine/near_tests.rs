@@ -1,0 +1,79 @@
+//! Every leaf has to know of a total near its limit before anybody may act on the merge that took it there.
+
+use super::*;
+use crate::machine::{ConnectionId, Output, Root};
+use countree_common::cluster::NodeName;
+use countree_common::cut::{Applied, CounterSum};
+use countree_common::document::Version;
+use countree_common::key::{Item, Kind, Topic};
+use countree_common::stream::StreamId;
+use countree_common::wire::uplink::{FromRoot, ToRoot};
+
+const NEAR: i64 = limits::TOTAL_NEAR_LIMIT;
+
+fn name(leaf: u64) -> NodeName {
+    NodeName::new(&format!("leaf-{leaf}")).unwrap()
+}
+
+/// What leaves are told from here on.
+fn told(root: &mut Root) -> Vec<(u64, FromRoot)> {
+    std::iter::from_fn(|| root.poll_output())
+        .filter_map(|output| match output {
+            Output::Answer { connection, message } => Some((connection.0, message)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Leaf 0 adds to a total, which is then this.
+fn merge(root: &mut Root, lsn: u64, total: i64) -> Vec<(u64, FromRoot)> {
+    let sum = CounterSum { item: Item::new("i").unwrap(), kind: Kind::new("like").unwrap(), delta: 1 };
+    let cut = Cut {
+        stream: StreamId { leaf: name(0), incarnation: 1 },
+        topic: Topic::new("t").unwrap(),
+        from: lsn - 1,
+        to: lsn,
+        sums: vec![sum],
+        events: 1,
+        era: 0,
+    };
+    root.handle_leaf(ConnectionId(0), ToRoot::Cuts(vec![cut])).unwrap();
+    let Some(Output::Merge { batch, .. }) = root.poll_output() else { panic!("nothing to merge") };
+    let version = |number| Version { era: 0, number };
+    let applied = Applied {
+        version: version(lsn),
+        base: version(lsn - 1),
+        totals: vec![total],
+        events: lsn,
+        durable: true,
+    };
+    root.handle_merged(batch, vec![Some(Outcome::Applied(applied))]);
+    told(root)
+}
+
+fn near(total: i64) -> FromRoot {
+    FromRoot::Near(vec![(Counter::new("t", "i", "like").unwrap(), total)])
+}
+
+#[test]
+fn all_leaves_are_told_of_totals_near_their_limit_before_the_merge_is_answered() {
+    let mut root = Root::new();
+    (0..2).for_each(|leaf| root.handle_leaf_opened(ConnectionId(leaf), name(leaf)));
+    assert_eq!(merge(&mut root, 1, NEAR - 1).len(), 1, "the answer alone");
+    for (lsn, total) in [(2, NEAR), (3, -NEAR - 7), (4, 12)] {
+        let told = merge(&mut root, lsn, total);
+        assert_eq!(told[..2], [(0, near(total)), (1, near(total))], "also when it is no longer near");
+        assert!(matches!(told[2..], [(0, FromRoot::Outcomes(_))]), "{told:?}");
+    }
+    assert_eq!(merge(&mut root, 5, 13).len(), 1, "it is forgotten");
+}
+
+#[test]
+fn a_leaf_that_comes_later_is_told_what_is_known() {
+    let mut root = Root::new();
+    root.handle_leaf_opened(ConnectionId(0), name(0));
+    merge(&mut root, 1, NEAR + 1);
+    merge(&mut root, 2, NEAR + 2);
+    root.handle_leaf_opened(ConnectionId(1), name(1));
+    assert_eq!(told(&mut root), [(1, near(NEAR + 2))]);
+}

@@ -1,0 +1,106 @@
+//! The server process that serves, and the era that it serves in.
+//!
+//! A process that has just started, or has just become the primary, may have forgotten merges that were answered,
+//! and perhaps nobody is left who saw them. So each has an era of its own, higher than those of the processes
+//! before it, and whatever document it serves is at least in that era: no version is ever given twice.
+//!
+//! * The era is part of the scripts' text. A new process does not know them (`NOSCRIPT`), so that nothing is ever
+//!   done, or read, under another process's era.
+//! * All roots take the era from one hash, `countree:CLUSTER:servers`. Where that was forgotten as well, the clock
+//!   keeps eras apart: they are milliseconds since 1970.
+//! * In a Redis Cluster the primaries are taken for one process: any failover begins an era.
+
+use super::layout::Keys;
+use super::link::Link;
+use countree_common::shell::clock::wall;
+use redis::{ErrorKind, RedisError, RedisResult, Script, cmd};
+
+/// One run of a server as the primary, or one set of primaries.
+#[derive(Debug)]
+pub(super) struct Process {
+    id: String,
+    /// Its era.
+    pub(super) era: u64,
+    /// `merge.lua`.
+    pub(super) merge: EraScript,
+    /// `write.lua`.
+    pub(super) write: EraScript,
+    /// Answers the era, where it is known.
+    pub(super) seen: EraScript,
+}
+
+/// A script with an era in it.
+#[derive(Debug)]
+pub(super) struct EraScript {
+    /// All of it.
+    pub(super) text: String,
+    /// What `EVALSHA` calls it.
+    pub(super) hash: String,
+}
+
+impl EraScript {
+    /// `nonce` makes it this root's own: when the process turns out to have changed while the script was loaded,
+    /// nobody else knows it by its hash.
+    fn new(era: u64, nonce: u64, body: &str) -> Self {
+        let text = format!("local ERA = '{era}' -- {nonce:016x}\n{body}");
+        let hash = Script::new(&text).get_hash().to_owned();
+        Self { text, hash }
+    }
+}
+
+impl Process {
+    /// Gets to know the process that serves now.
+    pub(super) async fn meet(link: &mut Link, keys: &Keys) -> RedisResult<Self> {
+        let id = link.process_id().await?;
+        let mut give = cmd("EVAL");
+        give.arg(include_str!("servers.lua")).arg(1).arg(keys.servers()).arg(&id).arg(wall().0);
+        let era = give.query_async(link).await?;
+        let nonce = rand::random();
+        let script = |body| EraScript::new(era, nonce, body);
+        let (merge, write) = (script(include_str!("merge.lua")), script(include_str!("write.lua")));
+        let seen = script("return ERA");
+        for script in [&merge, &write, &seen] {
+            link.load(&script.text).await?;
+        }
+        let process = Self { id, era, merge, write, seen };
+        if process.serves(link).await? {
+            tracing::info!(era, "Redis serves as a process that is new here");
+            return Ok(process);
+        }
+        Err(RedisError::from((
+            ErrorKind::UnexpectedReturnType,
+            "another Redis process has taken over just now",
+        )))
+    }
+
+    /// Whether it still serves.
+    pub(super) async fn serves(&self, link: &mut Link) -> RedisResult<bool> {
+        Ok(link.process_id().await? == self.id)
+    }
+}
+
+/// What tells one run of a primary from every other: after a restart both of these are new, after a promotion the
+/// second is.
+pub(super) fn id_of(info: &str) -> Option<String> {
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Some(format!("{}-{}", field("run_id")?.trim(), field("master_replid")?.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_and_a_promotion_are_told() {
+        let info = |run, replication| {
+            format!(
+                "# Server\r\nrun_id:{run}\r\nx:1\r\n# Replication\r\nmaster_replid:{replication}\r\n\
+                     master_replid2:b\r\n"
+            )
+        };
+        let id = id_of(&info("a", "b"));
+        assert_eq!(id, id_of(&info("a", "b")));
+        assert!(id.is_some() && id != id_of(&info("c", "b")) && id != id_of(&info("a", "c")));
+        assert_eq!(id_of("# Server\r\n"), None);
+    }
+}
