@@ -4,7 +4,7 @@
 use super::encoding::{self, Encoded, Subject};
 use super::sources::Roots;
 use super::topics::{Handle, TopicState};
-use super::viewers::{Format, Subscription, ViewerId};
+use super::viewers::{Format, Subscription, Viewer, ViewerId};
 use super::{Machine, Output, Stats};
 use bytes::Bytes;
 use countree_common::limits::DATAGRAM_BYTES;
@@ -77,6 +77,20 @@ impl Parcel {
             self.datagram.push(part.clone());
         }
         fits
+    }
+
+    /// Tells a viewer that the node is leaving, if it is and the viewer does not know; false when that has to wait.
+    fn put_farewell(&mut self, farewell: Option<&Bytes>, viewer: &mut Viewer) -> bool {
+        if let Some(farewell) = farewell
+            && !viewer.knows_farewell
+        {
+            if !self.stream_open() {
+                return false;
+            }
+            viewer.knows_farewell = true;
+            self.put_stream(farewell.clone());
+        }
+        true
     }
 
     fn stream_open(&self) -> bool {
@@ -177,7 +191,7 @@ impl Machine {
             now,
         };
         let format = viewer.format;
-        let mut skipped = false;
+        let mut skipped = !parcel.put_farewell(self.farewell.as_ref(), viewer);
         for handle in viewer.take_dirty() {
             let Some(topic) = self.topics.get_mut(handle) else { continue };
             let Some(subscription) = viewer.subscription(handle) else { continue };

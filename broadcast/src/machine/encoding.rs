@@ -172,7 +172,7 @@ pub(super) fn subscribed(topic: &Topic, handle: Handle) -> Bytes {
     frames([FromBroadcast::Subscribed { topic: topic.clone(), handle }])
 }
 
-fn frames(messages: impl IntoIterator<Item = FromBroadcast>) -> Bytes {
+pub(super) fn frames(messages: impl IntoIterator<Item = FromBroadcast>) -> Bytes {
     let mut out = Vec::new();
     for message in messages {
         // Encoding fails for messages above the codec's limit only; these are cut to a fraction of it.

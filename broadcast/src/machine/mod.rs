@@ -8,6 +8,7 @@
 mod conflation;
 mod document;
 mod encoding;
+mod farewell;
 mod interest;
 mod sources;
 mod topics;
@@ -135,6 +136,8 @@ pub struct Machine {
     /// Those who are served before the tick.
     arrivals: Vec<ViewerId>,
     packed: conflation::Packed,
+    /// What every viewer is told once, since the node is leaving.
+    farewell: Option<Bytes>,
     tick: u64,
     stats: Stats,
     outputs: VecDeque<Output>,
@@ -160,6 +163,7 @@ impl Machine {
             waiting: Vec::new(),
             arrivals: Vec::new(),
             packed: conflation::Packed::default(),
+            farewell: None,
             tick: 0,
             stats: Stats::default(),
             outputs: VecDeque::new(),

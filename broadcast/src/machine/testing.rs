@@ -65,7 +65,7 @@ pub(super) fn view(epoch: u64, roots: &[&str]) -> ClusterView {
         http: None,
         incarnation: 1,
     };
-    ClusterView { epoch, nodes: roots.iter().map(node).collect() }
+    ClusterView { epoch, nodes: roots.iter().map(node).collect(), ..Default::default() }
 }
 
 /// A machine with one connected root, `root-0`.
@@ -136,12 +136,14 @@ pub(super) struct Audience {
     pub(super) seen: HashMap<(ViewerId, Topic), Seen>,
     /// The newest version that each viewer was sent, by topic: they may not go back within an era.
     pub(super) sent: HashMap<(ViewerId, Topic), Version>,
+    /// Where each viewer was told to go, as often as it was told.
+    pub(super) moves: HashMap<ViewerId, Vec<Vec<NodeName>>>,
 }
 
 impl Audience {
     pub(super) fn new() -> Self {
-        let (formats, readers, handles, seen, sent) = Default::default();
-        Self { formats, readers, handles, seen, sent }
+        let (formats, readers, handles, seen, sent, moves) = Default::default();
+        Self { formats, readers, handles, seen, sent, moves }
     }
 
     pub(super) fn join(&mut self, machine: &mut Machine, id: u64, format: Format) -> ViewerId {
@@ -219,7 +221,10 @@ impl Audience {
                     let totals = changes.totals.into_iter().map(|t| (t.item.into(), t.total));
                     seen.take(changes.version, changes.complete_to.0, totals);
                 }
-                FromBroadcast::Move { .. } => {}
+                FromBroadcast::Move { alternates, .. } => {
+                    let names = alternates.into_iter().map(|(name, _)| name).collect();
+                    self.moves.entry(viewer).or_default().push(names);
+                }
             }
         }
         assert!(!reader.is_mid_frame(), "a chunk holds whole frames");

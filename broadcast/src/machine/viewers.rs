@@ -27,6 +27,8 @@ pub(super) struct Viewer {
     pub(super) dirty: Vec<Handle>,
     /// Whether it is in line to be served.
     pub(super) in_line: bool,
+    /// Whether it was told that the node is leaving.
+    pub(super) knows_farewell: bool,
 }
 
 /// Where a viewer stands in a topic.
@@ -54,7 +56,7 @@ impl Subscription {
 
 impl Viewer {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, subscriptions: Vec::new(), dirty: Vec::new(), in_line: false }
+        Self { format, subscriptions: Vec::new(), dirty: Vec::new(), in_line: false, knows_farewell: false }
     }
 
     fn place(&self, handle: Handle) -> Result<usize, usize> {

@@ -14,6 +14,7 @@ use countree_common::shell::shutdown::Shutdown;
 use countree_common::time::Time;
 use countree_common::wire::publish::{FromRoot, ToRoot};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -41,6 +42,8 @@ pub(super) enum Input {
     Subscribe { viewer: ViewerId, topics: Vec<Topic>, since: Option<Version> },
     /// A viewer wants these topics no more.
     Unsubscribe { viewer: ViewerId, topics: Vec<Topic> },
+    /// The node is leaving: viewers go to these within this time.
+    Leaving { alternates: Vec<(NodeName, SocketAddr)>, within: Duration },
 }
 
 /// The core.
@@ -164,6 +167,7 @@ impl Core {
             Input::Unsubscribe { viewer, topics } => {
                 self.machine.handle_unsubscribe(viewer, topics, now);
             }
+            Input::Leaving { alternates, within } => self.machine.handle_leaving(alternates, within, now),
         }
     }
 

@@ -19,17 +19,20 @@ use self::report::Report;
 use self::routes::Site;
 use self::viewers::Lobby;
 use axum::Router;
-use countree_common::cluster::{Node, NodeName, Tier};
+use countree_common::cluster::{Node, Tier};
 use countree_common::shell::access::Access;
 use countree_common::shell::clock::Clock;
-use countree_common::shell::identity::{Identity, IdentityError};
+use countree_common::shell::identity::IdentityError;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::metrics::Page;
+use countree_common::shell::node::NodeOptions;
 use countree_common::shell::peers::Peers;
-use countree_common::shell::quic::{self, Profile};
-use countree_common::shell::server::{self, Policy};
+use countree_common::shell::quic::{self, Profile, StreamError};
+use countree_common::shell::server::{self, Greeted, Policy};
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
+use countree_common::wire::rpc::{Reply, Request};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,37 +43,24 @@ use tokio::task::JoinHandle;
 const INPUTS: usize = 4_096;
 /// A starting node waits this long for a first root; it goes on without, and says so in `trouble`.
 const FIRST_ROOT: Duration = Duration::from_secs(5);
+/// Viewers of a leaving node go elsewhere within this: a thousand come to the others in as many half milliseconds.
+const MOVE_WITHIN: Duration = Duration::from_millis(500);
+/// Those who were sent off have so much longer to arrive elsewhere.
+const MOVE_GRACE: Duration = Duration::from_millis(1_500);
+/// Other nodes that a viewer is told of.
+const ALTERNATES: usize = 16;
 /// A leaving node gives its viewers this long to take their leave.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What a broadcast node needs to know.
+#[derive(Debug, Clone)]
 pub struct BroadcastOptions {
-    /// The cluster's name.
-    pub cluster: NodeName,
-    /// The node's name, as in its certificate.
-    pub name: NodeName,
-    /// Where it listens for QUIC (UDP); port 0 picks a free one.
-    pub quic: SocketAddr,
-    /// Where others reach it over QUIC, when that is another address; port 0 stands for the port that it
-    /// listens on.
-    pub advertise: Option<SocketAddr>,
-    /// Where its HTTP routes are served, to be listed in the view.
-    pub http: Option<SocketAddr>,
-    /// Its certificate and the CA.
-    pub identity: Arc<Identity>,
-    /// Where roots are found at first.
-    pub roots: Vec<SocketAddr>,
+    /// What every node is told.
+    pub node: NodeOptions,
     /// At most one update per viewer in this time.
     pub tick: Duration,
     /// Decides who may watch, over QUIC and HTTP alike; the live page itself is for everybody.
     pub access: Access,
-}
-
-impl std::fmt::Debug for BroadcastOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut f = f.debug_struct("BroadcastOptions");
-        f.field("name", &self.name).field("quic", &self.quic).finish_non_exhaustive()
-    }
 }
 
 /// Why a node did not start.
@@ -102,6 +92,8 @@ pub struct BroadcastNode {
     lobby: Arc<Lobby>,
     site: Site,
     report: watch::Receiver<Report>,
+    /// The node is about to leave: it takes its leave of the cluster, and sends its viewers off.
+    departing: Shutdown,
     leaving: Shutdown,
     core: JoinHandle<()>,
     heartbeats: JoinHandle<()>,
@@ -116,24 +108,20 @@ impl BroadcastNode {
     /// # Errors
     /// When the address or the identity can't be used, or it was stopped before any root answered.
     pub async fn start(options: BroadcastOptions, stop: &Shutdown) -> Result<Self, StartError> {
-        let BroadcastOptions { cluster, name, quic, advertise, http, identity, roots, tick, access } =
-            options;
-        let bind = |address, config| {
-            quic::endpoint(address, config).map_err(|source| StartError::Bind { address, source })
-        };
-        let endpoint = bind(quic, Some(quic::server_config(identity.server_tls()?, Profile::Fanout)?))?;
+        let BroadcastOptions { node: told, tick, access } = options;
+        let server = quic::server_config(told.identity.server_tls()?, Profile::Fanout)?;
+        let bind = |source| StartError::Bind { address: told.quic, source };
+        let endpoint = quic::node_endpoint(told.quic, server, &told.identity).map_err(bind)?;
         // An endpoint of its own, so that viewers who all come at once do not hold up the totals.
-        let to_roots = bind(SocketAddr::new(quic.ip(), 0), None)?;
-        let client = quic::client_config(identity.client_tls()?, Profile::Bulk)?;
+        let to_roots = quic::endpoint(SocketAddr::new(told.quic.ip(), 0), None).map_err(bind)?;
+        let client = quic::client_config(told.identity.client_tls()?, Profile::Bulk)?;
+        let address = told.reached_at(endpoint.local_addr().map_err(bind)?);
+        let NodeOptions { cluster, name, http, roots, leave, .. } = told;
         let peers = Peers::new(to_roots.clone(), client, cluster.clone(), Some(name.clone()), None);
         let membership = Membership::new(peers, roots);
-        let incarnation = membership.join(&name, 0, stop).await.ok_or(StartError::Stopped)?;
+        let incarnation =
+            membership.join(&name, Tier::Broadcast, 0, stop).await.ok_or(StartError::Stopped)?;
 
-        let local = endpoint.local_addr().map_err(|source| StartError::Bind { address: quic, source })?;
-        let mut address = advertise.unwrap_or(local);
-        if address.port() == 0 {
-            address.set_port(local.port());
-        }
         let node = Node { name, tier: Tier::Broadcast, quic: address, http, incarnation };
         let leaving = Shutdown::new();
         let (inputs, queue) = mpsc::channel(INPUTS);
@@ -143,16 +131,23 @@ impl BroadcastNode {
         let core = tokio::spawn(core.run(queue, tick));
         let site =
             Site { membership: membership.clone(), board, lobby: lobby.clone(), access: access.clone() };
-        let heartbeats = spawn_heartbeats(&node, &membership, &report, &leaving);
+        let departing = Shutdown::new();
+        let heartbeats = spawn_heartbeats(&node, &membership, &report, &departing);
         let policy = Policy {
             cluster,
             tier: Tier::Broadcast,
-            conversations: &[Conversation::Watch],
+            conversations: &[Conversation::Watch, Conversation::Rpc],
             admission: Arc::new(move |hello| access.check_hello(hello)),
         };
         let watching = lobby.clone();
         tokio::spawn(server::serve(endpoint.clone(), policy, leaving.clone(), move |greeted| {
-            viewers::watch(greeted, watching.clone())
+            let (watching, leave) = (watching.clone(), leave.clone());
+            async move {
+                match greeted.conversation {
+                    Conversation::Watch => viewers::watch(greeted, watching).await,
+                    _ => answer(greeted, &leave).await,
+                }
+            }
         }));
         let connected = tokio::time::timeout(FIRST_ROOT, report.wait_for(|report| report.roots > 0));
         let is_late = tokio::select! {
@@ -162,7 +157,19 @@ impl BroadcastNode {
         if is_late {
             tracing::warn!("no root sends totals to {} yet", node.name);
         }
-        Ok(Self { node, membership, endpoint, to_roots, lobby, site, report, leaving, core, heartbeats })
+        Ok(Self {
+            node,
+            membership,
+            endpoint,
+            to_roots,
+            lobby,
+            site,
+            report,
+            departing,
+            leaving,
+            core,
+            heartbeats,
+        })
     }
 
     /// The node as it is listed in the view.
@@ -182,7 +189,7 @@ impl BroadcastNode {
 
     /// Why the node can't do its work right now, if it can't.
     pub fn trouble(&self) -> Option<String> {
-        if self.leaving.has_begun() {
+        if self.departing.has_begun() {
             return Some("the node is leaving".into());
         }
         self.report.borrow().trouble()
@@ -193,29 +200,60 @@ impl BroadcastNode {
         self.report.borrow().write(self.node.name.as_str(), page);
     }
 
-    /// Sends the viewers elsewhere and leaves the cluster. Takes a few seconds at most.
+    /// Leaves the cluster and sends the viewers elsewhere, serving them until they have gone: some 4 seconds at
+    /// most, and none without viewers or without another node for them.
     pub async fn stop(self) {
-        let Self { node, membership, endpoint, to_roots, lobby, leaving, core, mut heartbeats, .. } = self;
+        let Self {
+            node,
+            membership,
+            endpoint,
+            to_roots,
+            lobby,
+            departing,
+            leaving,
+            core,
+            mut heartbeats,
+            ..
+        } = self;
+        departing.begin();
+        // A late heartbeat would bring the node back after it has left.
+        if tokio::time::timeout(FAREWELL, &mut heartbeats).await.is_err() {
+            heartbeats.abort();
+        }
+        if tokio::time::timeout(FAREWELL, membership.leave(&node.name)).await.is_err() {
+            tracing::warn!("no root took the leave of {} in time; its lease will run out", node.name);
+        }
+        let view = membership.view().borrow().clone();
+        let others = view.tier(Tier::Broadcast).filter(|other| other.name != node.name);
+        let alternates: Vec<_> = others.take(ALTERNATES).map(|n| (n.name.clone(), n.quic)).collect();
+        if !alternates.is_empty() {
+            lobby.send_off(alternates, MOVE_WITHIN).await;
+            let _ = tokio::time::timeout(MOVE_WITHIN + MOVE_GRACE, lobby.emptied()).await;
+        }
         leaving.begin();
-        let leave = async {
-            // A late heartbeat would bring the node back after it has left.
-            if tokio::time::timeout(FAREWELL, &mut heartbeats).await.is_err() {
-                heartbeats.abort();
-            }
-            if tokio::time::timeout(FAREWELL, membership.leave(&node.name)).await.is_err() {
-                tracing::warn!("no root took the leave of {} in time; its lease will run out", node.name);
-            }
-        };
-        let empty = async {
-            // The core lets go of all viewers as it ends.
-            let _ = core.await;
-            let _ = tokio::time::timeout(FAREWELL, lobby.emptied()).await;
-        };
-        tokio::join!(leave, empty);
+        // The core lets go of all viewers as it ends.
+        let _ = core.await;
+        let _ = tokio::time::timeout(FAREWELL, lobby.emptied()).await;
         endpoint.close(0u32.into(), b"leaving");
         to_roots.close(0u32.into(), b"leaving");
         let _ = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
     }
+}
+
+/// Answers one question of another node.
+async fn answer(greeted: Greeted, leave: &Shutdown) -> Result<(), StreamError> {
+    let Greeted { mut sender, mut receiver, .. } = greeted;
+    let Some(request) = receiver.message().await? else { return Ok(()) };
+    let reply = match request {
+        Request::Drain => {
+            leave.begin();
+            Reply::Done
+        }
+        other => Reply::Failed(format!("a broadcast node does not answer {other:?}")),
+    };
+    sender.send(FrameKind::Message, &reply).await?;
+    sender.finish();
+    Ok(())
 }
 
 fn spawn_heartbeats(

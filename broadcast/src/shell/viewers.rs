@@ -3,10 +3,12 @@
 use super::core::Input;
 use crate::machine::{DatagramRoom, Format, Room, ViewerId};
 use bytes::Bytes;
+use countree_common::cluster::NodeName;
 use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
 use countree_common::shell::server::Greeted;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::viewer::{FromBroadcast, ToBroadcast};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -33,6 +35,11 @@ impl Lobby {
     /// How many viewers there are.
     pub(super) fn present(&self) -> usize {
         *self.present.borrow()
+    }
+
+    /// Tells everyone to go to one of these within this time.
+    pub(super) async fn send_off(&self, alternates: Vec<(NodeName, SocketAddr)>, within: Duration) {
+        let _ = self.inputs.send(Input::Leaving { alternates, within }).await;
     }
 
     /// Returns once all viewers have gone.
@@ -180,7 +187,9 @@ async fn write(mut sender: FrameSender, mut inbox: Inbox) -> Result<(), StreamEr
     }
     let leaving = || "this node is leaving: watch on another".to_owned();
     let reason = inbox.farewell.get().cloned().unwrap_or_else(leaving);
-    sender.send(FrameKind::Message, &FromBroadcast::Move { reason }).await?;
+    sender
+        .send(FrameKind::Message, &FromBroadcast::Move { reason, alternates: Vec::new(), within_ms: 0 })
+        .await?;
     sender.finish();
     let _ = tokio::time::timeout(FAREWELL, sender.flushed()).await;
     Ok(())

@@ -64,7 +64,10 @@ impl FakeRoot {
         let endpoint = quic::endpoint("127.0.0.1:0".parse().unwrap(), Some(config)).unwrap();
         let address = endpoint.local_addr().unwrap();
         let node = Node { name: name("root-0"), tier: Tier::Root, quic: address, http: None, incarnation: 1 };
-        let state = State { view: ClusterView { epoch: 1, nodes: vec![node] }, ..State::default() };
+        let state = State {
+            view: ClusterView { epoch: 1, nodes: vec![node], ..Default::default() },
+            ..State::default()
+        };
         let root = Self { address, endpoint, shutdown: Shutdown::new(), state: Arc::new(Mutex::new(state)) };
         let policy = Policy {
             cluster: name("test"),

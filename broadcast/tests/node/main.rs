@@ -13,6 +13,7 @@ use countree_common::cluster::{NodeName, Tier};
 use countree_common::key::Topic;
 use countree_common::shell::access::Access;
 use countree_common::shell::identity::Authority;
+use countree_common::shell::node::NodeOptions;
 use countree_common::shell::shutdown::Shutdown;
 use fake_root::FakeRoot;
 use std::future::Future;
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(20);
 
 fn name(name: &str) -> NodeName {
@@ -56,13 +57,16 @@ impl House {
         let root = FakeRoot::start(&authority).await;
         let identity = authority.identity(&name("broadcast-0"), Tier::Broadcast).unwrap();
         let options = BroadcastOptions {
-            cluster: name("test"),
-            name: name("broadcast-0"),
-            quic: "127.0.0.1:0".parse().unwrap(),
-            advertise: None,
-            http: None,
-            identity: Arc::new(identity),
-            roots: vec![root.address],
+            node: NodeOptions {
+                cluster: name("test"),
+                name: name("broadcast-0"),
+                quic: "127.0.0.1:0".parse().unwrap(),
+                advertise: None,
+                http: None,
+                identity: Arc::new(identity),
+                roots: vec![root.address.into()],
+                leave: Shutdown::new(),
+            },
             tick: TICK,
             access,
         };

@@ -102,7 +102,7 @@ impl Viewer {
                 Some(FromBroadcast::Changes(Changes { handle, version, totals, .. })) => {
                     self.take(self.handles[&handle].clone(), version, totals);
                 }
-                Some(FromBroadcast::Move { reason }) => self.moved = Some(reason),
+                Some(FromBroadcast::Move { reason, .. }) => self.moved = Some(reason),
                 None => self.ended = true,
             }
         }
