@@ -17,12 +17,14 @@ pub(crate) struct Agenda<T> {
 
 impl<T> Default for Agenda<T> {
     fn default() -> Self {
-        // Machines take time 0 for "never": the simulation begins a day later.
-        Self { now: Time(86_400_000_000), planned: 0, entries: BTreeMap::new() }
+        Self { now: Self::BEGINNING, planned: 0, entries: BTreeMap::new() }
     }
 }
 
 impl<T> Agenda<T> {
+    /// Machines take time 0 for "never": the simulation begins a day later.
+    pub(crate) const BEGINNING: Time = Time(86_400_000_000);
+
     /// The time.
     pub(crate) fn now(&self) -> Time {
         self.now
@@ -54,7 +56,12 @@ impl<T> Agenda<T> {
 
 /// A node's clocks. Wall clocks disagree: nothing exact may rest on them.
 pub(crate) fn clocks(now: Time, ahead: Duration) -> Now {
-    Now { mono: now, wall: WALL_ORIGIN + ahead + Duration::from_micros(now.0) }
+    Now { mono: now, wall: wall(now, ahead) }
+}
+
+/// What a wall clock shows that is so far ahead.
+pub(crate) fn wall(now: Time, ahead: Duration) -> WallMs {
+    WALL_ORIGIN + ahead + Duration::from_micros(now.0)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A leaf's disk: what was written and not fsynced may be lost or torn when the power goes.
 
+use crate::faults::{Mishap, Tally};
 use crate::flaws::Flaw;
 use crate::random::Random;
 use countree_common::cluster::NodeName;
@@ -17,14 +18,16 @@ struct File {
     bytes: Vec<u8>,
     /// How many of them survive a power cut.
     synced: usize,
+    /// An fsync of it has failed: the system takes what was written for clean, and no later one writes it.
+    is_poisoned: bool,
 }
 
 impl File {
     /// The power goes. Of what was not fsynced, some pages may have been written, in any order.
-    fn lose_power(&mut self, random: &mut Random) {
+    fn lose_power(&mut self, random: &mut Random) -> Option<Mishap> {
         let unsynced = self.bytes.len() - self.synced;
         if unsynced == 0 {
-            return;
+            return None;
         }
         let kept = match random.below(3) {
             0 => 0,
@@ -32,12 +35,18 @@ impl File {
             _ => unsynced,
         };
         self.bytes.truncate(self.synced + kept);
-        if kept > 0 && random.chance(50) {
+        let has_hole = kept > 0 && random.chance(50);
+        if has_hole {
             let hole = self.synced + random.below(kept as u64) as usize;
             let end = (hole + 1 + random.below(64) as usize).min(self.bytes.len());
             self.bytes[hole..end].fill(0);
         }
         self.synced = self.bytes.len();
+        match kept {
+            0 => Some(Mishap::WriteDropped),
+            kept if kept < unsynced || has_hole => Some(Mishap::WriteTorn),
+            _ => None,
+        }
     }
 }
 
@@ -84,8 +93,6 @@ pub(crate) struct Disk {
     pub(crate) full_until: Time,
     /// The next fsync fails.
     pub(crate) fails_next: bool,
-    /// How often bytes that were not fsynced were lost or torn.
-    pub(crate) tears: u64,
     /// Whether a reader makes durable what it found, before anything is built on it.
     flaw: Option<Flaw>,
 }
@@ -128,35 +135,46 @@ impl Disk {
         sync.length = file.bytes.len();
         self.syncing = Some(sync);
         let early = Written::Durable { last: sync.last, bytes: sync.bytes };
-        ((self.flaw == Some(Flaw::EarlyDurable)).then_some(early), true)
+        (self.is_early().then_some(early), true)
     }
 
     /// The fsync is over, or it is time to look for room again.
     pub(crate) fn finish(&mut self) -> Option<Written> {
         self.waits_for_room = false;
         let Sync { incarnation, segment, length, last, bytes } = self.syncing.take()?;
-        if std::mem::take(&mut self.fails_next) {
+        let file = self.streams.get_mut(&incarnation).and_then(|s| s.get_mut(&segment));
+        let fails = std::mem::take(&mut self.fails_next);
+        match file {
+            Some(file) if fails => file.is_poisoned = true,
+            Some(file) if !file.is_poisoned => file.synced = file.synced.max(length),
+            _ => {}
+        }
+        if fails && self.flaw != Some(Flaw::RetriedFsync) {
             self.has_failed = true;
             return Some(Written::Failed);
         }
-        if let Some(file) = self.streams.get_mut(&incarnation).and_then(|s| s.get_mut(&segment)) {
-            file.synced = file.synced.max(length);
-        }
-        (self.flaw != Some(Flaw::EarlyDurable)).then_some(Written::Durable { last, bytes })
+        (!self.is_early()).then_some(Written::Durable { last, bytes })
+    }
+
+    fn is_early(&self) -> bool {
+        matches!(self.flaw, Some(Flaw::EarlyDurable | Flaw::EarlyMerge))
+    }
+
+    /// Whether anything that was handed to it is not on disk yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.syncing.is_some() || !self.queue.is_empty()
     }
 
     /// The leaf's process is gone, and what it had not handed to the system with it.
-    pub(crate) fn crash(&mut self, crash: Crash, random: &mut Random) {
+    pub(crate) fn crash(&mut self, crash: Crash, random: &mut Random, tally: &mut Tally) {
         self.queue.clear();
         (self.syncing, self.waits_for_room) = (None, false);
         // After a failed fsync the system's memory says what the disk does not: only the latter counts.
         let loses = std::mem::take(&mut self.has_failed) || crash == Crash::Power;
         self.fails_next = false;
         for file in self.streams.values_mut().flat_map(|s| s.values_mut()) {
-            let before = file.bytes.len() - file.synced;
-            if loses && before > 0 {
-                self.tears += 1;
-                file.lose_power(random);
+            if loses && let Some(mishap) = file.lose_power(random) {
+                tally.note(mishap);
             }
         }
     }
@@ -189,7 +207,7 @@ impl Disk {
                     file.synced = file.synced.min(offset);
                 }
                 if self.flaw != Some(Flaw::UnsyncedRecovery) {
-                    file.synced = file.bytes.len();
+                    (file.synced, file.is_poisoned) = (file.bytes.len(), false);
                 }
                 next = last + 1;
             }

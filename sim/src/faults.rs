@@ -3,6 +3,7 @@
 use crate::place::Place;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +12,8 @@ pub enum Fault {
     BrokenConnection,
     /// Nothing passes between two places for a while.
     Partition,
+    /// Nothing passes from one place to another for a while; the other way all is well.
+    OneWayPartition,
     /// Nothing passes between a node and any other place for a while.
     Isolation,
     /// The network is slow for a while.
@@ -19,18 +22,36 @@ pub enum Fault {
     LeafKilled,
     /// A leaf's machine loses power and starts again; what was not fsynced may be gone.
     LeafPowerCut,
-    /// A leaf leaves the cluster in good order, and joins again later.
+    /// A leaf is told to leave the cluster, and joins again later, maybe without its disk.
     LeafDrained,
+    /// A leaf that was not there at the beginning joins.
+    LeafJoined,
+    /// A leaf's process stands still for a while (SIGSTOP).
+    LeafPaused,
     /// A leaf's disk has no room for a while.
     DiskFull,
     /// An fsync fails; the operator restarts the leaf.
     FsyncFailed,
     /// A root dies and starts again.
     RootCrash,
+    /// A root's process stands still for a while.
+    RootPaused,
     /// A broadcast node dies and starts again.
     BroadcastCrash,
-    /// The store answers nobody for a while.
+    /// A broadcast node's process stands still for a while.
+    BroadcastPaused,
+    /// A producer dies with all that it had not been told; another goes on with the events to come.
+    ProducerCrash,
+    /// A producer's process stands still for a while.
+    ProducerPaused,
+    /// A viewer closes its page and opens it again.
+    ViewerCrash,
+    /// A viewer's process stands still for a while.
+    ViewerPaused,
+    /// The store answers nobody for a while; then the same server process goes on, or another.
     StoreDown,
+    /// The store stands still for a while: it does what it was asked long after its roots gave up.
+    StorePaused,
     /// Topic documents go back to an earlier state, all or one of them.
     StoreRollback,
     /// The registry goes back to an earlier state.
@@ -39,22 +60,46 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind that a seed draws from.
-    pub const ALL: [Fault; 14] = [
+    pub const ALL: [Fault; 24] = [
         Fault::BrokenConnection,
         Fault::Partition,
+        Fault::OneWayPartition,
         Fault::Isolation,
         Fault::SlowNetwork,
         Fault::LeafKilled,
         Fault::LeafPowerCut,
         Fault::LeafDrained,
+        Fault::LeafJoined,
+        Fault::LeafPaused,
         Fault::DiskFull,
         Fault::FsyncFailed,
         Fault::RootCrash,
+        Fault::RootPaused,
         Fault::BroadcastCrash,
+        Fault::BroadcastPaused,
+        Fault::ProducerCrash,
+        Fault::ProducerPaused,
+        Fault::ViewerCrash,
+        Fault::ViewerPaused,
         Fault::StoreDown,
+        Fault::StorePaused,
         Fault::StoreRollback,
         Fault::RegistryRollback,
     ];
+}
+
+impl FromStr for Fault {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        let fault = Fault::ALL.into_iter().find(|fault| fault.to_string() == name);
+        fault.ok_or_else(|| format!("'{name}' is no kind of fault; there are {:?}", Fault::ALL))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 /// The end of a fault.
@@ -62,6 +107,8 @@ impl Fault {
 pub(crate) enum Heal {
     /// Two places reach each other again.
     Cut(Place, Place),
+    /// A process goes on.
+    Pause(Place),
     /// The network is as it was.
     Weather,
     /// The store answers again.
@@ -81,12 +128,22 @@ pub(crate) enum Mishap {
     RequestLate,
     /// A datagram did not arrive.
     DatagramLost,
-    /// Bytes that were not fsynced were lost or torn.
-    TornWrite,
+    /// A datagram arrived twice.
+    DatagramRepeated,
+    /// A datagram arrived before one that was sent earlier.
+    DatagramOvertook,
+    /// A message took far longer than most.
+    MessageDelayed,
+    /// Bytes that were not fsynced were gone after a crash.
+    WriteDropped,
+    /// Bytes that were not fsynced were there in part after a crash, or with a hole in them.
+    WriteTorn,
+    /// A leaf left in good order: nothing on its disk is needed any more.
+    LeafSettled,
+    /// The disk of such a leaf was thrown away.
+    DiskThrownAway,
     /// The log could not be read back at first.
     ScanFailed,
-    /// What a viewer shows of a topic was not compared with the store; see [`crate::KNOWN`].
-    ViewerSpared,
 }
 
 /// How often each thing went wrong.

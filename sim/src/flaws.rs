@@ -2,6 +2,7 @@
 //! breaking nobody notices would not be worth much. The machines stay as they are.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// One broken rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,31 +15,84 @@ pub enum Flaw {
     EarlyTrim,
     /// The disk says that bytes are durable when they are only written.
     EarlyDurable,
+    /// Producers are acked when a leaf has taken a batch, not when it is on disk.
+    EarlyAck,
+    /// Records are cut and merged when they are written, not when they are on disk; acks wait all the same.
+    EarlyMerge,
+    /// After a failed fsync the next one is believed.
+    RetriedFsync,
     /// A leaf that restarts forgets the sessions of its earlier streams.
     ForgottenSessions,
+    /// A leaf that restarts forgets the idempotency keys of its earlier streams.
+    ForgottenKeys,
+    /// A leaf that restarts on a sealed log goes on with the sessions that ended.
+    ForgottenSeal,
     /// A leaf that restarts does not drain its earlier streams.
     ForgottenStreams,
     /// A leaf that restarts builds on log records that the system has not put on disk.
     UnsyncedRecovery,
     /// A batch without an answer is handed to another leaf.
     MovedInDoubt,
+    /// A batch that is repeated is counted again.
+    CountedRepeats,
+    /// A session that is resumed and unknown is opened anew.
+    ReopenedSessions,
+    /// A leaf that leaves says that its table of sessions is in the store, and it is not.
+    UnpublishedSessions,
+    /// A leaf that leaves says that its idempotency keys were handed over, and they were not.
+    UnhandedKeys,
+    /// A leaf that has come to own a key does not ask those that owned it before.
+    UnaskedKeys,
+    /// Nobody asks about idle topics.
+    UnaskedTopics,
+    /// What the store forgot is not read back from the log.
+    BlindReadBack,
+    /// A reset does not wait until everything before it is merged.
+    HastyReset,
+    /// A leaf calls complete what it has accepted by now.
+    HastyWatermark,
+    /// A server process of the store that forgot something serves in the era of the one before it.
+    LastingEra,
     /// What broadcast nodes send for certain gets lost like a datagram.
     LossyStreams,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 9] = [
+    pub const ALL: [Flaw; 24] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
         Flaw::EarlyDurable,
+        Flaw::EarlyAck,
+        Flaw::EarlyMerge,
+        Flaw::RetriedFsync,
         Flaw::ForgottenSessions,
+        Flaw::ForgottenKeys,
+        Flaw::ForgottenSeal,
         Flaw::ForgottenStreams,
         Flaw::UnsyncedRecovery,
         Flaw::MovedInDoubt,
+        Flaw::CountedRepeats,
+        Flaw::ReopenedSessions,
+        Flaw::UnpublishedSessions,
+        Flaw::UnhandedKeys,
+        Flaw::UnaskedKeys,
+        Flaw::UnaskedTopics,
+        Flaw::BlindReadBack,
+        Flaw::HastyReset,
+        Flaw::HastyWatermark,
+        Flaw::LastingEra,
         Flaw::LossyStreams,
     ];
+}
+
+impl FromStr for Flaw {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        let flaw = Flaw::ALL.into_iter().find(|flaw| flaw.to_string() == name);
+        flaw.ok_or_else(|| format!("'{name}' is no flaw; there are {:?}", Flaw::ALL))
+    }
 }
 
 impl fmt::Display for Flaw {

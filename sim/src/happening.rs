@@ -1,7 +1,7 @@
 //! Everything that can happen: what the agenda holds.
 
 use crate::faults::Heal;
-use crate::network::Arrival;
+use crate::network::{Arrival, LinkId, Network, Side};
 use crate::place::{Life, Place};
 use crate::store::{Answer, Operation};
 use countree_common::cluster::NodeName;
@@ -33,17 +33,51 @@ pub(crate) enum Happening {
     /// The store makes durable what it holds.
     StoreSaves,
     /// A producer has an event.
-    Produce(usize),
+    Produce { producer: usize, life: Life },
     /// A producer or viewer asks the cluster who is in it.
     Discover(Place),
     /// A viewer looks for a broadcast node.
-    Tune(usize),
-    /// Something goes wrong.
-    Fault,
+    Tune { viewer: usize },
+    /// A question has waited long enough on this connection.
+    Unanswered(LinkId),
+    /// An HTTP client sends what it has to send, for the first time or again.
+    Submit { client: usize },
+    /// Something goes wrong: the fault of that number.
+    Fault(usize),
     /// It stops being wrong.
     Heal(Heal),
     /// No more faults: everything is made to work.
     Calm,
+}
+
+impl Happening {
+    /// The place at which it happens, if it takes a process to happen: one that stands still lets it wait.
+    pub(crate) fn place(&self, network: &Network) -> Option<Place> {
+        let end = |link: &LinkId, side| network.link(*link).map(|l| l.place(side));
+        match self {
+            Happening::Network(Arrival::Knock(link)) => end(link, Side::Acceptor),
+            Happening::Network(Arrival::Answered { link, .. }) => end(link, Side::Opener),
+            Happening::Network(Arrival::Message { link, to, .. }) => end(link, *to),
+            Happening::Network(Arrival::Lost { link, side }) => end(link, *side),
+            Happening::Wake { place, .. }
+            | Happening::Beat { place, .. }
+            | Happening::Reconnect { place, .. }
+            | Happening::Discover(place) => Some(*place),
+            Happening::Disk { leaf, .. } | Happening::Scanned { leaf, .. } => Some(Place::Leaf(*leaf)),
+            Happening::StoreAnswered { root, .. } => Some(Place::Root(*root)),
+            Happening::Produce { producer, .. } => Some(Place::Producer(*producer)),
+            Happening::Tune { viewer, .. } => Some(Place::Viewer(*viewer)),
+            Happening::Unanswered(link) => end(link, Side::Opener),
+            Happening::Submit { client } => Some(Place::Client(*client)),
+            Happening::Network(Arrival::TimedOut(_))
+            | Happening::Restart(_)
+            | Happening::StoreAsked { .. }
+            | Happening::StoreSaves
+            | Happening::Fault(_)
+            | Happening::Heal(_)
+            | Happening::Calm => None,
+        }
+    }
 }
 
 impl From<Arrival> for Happening {

@@ -5,19 +5,27 @@
 //! [`network`], [`disk`] and [`store`], all at the mercy of [`random`] and of the [`plan`] that a seed
 //! stands for. [`truth`] knows what must come of it, and [`report`] says whether it did.
 //!
+//! What goes wrong is a numbered [`schedule`], any part of which can be left out: [`shrink`] finds a small part
+//! that still breaks the promise.
+//!
 //! [`flaws`] breaks the rules of exactness one by one, to prove that the checks notice.
 
 mod clock;
+mod digits;
 mod disk;
 mod faults;
 mod flaws;
 mod happening;
-mod known;
 mod network;
 mod place;
 mod plan;
+mod promise;
 mod random;
 mod report;
+mod resets;
+mod schedule;
+mod setting;
+mod shrink;
 mod store;
 mod trace;
 mod truth;
@@ -25,6 +33,8 @@ mod world;
 
 pub use faults::{Fault, Tally};
 pub use flaws::Flaw;
-pub use known::{KNOWN, Known};
-pub use plan::Setting;
+pub use promise::{Broken, Promise};
 pub use report::{Run, Series, run};
+pub use schedule::{Only, Struck};
+pub use setting::{Arguments, Setting};
+pub use shrink::{Shrunk, shrink};

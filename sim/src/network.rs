@@ -2,6 +2,7 @@
 //! flight is gone, and each side is told later, by itself. Datagrams get lost and overtake one another.
 
 use crate::clock::Agenda;
+use crate::faults::{Mishap, Tally};
 use crate::happening::Happening;
 use crate::place::Place;
 use crate::random::Random;
@@ -75,6 +76,8 @@ pub(crate) enum Arrival {
     Message { link: LinkId, to: Side, message: Box<Message> },
     /// A side notices that the connection is gone.
     Lost { link: LinkId, side: Side },
+    /// The connection has waited too long for a sign of life.
+    TimedOut(LinkId),
 }
 
 /// A connection, from the first attempt until both sides have let go.
@@ -86,7 +89,9 @@ pub(crate) struct Link {
     is_accepted: bool,
     is_broken: bool,
     has_left: [bool; 2],
+    /// When the last thing that is on its way to each side gets there: on the stream, and apart from it.
     arrives: [Time; 2],
+    datagram_arrives: [Time; 2],
     in_flight: usize,
 }
 
@@ -149,8 +154,10 @@ pub(crate) struct Network {
     links: BTreeMap<LinkId, Link>,
     next: LinkId,
     cuts: BTreeSet<(Place, Place)>,
-    /// Datagrams that never arrived.
-    pub(crate) datagrams_lost: u64,
+    /// What goes from one place to another waits until then.
+    held_up: BTreeMap<(Place, Place), Time>,
+    /// What went wrong with messages.
+    pub(crate) tally: Tally,
     /// The most messages that were ever under way on one connection.
     pub(crate) most_in_flight: usize,
 }
@@ -158,8 +165,8 @@ pub(crate) struct Network {
 impl Network {
     /// Without any connection.
     pub(crate) fn new(weather: Weather) -> Self {
-        let (links, cuts) = Default::default();
-        Self { weather, links, next: 1, cuts, datagrams_lost: 0, most_in_flight: 0 }
+        let (links, cuts, held_up) = Default::default();
+        Self { weather, links, next: 1, cuts, held_up, tally: Tally::default(), most_in_flight: 0 }
     }
 
     /// The connection, unless both sides have let go of it.
@@ -173,9 +180,18 @@ impl Network {
         self.links.iter().filter(|(_, l)| is_open(l)).map(|(id, _)| *id).collect()
     }
 
-    /// Whether nothing passes between the two.
+    /// Whether no conversation can begin between the two: that takes both ways.
     pub(crate) fn is_cut(&self, a: Place, b: Place) -> bool {
-        self.cuts.contains(&(a.min(b), a.max(b)))
+        let is_held_up = self.held_up.contains_key(&(a, b)) || self.held_up.contains_key(&(b, a));
+        is_held_up || self.cuts.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// Live connections that end at a place, or between it and another.
+    pub(crate) fn links_of(&self, place: Place, other: Option<Place>) -> Vec<LinkId> {
+        let ends_at = |l: &Link, place| l.places.contains(&place);
+        let is_meant = |l: &Link| ends_at(l, place) && other.is_none_or(|other| ends_at(l, other));
+        let is_live = |l: &Link| l.is_accepted && !l.is_broken;
+        self.links.iter().filter(|(_, l)| is_live(l) && is_meant(l)).map(|(id, _)| *id).collect()
     }
 
     /// Begins to connect to a place where a process is believed to listen on that port.
@@ -197,6 +213,7 @@ impl Network {
             is_broken: false,
             has_left: [false; 2],
             arrives: [agenda.now(); 2],
+            datagram_arrives: [agenda.now(); 2],
             in_flight: 0,
         };
         self.links.insert(id, link);
@@ -232,19 +249,36 @@ impl Network {
     ) {
         let Some(link) = self.links.get_mut(&id).filter(|l| !l.is_broken && l.is_held(from)) else { return };
         let to = from.other();
-        let mut at = agenda.now() + self.weather.delay(random);
+        let held_up = self.held_up.get(&(link.place(from), link.place(to)));
+        let delay = self.weather.delay(random);
+        let mut at = agenda.now() + delay;
+        if delay > Duration::from_micros(self.weather.most_us) {
+            self.tally.note(Mishap::MessageDelayed);
+        }
+        let mut copies = 1;
         if matches!(message, Message::Datagram(_)) {
-            if random.chance(self.weather.datagram_loss) {
-                self.datagrams_lost += 1;
-                return;
+            if held_up.is_some() || random.chance(self.weather.datagram_loss) {
+                return self.tally.note(Mishap::DatagramLost);
             }
+            if random.chance(self.weather.datagram_loss / 4) {
+                self.tally.note(Mishap::DatagramRepeated);
+                copies = 2;
+            }
+            if at < link.datagram_arrives[to as usize] {
+                self.tally.note(Mishap::DatagramOvertook);
+            }
+            link.datagram_arrives[to as usize] = at;
         } else {
-            at = at.max(link.arrives[to as usize]);
+            at = at.max(link.arrives[to as usize]).max(held_up.copied().unwrap_or_default());
             link.arrives[to as usize] = at;
         }
-        link.in_flight += 1;
+        for _ in 0..copies {
+            link.in_flight += 1;
+            let message = Box::new(message.clone());
+            agenda.at(at, Arrival::Message { link: id, to, message }.into());
+            at = at + self.weather.delay(random);
+        }
         self.most_in_flight = self.most_in_flight.max(link.in_flight);
-        agenda.at(at, Arrival::Message { link: id, to, message: Box::new(message) }.into());
     }
 
     /// Takes a message off the wire; says whether it arrives.
@@ -318,20 +352,25 @@ impl Network {
         b: Place,
     ) -> bool {
         let is_new = self.cuts.insert((a.min(b), a.max(b)));
-        let between = |l: &Link| (l.places == [a, b] || l.places == [b, a]) && l.is_accepted && !l.is_broken;
-        let ids: Vec<_> = self.links.iter().filter(|(_, l)| between(l)).map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|id| self.sever(agenda, random, id));
+        self.links_of(a, Some(b)).into_iter().for_each(|id| self.sever(agenda, random, id));
         is_new
+    }
+
+    /// Holds up what goes from one place to another until then; returns whether that is news.
+    pub(crate) fn hold_up(&mut self, from: Place, to: Place, until: Time) -> bool {
+        self.held_up.insert((from, to), until).is_none()
     }
 
     /// Lets things pass again.
     pub(crate) fn mend(&mut self, a: Place, b: Place) {
         self.cuts.remove(&(a.min(b), a.max(b)));
+        self.held_up.remove(&(a, b));
     }
 
     /// Lets everything pass again, calmly.
     pub(crate) fn heal(&mut self) {
         self.cuts.clear();
+        self.held_up.clear();
         self.weather = Weather::CALM;
     }
 }

@@ -1,4 +1,4 @@
-//! Who there is: nodes, producers and viewers.
+//! Who there is: nodes, producers, viewers and HTTP clients.
 
 use countree_common::cluster::{NodeName, Tier};
 use std::fmt;
@@ -20,6 +20,8 @@ pub(crate) enum Place {
     Producer(usize),
     /// A viewer.
     Viewer(usize),
+    /// An HTTP client.
+    Client(usize),
 }
 
 impl Place {
@@ -30,6 +32,15 @@ impl Place {
             Place::Broadcast(i) => ("broadcast", 3, i),
             Place::Producer(i) => ("producer", 4, i),
             Place::Viewer(i) => ("viewer", 5, i),
+            Place::Client(i) => ("client", 6, i),
+        }
+    }
+
+    /// The number, if a leaf runs there.
+    pub(crate) fn leaf(self) -> Option<usize> {
+        match self {
+            Place::Leaf(number) => Some(number),
+            _ => None,
         }
     }
 
@@ -39,7 +50,7 @@ impl Place {
             Place::Leaf(_) => Some(Tier::Leaf),
             Place::Root(_) => Some(Tier::Root),
             Place::Broadcast(_) => Some(Tier::Broadcast),
-            Place::Producer(_) | Place::Viewer(_) => None,
+            Place::Producer(_) | Place::Viewer(_) | Place::Client(_) => None,
         }
     }
 

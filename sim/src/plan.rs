@@ -4,19 +4,13 @@ use crate::faults::Fault;
 use crate::flaws::Flaw;
 use crate::network::Weather;
 use crate::random::Random;
+use crate::schedule::{self, Only, Planned};
+use crate::setting::Setting;
 use countree_client::machine::producer::Rules;
 use std::time::Duration;
 
-/// What all runs of a series have in common.
-#[derive(Debug, Clone, Default)]
-pub struct Setting {
-    /// The rule that this world breaks, if any.
-    pub flaw: Option<Flaw>,
-    /// Whether runs are not spared what is [known](crate::KNOWN) to go wrong.
-    pub with_known: bool,
-    /// Whether everything that happens is told on standard error.
-    pub is_told: bool,
-}
+/// Longer than any run: sessions do not expire.
+const LONG_HORIZON: Duration = Duration::from_secs(24 * 3600);
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -31,22 +25,34 @@ pub(crate) struct Plan {
     pub(crate) producers: usize,
     /// See [`Plan::leaves`].
     pub(crate) viewers: usize,
+    /// HTTP clients.
+    pub(crate) clients: usize,
+    /// Requests of each.
+    pub(crate) requests: usize,
+    /// Whether HTTP clients repeat what nobody answered; not when keys are remembered for a short time only.
+    pub(crate) repeats: bool,
+    /// Whether counters are set to 0 now and then.
+    pub(crate) has_resets: bool,
     /// Topics that events are counted in.
     pub(crate) topics: usize,
     /// Events of all producers together.
     pub(crate) events: usize,
     /// For how long things go wrong. Events come throughout.
     pub(crate) chaos: Duration,
-    /// The mean time between two faults, in milliseconds.
-    pub(crate) fault_gap_ms: u64,
-    /// What may go wrong.
-    pub(crate) faults: Vec<Fault>,
+    /// What goes wrong, and when, by number.
+    pub(crate) schedule: Vec<Planned>,
+    /// See [`Setting::only`].
+    pub(crate) only: Only,
+    /// See [`Setting::no_mishaps`].
+    pub(crate) has_mishaps: bool,
     /// How the network is while nothing is wrong with it.
     pub(crate) weather: Weather,
     /// A leaf's window.
     pub(crate) window: Duration,
     /// A leaf closes a log segment at about so many bytes.
     pub(crate) segment_bytes: u64,
+    /// How long a leaf remembers idle sessions, and keys.
+    pub(crate) horizon: Duration,
     /// How long a leaf keeps merged records when the store may forget.
     pub(crate) retention: Duration,
     /// How producers batch and wait.
@@ -57,6 +63,8 @@ pub(crate) struct Plan {
     pub(crate) durable_store: bool,
     /// The longest time between two saves of a store that is not, in milliseconds.
     pub(crate) save_gap_ms: u64,
+    /// Whether the disk of a leaf that has settled may be thrown away.
+    pub(crate) disks_go: bool,
     /// Whether a node that starts again does so on another port.
     pub(crate) moves_ports: bool,
     /// How many requests to the store in a hundred go wrong.
@@ -65,22 +73,24 @@ pub(crate) struct Plan {
     pub(crate) fsync_us: u64,
     /// The rule that this world breaks, if any.
     pub(crate) flaw: Option<Flaw>,
+    /// See [`Setting::is_digested`].
+    pub(crate) is_digested: bool,
     /// Whether everything that happens is told.
     pub(crate) is_told: bool,
-    /// See [`Setting::with_known`].
-    pub(crate) with_known: bool,
 }
 
 impl Plan {
     /// The run that a seed stands for.
     pub(crate) fn new(random: &mut Random, setting: &Setting) -> Self {
         // Of most kinds of faults, half of the seeds have none: a fault must not hide what another brings to light.
-        let mut faults: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.chance(60)).collect();
-        faults.retain(|fault| setting.with_known || *fault != Fault::RegistryRollback);
+        let drawn: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.chance(60)).collect();
+        let faults = if setting.kinds.is_empty() { drawn } else { setting.kinds.clone() };
         let forgets = |fault: &Fault| matches!(fault, Fault::StoreRollback | Fault::RegistryRollback);
         let durable_store = !faults.iter().any(forgets) && random.chance(60);
         let keeps_briefly = random.chance(50);
-        let is_patient = random.chance(75);
+        let forgets_members = faults.contains(&Fault::RegistryRollback);
+        let forgets_sessions = random.chance(15);
+        let is_patient = random.chance(75) && !forgets_sessions;
         let give_up = if is_patient { Duration::from_secs(600) } else { random.millis(2_000, 5_000) };
         let rules = Rules {
             linger: random.micros(0, 20_000),
@@ -89,38 +99,54 @@ impl Plan {
             give_up,
             ..Rules::default()
         };
-        let weather = Weather {
+        let mut weather = Weather {
             least_us: 50,
             most_us: random.between(500, 20_000),
             spikes: random.below(8),
             spike_us: random.between(50_000, 1_000_000),
             datagram_loss: random.below(40),
         };
+        let mut store_mishaps = random.below(15);
+        if setting.no_mishaps {
+            (weather.spikes, weather.datagram_loss, store_mishaps) = (0, 0, 0);
+        }
+        let chaos = random.millis(3_000, 9_000);
+        let schedule = schedule::draw(random, &faults, chaos);
+        let clients = random.below(3) as usize;
         Self {
             leaves: random.between(2, 3) as usize,
             roots: random.between(1, 2) as usize,
             broadcasts: random.between(1, 2) as usize,
             producers: random.between(2, 3) as usize,
             viewers: random.between(2, 4) as usize,
+            clients,
+            requests: random.between(5, 25) as usize,
+            // A registry that falls back may forget a leaf, and with it who remembered which keys.
+            repeats: !forgets_sessions && !forgets_members,
+            has_resets: random.chance(30) && !forgets_members,
             topics: random.between(1, 3) as usize,
             events: random.between(100, 300) as usize,
-            chaos: random.millis(3_000, 9_000),
-            fault_gap_ms: random.between(50, 600),
-            faults,
+            chaos,
+            schedule,
+            only: setting.only.clone(),
+            has_mishaps: !setting.no_mishaps,
             weather,
             window: random.millis(10, 150),
             segment_bytes: random.between(300, 6_000),
+            horizon: if forgets_sessions { random.millis(500, 3_000) } else { LONG_HORIZON },
             retention: if keeps_briefly { Duration::from_secs(2) } else { Duration::from_secs(3_600) },
             rules,
             is_patient,
             durable_store,
+            // Only where the store makes durable what it holds well within the time that a leaving leaf waits for it.
+            disks_go: durable_store || keeps_briefly,
             save_gap_ms: if keeps_briefly { 500 } else { 4_000 },
             moves_ports: random.chance(50),
-            store_mishaps: random.below(15),
+            store_mishaps,
             fsync_us: if random.chance(70) { 5_000 } else { 150_000 },
             flaw: setting.flaw,
+            is_digested: setting.is_digested,
             is_told: setting.is_told,
-            with_known: setting.with_known,
         }
     }
 }

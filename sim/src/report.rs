@@ -1,8 +1,11 @@
 //! What came of runs: one, and a series of them.
 
 use crate::faults::Tally;
-use crate::plan::{Plan, Setting};
+use crate::plan::Plan;
+use crate::promise::Broken;
 use crate::random::Random;
+use crate::schedule::Struck;
+use crate::setting::Setting;
 use crate::truth::Told;
 use crate::world::World;
 use std::fmt;
@@ -14,8 +17,8 @@ pub struct Run {
     /// What it can be repeated with.
     pub seed: u64,
     /// The first broken promise, if any.
-    pub broken: Option<String>,
-    /// A digest of everything that happened.
+    pub broken: Option<Broken>,
+    /// A digest of everything that happened, if the setting asks for it.
     pub trace: u64,
     /// How much happened.
     pub happenings: u64,
@@ -27,8 +30,12 @@ pub struct Run {
     pub acked: u64,
     /// Events whose producers were told that nobody knows.
     pub in_doubt: u64,
+    /// Resets that were done.
+    pub resets: u64,
     /// How often each thing went wrong.
     pub tally: Tally,
+    /// The faults that struck, in order.
+    pub struck: Vec<Struck>,
 }
 
 /// Runs the cluster that a seed stands for.
@@ -47,7 +54,9 @@ pub fn run(seed: u64, setting: &Setting) -> Run {
         events: truth.events.len() as u64,
         acked: truth.count(Told::Acked),
         in_doubt: truth.count(Told::InDoubt),
+        resets: truth.resets.count(),
         tally: world.tally().clone(),
+        struck: world.struck().to_vec(),
     }
 }
 
@@ -58,6 +67,7 @@ pub struct Series {
     events: u64,
     acked: u64,
     in_doubt: u64,
+    resets: u64,
     happenings: u64,
     simulated: Duration,
     tally: Tally,
@@ -70,6 +80,7 @@ impl Series {
         self.events += run.events;
         self.acked += run.acked;
         self.in_doubt += run.in_doubt;
+        self.resets += run.resets;
         self.happenings += run.happenings;
         self.simulated += run.simulated;
         self.tally.absorb(&run.tally);
@@ -78,9 +89,9 @@ impl Series {
 
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, events, acked, in_doubt, happenings, simulated, tally } = self;
+        let Self { runs, events, acked, in_doubt, resets, happenings, simulated, tally } = self;
         writeln!(f, "runs      {runs} ({happenings} happenings in {} simulated s)", simulated.as_secs())?;
-        writeln!(f, "events    {events}, of which {acked} acked, {in_doubt} in doubt")?;
+        writeln!(f, "events    {events}, of which {acked} acked, {in_doubt} in doubt; {resets} resets")?;
         writeln!(f, "faults")?;
         tally.iter().try_for_each(|(what, count)| writeln!(f, "{count:>9} {what}"))
     }

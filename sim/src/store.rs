@@ -2,11 +2,17 @@
 //! may forget everything since it was last made durable.
 
 use crate::flaws::Flaw;
+use crate::network::LinkId;
 use crate::random::Random;
+use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
+use countree_common::session::{Seq, SessionId};
+use countree_common::time::Time;
+use countree_common::wire::publish::SnapshotPart;
+use countree_common::wire::rpc::{Reply, SessionTable};
 use countree_root::machine::document::Document;
 use countree_root::machine::{BatchId, ReadId, Registry as Registrations};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,10 +25,18 @@ pub(crate) enum Operation {
     Merge(BatchId, Arc<[Cut]>),
     /// Read a topic.
     Read(ReadId, Topic),
+    /// Read a topic for whoever asked on that connection.
+    Show(LinkId, Topic),
+    /// Keep how sessions ended.
+    Publish(LinkId, SessionTable),
+    /// Say how a session ended.
+    Ended(LinkId, NodeName, SessionId),
+    /// Say in which era it serves.
+    Era,
     /// Load the registry.
     Load,
     /// Save the registry over that revision.
-    Save(u64, String),
+    Save { expected: u64, next: u64, text: String },
 }
 
 impl Operation {
@@ -31,8 +45,12 @@ impl Operation {
         match self {
             Operation::Merge(batch, cuts) => Answer::Merged(*batch, vec![None; cuts.len()]),
             Operation::Read(read, _) => Answer::Read(*read, None),
+            Operation::Show(link, _) | Operation::Publish(link, _) | Operation::Ended(link, ..) => {
+                Answer::Replied(*link, Reply::Failed("the store does not answer".into()))
+            }
+            Operation::Era => Answer::Era(None),
             Operation::Load => Answer::Loaded(None),
-            Operation::Save(..) => Answer::Saved(None),
+            Operation::Save { .. } => Answer::Saved(None),
         }
     }
 }
@@ -44,6 +62,10 @@ pub(crate) enum Answer {
     Merged(BatchId, Vec<Option<Outcome>>),
     /// To [`Operation::Read`].
     Read(ReadId, Option<Option<Snapshot>>),
+    /// To whoever asked a root on that connection.
+    Replied(LinkId, Reply),
+    /// To [`Operation::Era`].
+    Era(Option<u64>),
     /// To [`Operation::Load`].
     Loaded(Option<Option<(u64, String)>>),
     /// To [`Operation::Save`].
@@ -52,6 +74,8 @@ pub(crate) enum Answer {
 
 /// Topic documents by topic. Each is one unit: it goes back in time as a whole.
 pub(crate) type Documents = BTreeMap<Topic, Document>;
+/// The last counted batch of each session.
+type Endings = BTreeMap<(NodeName, SessionId), Seq>;
 /// The registry's revision and text.
 type Registry = Option<(u64, String)>;
 
@@ -61,15 +85,26 @@ pub(crate) struct Store {
     /// The documents that it holds now.
     pub(crate) documents: Documents,
     registry: Registry,
+    /// How the sessions of leaves that left ended.
+    endings: Endings,
     /// Since the last durable state, which is the first, one for each change.
     earlier_documents: Vec<Documents>,
+    /// Of the same moments.
+    earlier_endings: Vec<Endings>,
     earlier_registries: Vec<Registry>,
+    /// The era of the last server process that began to serve.
+    last_era: u64,
+    /// The era of the process that serves all topics but these.
+    era: u64,
+    eras: BTreeMap<Topic, u64>,
     /// Topics that were ever rolled back.
     pub(crate) forgetful: BTreeSet<Topic>,
     /// Whether everything is durable when it is answered.
     is_durable: bool,
     /// Whether it answers nobody at the moment.
     pub(crate) is_down: bool,
+    /// It stands still until then.
+    pub(crate) paused_until: Time,
     flaw: Option<Flaw>,
 }
 
@@ -79,11 +114,17 @@ impl Store {
         Self {
             documents: Documents::new(),
             registry: None,
+            endings: Endings::new(),
             earlier_documents: vec![Documents::new()],
+            earlier_endings: vec![Endings::new()],
             earlier_registries: vec![None],
+            last_era: 1,
+            era: 1,
+            eras: BTreeMap::new(),
             forgetful: BTreeSet::new(),
             is_durable,
             is_down: false,
+            paused_until: Time::default(),
             flaw,
         }
     }
@@ -97,14 +138,30 @@ impl Store {
             }
             Operation::Read(read, topic) => {
                 let document = self.documents.get(&topic);
-                Answer::Read(read, Some(document.map(|d| d.snapshot(&topic))))
+                Answer::Read(read, Some(document.map(|d| d.snapshot(&topic, self.served_in(&topic)))))
             }
+            Operation::Show(link, topic) => {
+                let snapshot = self.documents.get(&topic).map(|d| d.snapshot(&topic, self.served_in(&topic)));
+                let (version, totals) = snapshot.map(|s| (s.version, s.totals)).unwrap_or_default();
+                Answer::Replied(link, Reply::Snapshot(SnapshotPart { topic, version, totals, last: true }))
+            }
+            Operation::Publish(link, SessionTable { leaf, sessions, .. }) => {
+                for (session, last) in sessions {
+                    self.endings.insert((leaf.clone(), session), last);
+                }
+                self.remember();
+                Answer::Replied(link, Reply::Published { durable: self.says_durable() })
+            }
+            Operation::Ended(link, leaf, session) => {
+                Answer::Replied(link, Reply::Ended(self.endings.get(&(leaf, session)).copied()))
+            }
+            Operation::Era => Answer::Era(Some(self.last_era)),
             Operation::Load => Answer::Loaded(Some(self.registry.clone())),
-            Operation::Save(expected, text) => {
+            Operation::Save { expected, next, text } => {
                 let revision = self.registry.as_ref().map_or(0, |(revision, _)| *revision);
                 let fits = revision == expected;
                 if fits {
-                    self.registry = Some((revision + 1, text));
+                    self.registry = Some((next, text));
                     if !self.is_durable {
                         self.earlier_registries.push(self.registry.clone());
                     }
@@ -115,23 +172,52 @@ impl Store {
     }
 
     fn merge(&mut self, cut: &Cut) -> Outcome {
-        let says_durable = self.is_durable || self.flaw == Some(Flaw::EarlyTrim);
+        let (says_durable, served_in) = (self.says_durable(), self.served_in(&cut.topic));
         let outcome = match self.documents.get_mut(&cut.topic) {
-            Some(document) => merge(document, cut, says_durable, self.flaw),
+            Some(document) => merge(document, cut, served_in, says_durable, self.flaw),
             None => {
                 // A topic that nothing was ever merged into has no document.
                 let mut document = Document::default();
-                let outcome = merge(&mut document, cut, says_durable, self.flaw);
+                let outcome = merge(&mut document, cut, served_in, says_durable, self.flaw);
                 if matches!(outcome, Outcome::Applied(_)) {
                     self.documents.insert(cut.topic.clone(), document);
                 }
                 outcome
             }
         };
-        if matches!(outcome, Outcome::Applied(_)) && !self.is_durable {
-            self.earlier_documents.push(self.documents.clone());
+        if matches!(outcome, Outcome::Applied(_)) {
+            self.remember();
         }
         outcome
+    }
+
+    fn says_durable(&self) -> bool {
+        self.is_durable || self.flaw == Some(Flaw::EarlyTrim)
+    }
+
+    /// A state that the store may go back to.
+    fn remember(&mut self) {
+        if !self.is_durable {
+            self.earlier_documents.push(self.documents.clone());
+            self.earlier_endings.push(self.endings.clone());
+        }
+    }
+
+    /// The era of the server process that serves a topic.
+    pub(crate) fn served_in(&self, topic: &Topic) -> u64 {
+        self.eras.get(topic).copied().unwrap_or_default().max(self.era)
+    }
+
+    /// Another process serves a topic, or all of them.
+    pub(crate) fn change_process(&mut self, only: Option<&Topic>) {
+        if self.flaw == Some(Flaw::LastingEra) {
+            return;
+        }
+        self.last_era += 1;
+        match only {
+            Some(topic) => drop(self.eras.insert(topic.clone(), self.last_era)),
+            None => self.era = self.last_era,
+        }
     }
 
     /// The ledgers of streams whose logs are gone.
@@ -143,6 +229,7 @@ impl Store {
     /// Everything so far is durable.
     pub(crate) fn save(&mut self) {
         self.earlier_documents.drain(..self.earlier_documents.len() - 1);
+        self.earlier_endings.drain(..self.earlier_endings.len() - 1);
         self.earlier_registries.drain(..self.earlier_registries.len() - 1);
     }
 
@@ -158,9 +245,15 @@ impl Store {
                 document.streams = other.get(topic).map(|d| d.streams.clone()).unwrap_or_default();
             }
         }
+        // Tables of sessions may be on another server, or on this one.
+        if random.chance(50) {
+            self.endings.clone_from(&self.earlier_endings[to]);
+            self.earlier_endings[to..].iter_mut().for_each(|state| state.clone_from(&self.endings));
+        }
         let before = self.documents.clone();
         let topics: Vec<Topic> = before.keys().cloned().collect();
         let only = random.pick(&topics).cloned().filter(|_| random.chance(50));
+        self.change_process(only.as_ref());
         // The others keep what they have; states from before the failover hold nothing newer of this one.
         for state in self.earlier_documents[to..].iter_mut().chain([&mut self.documents]) {
             match &only {
@@ -186,11 +279,11 @@ impl Store {
 }
 
 /// The rule of every store, unless a flaw breaks it.
-fn merge(document: &mut Document, cut: &Cut, durable: bool, flaw: Option<Flaw>) -> Outcome {
+fn merge(document: &mut Document, cut: &Cut, served_in: u64, durable: bool, flaw: Option<Flaw>) -> Outcome {
     let have = document.streams.get(&cut.stream).map_or(0, |p| p.lsn);
     if flaw == Some(Flaw::MergesForward) && cut.from != have && cut.to > have {
         // As if the document stood where the cut begins.
         document.streams.entry(cut.stream.clone()).or_default().lsn = cut.from;
     }
-    document.merge(cut, durable)
+    document.merge(cut, served_in, durable)
 }

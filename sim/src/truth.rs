@@ -1,23 +1,18 @@
-//! The reference model: every event that a producer was given, and what became of it.
-//!
-//! An event is known by its delta: the events of one counter are worth 8⁰, 8¹, 8² … (all positive or all
-//! negative), so that each digit of a total, in base 8, says how often one event is in it.
+//! The reference model: every event that a client was given, and what became of it.
 
+use crate::digits::{self, digits, worth};
 use crate::random::Random;
+use crate::resets::{Resets, Standing};
 use countree_common::delta::Delta;
 use countree_common::document::CounterTotal;
 use countree_common::key::{Counter, Topic};
 use countree_common::time::Time;
 use std::collections::BTreeMap;
 
-/// Events of one counter; 8¹¹ is well within every limit.
-const EVENTS_PER_COUNTER: u32 = 12;
-const BASE: i64 = 8;
-
 /// An event's number.
 pub(crate) type EventId = usize;
 
-/// What a producer was told of an event.
+/// What a client was told of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
     /// Nothing yet.
@@ -28,6 +23,8 @@ pub(crate) enum Told {
     InDoubt,
     /// It is not counted.
     Rejected,
+    /// Its producer died before it could be told anything.
+    Nobody,
 }
 
 /// An event.
@@ -37,25 +34,41 @@ pub(crate) struct Event {
     pub(crate) counter: Counter,
     /// How much it adds.
     pub(crate) delta: Delta,
-    digit: u32,
-    /// What its producer was told.
+    /// When it came to be.
+    pub(crate) at: Time,
+    /// What its client was told.
     pub(crate) told: Told,
+    /// When.
+    pub(crate) told_at: Time,
+    /// The leaf that it was last sent to, if a producer did.
+    pub(crate) leaf: Option<usize>,
 }
 
 /// A batch as a producer speaks of it: which one, and when its first event was queued.
 type BatchKey = (usize, Time);
 
+/// The events of one counter, by digit.
+#[derive(Debug)]
+struct Column {
+    counter: Counter,
+    events: Vec<EventId>,
+}
+
 /// All events.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
-    counters: Vec<(Counter, i64, u32)>,
-    by_delta: BTreeMap<(Counter, i64), EventId>,
+    columns: Vec<Column>,
+    by_counter: BTreeMap<Counter, usize>,
     queued: BTreeMap<EventId, BatchKey>,
     batches: BTreeMap<BatchKey, Vec<EventId>>,
     /// The events, by number.
     pub(crate) events: Vec<Event>,
     /// Events that were rejected without ever having been sent; their numbers are not known.
     pub(crate) rejected_unsent: u64,
+    /// Events by topic, in the order of their acks.
+    acked: BTreeMap<Topic, Vec<EventId>>,
+    /// Every reset.
+    pub(crate) resets: Resets,
 }
 
 impl Truth {
@@ -68,40 +81,49 @@ impl Truth {
         let mut counter = |i: usize| {
             let topic = format!("topic-{}", random.below(topics as u64));
             let (item, kind) = (format!("item-{}", i / 2), if i.is_multiple_of(2) { "like" } else { "view" });
-            let counter = Counter::new(&topic, &item, kind).expect("the names are short");
-            (counter, if random.chance(20) { -1 } else { 1 }, 0)
+            Counter::new(&topic, &item, kind).expect("the names are short")
         };
-        let counters = (0..=events / 6).map(&mut counter).collect();
-        Self { counters, ..Self::default() }
+        let counters: Vec<Counter> = (0..=events / 6).map(&mut counter).collect();
+        let by_counter = counters.iter().cloned().zip(0..).collect();
+        let columns = counters.into_iter().map(|counter| Column { counter, events: Vec::new() }).collect();
+        Self { columns, by_counter, ..Self::default() }
     }
 
-    /// The next event, if a counter has room for one.
-    pub(crate) fn next_event(&mut self, random: &mut Random, producer: usize, now: Time) -> Option<&Event> {
-        let free: Vec<usize> =
-            (0..self.counters.len()).filter(|i| self.counters[*i].2 < EVENTS_PER_COUNTER).collect();
-        let (counter, sign, used) = self.counters.get_mut(*random.pick(&free)?)?;
-        let delta = *sign * BASE.pow(*used);
-        let event = Event {
-            counter: counter.clone(),
-            delta: Delta::new(delta).ok()?,
-            digit: *used,
-            told: Told::Nothing,
-        };
-        *used += 1;
+    /// The next event, if a counter has room for one: a like, or now and then an unlike.
+    pub(crate) fn next_event(&mut self, random: &mut Random, now: Time) -> Option<EventId> {
+        let has_room = |i: &usize| self.columns[*i].events.len() < digits::EVENTS;
+        let free: Vec<usize> = (0..self.columns.len()).filter(has_room).collect();
+        let column = self.columns.get_mut(*random.pick(&free)?)?;
+        let sign = if random.chance(15) { -1 } else { 1 };
         let id = self.events.len();
-        self.by_delta.insert((event.counter.clone(), delta), id);
+        self.events.push(Event {
+            counter: column.counter.clone(),
+            delta: Delta::new(sign * worth(column.events.len())).ok()?,
+            at: now,
+            told: Told::Nothing,
+            told_at: now,
+            leaf: None,
+        });
+        column.events.push(id);
+        Some(id)
+    }
+
+    /// A producer has queued an event.
+    pub(crate) fn note_queued(&mut self, id: EventId, producer: usize, now: Time) {
         self.queued.insert(id, (producer, now));
-        self.events.push(event);
-        self.events.last()
     }
 
     /// Which event this is.
     pub(crate) fn find(&self, counter: &Counter, delta: i64) -> Option<EventId> {
-        self.by_delta.get(&(counter.clone(), delta)).copied()
+        let column = &self.columns[*self.by_counter.get(counter)?];
+        column.events.iter().copied().find(|id| self.events[*id].delta.get() == delta)
     }
 
-    /// A producer sends a batch of these events, for the first time or again.
-    pub(crate) fn note_batch(&mut self, events: Vec<EventId>) {
+    /// A producer sends a batch of these events to a leaf, for the first time or again.
+    pub(crate) fn note_batch(&mut self, events: Vec<EventId>, leaf: Option<usize>) {
+        for id in &events {
+            self.events[*id].leaf = leaf;
+        }
         if let Some(key) = events.iter().filter_map(|id| self.queued.get(id)).min() {
             self.batches.insert(*key, events);
         }
@@ -117,6 +139,7 @@ impl Truth {
         first: Time,
         count: u64,
         told: Told,
+        now: Time,
     ) -> Result<(), String> {
         let Some(events) = self.batches.get(&(producer, first)) else {
             self.rejected_unsent += count;
@@ -126,19 +149,48 @@ impl Truth {
             };
         };
         if events.len() as u64 != count {
-            return Err(format!(
-                "producer-{producer} was told of {count} events of a batch of {}",
-                events.len()
-            ));
+            let sent = events.len();
+            return Err(format!("producer-{producer} was told of {count} events of a batch of {sent}"));
         }
-        for id in events {
-            let event = &mut self.events[*id];
-            if event.told != Told::Nothing {
-                return Err(format!("event {id} was {:?} and then {told:?}", event.told));
-            }
-            event.told = told;
+        let events = events.clone();
+        events.into_iter().try_for_each(|id| self.tell(id, told, now))
+    }
+
+    /// A client is told what became of an event.
+    ///
+    /// # Errors
+    /// When it was told before.
+    pub(crate) fn tell(&mut self, id: EventId, told: Told, now: Time) -> Result<(), String> {
+        let event = &mut self.events[id];
+        if event.told != Told::Nothing {
+            return Err(format!("event {id} was {:?} and then {told:?}", event.told));
+        }
+        (event.told, event.told_at) = (told, now);
+        if told == Told::Acked {
+            self.acked.entry(event.counter.topic.clone()).or_default().push(id);
         }
         Ok(())
+    }
+
+    /// The events of a topic that were acked, in the order of their acks.
+    pub(crate) fn acked_in(&self, topic: &Topic) -> impl Iterator<Item = EventId> {
+        self.acked.get(topic).into_iter().flatten().copied()
+    }
+
+    /// Whether an event is in a total of its counter.
+    pub(crate) fn holds(&self, id: EventId, total: i64) -> bool {
+        let times = self.times(&self.events[id].counter, total).unwrap_or_default();
+        times.into_iter().any(|(of, times)| of == id && times > 0)
+    }
+
+    /// A producer dies; whatever it was not told it never will be.
+    pub(crate) fn note_death(&mut self, producer: usize) {
+        for (id, (of, _)) in &self.queued {
+            let event = &mut self.events[*id];
+            if *of == producer && event.told == Told::Nothing {
+                event.told = Told::Nobody;
+            }
+        }
     }
 
     /// How many events were told this.
@@ -148,58 +200,84 @@ impl Truth {
 
     /// Which topics there are.
     pub(crate) fn topics(&self) -> Vec<Topic> {
-        let mut topics: Vec<_> = self.counters.iter().map(|(c, ..)| c.topic.clone()).collect();
+        let mut topics: Vec<_> = self.columns.iter().map(|c| c.counter.topic.clone()).collect();
         topics.sort();
         topics.dedup();
         topics
     }
 
-    /// How often an event is in a total of its counter.
-    fn occurrences(event: &Event, total: i64) -> i64 {
-        let mut rest = total * event.delta.get().signum();
-        for _ in 0..event.digit {
-            rest = rest.div_euclid(BASE);
-        }
-        rest.rem_euclid(BASE)
+    /// How often each event of a counter is in a total of it.
+    ///
+    /// # Errors
+    /// When no events add up to it.
+    pub(crate) fn times(&self, counter: &Counter, total: i64) -> Result<Vec<(EventId, i64)>, String> {
+        let column = self.by_counter.get(counter).and_then(|at| self.columns.get(*at));
+        let events = column.map(|column| column.events.as_slice()).unwrap_or_default();
+        let digits = digits(total).filter(|digits| digits.iter().skip(events.len()).all(|times| *times == 0));
+        let digits =
+            digits.ok_or_else(|| format!("the total {total} of {counter:?} is no sum of its events"))?;
+        let times = |(id, digit): (&EventId, i64)| (*id, digit * self.events[*id].delta.get().signum());
+        Ok(events.iter().zip(digits).map(times).collect())
     }
 
-    /// Compares the totals with what producers were told.
+    /// What must be true of a total at any time: no event is in it twice.
+    ///
+    /// # Errors
+    /// The event that is.
+    pub(crate) fn check_once(&self, counter: &Counter, total: i64) -> Result<(), String> {
+        // A store that fell back may be sent a reset again before what it took away.
+        let least = if self.resets.cover(counter) { -1 } else { 0 };
+        let times = self.times(counter, total)?;
+        match times.into_iter().find(|(_, times)| !(least..=1).contains(times)) {
+            Some((id, times)) => Err(self.says(id, times)),
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the totals with what clients were told. A reset may have missed what was in the topics that
+    /// `forgot` says.
     ///
     /// # Errors
     /// The first event that is lost or doubled, or a total that no events add up to.
-    pub(crate) fn check(&self, totals: &BTreeMap<Counter, i64>) -> Result<(), String> {
-        let mut sums = BTreeMap::<&Counter, i64>::new();
-        for (id, event) in self.events.iter().enumerate() {
-            let total = totals.get(&event.counter).copied().unwrap_or_default();
-            let times = Self::occurrences(event, total);
-            *sums.entry(&event.counter).or_default() += times * event.delta.get();
-            let is_right = match event.told {
-                Told::Acked => times == 1,
-                Told::InDoubt => times <= 1,
-                Told::Nothing | Told::Rejected => times == 0,
-            };
-            if !is_right {
-                let Event { counter, delta, told, .. } = event;
-                let Counter { topic, item, kind } = counter;
-                let delta = delta.get();
-                return Err(format!(
-                    "event {id} ({topic} {item} {kind} {delta:+}) was {told:?} and is counted {times} times"
-                ));
+    pub(crate) fn check(
+        &self,
+        totals: &BTreeMap<Counter, i64>,
+        forgot: impl Fn(&Topic) -> bool,
+    ) -> Result<(), String> {
+        for Column { counter, .. } in &self.columns {
+            let total = totals.get(counter).copied().unwrap_or_default();
+            for (id, times) in self.times(counter, total)? {
+                let event = &self.events[id];
+                let is_right = match (event.told, self.resets.standing(event)) {
+                    (Told::Acked, Standing::Counts) => times == 1,
+                    (Told::Acked, Standing::Gone) if !forgot(&counter.topic) => times == 0,
+                    (Told::Acked | Told::InDoubt | Told::Nobody, _) => (0..=1).contains(&times),
+                    (Told::Nothing | Told::Rejected, _) => times == 0,
+                };
+                if !is_right {
+                    return Err(self.says(id, times));
+                }
             }
         }
-        match totals.iter().find(|(counter, total)| sums.get(counter).copied().unwrap_or_default() != **total)
-        {
+        match totals.keys().find(|counter| !self.by_counter.contains_key(counter)) {
+            Some(counter) => Err(format!("{counter:?} was never counted")),
             None => Ok(()),
-            Some((counter, total)) => {
-                Err(format!("the total {total} of {counter:?} is no sum of its events"))
-            }
         }
+    }
+
+    fn says(&self, id: EventId, times: i64) -> String {
+        let event = &self.events[id];
+        let (Counter { topic, item, kind }, delta) = (&event.counter, event.delta.get());
+        let (told, standing) = (event.told, self.resets.standing(event));
+        format!(
+            "event {id} ({topic} {item} {kind} {delta:+}, {standing:?}) was {told:?} and is counted {times} times"
+        )
     }
 
     /// How many events are in these totals, each as often as it is.
     pub(crate) fn counted(&self, totals: &BTreeMap<Counter, i64>) -> u64 {
-        let times = |e: &Event| Self::occurrences(e, totals.get(&e.counter).copied().unwrap_or_default());
-        self.events.iter().map(|e| times(e) as u64).sum()
+        let times = |(counter, total): (&Counter, &i64)| self.times(counter, *total).unwrap_or_default();
+        totals.iter().flat_map(times).map(|(_, times)| times as u64).sum()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::flaws::Flaw;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
 use crate::place::{Life, Place};
+use crate::promise::Promise;
 use crate::random::Random;
 use countree_broadcast::machine::{DatagramRoom, Format, Machine, Output, Room, ViewerId};
 use countree_common::cluster::{ClusterView, NodeName};
@@ -99,7 +100,7 @@ impl World {
     pub(super) fn crash_broadcast(&mut self, i: usize) -> bool {
         let was_up = self.broadcasts[i].process.take().is_some();
         if was_up {
-            self.network.bury(&mut self.agenda, &mut self.random, Place::Broadcast(i));
+            self.bury(Place::Broadcast(i));
         }
         was_up
     }
@@ -151,7 +152,7 @@ impl World {
     }
 
     pub(super) fn broadcast_loses(&mut self, i: usize, link: LinkId) {
-        if self.is_replied(Place::Broadcast(i), link, None) {
+        if self.is_replied(link, None) {
             return;
         }
         let (now, place) = (self.agenda.now(), Place::Broadcast(i));
@@ -238,7 +239,7 @@ impl World {
             }
             Output::Datagram { viewer, bytes } => {
                 if bytes.len() > DATAGRAM_BYTES {
-                    self.violate(format!("a datagram of {} bytes", bytes.len()));
+                    self.violate(Promise::Bounded, format!("a datagram of {} bytes", bytes.len()));
                 }
                 self.send(viewer.0, Side::Acceptor, Message::Datagram(bytes));
             }
@@ -247,7 +248,7 @@ impl World {
                 if let Some(outlet) = process.and_then(|p| p.viewers.get_mut(&viewer.0)) {
                     outlet.on_the_way += 1;
                     if outlet.on_the_way > 1 {
-                        self.violate("a viewer without room was sent more on its stream".into());
+                        self.violate(Promise::Bounded, "a viewer without room was sent more on its stream");
                     }
                 }
                 if self.plan.flaw == Some(Flaw::LossyStreams) && self.random.chance(30) {
@@ -256,7 +257,7 @@ impl World {
                 self.send(viewer.0, Side::Acceptor, Message::Stream(chunks));
             }
             Output::Dismiss { viewer, reason } => {
-                self.violate(format!("a viewer was sent away: {reason}"));
+                self.violate(Promise::Orderly, format!("a viewer was sent away: {reason}"));
                 self.leave(viewer.0, Side::Acceptor);
             }
             Output::Share { .. } | Output::Unshare { .. } => {}

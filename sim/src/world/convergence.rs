@@ -1,7 +1,9 @@
 //! What must be true once everything works again and has had time to settle.
 
 use super::World;
+use crate::promise::{Broken, Promise};
 use crate::truth::by_counter;
+use countree_common::cluster::NodeName;
 use countree_common::key::{Counter, Topic};
 use countree_common::ledger::Ledger;
 use std::collections::BTreeMap;
@@ -11,22 +13,32 @@ impl World {
     ///
     /// # Errors
     /// What is missing.
-    pub(super) fn converged(&self) -> Result<(), String> {
+    pub(super) fn converged(&self) -> Result<(), Broken> {
+        let settled = |what: String| Promise::Settled.broken(what);
         if let Some(producer) = self.unresolved().first() {
-            return Err(format!("producer-{producer} has events without an answer"));
+            return Err(settled(format!("producer-{producer} has events without an answer")));
+        }
+        if let Some(client) = self.clients.iter().position(|client| !client.is_done()) {
+            return Err(settled(format!("client-{client} has requests without an answer")));
         }
         for (i, leaf) in self.leaves.iter().enumerate() {
-            let Some(ledgers) = leaf.ledgers() else { return Err(format!("leaf-{i} is not up")) };
+            let Some(ledgers) = leaf.ledgers() else {
+                return Err(settled(format!("leaf-{i} is not up")));
+            };
+            if leaf.is_leaving() {
+                return Err(settled(format!("leaf-{i} is leaving")));
+            }
             let mut sum = Ledger::default();
             ledgers.iter().for_each(|l| sum += l.ledger);
             if sum.in_flight > 0 {
-                return Err(format!("leaf-{i} has events in flight: {sum:?}"));
+                return Err(settled(format!("leaf-{i} has events in flight: {sum:?}")));
             }
             if sum.declared_lost > 0 {
-                return Err(format!("leaf-{i} has declared events lost: {sum:?}"));
+                return Err(Promise::Exact.broken(format!("leaf-{i} has declared events lost: {sum:?}")));
             }
         }
-        self.truth.check(&self.totals())?;
+        let forgot = |topic: &Topic| self.store.forgetful.contains(topic);
+        self.truth.check(&self.totals(), forgot).map_err(|e| Promise::Exact.broken(e))?;
         self.audit()?;
         self.check_viewers()
     }
@@ -34,52 +46,68 @@ impl World {
     /// All totals in the store.
     fn totals(&self) -> BTreeMap<Counter, i64> {
         let documents = self.store.documents.iter();
-        documents.flat_map(|(topic, d)| by_counter(topic, d.snapshot(topic).totals)).collect()
+        documents
+            .flat_map(|(topic, d)| by_counter(topic, d.snapshot(topic, self.store.served_in(topic)).totals))
+            .collect()
     }
 
-    fn check_viewers(&self) -> Result<(), String> {
+    fn check_viewers(&self) -> Result<(), Broken> {
         for (i, viewer) in self.viewers.iter().enumerate() {
             for (topic, shown) in viewer.shown() {
-                let is_spared = !self.plan.with_known && self.store.forgetful.contains(topic);
-                let Some(document) = self.store.documents.get(topic).filter(|_| !is_spared) else { continue };
-                let Some(shown) = shown else { return Err(format!("viewer-{i} shows nothing of {topic}")) };
+                let Some(document) = self.store.documents.get(topic) else { continue };
+                let Some(shown) = shown else {
+                    return Err(Promise::Shown.broken(format!("viewer-{i} shows nothing of {topic}")));
+                };
                 let totals: BTreeMap<Counter, i64> =
-                    by_counter(topic, document.snapshot(topic).totals).collect();
+                    by_counter(topic, document.snapshot(topic, self.store.served_in(topic)).totals).collect();
                 if let Some((counter, total)) = totals.iter().find(|(c, t)| shown.totals.get(*c) != Some(*t))
                 {
                     let seen = shown.totals.get(counter);
-                    return Err(format!(
+                    return Err(Promise::Shown.broken(format!(
                         "viewer-{i} shows {seen:?} for {counter:?} at {}, and the store holds {total} at {}",
                         shown.version, document.version
-                    ));
+                    )));
                 }
                 if shown.totals.len() != totals.len() {
-                    return Err(format!("viewer-{i} shows counters of {topic} that the store does not hold"));
+                    let what = format!("viewer-{i} shows counters of {topic} that the store does not hold");
+                    return Err(Promise::Shown.broken(what));
                 }
             }
         }
         Ok(())
     }
 
-    /// How many viewers' topics were not compared with the store; see [`crate::KNOWN`].
-    pub(super) fn spared(&self) -> u64 {
-        let forgetful = |topic: &Topic| !self.plan.with_known && self.store.forgetful.contains(topic);
-        self.viewers.iter().flat_map(|v| v.shown()).filter(|(topic, _)| forgetful(topic)).count() as u64
-    }
-
-    /// The audit: what all leaves accepted is what the store counts. Where the registry has taken over a
-    /// stream that its leaf still lists, both say the same.
-    fn audit(&self) -> Result<(), String> {
+    /// The audit: what each leaf accepted is what the store counts of its streams. Where the registry has taken
+    /// over a stream that its leaf still lists, both say the same.
+    fn audit(&self) -> Result<(), Broken> {
         let live = self.leaves.iter().filter_map(|l| l.ledgers()).flatten();
         let retired = self.store.retired().into_iter();
         let streams: BTreeMap<_, Ledger> = retired.chain(live).map(|l| (l.stream, l.ledger)).collect();
-        let mut sum = Ledger::default();
-        streams.into_values().for_each(|ledger| sum += ledger);
-        let counted = self.truth.counted(&self.totals());
-        if sum.merged == counted && sum.accepted == counted {
-            Ok(())
-        } else {
-            Err(format!("the store counts {counted} events, and the ledgers say {sum:?}"))
+        let (mut ledgers, mut store) =
+            (BTreeMap::<NodeName, Ledger>::new(), BTreeMap::<NodeName, u64>::new());
+        streams.into_iter().for_each(|(stream, ledger)| *ledgers.entry(stream.leaf).or_default() += ledger);
+        for (stream, position) in self.store.documents.values().flat_map(|d| &d.streams) {
+            *store.entry(stream.leaf.clone()).or_default() += position.events;
         }
+        for (leaf, ledger) in &ledgers {
+            let merged = store.remove(leaf).unwrap_or_default();
+            if ledger.merged != merged || ledger.accepted != merged {
+                let what =
+                    format!("the store counts {merged} events of {leaf}, and its ledgers say {ledger:?}");
+                return Err(Promise::Balanced.broken(what));
+            }
+        }
+        if let Some((leaf, events)) = store.into_iter().find(|(_, events)| *events > 0) {
+            let what = format!("the store counts {events} events of {leaf}, which has no ledger");
+            return Err(Promise::Balanced.broken(what));
+        }
+        let merged: u64 = ledgers.values().map(|l| l.merged).sum();
+        let counted = self.truth.counted(&self.totals());
+        // What a reset takes away was merged all the same.
+        if self.truth.resets.is_empty() && counted != merged {
+            let what = format!("the totals hold {counted} events, and {merged} were merged");
+            return Err(Promise::Balanced.broken(what));
+        }
+        Ok(())
     }
 }

@@ -1,28 +1,20 @@
-//! How nodes belong to the cluster: questions to roots, heartbeats, and the view that they bring back.
+//! How nodes belong to the cluster: joining, heartbeats, and the view that they bring back.
 
 use super::World;
+use super::questions::Purpose;
 use crate::happening::Happening;
-use crate::network::{LinkId, Message, Side};
 use crate::place::Place;
+use crate::promise::Promise;
 use countree_common::cluster::{ClusterView, Node};
-use countree_common::wire::hello::Conversation;
 use countree_common::wire::rpc::{NodeStats, Reply, Request};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Between two heartbeats, as in the real shells.
 pub(super) const HEARTBEAT: Duration = Duration::from_millis(400);
 /// A node that has not been heard of for this long is out of the view, as in the real shells.
 pub(super) const LEASE: Duration = Duration::from_secs(5);
-/// A question that no root has answered is asked again after this long.
+/// What no root has answered is asked again after this long.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// A question under way, and the roots that are still to be tried.
-#[derive(Debug)]
-struct Question {
-    request: Request,
-    roots: Vec<usize>,
-}
 
 /// What a process knows of its cluster.
 #[derive(Debug, Default)]
@@ -31,7 +23,6 @@ pub(super) struct Membership {
     pub(super) view: ClusterView,
     /// The process, once it has an incarnation.
     pub(super) node: Option<Node>,
-    asking: BTreeMap<LinkId, Question>,
 }
 
 impl Membership {
@@ -61,59 +52,23 @@ impl World {
         Some(Node { name, tier, quic: place.address(port), http: None, incarnation })
     }
 
-    /// Asks one root after another until one answers.
-    pub(super) fn ask_a_root(&mut self, place: Place, request: Request) {
-        let mut roots: Vec<usize> = (0..self.roots.len()).collect();
-        let first = self.random.place(roots.len()).unwrap_or_default();
-        roots.rotate_left(first);
-        self.try_next_root(place, Question { request, roots });
-    }
-
-    fn try_next_root(&mut self, place: Place, mut question: Question) {
-        let Some(root) = question.roots.pop() else { return self.unanswered(place, &question.request) };
-        let acceptor = Place::Root(root);
-        let port = self.life(acceptor).map_or(0, |life| self.port(life));
-        let link = self.open(place, acceptor, port, Conversation::Rpc);
-        if let Some(membership) = self.membership(place) {
-            membership.asking.insert(link, question);
-        }
-    }
-
-    /// The connection for a question stands.
-    pub(super) fn put_question(&mut self, place: Place, link: LinkId) {
-        let question = self.membership(place).and_then(|m| m.asking.get(&link));
-        if let Some(request) = question.map(|q| q.request.clone()) {
-            self.send(link, Side::Opener, Message::Ask(request));
-        }
-    }
-
-    /// A question is answered, or its connection is gone (`None`). Says whether the connection was a question's.
-    pub(super) fn is_replied(&mut self, place: Place, link: LinkId, reply: Option<Reply>) -> bool {
-        let Some(question) = self.membership(place).and_then(|m| m.asking.remove(&link)) else {
-            return false;
-        };
-        self.leave(link, Side::Opener);
-        match reply {
-            None | Some(Reply::Failed(_)) => self.try_next_root(place, question),
-            Some(reply) => self.answered_by_root(place, question.request, reply),
-        }
-        true
-    }
-
     /// A process asks for its incarnation, or says that it lives.
     pub(super) fn beat(&mut self, place: Place) {
         if let Place::Leaf(i) = place
-            && self.leaves[i].is_leaving()
+            && self.leaves[i].is_silent()
         {
             return;
         }
         let at_least = if let Place::Leaf(i) = place { self.leaves[i].least_incarnation() } else { 0 };
-        let Some(membership) = self.membership(place) else { return };
+        let (Some(membership), Some(tier)) = (self.membership(place), place.tier()) else { return };
         let request = match membership.node.clone() {
-            None => Request::Join { name: place.name(), at_least },
-            Some(node) => Request::Heartbeat { node, stats: NodeStats::default() },
+            None => Request::Join { name: place.name(), tier, at_least },
+            Some(node) => {
+                let epoch = membership.view.epoch;
+                Request::Heartbeat { node, stats: NodeStats::default(), epoch }
+            }
         };
-        self.ask_a_root(place, request);
+        self.ask_a_root(place, request, Purpose::Membership);
     }
 
     fn beat_again(&mut self, place: Place, wait: Duration) {
@@ -122,17 +77,22 @@ impl World {
         }
     }
 
-    fn unanswered(&mut self, place: Place, request: &Request) {
-        match (request, place) {
-            (Request::Retire(_), Place::Leaf(i)) => self.leaf_retired(i, &[], false),
-            (Request::Leave(_), Place::Leaf(i)) => self.leaf_has_left(i),
-            _ => self.beat_again(place, RETRY),
+    /// A root has answered, or none has.
+    pub(super) fn hear_of_membership(&mut self, place: Place, request: Request, reply: Option<Reply>) {
+        if let (Request::Heartbeat { .. }, Place::Leaf(i)) = (&request, place) {
+            self.say_last_word(i);
         }
-    }
-
-    fn answered_by_root(&mut self, place: Place, request: Request, reply: Reply) {
         match (request, reply, place) {
-            (Request::Join { .. }, Reply::Joined { incarnation }, _) => {
+            (Request::Members, Some(Reply::Members { view, .. }), Place::Leaf(i)) => {
+                if self.membership(place).is_some_and(|m| m.learn(view)) {
+                    self.leaf_sees(i);
+                }
+            }
+            (Request::Members, ..) => {}
+            (Request::Retire(_), None, Place::Leaf(i)) => self.leaf_retired(i, &[], false),
+            (Request::Leave(_), None, Place::Leaf(i)) => self.leaf_has_left(i),
+            (_, None, _) => self.beat_again(place, RETRY),
+            (Request::Join { .. }, Some(Reply::Joined { incarnation }), _) => {
                 let node = self.listed(place, incarnation);
                 if let Some(membership) = self.membership(place) {
                     membership.node = node;
@@ -144,8 +104,11 @@ impl World {
                 }
                 self.beat_again(place, Duration::ZERO);
             }
-            (Request::Heartbeat { .. }, Reply::View(view), _) => {
+            (Request::Heartbeat { .. }, Some(Reply::View(view)), _) => {
                 let is_news = self.membership(place).is_some_and(|m| m.learn(view));
+                if let Place::Leaf(i) = place {
+                    self.leaf_is_confirmed(i);
+                }
                 match place {
                     Place::Leaf(i) if is_news => self.leaf_sees(i),
                     Place::Broadcast(i) if is_news => self.broadcast_sees(i),
@@ -153,12 +116,14 @@ impl World {
                 }
                 self.beat_again(place, HEARTBEAT);
             }
-            (Request::Leave(_), Reply::View(_), Place::Leaf(i)) => self.leaf_has_left(i),
-            (Request::Retire(ledgers), Reply::Done, Place::Leaf(i)) => {
+            (Request::Leave(_), Some(Reply::View(_)), Place::Leaf(i)) => self.leaf_has_left(i),
+            (Request::Retire(ledgers), Some(Reply::Done), Place::Leaf(i)) => {
                 let streams: Vec<_> = ledgers.into_iter().map(|l| l.stream).collect();
                 self.leaf_retired(i, &streams, true);
             }
-            (request, reply, _) => self.violate(format!("{place} asked {request:?} and was told {reply:?}")),
+            (request, reply, _) => {
+                self.violate(Promise::Orderly, format!("{place} asked {request:?} and was told {reply:?}"))
+            }
         }
     }
 }

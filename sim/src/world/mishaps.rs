@@ -1,11 +1,13 @@
 //! Faults as they strike, and as they end.
 
 use super::World;
+use crate::clock::Agenda;
 use crate::disk::Crash;
 use crate::faults::{Fault, Heal};
 use crate::happening::Happening;
-use crate::network::Weather;
+use crate::network::{Arrival, Weather};
 use crate::place::Place;
+use crate::schedule::Struck;
 use std::time::Duration;
 
 impl World {
@@ -15,20 +17,22 @@ impl World {
             Place::Leaf(i) => self.start_leaf(i),
             Place::Root(i) => self.start_root(i),
             Place::Broadcast(i) => self.start_broadcast(i),
-            Place::Producer(_) | Place::Viewer(_) => {}
+            Place::Producer(_) | Place::Viewer(_) | Place::Client(_) => {}
         }
     }
 
-    /// Something goes wrong, and the next thing is planned.
-    pub(super) fn fault(&mut self) {
-        if self.is_calm {
-            return;
-        }
-        let wait = self.random.millis(1, 2 * self.plan.fault_gap_ms);
-        self.agenda.after(wait, Happening::Fault);
-        let Some(fault) = self.random.pick(&self.plan.faults).copied() else { return };
-        if self.strike(fault) {
+    /// Something goes wrong. All chance in it is the fault's own, so that the others stay what they are
+    /// when this one is left out.
+    pub(super) fn fault(&mut self, number: usize) {
+        let Some(planned) = self.plan.schedule.get(number).filter(|_| !self.is_calm) else { return };
+        let fault = planned.fault;
+        let of_the_world = std::mem::replace(&mut self.random, planned.random());
+        let strikes = self.strike(fault);
+        self.random = of_the_world;
+        if strikes {
             self.tally.note(fault);
+            let after = self.agenda.now().since(Agenda::<Happening>::BEGINNING);
+            self.struck.push(Struck { number, fault, after });
         }
     }
 
@@ -48,6 +52,13 @@ impl World {
                 let (Some(a), Some(b)) = (a, b) else { return false };
                 a != b && self.cut_for_a_while(a, &[b])
             }
+            Fault::OneWayPartition => {
+                let places = self.places();
+                let from = self.random.pick(&places).copied();
+                let to = self.random.pick(&places).copied();
+                let (Some(from), Some(to)) = (from, to) else { return false };
+                from != to && self.hold_up_for_a_while(from, to)
+            }
             Fault::Isolation => {
                 let (nodes, places) = (self.nodes(), self.places());
                 let Some(node) = self.random.pick(&nodes).copied() else { return false };
@@ -61,8 +72,23 @@ impl World {
             Fault::LeafKilled => self.crash_some_leaf(Crash::Process),
             Fault::LeafPowerCut => self.crash_some_leaf(Crash::Power),
             Fault::LeafDrained => {
-                let leaf = self.random.place(self.leaves.len());
-                leaf.is_some_and(|leaf| self.drain_and_leave(leaf))
+                let leaf = self.random.place(self.leaves.len()).unwrap_or_default();
+                let producer = Place::Producer(self.random.place(self.producers.len()).unwrap_or_default());
+                // Some producers do not hear from the leaf itself how their sessions ended.
+                if self.random.chance(40) {
+                    self.cut_for_a_while(Place::Leaf(leaf), &[producer]);
+                }
+                self.drain_and_leave(leaf)
+            }
+            Fault::LeafJoined => {
+                let leaf = self.plan.leaves;
+                let is_new = !self.leaves[leaf].has_lived();
+                self.start_leaf(leaf);
+                is_new
+            }
+            Fault::LeafPaused => {
+                let leaf = self.random.place(self.leaves.len()).unwrap_or_default();
+                self.pause(Place::Leaf(leaf))
             }
             Fault::DiskFull => {
                 let until = self.agenda.now() + self.random.millis(100, 1_500);
@@ -83,6 +109,34 @@ impl World {
                 let node = self.random.place(self.broadcasts.len()).unwrap_or_default();
                 self.crash_broadcast(node) && self.restart_soon(Place::Broadcast(node))
             }
+            Fault::RootPaused => {
+                let root = self.random.place(self.roots.len()).unwrap_or_default();
+                self.pause(Place::Root(root))
+            }
+            Fault::BroadcastPaused => {
+                let node = self.random.place(self.broadcasts.len()).unwrap_or_default();
+                self.pause(Place::Broadcast(node))
+            }
+            Fault::ProducerCrash => {
+                let producer = self.random.place(self.producers.len()).unwrap_or_default();
+                self.crash_producer(producer)
+            }
+            Fault::ProducerPaused => {
+                let producer = self.random.place(self.producers.len()).unwrap_or_default();
+                self.pause(Place::Producer(producer))
+            }
+            Fault::ViewerCrash => {
+                let viewer = self.random.place(self.viewers.len()).unwrap_or_default();
+                self.crash_viewer(viewer)
+            }
+            Fault::ViewerPaused => {
+                let viewer = self.random.place(self.viewers.len()).unwrap_or_default();
+                self.pause(Place::Viewer(viewer))
+            }
+            Fault::StorePaused => {
+                self.store.paused_until = self.agenda.now() + self.random.millis(50, 2_500);
+                true
+            }
             Fault::StoreDown => {
                 self.store.is_down = true;
                 self.heal_in(100, 2_500, Heal::Store)
@@ -95,6 +149,7 @@ impl World {
     fn places(&self) -> Vec<Place> {
         let clients = (0..self.producers.len()).map(Place::Producer);
         let clients = clients.chain((0..self.viewers.len()).map(Place::Viewer));
+        let clients = clients.chain((0..self.clients.len()).map(Place::Client));
         self.nodes().into_iter().chain(clients).collect()
     }
 
@@ -108,6 +163,39 @@ impl World {
             }
         }
         strikes
+    }
+
+    /// One way is silent. Some connections over it give up; the others wait.
+    fn hold_up_for_a_while(&mut self, from: Place, to: Place) -> bool {
+        let wait = self.random.millis(100, 2_500);
+        self.agenda.after(wait, Happening::Heal(Heal::Cut(from, to)));
+        self.let_some_time_out(from, Some(to), wait);
+        self.network.hold_up(from, to, self.agenda.now() + wait)
+    }
+
+    fn let_some_time_out(&mut self, place: Place, other: Option<Place>, within: Duration) {
+        for link in self.network.links_of(place, other) {
+            if self.random.chance(40) {
+                let wait = self.random.micros(1, within.as_micros() as u64);
+                self.agenda.after(wait, Arrival::TimedOut(link).into());
+            }
+        }
+    }
+
+    /// A process stands still, some beyond the end of their lease.
+    fn pause(&mut self, place: Place) -> bool {
+        if self.life(place).is_none() || self.is_paused(place) {
+            return false;
+        }
+        let wait = if self.random.chance(80) {
+            self.random.millis(20, 2_000)
+        } else {
+            self.random.millis(4_000, 7_000)
+        };
+        self.paused.insert(place, Vec::new());
+        self.let_some_time_out(place, None, wait);
+        self.agenda.after(wait, Happening::Heal(Heal::Pause(place)));
+        true
     }
 
     fn heal_in(&mut self, least_ms: u64, most_ms: u64, heal: Heal) -> bool {
@@ -140,9 +228,15 @@ impl World {
     pub(super) fn heal(&mut self, heal: Heal) {
         match heal {
             Heal::Cut(a, b) => self.network.mend(a, b),
+            Heal::Pause(place) => self.resume(place),
             Heal::Weather if !self.is_calm => self.network.weather = self.plan.weather,
             Heal::Weather => {}
-            Heal::Store => self.store.is_down = false,
+            Heal::Store => {
+                self.store.is_down = false;
+                if self.random.chance(50) {
+                    self.store.change_process(None);
+                }
+            }
             Heal::Replace(leaf) => {
                 if self.leaves[leaf].disk.has_failed() {
                     self.crash_leaf(leaf, Crash::Process);
@@ -157,6 +251,9 @@ impl World {
         self.is_calm = true;
         self.network.heal();
         self.store.is_down = false;
+        self.store.paused_until = self.agenda.now();
+        let paused: Vec<Place> = self.paused.keys().copied().collect();
+        paused.into_iter().for_each(|place| self.resume(place));
         for leaf in &mut self.leaves {
             leaf.disk.full_until = self.agenda.now();
             leaf.disk.fails_next = false;

@@ -4,28 +4,34 @@
 //! at once. Each tier's shell is in a file of its own and does what the tier's real shell does.
 
 mod broadcast;
+mod client;
+mod complete;
 mod convergence;
 mod leaf;
 mod membership;
 mod mishaps;
 mod producer;
+mod questions;
 mod road;
 mod root;
 mod viewer;
 
 use crate::clock::{Agenda, clocks};
-use crate::faults::{Mishap, Tally};
+use crate::faults::Tally;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Network, Side};
 use crate::place::{Life, Place};
 use crate::plan::Plan;
+use crate::promise::{Broken, Promise};
 use crate::random::Random;
+use crate::schedule::Struck;
 use crate::store::Store;
 use crate::trace::Trace;
 use crate::truth::Truth;
 use countree_common::cluster::ClusterView;
 use countree_common::time::{Now, Time};
 use countree_common::wire::hello::Conversation;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Once everything works, the cluster has this long to settle.
@@ -52,11 +58,20 @@ pub(crate) struct World {
     broadcasts: Vec<broadcast::BroadcastNode>,
     producers: Vec<producer::ProducerClient>,
     viewers: Vec<viewer::ViewerClient>,
+    clients: Vec<client::HttpClient>,
+    /// By the connection that they are asked on.
+    questions: BTreeMap<LinkId, questions::Question>,
     truth: Truth,
+    /// Processes that stand still, and what waits for them.
+    paused: BTreeMap<Place, Vec<Happening>>,
+    /// The faults that found something to strike at.
+    struck: Vec<Struck>,
     tally: Tally,
     trace: Trace,
+    /// When each leaf was last not in the view that a root took up.
+    absent_at: Vec<Time>,
     /// The first broken promise.
-    violation: Option<String>,
+    violation: Option<Broken>,
     /// Nothing goes wrong any more.
     is_calm: bool,
 }
@@ -64,20 +79,30 @@ pub(crate) struct World {
 impl World {
     /// The world of a plan, about to begin.
     pub(crate) fn new(plan: Plan, mut random: Random) -> Self {
-        let truth = Truth::new(&mut random, plan.topics, plan.events);
+        let truth = Truth::new(
+            &mut random,
+            plan.topics,
+            plan.events + client::EVENTS_MAX * plan.requests * plan.clients,
+        );
         let topics = truth.topics();
         let mut world = Self {
             agenda: Agenda::default(),
             network: Network::new(plan.weather),
             store: Store::new(plan.durable_store, plan.flaw),
-            leaves: (0..plan.leaves).map(|i| leaf::LeafNode::new(i, plan.flaw)).collect(),
+            // The last one joins later, or never.
+            leaves: (0..=plan.leaves).map(|i| leaf::LeafNode::new(i, plan.flaw)).collect(),
             roots: (0..plan.roots).map(root::RootNode::new).collect(),
             broadcasts: (0..plan.broadcasts).map(broadcast::BroadcastNode::new).collect(),
             producers: (0..plan.producers).map(|i| producer::ProducerClient::new(i, &plan)).collect(),
             viewers: (0..plan.viewers).map(|_| viewer::ViewerClient::new(&topics, &mut random)).collect(),
+            clients: (0..plan.clients).map(|i| client::HttpClient::new(i, &plan)).collect(),
+            questions: BTreeMap::new(),
             truth,
+            paused: BTreeMap::new(),
+            struck: Vec::new(),
             tally: Tally::default(),
-            trace: Trace::new(plan.is_told),
+            trace: Trace::new(plan.is_digested, plan.is_told),
+            absent_at: vec![Time::default(); plan.leaves + 1],
             violation: None,
             is_calm: false,
             random,
@@ -88,20 +113,26 @@ impl World {
     }
 
     fn begin(&mut self) {
-        for place in self.nodes() {
+        for place in self.nodes().into_iter().filter(|place| *place != Place::Leaf(self.plan.leaves)) {
             let wait = self.random.millis(0, 500);
             self.agenda.after(wait, Happening::Restart(place));
         }
         for i in 0..self.producers.len() {
             self.agenda.after(Duration::from_millis(10), Happening::Discover(Place::Producer(i)));
-            self.agenda.after(Duration::from_millis(20), Happening::Produce(i));
+            self.agenda.after(Duration::from_millis(20), Happening::Produce { producer: i, life: 1 });
         }
         for i in 0..self.viewers.len() {
             self.agenda.after(Duration::from_millis(10), Happening::Discover(Place::Viewer(i)));
-            self.agenda.after(Duration::from_millis(20), Happening::Tune(i));
+            self.agenda.after(Duration::from_millis(20), Happening::Tune { viewer: i });
+        }
+        for client in 0..self.clients.len() {
+            self.agenda.after(Duration::from_millis(10), Happening::Discover(Place::Client(client)));
+            self.agenda.after(Duration::from_millis(20), Happening::Submit { client });
         }
         self.agenda.after(Duration::from_millis(self.plan.save_gap_ms), Happening::StoreSaves);
-        self.agenda.after(Duration::from_millis(800), Happening::Fault);
+        for planned in self.plan.schedule.iter().filter(|p| self.plan.only.includes(p.number)) {
+            self.agenda.after(planned.after, Happening::Fault(planned.number));
+        }
         self.agenda.after(self.plan.chaos, Happening::Calm);
     }
 
@@ -109,7 +140,7 @@ impl World {
     ///
     /// # Errors
     /// The first broken promise.
-    pub(crate) fn run(&mut self) -> Result<Duration, String> {
+    pub(crate) fn run(&mut self) -> Result<Duration, Broken> {
         let start = self.agenda.now();
         while !self.is_calm {
             self.step()?;
@@ -117,19 +148,19 @@ impl World {
         let deadline = self.agenda.now() + PATIENCE;
         while let Err(missing) = self.converged() {
             if self.agenda.now() > deadline {
-                return Err(format!("not settled {} s after the last fault: {missing}", PATIENCE.as_secs()));
+                let Broken { promise, what } = missing;
+                let waited = PATIENCE.as_secs();
+                return Err(promise.broken(format!("{what}, still {waited} s after the last fault")));
             }
             self.run_for(LOOK)?;
         }
         self.run_for(AFTERGLOW)?;
         self.converged()?;
-        self.tally.add(Mishap::DatagramLost, self.network.datagrams_lost);
-        self.tally.add(Mishap::TornWrite, self.leaves.iter().map(|l| l.disk.tears).sum());
-        self.tally.add(Mishap::ViewerSpared, self.spared());
+        self.tally.absorb(&self.network.tally);
         Ok(self.agenda.now().since(start))
     }
 
-    fn run_for(&mut self, time: Duration) -> Result<(), String> {
+    fn run_for(&mut self, time: Duration) -> Result<(), Broken> {
         let until = self.agenda.now() + time;
         while self.agenda.now() < until {
             self.step()?;
@@ -137,8 +168,10 @@ impl World {
         Ok(())
     }
 
-    fn step(&mut self) -> Result<(), String> {
-        let Some(happening) = self.agenda.advance() else { return Err("nothing is left to happen".into()) };
+    fn step(&mut self) -> Result<(), Broken> {
+        let Some(happening) = self.agenda.advance() else {
+            return Err(Promise::Settled.broken("nothing is left to happen"));
+        };
         self.trace.note(self.agenda.now(), &happening);
         self.happen(happening);
         self.check_bounds();
@@ -146,6 +179,9 @@ impl World {
     }
 
     fn happen(&mut self, happening: Happening) {
+        if let Some(waiting) = happening.place(&self.network).and_then(|place| self.paused.get_mut(&place)) {
+            return waiting.push(happening);
+        }
         match happening {
             Happening::Network(arrival) => self.arrive(arrival),
             Happening::Wake { place, life, at } if self.lives(place, life) => self.wake(place, at),
@@ -169,10 +205,16 @@ impl World {
                 let wait = self.random.millis(1, self.plan.save_gap_ms);
                 self.agenda.after(wait, Happening::StoreSaves);
             }
-            Happening::Produce(producer) => self.produce(producer),
+            Happening::Produce { producer, life } if self.lives(Place::Producer(producer), life) => {
+                self.produce(producer);
+            }
             Happening::Discover(place) => self.discover(place),
-            Happening::Tune(viewer) => self.tune(viewer),
-            Happening::Fault => self.fault(),
+            Happening::Tune { viewer } => self.tune(viewer),
+            Happening::Unanswered(link) => {
+                self.is_replied(link, None);
+            }
+            Happening::Submit { client } => self.submit(client),
+            Happening::Fault(number) => self.fault(number),
             Happening::Heal(heal) => self.heal(heal),
             Happening::Calm => self.calm(),
             // Meant for a process that is dead.
@@ -181,6 +223,7 @@ impl World {
             | Happening::Reconnect { .. }
             | Happening::Disk { .. }
             | Happening::Scanned { .. }
+            | Happening::Produce { .. }
             | Happening::StoreAnswered { .. } => {}
         }
     }
@@ -191,25 +234,45 @@ impl World {
             Place::Root(i) => self.tick_root(i),
             Place::Broadcast(i) => self.tick_broadcast(i),
             Place::Producer(i) => self.wake_producer(i, at),
-            Place::Viewer(_) => {}
+            Place::Viewer(_) | Place::Client(_) => {}
         }
     }
 
     /// Every node of the cluster.
     fn nodes(&self) -> Vec<Place> {
-        let leaves = (0..self.plan.leaves).map(Place::Leaf);
+        let leaves = (0..self.leaves.len()).map(Place::Leaf);
         let roots = (0..self.plan.roots).map(Place::Root);
         roots.chain(leaves).chain((0..self.plan.broadcasts).map(Place::Broadcast)).collect()
     }
 
-    /// The present process at a place, if there is one. Clients never die.
+    /// The present process at a place, if there is one. A client's place is never empty.
     fn life(&self, place: Place) -> Option<Life> {
         match place {
             Place::Leaf(i) => self.leaves.get(i)?.life(),
             Place::Root(i) => self.roots.get(i)?.life(),
             Place::Broadcast(i) => self.broadcasts.get(i)?.life(),
-            Place::Producer(_) | Place::Viewer(_) => Some(1),
+            Place::Producer(i) => self.producers.get(i).map(|p| p.life()),
+            Place::Viewer(_) | Place::Client(_) => Some(1),
         }
+    }
+
+    /// Whether a process stands still.
+    fn is_paused(&self, place: Place) -> bool {
+        self.paused.contains_key(&place)
+    }
+
+    /// A process that stood still goes on, with all that has come for it meanwhile.
+    fn resume(&mut self, place: Place) {
+        for happening in self.paused.remove(&place).unwrap_or_default() {
+            self.happen(happening);
+        }
+    }
+
+    /// A process is dead: its connections go with it, and what waited for it.
+    fn bury(&mut self, place: Place) {
+        self.forget_questions(place);
+        self.network.bury(&mut self.agenda, &mut self.random, place);
+        self.resume(place);
     }
 
     fn lives(&self, place: Place, life: Life) -> bool {
@@ -222,7 +285,7 @@ impl World {
             Place::Leaf(i) => self.leaves.get(i)?.view(),
             Place::Root(i) => self.roots.get(i)?.view(),
             Place::Broadcast(i) => self.broadcasts.get(i)?.view(),
-            Place::Producer(_) | Place::Viewer(_) => None,
+            Place::Producer(_) | Place::Viewer(_) | Place::Client(_) => None,
         };
         view.filter(|view| view.epoch > 0)
     }
@@ -249,22 +312,30 @@ impl World {
     }
 
     /// Notes a broken promise; the first one counts.
-    fn violate(&mut self, what: String) {
-        self.violation.get_or_insert(what);
+    fn violate(&mut self, promise: Promise, what: impl Into<String>) {
+        self.violation.get_or_insert_with(|| promise.broken(what));
     }
 
     fn check_bounds(&mut self) {
         if self.agenda.len() > AGENDA_MAX {
-            self.violate(format!("{} things are planned at once", self.agenda.len()));
+            self.violate(Promise::Bounded, format!("{} things are planned at once", self.agenda.len()));
         }
         if self.network.most_in_flight > IN_FLIGHT_MAX {
-            self.violate(format!("{} messages on one connection", self.network.most_in_flight));
+            self.violate(
+                Promise::Bounded,
+                format!("{} messages on one connection", self.network.most_in_flight),
+            );
         }
     }
 
     /// What went wrong so far.
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// The faults that found something to strike at, in the order of their striking.
+    pub(crate) fn struck(&self) -> &[Struck] {
+        &self.struck
     }
 
     /// What producers were told.

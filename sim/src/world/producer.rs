@@ -4,8 +4,9 @@ use super::World;
 use crate::flaws::Flaw;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
-use crate::place::Place;
+use crate::place::{Life, Place};
 use crate::plan::Plan;
+use crate::promise::Promise;
 use crate::truth::{EventId, Told};
 use countree_client::machine::producer::{Fate, Intake, Lanes, NameId, Outgoing, Output, Resolved};
 use countree_common::cluster::{ClusterView, NodeName};
@@ -20,9 +21,11 @@ use std::time::Duration;
 /// Between two looks at who is in the cluster.
 const DISCOVER: Duration = Duration::from_millis(500);
 
-/// A producer. It never dies: what became of its events would be unknown.
+/// A producer.
 #[derive(Debug)]
 pub(super) struct ProducerClient {
+    number: usize,
+    life: Life,
     lanes: Lanes,
     epoch: u64,
     names: BTreeMap<Counter, NameId>,
@@ -47,13 +50,20 @@ impl ProducerClient {
         let is_last = number + 1 == plan.producers;
         let to_produce = if is_last { plan.events - share * number } else { share };
         Self {
-            lanes: Lanes::new(plan.rules, (number as u128 + 1) << 64),
+            number,
+            life: 1,
+            lanes: lanes(number, 1, plan),
             epoch: 0,
             names: BTreeMap::new(),
             links: BTreeMap::new(),
             wakes_at: None,
             to_produce,
         }
+    }
+
+    /// Its present process.
+    pub(super) fn life(&self) -> Life {
+        self.life
     }
 
     /// Whether it has heard what became of every event that it will ever have.
@@ -67,12 +77,41 @@ impl ProducerClient {
     }
 }
 
+fn lanes(number: usize, life: Life, plan: &Plan) -> Lanes {
+    Lanes::new(plan.rules, (number as u128 + 1) << 64 | u128::from(life) << 32)
+}
+
 impl World {
+    /// A producer's process dies, and another takes its place: what the first was not told, nobody is.
+    pub(super) fn crash_producer(&mut self, i: usize) -> bool {
+        self.truth.note_death(i);
+        let producer = &mut self.producers[i];
+        producer.life += 1;
+        let (life, lanes) = (producer.life, lanes(producer.number, producer.life, &self.plan));
+        let to_produce = producer.to_produce;
+        *producer = ProducerClient {
+            number: i,
+            life,
+            lanes,
+            epoch: 0,
+            names: BTreeMap::new(),
+            links: BTreeMap::new(),
+            wakes_at: None,
+            to_produce,
+        };
+        self.bury(Place::Producer(i));
+        let wait = self.random.millis(10, 500);
+        self.agenda.after(wait, Happening::Produce { producer: i, life });
+        true
+    }
+
     /// The producer gets its next event.
     pub(super) fn produce(&mut self, i: usize) {
         let now = self.agenda.now();
         let Some(producer) = self.producers.get_mut(i).filter(|p| p.to_produce > 0) else { return };
-        let Some(event) = self.truth.next_event(&mut self.random, i, now) else { return };
+        let Some(id) = self.truth.next_event(&mut self.random, now) else { return };
+        self.truth.note_queued(id, i, now);
+        let event = &self.truth.events[id];
         let mut intake = Intake { first_queued: now, ..Intake::default() };
         let next = producer.names.len() as NameId;
         let name = *producer.names.entry(event.counter.clone()).or_insert_with(|| {
@@ -86,19 +125,22 @@ impl World {
         // In bursts: half of the events follow closely upon the one before.
         let wait =
             if self.random.chance(50) { self.random.micros(1, 500) } else { self.random.micros(1, 4 * mean) };
-        self.agenda.after(wait, Happening::Produce(i));
+        let life = self.producers[i].life;
+        self.agenda.after(wait, Happening::Produce { producer: i, life });
         self.drain_producer(i);
     }
 
     /// A client asks any node that it reaches who is in the cluster, as over HTTP.
     pub(super) fn discover(&mut self, place: Place) {
         let now = self.agenda.now();
-        let reachable = |node: &Place| !self.network.is_cut(place, *node) && self.view_at(*node).is_some();
+        let answers = |node: &Place| !self.is_paused(*node) && self.view_at(*node).is_some();
+        let reachable = |node: &Place| !self.network.is_cut(place, *node) && answers(node);
         let nodes: Vec<Place> = self.nodes().into_iter().filter(reachable).collect();
         let view = self.random.pick(&nodes).and_then(|node| self.view_at(*node)).cloned();
         match (place, view) {
             (Place::Producer(i), Some(view)) => self.producer_sees(i, now, &view),
             (Place::Viewer(i), Some(view)) => self.viewer_sees(i, view),
+            (Place::Client(i), Some(view)) => self.client_sees(i, view),
             _ => {}
         }
         self.agenda.after(DISCOVER, Happening::Discover(place));
@@ -106,7 +148,8 @@ impl World {
 
     fn producer_sees(&mut self, i: usize, now: Time, view: &ClusterView) {
         let producer = &mut self.producers[i];
-        if view.epoch > producer.epoch {
+        // A registry that has fallen back may have lower epochs.
+        if view.epoch > producer.epoch || view.epoch != producer.epoch && producer.lanes.is_cut_off(now) {
             producer.epoch = view.epoch;
             producer.lanes.handle_view(now, view);
             self.drain_producer(i);
@@ -164,7 +207,8 @@ impl World {
         };
         if producer.wakes_at.is_none_or(|wakes_at| wakes_at > at) {
             producer.wakes_at = Some(at);
-            self.agenda.at(at, Happening::Wake { place: Place::Producer(i), life: 1, at });
+            let life = producer.life;
+            self.agenda.at(at, Happening::Wake { place: Place::Producer(i), life, at });
         }
     }
 
@@ -189,7 +233,10 @@ impl World {
                 if let Outgoing::Batch(body) = &frame {
                     match read_along(&mut open.dictionary, body) {
                         Some(events) => self.note_batch(&leaf, &events),
-                        None => self.violate(format!("producer-{i} sent a batch that can't be read")),
+                        None => self.violate(
+                            Promise::Orderly,
+                            format!("producer-{i} sent a batch that can't be read"),
+                        ),
                     }
                 }
                 self.send(link, Side::Opener, Message::Produce(frame));
@@ -202,10 +249,13 @@ impl World {
                 };
                 // Leaves come back, and sessions outlive every run: only a producer that gives up has doubts.
                 if told != Told::Acked && self.plan.is_patient {
-                    self.violate(format!("producer-{i} was told {told:?} and had not given up"));
+                    self.violate(
+                        Promise::Told,
+                        format!("producer-{i} was told {told:?} and had not given up"),
+                    );
                 }
-                if let Err(e) = self.truth.note_told(i, first_queued, events, told) {
-                    self.violate(e);
+                if let Err(e) = self.truth.note_told(i, first_queued, events, told, self.agenda.now()) {
+                    self.violate(Promise::Told, e);
                 }
             }
             Output::Flushed(_) => {}
@@ -215,11 +265,24 @@ impl World {
     fn note_batch(&mut self, leaf: &NodeName, events: &[(Counter, i64)]) {
         let ids: Option<Vec<EventId>> = events.iter().map(|(c, delta)| self.truth.find(c, *delta)).collect();
         match ids {
-            Some(ids) => self.truth.note_batch(ids),
-            None => self.violate("a batch holds an event that nobody produced".into()),
+            Some(ids) => {
+                self.count_repeats(leaf, events, &ids);
+                let place = Place::of(leaf).and_then(Place::leaf);
+                self.truth.note_batch(ids, place);
+            }
+            None => self.violate(Promise::Orderly, "a batch holds an event that nobody produced"),
         }
         if self.plan.flaw == Some(Flaw::MovedInDoubt) && !self.is_calm && self.random.chance(5) {
             self.hand_to_another(leaf, events);
+        }
+    }
+
+    /// As if the leaf took a repeat for something new.
+    fn count_repeats(&mut self, leaf: &NodeName, events: &[(Counter, i64)], ids: &[EventId]) {
+        let leaf = Place::of(leaf).and_then(Place::leaf);
+        let is_repeat = ids.iter().all(|id| leaf.is_some() && self.truth.events[*id].leaf == leaf);
+        if let Some(leaf) = leaf.filter(|_| is_repeat && self.plan.flaw == Some(Flaw::CountedRepeats)) {
+            self.leaf_is_submitted(leaf, events);
         }
     }
 

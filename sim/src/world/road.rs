@@ -3,6 +3,7 @@
 use super::World;
 use crate::network::{Arrival, LinkId, Message, Side};
 use crate::place::Place;
+use crate::promise::Promise;
 use countree_common::cluster::NodeName;
 use countree_common::wire::hello::Conversation;
 use std::time::Duration;
@@ -20,6 +21,7 @@ impl World {
                     self.receive(place, link, *message);
                 }
             }
+            Arrival::TimedOut(link) => self.network.sever(&mut self.agenda, &mut self.random, link),
             Arrival::Lost { link, side } => {
                 let place = self.network.link(link).map(|l| l.place(side));
                 if let Some(place) = place
@@ -58,7 +60,7 @@ impl World {
             Place::Leaf(i) => self.leaves[i].is_up(),
             Place::Root(i) => self.roots[i].is_up(),
             Place::Broadcast(i) => self.broadcasts[i].is_up(),
-            Place::Producer(_) | Place::Viewer(_) => false,
+            Place::Producer(_) | Place::Viewer(_) | Place::Client(_) => false,
         }
     }
 
@@ -70,12 +72,12 @@ impl World {
             return self.lose(opener, id);
         }
         match (opener, conversation) {
-            (_, Conversation::Rpc) => self.put_question(opener, id),
+            (_, Conversation::Rpc) => self.put_question(id),
             (Place::Leaf(i), _) => self.leaf_has_root(i, id),
             (Place::Broadcast(i), _) => self.broadcast_has_root(i, id),
             (Place::Producer(i), _) => self.producer_has_leaf(i, id),
             (Place::Viewer(i), _) => self.viewer_has_node(i, id),
-            (Place::Root(_), _) => {}
+            (Place::Root(_) | Place::Client(_), _) => {}
         }
     }
 
@@ -91,10 +93,11 @@ impl World {
             (Place::Producer(i), Message::Produced(message)) => self.producer_hears(i, link, message),
             (Place::Viewer(i), Message::Stream(chunks)) => self.viewer_hears(i, link, &chunks),
             (Place::Viewer(i), Message::Datagram(bytes)) => self.viewer_hears_datagram(i, link, &bytes),
-            (place, Message::Reply(reply)) => {
-                self.is_replied(place, link, Some(reply));
+            (Place::Leaf(i), Message::Ask(request)) => self.leaf_is_asked(i, link, request),
+            (_, Message::Reply(reply)) => {
+                self.is_replied(link, Some(reply));
             }
-            (place, message) => self.violate(format!("{place} was sent {message:?}")),
+            (place, message) => self.violate(Promise::Orderly, format!("{place} was sent {message:?}")),
         }
     }
 
@@ -105,6 +108,9 @@ impl World {
             Place::Broadcast(i) => self.broadcast_loses(i, link),
             Place::Producer(i) => self.producer_loses(i, link),
             Place::Viewer(i) => self.viewer_loses(i, link),
+            Place::Client(_) => {
+                self.is_replied(link, None);
+            }
         }
     }
 
@@ -113,7 +119,7 @@ impl World {
         match place {
             Place::Leaf(i) => self.leaf_connects(i, root),
             Place::Broadcast(i) => self.broadcast_connects(i, root),
-            Place::Root(_) | Place::Producer(_) | Place::Viewer(_) => {}
+            Place::Root(_) | Place::Producer(_) | Place::Viewer(_) | Place::Client(_) => {}
         }
     }
 

@@ -6,8 +6,11 @@ use crate::faults::Mishap;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
 use crate::place::{Life, Place};
+use crate::promise::Promise;
 use crate::store::{Answer, Operation};
-use countree_common::cluster::ClusterView;
+use countree_common::cluster::{ClusterView, Tier};
+use countree_common::cut::{CounterSum, Cut};
+use countree_common::key::Counter;
 use countree_common::time::Time;
 use countree_common::wire::publish::{self, FromRoot, snapshot_parts};
 use countree_common::wire::rpc::{Reply, Request};
@@ -19,6 +22,10 @@ use std::time::Duration;
 
 /// Between two ticks of the machines, as in the real shell.
 const TICK: Duration = Duration::from_millis(50);
+/// Between two looks at which process of the store serves.
+const ERA_EVERY: Duration = Duration::from_secs(1);
+/// What other roots change in the registry is seen within this, as in the real shell.
+const REFRESH: Duration = Duration::from_millis(200);
 /// Bytes of totals in one piece of a snapshot: few, so that snapshots have several.
 const PART_BYTES: usize = 200;
 /// No queue of cuts gets longer in clusters as small as these.
@@ -43,6 +50,8 @@ struct Process {
     /// Who waits for the registrar's answer: a conversation, or the root itself.
     asks: BTreeMap<AskId, Option<LinkId>>,
     next_ask: u64,
+    /// When it asks the store again in which era it serves.
+    asks_era_at: Time,
     /// When the root tells its own registrar again that it lives.
     beats_at: Time,
 }
@@ -76,20 +85,22 @@ impl RootNode {
 impl World {
     pub(super) fn start_root(&mut self, i: usize) {
         let now = self.agenda.now();
-        let root = &mut self.roots[i];
-        if root.process.is_some() {
+        if self.roots[i].process.is_some() {
             return;
         }
+        let salt = self.random.bits();
+        let root = &mut self.roots[i];
         root.lives += 1;
         root.process = Some(Process {
             machine: Root::new(),
-            registrar: Registrar::new(LEASE, HEARTBEAT),
+            registrar: Registrar::new(LEASE, REFRESH, salt),
             view: ClusterView::default(),
             incarnation: None,
             leaves: BTreeSet::new(),
             broadcasts: BTreeSet::new(),
             asks: BTreeMap::new(),
             next_ask: 0,
+            asks_era_at: now,
             beats_at: now,
         });
         self.tick_root(i);
@@ -100,7 +111,7 @@ impl World {
         let place = self.roots[i].place();
         let was_up = self.roots[i].process.take().is_some();
         if was_up {
-            self.network.bury(&mut self.agenda, &mut self.random, place);
+            self.bury(place);
         }
         was_up
     }
@@ -111,15 +122,25 @@ impl World {
         let Some(process) = &mut self.roots[i].process else { return };
         process.machine.handle_tick(now.mono);
         process.registrar.handle_tick(now);
+        let asks_era = now.mono >= process.asks_era_at;
+        if asks_era {
+            process.asks_era_at = now.mono + ERA_EVERY;
+        }
         if now.mono >= process.beats_at {
             process.beats_at = now.mono + HEARTBEAT;
             let question = match process.incarnation {
-                None => Some(Ask::Join { name: place.name(), at_least: 0 }),
-                Some(incarnation) => self.listed(place, incarnation).map(Ask::Heartbeat),
+                None => Some(Ask::Join { name: place.name(), tier: Tier::Root, at_least: 0 }),
+                Some(incarnation) => {
+                    let epoch = process.view.epoch;
+                    self.listed(place, incarnation).map(|node| Ask::Heartbeat { node, epoch })
+                }
             };
             if let Some(question) = question {
                 self.ask_registrar(i, None, question);
             }
+        }
+        if asks_era {
+            self.ask_store(i, Operation::Era);
         }
         self.drain_root(i);
         let at = now.mono + TICK;
@@ -137,11 +158,19 @@ impl World {
 
     pub(super) fn root_is_asked(&mut self, i: usize, link: LinkId, request: Request) {
         let question = match request {
-            Request::Join { name, at_least } => Ask::Join { name, at_least },
-            Request::Heartbeat { node, .. } => Ask::Heartbeat(node),
+            Request::Join { name, tier, at_least } => Ask::Join { name, tier, at_least },
+            Request::Heartbeat { node, epoch, .. } => Ask::Heartbeat { node, epoch },
             Request::Leave(name) => Ask::Leave(name),
             Request::Retire(ledgers) => Ask::Retire(ledgers),
-            other => return self.violate(format!("nobody asks {other:?} here")),
+            Request::Settled { leaf, incarnation, heirs } => Ask::Settled { leaf, incarnation, heirs },
+            Request::Members => Ask::Members,
+            Request::Ledgers => Ask::Ledgers,
+            Request::Read(topic) => return self.ask_store(i, Operation::Show(link, topic)),
+            Request::Publish(table) => return self.ask_store(i, Operation::Publish(link, table)),
+            Request::Ended { leaf, session } => {
+                return self.ask_store(i, Operation::Ended(link, leaf, session));
+            }
+            other => return self.violate(Promise::Orderly, format!("nobody asks {other:?} here")),
         };
         self.ask_registrar(i, Some(link), question);
         self.drain_root(i);
@@ -159,7 +188,7 @@ impl World {
         if let Some(process) = &mut self.roots[i].process {
             process.broadcasts.insert(link);
             if let Err(e) = process.machine.handle_broadcast_opened(ConnectionId(link)) {
-                self.violate(format!("a root turned a broadcast node away: {e}"));
+                self.violate(Promise::Orderly, format!("a root turned a broadcast node away: {e}"));
             }
         }
         self.drain_root(i);
@@ -169,7 +198,7 @@ impl World {
         if let Some(machine) = self.roots[i].machine()
             && let Err(e) = machine.handle_leaf(ConnectionId(link), message)
         {
-            self.violate(format!("a leaf sent an unsound cut: {e}"));
+            self.violate(Promise::Orderly, format!("a leaf sent an unsound cut: {e}"));
         }
         self.drain_root(i);
     }
@@ -178,7 +207,7 @@ impl World {
         if let Some(machine) = self.roots[i].machine()
             && let Err(e) = machine.handle_broadcast(ConnectionId(link), message)
         {
-            self.violate(format!("a broadcast node wants too much: {e}"));
+            self.violate(Promise::Orderly, format!("a broadcast node wants too much: {e}"));
         }
         self.drain_root(i);
     }
@@ -208,7 +237,7 @@ impl World {
         }
         let queued = self.roots[i].machine().map_or(0, |machine| machine.queued_cuts());
         if queued > CUTS_QUEUED_MAX {
-            self.violate(format!("{queued} cuts wait in root-{i}"));
+            self.violate(Promise::Bounded, format!("{queued} cuts wait in root-{i}"));
         }
     }
 
@@ -238,11 +267,19 @@ impl World {
     fn registrar_does(&mut self, i: usize, output: RegistrarOutput) {
         match output {
             RegistrarOutput::Load => self.ask_store(i, Operation::Load),
-            RegistrarOutput::Save { expected, text } => self.ask_store(i, Operation::Save(expected, text)),
+            RegistrarOutput::Save { expected, next, text } => {
+                self.ask_store(i, Operation::Save { expected, next, text });
+            }
             RegistrarOutput::View(view) => {
                 if let Some(process) = &mut self.roots[i].process {
                     process.machine.handle_view(&view);
-                    process.view = view;
+                    let before = std::mem::replace(&mut process.view, view.clone());
+                    self.note_absences(&before, &view);
+                }
+            }
+            RegistrarOutput::Confirmed(asked) => {
+                if let Some(machine) = self.roots[i].machine() {
+                    machine.handle_confirmation(asked);
                 }
             }
             RegistrarOutput::Reply { ask, reply } => {
@@ -255,7 +292,7 @@ impl World {
                             process.beats_at = Time::default();
                         }
                     }
-                    None => self.violate("the registrar answered a question twice".into()),
+                    None => self.violate(Promise::Orderly, "the registrar answered a question twice"),
                 }
             }
         }
@@ -293,14 +330,43 @@ impl World {
     }
 
     pub(super) fn store_asked(&mut self, root: usize, life: Life, operation: Operation, is_heard: bool) {
+        if self.agenda.now() < self.store.paused_until {
+            // What waits in its socket is done when it goes on; by then its root has given up.
+            if is_heard {
+                let (answer, timeout) = (Box::new(operation.silence()), self.timeout());
+                self.agenda.after(timeout, Happening::StoreAnswered { root, life, answer });
+            }
+            let asked = Happening::StoreAsked { root, life, operation: Box::new(operation), is_heard: false };
+            return self.agenda.at(self.store.paused_until, asked);
+        }
         let (answer, wait) = if self.store.is_down {
             (operation.silence(), self.timeout())
         } else {
-            (self.store.perform(operation), self.random.micros(50, 3_000))
+            let merged: Vec<Cut> = match &operation {
+                Operation::Merge(_, cuts) => cuts.to_vec(),
+                _ => Vec::new(),
+            };
+            let answer = self.store.perform(operation);
+            self.check_merged(&merged);
+            (answer, self.random.micros(50, 3_000))
         };
         if is_heard {
             let answer = Box::new(answer);
             self.agenda.after(wait, Happening::StoreAnswered { root, life, answer });
+        }
+    }
+
+    /// No event is counted twice, at any time.
+    fn check_merged(&mut self, cuts: &[Cut]) {
+        for cut in cuts {
+            let Some(document) = self.store.documents.get(&cut.topic) else { continue };
+            for CounterSum { item, kind, .. } in &cut.sums {
+                let counter = Counter { topic: cut.topic.clone(), item: item.clone(), kind: kind.clone() };
+                let total = document.totals.get(&(item.clone(), kind.clone())).copied().unwrap_or_default();
+                if let Err(e) = self.truth.check_once(&counter, total) {
+                    return self.violate(Promise::Exact, e);
+                }
+            }
         }
     }
 
@@ -313,6 +379,8 @@ impl World {
             Answer::Read(read, result) => {
                 process.machine.handle_read(read, result.ok_or(StoreSilent), now.mono);
             }
+            Answer::Replied(link, reply) => self.send(link, Side::Acceptor, Message::Reply(reply)),
+            Answer::Era(era) => era.into_iter().for_each(|era| process.machine.handle_served_in(era)),
             Answer::Loaded(result) => process.registrar.handle_loaded(result.ok_or_else(silent), now),
             Answer::Saved(result) => process.registrar.handle_saved(result.ok_or_else(silent), now),
         }

@@ -4,9 +4,10 @@ use super::World;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
 use crate::place::Place;
+use crate::promise::Promise;
 use crate::random::Random;
 use bytes::Bytes;
-use countree_client::machine::viewer::{Output, Watch};
+use countree_client::machine::viewer::{Departure, Feed, Watch};
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::document::{TopicView, Version};
 use countree_common::key::{Counter, Topic};
@@ -20,12 +21,15 @@ use std::collections::BTreeMap;
 pub(super) struct Shown {
     pub(super) version: Version,
     pub(super) totals: BTreeMap<Counter, i64>,
+    /// So many acked events were seen to be in it.
+    pub(super) verified: usize,
 }
 
 /// A viewer.
 #[derive(Debug)]
 pub(super) struct ViewerClient {
     watch: Watch,
+    feed: Feed,
     topics: Vec<Topic>,
     view: ClusterView,
     at: Option<(Node, LinkId)>,
@@ -38,14 +42,30 @@ impl ViewerClient {
     pub(super) fn new(topics: &[Topic], random: &mut Random) -> Self {
         let first = random.pick(topics).cloned();
         let watched = |t: &&Topic| first.as_ref() == Some(*t) || random.chance(60);
-        let topics: Vec<Topic> = topics.iter().filter(watched).cloned().collect();
+        Self::of(topics.iter().filter(watched).cloned().collect())
+    }
+
+    fn of(topics: Vec<Topic>) -> Self {
+        let watch = Watch::new(topics.clone());
         Self {
-            watch: Watch::new(topics.clone()),
+            feed: watch.connected().1,
+            watch,
             topics,
             view: ClusterView::default(),
             at: None,
             frames: FrameReader::new(NODE_FRAME_BYTES),
             shown: BTreeMap::new(),
+        }
+    }
+
+    /// What it shows of a topic.
+    pub(super) fn shown_of(&self, topic: &Topic) -> Option<&Shown> {
+        self.shown.get(topic)
+    }
+
+    pub(super) fn note_verified(&mut self, topic: &Topic, verified: usize) {
+        if let Some(shown) = self.shown.get_mut(topic) {
+            shown.verified = shown.verified.max(verified);
         }
     }
 
@@ -56,9 +76,19 @@ impl ViewerClient {
 }
 
 impl World {
+    /// The viewer's page is closed and opened again: it knows nothing any more.
+    pub(super) fn crash_viewer(&mut self, i: usize) -> bool {
+        let topics = self.viewers[i].topics.clone();
+        self.viewers[i] = ViewerClient::of(topics);
+        self.bury(Place::Viewer(i));
+        self.tune_later(i);
+        true
+    }
+
     pub(super) fn viewer_sees(&mut self, i: usize, view: ClusterView) {
         let viewer = &mut self.viewers[i];
-        if view.epoch <= viewer.view.epoch {
+        // A registry that has fallen back may have lower epochs.
+        if view.epoch <= viewer.view.epoch && viewer.at.is_some() {
             return;
         }
         viewer.view = view;
@@ -89,15 +119,16 @@ impl World {
     fn tune_later(&mut self, i: usize) {
         if self.viewers[i].at.is_none() {
             let wait = self.random.millis(50, 500);
-            self.agenda.after(wait, Happening::Tune(i));
+            self.agenda.after(wait, Happening::Tune { viewer: i });
         }
     }
 
-    pub(super) fn viewer_has_node(&mut self, i: usize, _link: LinkId) {
+    pub(super) fn viewer_has_node(&mut self, i: usize, link: LinkId) {
         let viewer = &mut self.viewers[i];
         viewer.frames = FrameReader::new(NODE_FRAME_BYTES);
-        viewer.watch.handle_connected();
-        self.drain_viewer(i);
+        let (message, feed) = viewer.watch.connected();
+        viewer.feed = feed;
+        self.send(link, Side::Opener, Message::Watch(message));
     }
 
     pub(super) fn viewer_loses(&mut self, i: usize, link: LinkId) {
@@ -117,36 +148,38 @@ impl World {
                 Some(frame) => frame.decode(FrameKind::Message).map(Some),
                 None => Ok(None),
             }) {
-                Ok(Some(message)) => viewer.watch.handle_message(message),
+                Ok(Some(message)) => {
+                    if let Some(Departure { reason, .. }) =
+                        viewer.watch.handle_message(&mut viewer.feed, message)
+                    {
+                        let story = format!("viewer-{i} was told to leave: {reason}");
+                        return self.violate(Promise::Orderly, story);
+                    }
+                }
                 Ok(None) => break,
-                Err(e) => return self.violate(format!("viewer-{i} can't read its stream: {e}")),
+                Err(e) => {
+                    return self.violate(Promise::Orderly, format!("viewer-{i} can't read its stream: {e}"));
+                }
             }
         }
         self.drain_viewer(i);
     }
 
     pub(super) fn viewer_hears_datagram(&mut self, i: usize, _link: LinkId, bytes: &[u8]) {
-        self.viewers[i].watch.handle_datagram(bytes);
+        let viewer = &mut self.viewers[i];
+        viewer.watch.handle_datagram(&viewer.feed, bytes);
         self.drain_viewer(i);
     }
 
     fn drain_viewer(&mut self, i: usize) {
-        while let Some(output) = self.viewers[i].watch.poll_output() {
-            let link = self.viewers[i].at.as_ref().map(|(_, link)| *link);
-            match (output, link) {
-                (Output::Send(message), Some(link)) => self.send(link, Side::Opener, Message::Watch(message)),
-                (Output::Send(_), None) => {}
-                (Output::Leave(reason), _) => self.violate(format!("viewer-{i} was told to leave: {reason}")),
-            }
-        }
         while let Some(view) = self.viewers[i].watch.poll_view() {
             self.show(i, view);
         }
     }
 
-    /// Within an era neither versions nor, as every counter here has one sign, totals go back.
+    /// Within an era versions do not go back, and what is said to be complete is.
     fn show(&mut self, i: usize, view: TopicView) {
-        let TopicView { topic, era, version, counts, .. } = view;
+        let TopicView { topic, era, version, counts, complete_to } = view;
         let version = Version { era, number: version };
         let shown = self.viewers[i].shown.entry(topic.clone()).or_default();
         let went_back = (version < shown.version).then_some(shown.version);
@@ -160,8 +193,9 @@ impl World {
                 shown.totals.insert(counter, total);
             }
         }
+        self.check_complete(i, &topic, complete_to);
         if let Some(before) = went_back {
-            self.violate(format!("viewer-{i} was shown {topic} at {version} after {before}"));
+            self.violate(Promise::Shown, format!("viewer-{i} was shown {topic} at {version} after {before}"));
         }
     }
 }

@@ -1,0 +1,117 @@
+//! What resets must have done: events acked before one are gone, events that came after it stay.
+
+use crate::truth::Event;
+use countree_common::key::{Counter, Item, Kind, Topic};
+use countree_common::time::Time;
+
+/// A reset's number.
+pub(crate) type ResetId = usize;
+
+/// A reset, as its client saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reset {
+    /// The topic.
+    pub(crate) topic: Topic,
+    /// Only this item.
+    pub(crate) item: Option<Item>,
+    /// Only this kind.
+    pub(crate) kind: Option<Kind>,
+    asked: Time,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It may happen at any time, or may have happened.
+    Open,
+    /// It was done by then.
+    Done(Time),
+    /// It never was.
+    Refused,
+}
+
+/// What resets say of an event that was acked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// None touched it.
+    Counts,
+    /// One took it away.
+    Gone,
+    /// One was under way when it came.
+    Either,
+}
+
+/// Every reset.
+#[derive(Debug, Default)]
+pub(crate) struct Resets {
+    resets: Vec<Reset>,
+}
+
+impl Resets {
+    /// A client asks for one.
+    pub(crate) fn ask(
+        &mut self,
+        topic: Topic,
+        item: Option<Item>,
+        kind: Option<Kind>,
+        asked: Time,
+    ) -> ResetId {
+        self.resets.push(Reset { topic, item, kind, asked, outcome: Outcome::Open });
+        self.resets.len() - 1
+    }
+
+    /// Which one it is.
+    pub(crate) fn get(&self, id: ResetId) -> Option<&Reset> {
+        self.resets.get(id)
+    }
+
+    /// Its client is told that it is done.
+    pub(crate) fn done(&mut self, id: ResetId, now: Time) {
+        self.resets[id].outcome = Outcome::Done(now);
+    }
+
+    /// Its client is told that it was not done, for good.
+    pub(crate) fn refused(&mut self, id: ResetId) {
+        self.resets[id].outcome = Outcome::Refused;
+    }
+
+    /// How many were done.
+    pub(crate) fn count(&self) -> u64 {
+        self.resets.iter().filter(|r| matches!(r.outcome, Outcome::Done(_))).count() as u64
+    }
+
+    /// Whether any may have touched a counter.
+    pub(crate) fn cover(&self, counter: &Counter) -> bool {
+        self.of(counter).next().is_some()
+    }
+
+    /// Whether there were any that may have touched something.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.resets.iter().all(|r| r.outcome == Outcome::Refused)
+    }
+
+    fn of(&self, counter: &Counter) -> impl Iterator<Item = &Reset> {
+        self.resets.iter().filter(move |r| {
+            r.outcome != Outcome::Refused
+                && r.topic == counter.topic
+                && r.item.as_ref().is_none_or(|item| *item == counter.item)
+                && r.kind.as_ref().is_none_or(|kind| *kind == counter.kind)
+        })
+    }
+
+    /// What became of an event that was acked.
+    pub(crate) fn standing(&self, event: &Event) -> Standing {
+        let mut standing = Standing::Counts;
+        for reset in self.of(&event.counter) {
+            let is_after = matches!(reset.outcome, Outcome::Done(_)) && reset.asked >= event.told_at;
+            let is_before = matches!(reset.outcome, Outcome::Done(done) if done <= event.at);
+            if is_after {
+                return Standing::Gone;
+            }
+            if !is_before {
+                standing = Standing::Either;
+            }
+        }
+        standing
+    }
+}

@@ -1,0 +1,138 @@
+//! What all runs of a series have in common, and the words for it on the command line.
+
+use crate::faults::Fault;
+use crate::flaws::Flaw;
+use crate::schedule::Only;
+use std::fmt::{self, Display};
+
+/// What all runs of a series have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// The rule that this world breaks, if any.
+    pub flaw: Option<Flaw>,
+    /// The kinds of faults that seeds draw from; empty where each seed takes its own.
+    pub kinds: Vec<Fault>,
+    /// Which of the planned faults strike.
+    pub only: Only,
+    /// Whether the everyday mishaps of disks, stores and networks are left out.
+    pub no_mishaps: bool,
+    /// Whether everything that happens goes into the run's digest.
+    pub is_digested: bool,
+    /// Whether everything that happens is told on standard error.
+    pub is_told: bool,
+}
+
+/// A series of runs, as on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arguments {
+    /// The first seed.
+    pub first: u64,
+    /// How many seeds.
+    pub count: u64,
+    /// What is the same for all of them.
+    pub setting: Setting,
+}
+
+impl Arguments {
+    /// What the command line takes.
+    pub const USAGE: &str = "usage: countree-sim --seeds N [--seed FIRST] [--kinds KIND,KIND…] \
+                             [--only-faults N,N…|none] [--no-mishaps] [--flaw NAME] [--trace]";
+
+    /// The one run of a seed.
+    pub fn of_seed(seed: u64, setting: Setting) -> Self {
+        Self { first: seed, count: 1, setting }
+    }
+
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut first, mut count, mut setting) = (None, None, Setting::default());
+        while let Some(flag) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{flag} takes a value"));
+            match flag.as_str() {
+                "--seeds" => count = Some(number(&flag, &value()?)?),
+                "--seed" => first = Some(number(&flag, &value()?)?),
+                "--kinds" => setting.kinds = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
+                "--only-faults" => setting.only = only(&flag, &value()?)?,
+                "--no-mishaps" => setting.no_mishaps = true,
+                "--flaw" => setting.flaw = Some(value()?.parse()?),
+                "--trace" => setting.is_told = true,
+                _ => return Err(format!("'{flag}' is not known")),
+            }
+        }
+        let count = count.or(first.map(|_| 1)).ok_or("--seeds is missing")?;
+        Ok(Self { first: first.unwrap_or(0), count, setting })
+    }
+}
+
+fn number<T: std::str::FromStr>(flag: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{flag} takes numbers, not '{value}'"))
+}
+
+fn only(flag: &str, value: &str) -> Result<Only, String> {
+    if value == "none" {
+        return Ok(Only::These([].into()));
+    }
+    value.split(',').map(|part| number(flag, part)).collect::<Result<_, _>>().map(Only::These)
+}
+
+impl Display for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, count, setting } = self;
+        let Setting { flaw, kinds, only, no_mishaps, is_told, .. } = setting;
+        write!(f, "--seed {first}")?;
+        if *count != 1 {
+            write!(f, " --seeds {count}")?;
+        }
+        if !kinds.is_empty() {
+            let kinds: Vec<_> = kinds.iter().map(Fault::to_string).collect();
+            write!(f, " --kinds {}", kinds.join(","))?;
+        }
+        if let Only::These(faults) = only {
+            let faults: Vec<_> = faults.iter().map(usize::to_string).collect();
+            write!(f, " --only-faults {}", if faults.is_empty() { "none".into() } else { faults.join(",") })?;
+        }
+        if let Some(flaw) = flaw {
+            write!(f, " --flaw {flaw}")?;
+        }
+        for (is_set, flag) in [(no_mishaps, "--no-mishaps"), (is_told, "--trace")] {
+            if *is_set {
+                write!(f, " {flag}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Arguments, String> {
+        Arguments::read(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_again() {
+        let lines = [
+            "--seed 7",
+            "--seed 7 --seeds 1000",
+            "--seed 7 --only-faults none",
+            "--seed 0 --kinds LeafKilled,Partition --only-faults 3,17 --flaw MergesForward --no-mishaps --trace",
+        ];
+        for line in lines {
+            assert_eq!(read(line).unwrap().to_string(), line);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in
+            ["", "--seeds", "--seeds many", "--seed 1 --only-faults 3;4", "--flaw None --seed 1", "-h"]
+        {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! How a leaf leaves in good order.
+
+use crate::disk::{Crash, Disk};
+use crate::faults::Mishap;
+use crate::flaws::Flaw;
+use crate::happening::Happening;
+use crate::place::Place;
+use crate::world::World;
+use crate::world::questions::Purpose;
+use countree_common::cluster::NodeName;
+use countree_common::wire::rpc::{Reply, Request};
+use countree_leaf::machine::calls::{CallId, Callee};
+use std::time::Duration;
+
+/// How long a leaf may take to leave in good order; after that its log waits for the next start.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl World {
+    /// The leaf takes nothing more, and leaves once nothing is needed of it any more. Says whether it could.
+    pub(in crate::world) fn drain_and_leave(&mut self, i: usize) -> bool {
+        let now = self.clocks(Place::Leaf(i));
+        let Some(process) = self.leaves[i].process.as_mut().filter(|p| p.leaving.is_none()) else {
+            return false;
+        };
+        let Some(machine) = &mut process.machine else { return false };
+        process.leaving = Some(now.mono);
+        machine.handle_drain(now);
+        self.drain_leaf(i);
+        true
+    }
+
+    pub(super) fn leave_if_overdue(&mut self, i: usize) {
+        let now = self.agenda.now();
+        let Some(process) = &self.leaves[i].process else { return };
+        if process.leaving.is_some_and(|since| now.since(since) >= LEAVE_TIMEOUT) {
+            self.leave_unsettled(i);
+        }
+    }
+
+    /// The leaf goes, and its log stays.
+    fn leave_unsettled(&mut self, i: usize) {
+        let Some(process) = &mut self.leaves[i].process else { return };
+        process.is_silent = true;
+        if !std::mem::replace(&mut process.has_said_goodbye, true) {
+            let name = self.leaves[i].name.clone();
+            self.ask_a_root(Place::Leaf(i), Request::Leave(name), Purpose::Membership);
+        }
+    }
+
+    /// The machine says that the process may end. Where nothing on its disk is needed, the disk may go with it.
+    pub(super) fn leaf_may_go(&mut self, i: usize, keeps_keys: bool) {
+        self.leaf_has_left(i);
+        self.tally.note(Mishap::LeafSettled);
+        if self.plan.disks_go && !keeps_keys && self.random.chance(60) {
+            self.leaves[i].disk = Disk::new(self.plan.flaw);
+            self.tally.note(Mishap::DiskThrownAway);
+        }
+    }
+
+    /// The machine asks another node. Its word that it has settled is the last: a heartbeat that came after that
+    /// would list the leaf anew.
+    pub(super) fn leaf_calls(&mut self, i: usize, call: CallId, callee: Callee, request: Request) {
+        let flaw = self.plan.flaw.filter(|flaw| *flaw == Flaw::UnaskedKeys || self.leaves[i].is_leaving());
+        if let Some(reply) = flaw.and_then(|flaw| feigned(flaw, self.leaves[i].name(), &request)) {
+            return self.call_returns(i, call, &request, Some(reply));
+        }
+        let (me, purpose) = (Place::Leaf(i), Purpose::Call(call));
+        let is_last_word = matches!(request, Request::Settled { .. });
+        let is_beating = self.questions.values().any(|q| q.asker == me && q.is_heartbeat());
+        let Some(process) = &mut self.leaves[i].process else { return };
+        process.is_silent |= is_last_word;
+        if is_last_word && is_beating {
+            process.last_word = Some((call, request));
+            return;
+        }
+        match callee {
+            Callee::Root => self.ask_a_root(me, request, purpose),
+            Callee::Leaf(name) => {
+                let is_listed = process.membership.view.node(&name).is_some();
+                match Place::of(&name).filter(|_| is_listed) {
+                    Some(place) => self.ask(me, place, request, purpose),
+                    None => self.call_returns(i, call, &request, None),
+                }
+            }
+        }
+    }
+
+    /// The last heartbeat is over.
+    pub(in crate::world) fn say_last_word(&mut self, i: usize) {
+        let last_word = self.leaves[i].process.as_mut().and_then(|p| p.last_word.take());
+        if let Some((call, request)) = last_word {
+            self.ask_a_root(Place::Leaf(i), request, Purpose::Call(call));
+        }
+    }
+
+    /// A call was answered, or not.
+    pub(in crate::world) fn call_returns(
+        &mut self,
+        i: usize,
+        call: CallId,
+        request: &Request,
+        reply: Option<Reply>,
+    ) {
+        let now = self.clocks(Place::Leaf(i));
+        if reply.is_none() && matches!(request, Request::Settled { .. }) {
+            // Heartbeats bring no views any more, and the owners of keys may be others by now.
+            self.ask_a_root(Place::Leaf(i), Request::Members, Purpose::Membership);
+        }
+        if let Some(machine) = self.leaves[i].machine() {
+            machine.handle_reply(now, call, reply);
+        }
+        self.drain_leaf(i);
+    }
+
+    /// The leaf is out of the view, or nobody could be told: its process ends.
+    pub(in crate::world) fn leaf_has_left(&mut self, i: usize) {
+        if self.crash_leaf(i, Crash::Process) {
+            let wait = self.random.millis(100, 3_000);
+            self.agenda.after(wait, Happening::Restart(Place::Leaf(i)));
+        }
+    }
+}
+
+/// What a flawed world answers to a leaf's call, without asking anybody.
+fn feigned(flaw: Flaw, me: &NodeName, request: &Request) -> Option<Reply> {
+    match (flaw, request) {
+        (Flaw::UnpublishedSessions, Request::Publish(_)) => Some(Reply::Published { durable: true }),
+        (Flaw::UnpublishedSessions, Request::Ended { leaf, .. }) if leaf == me => Some(Reply::Ended(Some(0))),
+        (Flaw::UnhandedKeys, Request::TakeKeys(_)) => Some(Reply::Done),
+        (Flaw::UnaskedKeys, Request::Key { .. }) => Some(Reply::Key(None)),
+        _ => None,
+    }
+}

@@ -1,0 +1,104 @@
+//! Questions between processes: one place after another is tried until one answers.
+
+use super::World;
+use crate::happening::Happening;
+use crate::network::{LinkId, Message, Side};
+use crate::place::Place;
+use crate::promise::Promise;
+use countree_common::wire::hello::Conversation;
+use countree_common::wire::rpc::{Reply, Request};
+use countree_leaf::machine::SubmissionId;
+use countree_leaf::machine::calls::CallId;
+use std::time::Duration;
+
+/// A question that is not answered within this is asked elsewhere, as in the real shells.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an answer is for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Purpose {
+    /// Being in the cluster.
+    Membership,
+    /// A reset that this leaf works on.
+    Reset(SubmissionId),
+    /// A call of this leaf's machine.
+    Call(CallId),
+    /// What an HTTP client wants.
+    Client,
+}
+
+/// A question under way.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) asker: Place,
+    pub(super) request: Request,
+    pub(super) purpose: Purpose,
+    /// Who is asked at present.
+    whom: Option<Place>,
+    /// Who is still to be tried, the next one last.
+    others: Vec<Place>,
+}
+
+impl Question {
+    pub(super) fn is_heartbeat(&self) -> bool {
+        matches!(self.request, Request::Heartbeat { .. })
+    }
+}
+
+impl World {
+    /// Asks one root after another.
+    pub(super) fn ask_a_root(&mut self, asker: Place, request: Request, purpose: Purpose) {
+        let mut roots: Vec<Place> = (0..self.roots.len()).map(Place::Root).collect();
+        let first = self.random.place(roots.len()).unwrap_or_default();
+        roots.rotate_left(first);
+        self.ask_next(Question { asker, request, purpose, whom: None, others: roots });
+    }
+
+    /// Asks one place.
+    pub(super) fn ask(&mut self, asker: Place, whom: Place, request: Request, purpose: Purpose) {
+        self.ask_next(Question { asker, request, purpose, whom: None, others: vec![whom] });
+    }
+
+    fn ask_next(&mut self, mut question: Question) {
+        let Some(whom) = question.others.pop() else { return self.hear(question, None) };
+        question.whom = Some(whom);
+        let port = self.life(whom).map_or(0, |life| self.port(life));
+        let link = self.open(question.asker, whom, port, Conversation::Rpc);
+        self.questions.insert(link, question);
+        self.agenda.after(CALL_TIMEOUT, Happening::Unanswered(link));
+    }
+
+    /// The connection for a question stands.
+    pub(super) fn put_question(&mut self, link: LinkId) {
+        if let Some(request) = self.questions.get(&link).map(|q| q.request.clone()) {
+            self.send(link, Side::Opener, Message::Ask(request));
+        }
+    }
+
+    /// A question is answered, or its connection is gone (`None`). Says whether the connection was a question's.
+    pub(super) fn is_replied(&mut self, link: LinkId, reply: Option<Reply>) -> bool {
+        let Some(question) = self.questions.remove(&link) else { return false };
+        self.leave(link, Side::Opener);
+        match reply {
+            None | Some(Reply::Failed(_)) => self.ask_next(question),
+            Some(reply) => self.hear(question, Some(reply)),
+        }
+        true
+    }
+
+    /// The asker dies, and what it asked with it.
+    pub(super) fn forget_questions(&mut self, asker: Place) {
+        self.questions.retain(|_, question| question.asker != asker);
+    }
+
+    fn hear(&mut self, question: Question, reply: Option<Reply>) {
+        let Question { asker, request, purpose, whom, .. } = question;
+        match (purpose, asker) {
+            (Purpose::Membership, _) => self.hear_of_membership(asker, request, reply),
+            (Purpose::Reset(reset), Place::Leaf(i)) => self.reset_hears(i, reset, whom, reply),
+            (Purpose::Call(call), Place::Leaf(i)) => self.call_returns(i, call, &request, reply),
+            (Purpose::Client, Place::Client(i)) => self.client_hears(i, reply),
+            (purpose, _) => self.violate(Promise::Orderly, format!("{asker} asked for {purpose:?}")),
+        }
+    }
+}
