@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use countree_common::cluster::NodeName;
 use countree_common::config::section::parse_duration;
 use countree_common::key::{Item, Kind, Topic};
+use countree_common::stream::StreamId;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,11 +60,13 @@ pub(crate) enum Command {
     Reset(ResetArguments),
     /// Print the tiers, their nodes, and how they do.
     Status(ClusterArguments),
+    /// Say whether a node can do its work; exit code 1 when it can't.
+    Health(ClusterArguments),
     /// Print the ledger; exit code 1 when it is out of balance.
-    Audit(ClusterArguments),
-    /// Say what a resize would move.
+    Audit(AuditArguments),
+    /// Say what it would move to bring a running cluster to a manifest.
     Plan(ManifestArguments),
-    /// Resize a running cluster.
+    /// Resize a running cluster to a manifest, while events flow.
     Apply(ManifestArguments),
     /// Take one node out gracefully.
     Drain(DrainArguments),
@@ -92,6 +95,19 @@ pub(crate) struct NodeArguments {
     /// The node's file (TOML); every setting also as COUNTREE_SECTION_KEY in the environment.
     #[arg(long, env = "COUNTREE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Leave when standard input says so, and end when it does: for `countree up`.
+    #[arg(long, hide = true)]
+    pub with_parent: bool,
+}
+
+/// `countree audit`
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    /// Only this leaf stream, like leaf-0/3, and how far each step has come with it.
+    #[arg(long)]
+    pub stream: Option<StreamId>,
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
 }
 
 /// `countree send`
@@ -198,6 +214,10 @@ pub(crate) struct ManifestArguments {
 pub(crate) struct DrainArguments {
     /// The node's name.
     pub node: NodeName,
+    /// It is a leaf that has crashed and will never come back: give up what it had accepted and not merged, and the
+    /// idempotency keys that it remembered.
+    #[arg(long)]
+    pub dead: bool,
     #[command(flatten)]
     pub cluster: ClusterArguments,
 }
@@ -228,13 +248,18 @@ pub(crate) enum RightArgument {
     Watch,
     /// Setting totals to 0.
     Reset,
+    /// Taking nodes out, and resizing the cluster.
+    Admin,
 }
 
 /// `countree certs`
 #[derive(Debug, Args)]
 pub(crate) struct CertsArguments {
-    /// Where `ca.pem` and `ca.key` are, or are made.
+    /// Where the nodes' certificates are put; and where `ca.pem` and `ca.key` are, or are made.
     pub dir: PathBuf,
+    /// Where `ca.pem` and `ca.key` are, when that is another folder; DIR gets a copy of `ca.pem`.
+    #[arg(long, value_name = "DIR")]
+    pub ca: Option<PathBuf>,
     /// Nodes to make `NAME.pem` and `NAME.key` for: leaf-0, root-0, broadcast-0 ….
     #[arg(value_name = "NODE")]
     pub nodes: Vec<NodeName>,

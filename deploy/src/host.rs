@@ -4,6 +4,7 @@ use countree_common::cluster::{NodeName, Tier};
 use countree_common::config::manifest::AuthSettings;
 use countree_common::shell::access::Access;
 use countree_common::shell::failure::Failure;
+use countree_common::shell::identity::{Authority, Identity};
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::net::TcpListener;
@@ -35,6 +36,16 @@ pub(crate) fn access(settings: &AuthSettings) -> Result<Access, Failure> {
         None => Ok(Access::open()),
         Some(path) => Ok(Access::with_secret(&read_secret(path)?)?),
     }
+}
+
+/// A node's certificate and key: those in the folder, or, where there are none and the CA's key is there, new ones
+/// that are kept in memory.
+pub(crate) fn identity(folder: &Path, name: &NodeName, tier: Tier) -> Result<Identity, Failure> {
+    let is_there = |file: &str| folder.join(file).exists();
+    if !is_there(&format!("{name}.pem")) && is_there("ca.pem") && is_there("ca.key") {
+        return Ok(Authority::open_or_create(folder)?.identity(name, tier)?);
+    }
+    Ok(Identity::load(folder, name)?)
 }
 
 /// Takes the HTTP port.

@@ -1,13 +1,16 @@
 //! Serving HTTP to anybody: as many connections as the node carries, and none that says nothing.
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
 use countree_common::limits::CONNECTIONS_PER_NODE;
-use countree_common::shell::http::error;
 use countree_common::shell::shutdown::Shutdown;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +26,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Serves until `shutdown`; requests under way are finished. At most [`CONNECTIONS_PER_NODE`] connections
 /// at once, as over QUIC; more wait in the system's queue.
 pub(crate) fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -> JoinHandle<()> {
-    let router = router
-        .fallback(|| async { error(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here", None) });
     tokio::spawn(async move {
         let slots = Arc::new(Semaphore::new(CONNECTIONS_PER_NODE));
         loop {
@@ -32,8 +33,8 @@ pub(crate) fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -
                 accepted = accept(&listener, &slots) => accepted,
                 () = shutdown.begun() => break,
             };
-            let Some((stream, slot)) = accepted else { break };
-            tokio::spawn(converse(stream, router.clone(), shutdown.clone(), slot));
+            let Some((stream, peer, slot)) = accepted else { break };
+            tokio::spawn(converse(stream, peer, router.clone(), shutdown.clone(), slot));
         }
         drop(listener);
         // Every slot is free again once every connection has ended.
@@ -42,11 +43,14 @@ pub(crate) fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -
 }
 
 /// The next connection, once there is room for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = slots.clone().acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Some((stream, slot)),
+            Ok((stream, peer)) => return Some((stream, peer, slot)),
             Err(e) => {
                 tracing::warn!("a connection could not be taken: {e}");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -55,12 +59,24 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
     }
 }
 
-async fn converse(stream: TcpStream, router: Router, shutdown: Shutdown, _slot: OwnedSemaphorePermit) {
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    shutdown: Shutdown,
+    _slot: OwnedSemaphorePermit,
+) {
+    let router = TowerToHyperService::new(router);
+    // Routes see who asks.
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .serve_connection(TokioIo::new(stream), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

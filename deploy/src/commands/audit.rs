@@ -1,25 +1,60 @@
 //! `countree audit`: the ledger.
 
-use crate::arguments::ClusterArguments;
+use crate::arguments::{AuditArguments, ClusterArguments};
 use crate::report::{Report, thousands};
 use countree_common::ledger::Ledger;
 use countree_common::shell::failure::Failure;
-use countree_common::shell::overview::Audit;
+use countree_common::shell::http::path_segment;
+use countree_common::shell::overview::{Audit, Road, StreamState};
+use countree_common::wire::rpc::StreamPositions;
 use std::fmt::Write;
+use std::time::Duration;
 
-pub(super) async fn run(cluster: ClusterArguments, report: Report) -> Result<(), Failure> {
-    let audit: Audit = cluster.read("/v1/audit").await?;
-    report.print(&audit, || show(&audit));
-    if audit.balanced { Ok(()) } else { Err(Failure::silent()) }
+/// A cluster that was just resized has this long to settle.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(arguments: AuditArguments, report: Report) -> Result<(), Failure> {
+    let AuditArguments { stream, cluster } = arguments;
+    let balanced = match stream {
+        None => {
+            let audit: Audit = cluster.read("/v1/audit").await?;
+            report.print(&audit, || show(&audit));
+            audit.balanced
+        }
+        Some(stream) => {
+            let path = format!("/v1/audit?stream={}", path_segment(&stream.to_string()));
+            let road: Road = cluster.read(&path).await?;
+            report.print(&road, || show_road(&road));
+            road.balanced
+        }
+    };
+    if balanced { Ok(()) } else { Err(Failure::silent()) }
 }
 
-fn show(audit: &Audit) -> String {
+/// The ledger after nodes have come or gone: asked again for a while as long as a leaf is away.
+pub(super) async fn after_change(cluster: &ClusterArguments) -> Result<Audit, Failure> {
+    let settled = async {
+        loop {
+            let audit: Audit = cluster.read_patiently("/v1/audit", PATIENCE).await?;
+            if audit.balanced {
+                return Ok(audit);
+            }
+            tokio::time::sleep(super::ASK_AGAIN).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, settled).await {
+        Ok(audit) => audit,
+        Err(_) => cluster.read("/v1/audit").await,
+    }
+}
+
+pub(super) fn show(audit: &Audit) -> String {
     let verdict = if audit.balanced { "balanced" } else { "OUT OF BALANCE" };
     let mut text = format!("{verdict}: {}", show_ledger(&audit.total));
     for leaf in &audit.away {
         let _ = write!(
             text,
-            "\n  {leaf} is away: what it has accepted and not merged is missing here; start it again"
+            "\n  {leaf} is away: what it has accepted and not merged is missing here; start it again, or give it up with countree drain {leaf} --dead"
         );
     }
     for stream in &audit.streams {
@@ -29,8 +64,34 @@ fn show(audit: &Audit) -> String {
     text
 }
 
+fn show_road(road: &Road) -> String {
+    let state = match road.state {
+        StreamState::Live => "live",
+        StreamState::Sealed => "sealed: its leaf writes to another by now",
+        StreamState::Retired => "retired: all of it is merged for good, and its log deleted",
+    };
+    let verdict = if road.balanced { "balanced" } else { "OUT OF BALANCE" };
+    let mut text = format!("{} ({state})\n  {verdict}: {}", road.stream, show_ledger(&road.ledger));
+    if let Some(positions) = &road.positions {
+        let StreamPositions { accepted, durable, cut, merged, topics_behind, .. } = positions;
+        let _ = write!(
+            text,
+            "\n  records: accepted {} ≥ durable {} ≥ cut {} ≥ merged {}, {} topics behind",
+            number(*accepted),
+            number(*durable),
+            number(*cut),
+            number(*merged),
+            number(*topics_behind)
+        );
+    }
+    text
+}
+
+fn number(n: u64) -> String {
+    thousands(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
 fn show_ledger(ledger: &Ledger) -> String {
-    let number = |n: u64| thousands(i64::try_from(n).unwrap_or(i64::MAX));
     let Ledger { accepted, merged, in_flight, declared_lost } = *ledger;
     format!(
         "accepted {} = merged {} + in flight {} + declared lost {}",

@@ -13,6 +13,7 @@ pub(super) fn token(arguments: &TokenArguments, report: Report) -> Result<(), Fa
         RightArgument::Send => Right::Send,
         RightArgument::Watch => Right::Watch,
         RightArgument::Reset => Right::Reset,
+        RightArgument::Admin => Right::Admin,
     };
     let rights: Vec<_> = arguments.rights.iter().map(right).collect();
     let token = access
@@ -28,7 +29,11 @@ pub(super) fn certs(arguments: &CertsArguments, report: Report) -> Result<(), Fa
         .iter()
         .map(|name| tier_of(name).map(|tier| (name, tier)))
         .collect::<Result<_, _>>()?;
-    let authority = Authority::open_or_create(&arguments.dir)?;
+    let authority = Authority::open_or_create(arguments.ca.as_ref().unwrap_or(&arguments.dir))?;
+    if arguments.ca.is_some() {
+        std::fs::create_dir_all(&arguments.dir)?;
+        std::fs::write(arguments.dir.join("ca.pem"), authority.certificate_pem())?;
+    }
     for (name, tier) in &nodes {
         authority.issue_to(&arguments.dir, name, *tier)?;
     }

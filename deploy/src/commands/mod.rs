@@ -1,8 +1,12 @@
 //! One file per command that talks to a cluster.
 
+mod apply;
 mod audit;
+mod drain;
 mod get;
+mod health;
 mod keys;
+mod plan;
 mod replay;
 mod reset;
 mod send;
@@ -21,6 +25,8 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 const OK: u16 = 200;
+const ACCEPTED: u16 = 202;
+const NOT_FOUND: u16 = 404;
 const UNAVAILABLE: u16 = 503;
 const IN_DOUBT: u16 = 409;
 const ASK_AGAIN: Duration = Duration::from_millis(200);
@@ -43,13 +49,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Watch(arguments) => watch::run(arguments, report).await,
         Command::Reset(arguments) => reset::run(arguments, report).await,
         Command::Status(cluster) => status::run(cluster, report).await,
+        Command::Health(node) => health::run(node, report).await,
         Command::Audit(cluster) => audit::run(cluster, report).await,
-        Command::Plan(_) | Command::Apply(_) => Err(Failure::failed(
-            "not yet: live resizing is not built; stop the cluster, change replicas in its manifest, and start it again",
-        )),
-        Command::Drain(_) => Err(Failure::failed(
-            "not yet: draining one node is not built; a node that gets SIGTERM drains and leaves",
-        )),
+        Command::Plan(arguments) => plan::run(arguments, report).await,
+        Command::Apply(arguments) => apply::run(arguments, report).await,
+        Command::Drain(arguments) => drain::run(arguments, report).await,
         Command::Token(arguments) => keys::token(&arguments, report),
         Command::Certs(arguments) => keys::certs(&arguments, report),
     }
@@ -84,7 +88,7 @@ impl ClusterArguments {
     ) -> Result<T, Failure> {
         let asking = async {
             loop {
-                let answer = self.request(method, path, id).await?;
+                let answer = self.request(method, path, id, None).await?;
                 if ![UNAVAILABLE, IN_DOUBT].contains(&answer.status) {
                     return Ok::<_, Failure>(answer);
                 }
@@ -93,12 +97,12 @@ impl ClusterArguments {
         };
         match tokio::time::timeout(patience, asking).await {
             Ok(answer) => self.understand(path, answer?),
-            Err(_) => self.understand(path, self.request(method, path, id).await?),
+            Err(_) => self.understand(path, self.request(method, path, id, None).await?),
         }
     }
 
     fn understand<T: DeserializeOwned>(&self, path: &str, answer: Answer) -> Result<T, Failure> {
-        if answer.status != OK {
+        if ![OK, ACCEPTED].contains(&answer.status) {
             let message = serde_json::from_slice::<ErrorBody>(&answer.body).map(|b| b.error.message);
             let bare = |_| format!("{}{path} answers {}", self.url, answer.status);
             return Err(Failure::failed(message.unwrap_or_else(bare)));
@@ -108,14 +112,21 @@ impl ClusterArguments {
     }
 
     async fn get(&self, path: &str) -> Result<Answer, Failure> {
-        self.request("GET", path, None).await
+        self.request("GET", path, None, None).await
     }
 
-    async fn request(&self, method: &str, path: &str, id: Option<&str>) -> Result<Answer, Failure> {
+    /// Sends a request; its answer may be an error.
+    async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        id: Option<&str>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Failure> {
         let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
         let bearer = bearer.iter().map(|b| ("authorization", b.as_str()));
         let headers: Vec<_> = bearer.chain(id.map(|id| ("idempotency-key", id))).collect();
-        http::request(method, &self.url, path, &headers, None).await.map_err(|e| {
+        http::request(method, &self.url, path, &headers, body).await.map_err(|e| {
             Failure::failed(format!("{e}; start one with 'countree up', or say which with --cluster"))
         })
     }

@@ -2,10 +2,13 @@
 
 use crate::arguments::ClusterArguments;
 use crate::report::{Report, thousands};
-use countree_common::cluster::Tier;
+use countree_common::cluster::{Split, Tier};
 use countree_common::shell::failure::Failure;
 use countree_common::shell::overview::{NodeStatus, Status};
 use std::fmt::Write;
+
+/// How many of the hottest items are shown.
+const HOT_ITEMS: usize = 5;
 
 pub(super) async fn run(cluster: ClusterArguments, report: Report) -> Result<(), Failure> {
     let status: Status = cluster.read("/v1/status").await?;
@@ -21,11 +24,17 @@ fn show(status: &Status) -> String {
             let _ = write!(text, "\n{}", show_node(node));
         }
     }
+    for leaf in &status.away {
+        let _ = write!(text, "\n{:<12} leaf      away: it is leaving, or has crashed", leaf.as_str());
+    }
     let mut hot: Vec<_> =
         status.nodes.iter().filter_map(|n| n.stats.as_ref()).flat_map(|s| &s.hot_items).collect();
     hot.sort_by(|a, b| b.2.total_cmp(&a.2));
-    for (topic, item, rate) in hot.iter().take(5) {
+    for (topic, item, rate) in hot.iter().take(HOT_ITEMS) {
         let _ = write!(text, "\nhot item  {topic} {item}  {rate:.0} events/s");
+    }
+    for Split { topic, item, ways } in &status.splits {
+        let _ = write!(text, "\nsplit     {topic} {item}  over {ways} leaves");
     }
     text
 }

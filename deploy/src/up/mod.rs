@@ -1,21 +1,36 @@
-//! `countree up`: every tier of a manifest on this machine, in one process, over real QUIC.
+//! `countree up`: every tier of a manifest on this machine, over real QUIC, in one process or in one for each node.
 
-mod cluster;
+#![allow(clippy::disallowed_methods, reason = "whoever runs nodes keeps time")]
+
+mod child;
+mod children;
+mod fleet;
+mod layout;
+mod resizer;
+mod site;
 
 use crate::arguments::UpArguments;
 use crate::ending;
 use crate::host;
 use crate::report::Report;
-use cluster::{LocalCluster, Nodes, Starter};
+use crate::resize::Sizes;
+use countree_common::cluster::Tier;
 use countree_common::config::manifest::{BUILT_IN, Manifest};
 use countree_common::shell::failure::Failure;
 use countree_common::shell::folder::DataFolder;
 use countree_common::shell::shutdown::Shutdown;
+use fleet::Fleet;
+use layout::Layout;
+use resizer::Resizer;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// HTTP requests that are still under way at the end get this long.
 const HTTP_GRACE: Duration = Duration::from_secs(2);
+/// Nodes that are not ready after this long won't be without help.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+const READY_POLL: Duration = Duration::from_millis(10);
 
 impl UpArguments {
     /// What `countree` without a command runs.
@@ -26,42 +41,76 @@ impl UpArguments {
 
 /// Runs until SIGINT or SIGTERM, and then drains.
 pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Failure> {
-    let mut manifest = read_manifest(arguments.manifest.as_deref())?;
-    if let Some(http) = arguments.http {
-        manifest.http.listen = http;
-    }
+    let manifest = read_manifest(arguments.manifest.as_deref())?;
     let access = host::access(&manifest.auth)?;
-    let listener = host::bind_http(manifest.http.listen).await?;
+    let listener = host::bind_http(arguments.http.unwrap_or(manifest.http.listen)).await?;
     let http = listener.local_addr()?;
     let folder = DataFolder::claim(&arguments.data, &manifest.cluster.name)?;
+    let name = manifest.cluster.name.clone();
+    let fleet = Fleet::open(Layout::new(manifest, folder.path(), http, access)?).await?;
 
-    let starter = Starter::new(&manifest, folder.path(), http, access)?;
     let stop = ending::on_signal();
-    let mut nodes = Nodes::default();
-    let started = ending::see_through(starter.start(&mut nodes, &stop), &stop).await;
+    let started = ending::see_through(start(&fleet, &stop), &stop).await;
     if !matches!(started, Some(Ok(()))) {
-        nodes.stop().await;
+        fleet.stop().await;
         return started.filter(|_| !stop.has_begun()).unwrap_or(Ok(()));
     }
-    let cluster = LocalCluster::of(starter, nodes);
     let web = Shutdown::new();
-    let serving = crate::web::serve(listener, cluster.routes(), web.clone());
+    let resizer = Resizer::new(fleet.clone(), stop.clone());
+    let serving = crate::web::serve(listener, site::router(fleet.clone(), resizer.clone()), web.clone());
     let ready = tokio::select! {
-        ready = cluster.ready() => ready,
+        ready = ready(&fleet) => ready,
         () = stop.begun() => Ok(()),
     };
     if ready.is_ok() && !stop.has_begun() {
         let url = format!("http://{http}");
-        let value = serde_json::json!({ "ready": true, "http": url, "cluster": manifest.cluster.name });
+        let value = serde_json::json!({ "ready": true, "http": url, "cluster": name });
         report.print(&value, || format!("ready: {url} (live page), events to {url}/v1/events"));
         stop.begun().await;
         tracing::info!("draining");
     }
+    resizer.ended().await;
     // Long-lived streams would keep the port open: they are ended by the nodes they come from.
     web.begin();
-    cluster.stop().await;
+    fleet.stop().await;
     let _ = tokio::time::timeout(HTTP_GRACE, serving).await;
     ready
+}
+
+/// Starts every node, roots first, since the others look for them.
+async fn start(fleet: &Arc<Fleet>, stop: &Shutdown) -> Result<(), Failure> {
+    let sizes = Sizes::of(fleet.layout().manifest());
+    for tier in [Tier::Root, Tier::Leaf, Tier::Broadcast] {
+        for name in sizes.names(tier)? {
+            if stop.has_begun() {
+                return Err(Failure::failed("stopped before every node had started"));
+            }
+            fleet.start(&name, stop).await?;
+        }
+        if tier == Tier::Leaf {
+            fleet.drain_left_behind(stop).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns once every node can do its work and, in one process, knows every other.
+async fn ready(fleet: &Fleet) -> Result<(), Failure> {
+    let mut last = None;
+    let wait = async {
+        loop {
+            last = site::trouble(fleet).await;
+            if last.is_none() {
+                return;
+            }
+            tokio::time::sleep(READY_POLL).await;
+        }
+    };
+    let in_time = tokio::time::timeout(READY_TIMEOUT, wait).await;
+    in_time.map_err(|_| {
+        let trouble = last.unwrap_or_default();
+        Failure::failed(format!("not ready after {} s: {trouble}", READY_TIMEOUT.as_secs()))
+    })
 }
 
 fn read_manifest(path: Option<&Path>) -> Result<Manifest, Failure> {

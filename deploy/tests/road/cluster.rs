@@ -1,5 +1,6 @@
 //! A `countree up` of the test's own, and the commands that talk to it.
 
+use crate::shared::command::skip;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -136,6 +137,14 @@ impl Cluster {
         assert_eq!(process.wait(), Some(0));
     }
 
+    /// Ctrl-C twice; gives the exit code.
+    pub(crate) fn stop_twice(&mut self) -> Option<i32> {
+        let mut process = self.process.take().unwrap();
+        process.signal("-INT");
+        process.signal("-TERM");
+        process.wait()
+    }
+
     /// A power cut, as far as a process can have one.
     pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().unwrap();
@@ -145,18 +154,37 @@ impl Cluster {
 
     /// Runs a command against this cluster; gives its JSON and whether it succeeded.
     pub(crate) fn ask(&self, arguments: &[&str]) -> (Value, bool) {
+        let output = self.run(arguments);
+        (last_line(&output), output.status.success())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
         let (command, rest) = arguments.split_first().unwrap();
-        let output = countree(&[&[*command, "--json", "--cluster", &self.url], rest].concat());
-        let text = String::from_utf8(output.stdout).unwrap();
-        let last = text.lines().last().unwrap_or("null");
-        (serde_json::from_str(last).unwrap_or(Value::Null), output.status.success())
+        countree(&[&[*command, "--json", "--cluster", &self.url], rest].concat())
     }
 
     /// Runs a command that has to succeed.
     pub(crate) fn tell(&self, arguments: &[&str]) -> Value {
-        let (value, is_success) = self.ask(arguments);
-        assert!(is_success, "{arguments:?}: {value}");
+        let output = self.run(arguments);
+        let (value, error) = (last_line(&output), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {value}: {error}");
         value
+    }
+
+    /// Runs a command that has to fail, with one line that says why; gives that.
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
+        let (command, rest) = arguments.split_first().unwrap();
+        let output = countree(&[&[*command, "--cluster", &self.url], rest].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{arguments:?}: {error}");
+        error
+    }
+
+    /// Brings the cluster to another manifest.
+    pub(crate) fn apply(&self, manifest: &str) -> Value {
+        let path = self.folder.path().join("wanted.toml");
+        std::fs::write(&path, manifest).unwrap();
+        self.tell(&["apply", path.to_str().unwrap()])
     }
 
     /// Runs a command in the background; its output is read at the end.
@@ -212,6 +240,12 @@ impl Cluster {
     }
 }
 
+/// A command's result; null when it printed none.
+fn last_line(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.lines().last().unwrap_or("null")).unwrap_or(Value::Null)
+}
+
 /// A command in the background.
 pub(crate) struct Running {
     process: Process,
@@ -248,7 +282,7 @@ pub(crate) fn redis(folder: &Path) -> Option<(Process, u16)> {
         .stdout(Stdio::null())
         .spawn();
     let Ok(child) = child else {
-        println!("skipped: no redis-server");
+        skip("no redis-server");
         return None;
     };
     let process = Process { child };

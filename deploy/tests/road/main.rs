@@ -9,8 +9,14 @@
 )]
 
 mod cluster;
+mod hot;
+mod leaving;
+mod load;
 mod main_job;
 mod page;
 mod refusals;
+mod resizing;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod single_nodes;
 mod trace;

@@ -1,6 +1,7 @@
 //! The live page in a real browser, read by its title: it shows the totals there too.
 
 use crate::cluster::{Cluster, Process, eventually};
+use crate::shared::command::skip;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -26,7 +27,7 @@ fn browse(url: &str, profile: &Path) -> Option<(Process, u16)> {
         .stderr(Stdio::null())
         .spawn();
     let Ok(child) = child else {
-        println!("skipped: no chromium");
+        skip("no chromium");
         return None;
     };
     Some((Process::of(child), port))

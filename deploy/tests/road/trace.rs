@@ -1,5 +1,6 @@
 //! Traces: the real ones where they are at hand, and one made here.
 
+use crate::shared::command::skip;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,6 @@ pub(crate) fn recorded(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: no trace {name}");
+    skip(&format!("no trace {name}"));
     None
 }

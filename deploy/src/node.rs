@@ -1,0 +1,181 @@
+//! A node of any tier in this process: started, asked, stopped.
+
+use axum::Router;
+use axum::http::StatusCode;
+use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
+use countree_common::cluster::{ClusterView, Node, Tier};
+use countree_common::config::node::NodeConfig;
+use countree_common::shell::access::Access;
+use countree_common::shell::failure::Failure;
+use countree_common::shell::http::{NodeRoutes, error};
+use countree_common::shell::identity::Identity;
+use countree_common::shell::membership::Membership;
+use countree_common::shell::metrics::Page;
+use countree_common::shell::node::NodeOptions;
+use countree_common::shell::overview;
+use countree_common::shell::shutdown::Shutdown;
+use countree_leaf::shell::{LeafNode, LeafOptions};
+use countree_root::shell::{RootNode, RootOptions};
+use countree_root::store::{self, AnyStore};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What a node is started from.
+pub(crate) struct Start<'a> {
+    pub(crate) tier: Tier,
+    /// Its settings; name, addresses and data folder are those below.
+    pub(crate) config: &'a NodeConfig,
+    pub(crate) node: NodeOptions,
+    pub(crate) data: PathBuf,
+    pub(crate) access: Access,
+    /// For a root that shares its store with others of the process; without, it opens its own.
+    pub(crate) store: Option<Arc<AnyStore>>,
+}
+
+/// A node that runs, until it is stopped once.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    listed: Node,
+    identity: Arc<Identity>,
+    membership: Membership,
+    node: Arc<Mutex<Option<AnyNode>>>,
+}
+
+#[derive(Debug)]
+enum AnyNode {
+    Leaf(LeafNode),
+    Root(RootNode),
+    Broadcast(BroadcastNode),
+}
+
+/// Calls the same method of whichever node it is.
+macro_rules! each {
+    ($node:expr, $of:ident => $call:expr) => {
+        match $node {
+            AnyNode::Leaf($of) => $call,
+            AnyNode::Root($of) => $call,
+            AnyNode::Broadcast($of) => $call,
+        }
+    };
+}
+
+/// A root that starts together with its store, or after a failure of both, waits this long for it.
+const STORE_PATIENCE: Duration = Duration::from_secs(30);
+
+impl AnyNode {
+    async fn start(start: Start<'_>, stop: &Shutdown) -> Result<Self, Failure> {
+        let Start { tier, config, node, data, access, store } = start;
+        let (cluster, leaf) = (&config.cluster, &config.leaf);
+        Ok(match tier {
+            Tier::Leaf => {
+                let options = LeafOptions {
+                    node,
+                    data,
+                    window: cluster.window,
+                    retention: leaf.retention,
+                    horizon: leaf.horizon,
+                    log_bytes: leaf.log_bytes,
+                    capacity: leaf.capacity,
+                    access,
+                };
+                Self::Leaf(LeafNode::start(options, stop).await?)
+            }
+            Tier::Root => {
+                let store = match store {
+                    Some(store) => store,
+                    None => {
+                        let opened =
+                            store::open_within(&cluster.store, &data, &cluster.name, STORE_PATIENCE, stop);
+                        Arc::new(opened.await?)
+                    }
+                };
+                Self::Root(RootNode::start(RootOptions { node, store }, stop).await?)
+            }
+            Tier::Broadcast => {
+                let options = BroadcastOptions { node, tick: config.broadcast.tick, access };
+                Self::Broadcast(BroadcastNode::start(options, stop).await?)
+            }
+        })
+    }
+}
+
+impl Running {
+    /// Starts a node and returns once it is in the cluster. `stop` gives up.
+    pub(crate) async fn start(start: Start<'_>, stop: &Shutdown) -> Result<Self, Failure> {
+        let identity = start.node.identity.clone();
+        let node = AnyNode::start(start, stop).await?;
+        Ok(Self {
+            listed: each!(&node, n => n.node().clone()),
+            identity,
+            membership: each!(&node, n => n.membership().clone()),
+            node: Arc::new(Mutex::new(Some(node))),
+        })
+    }
+
+    /// The node as the cluster lists it.
+    pub(crate) fn listed(&self) -> &Node {
+        &self.listed
+    }
+
+    /// The cluster as the node sees it.
+    pub(crate) fn view(&self) -> Arc<ClusterView> {
+        self.membership.view().borrow().clone()
+    }
+
+    fn node(&self) -> MutexGuard<'_, Option<AnyNode>> {
+        self.node.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why it can't do its work right now, if it can't.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match &*self.node() {
+            Some(node) => each!(node, n => n.trouble()),
+            None => Some("the node is stopping".into()),
+        }
+    }
+
+    /// Writes its metrics.
+    pub(crate) fn metrics(&self, page: &mut Page) {
+        if let Some(node) = &*self.node() {
+            each!(node, n => n.metrics(page));
+        }
+    }
+
+    /// All that it serves over HTTP.
+    pub(crate) fn router(&self, config: &NodeConfig, access: Access) -> Router {
+        let own = match &*self.node() {
+            Some(node) => each!(node, n => n.routes()),
+            None => Router::new(),
+        };
+        let (for_trouble, for_metrics) = (self.clone(), self.clone());
+        let node_routes = NodeRoutes {
+            cluster: config.cluster.name.clone(),
+            identity: self.identity.clone(),
+            view: self.membership.view(),
+            trouble: Arc::new(move || for_trouble.trouble()),
+            metrics: Arc::new(move || {
+                let mut page = Page::default();
+                for_metrics.metrics(&mut page);
+                page.into_text()
+            }),
+        };
+        own.merge(node_routes.router()).merge(overview::router(self.membership.clone(), access)).fallback(
+            || async { error(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here", None) },
+        )
+    }
+
+    /// Drains it and takes it out of the cluster. Only the first call waits for that.
+    pub(crate) async fn stop(&self) {
+        let node = self.node().take();
+        if let Some(node) = node {
+            each!(node, n => n.stop().await);
+        }
+    }
+}
+
+/// Where others reach what listens on this address of a node that is reached at `node`.
+pub(crate) fn seen_from_outside(listening: SocketAddr, node: SocketAddr) -> SocketAddr {
+    if listening.ip().is_unspecified() { SocketAddr::new(node.ip(), listening.port()) } else { listening }
+}

@@ -1,0 +1,198 @@
+//! A node in a process of its own: started, started again when it crashes, and told to leave over its standard
+//! input, which ends when this process does.
+
+use super::layout::Layout;
+use crate::ending::LEAVE;
+use countree_common::cluster::{NodeName, Tier};
+use countree_common::shell::failure::Failure;
+use countree_common::shell::shutdown::Shutdown;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStdin, ChildStdout, Command};
+
+/// A node that is not ready after this long won't be without help.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// The wait before a crashed node is started again; doubles up to the second, and begins anew for one that has
+/// lived for the third.
+const RESTART: Duration = Duration::from_millis(100);
+const RESTART_MAX: Duration = Duration::from_secs(10);
+const STEADY: Duration = Duration::from_secs(30);
+/// A node that has not left after this long is ended. What it has not merged is in its log.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a node prints when it is ready.
+#[derive(Debug, Deserialize)]
+struct Ready {
+    quic: SocketAddr,
+    http: SocketAddr,
+}
+
+/// A running process. Its standard input is apart, since waiting for it would close that.
+struct Process {
+    child: tokio::process::Child,
+    input: Option<ChildStdin>,
+}
+
+/// A node in a process of its own.
+#[derive(Debug)]
+pub(super) struct Child {
+    name: NodeName,
+    tier: Tier,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Kept over restarts, so that others find it where it was.
+    quic: Option<SocketAddr>,
+    /// None while it does not run.
+    http: Option<SocketAddr>,
+}
+
+impl Child {
+    /// Starts the node and returns once it is in the cluster. It is kept running until `leave`, or until it leaves
+    /// by itself, having been asked over the network; `gone` begins after either.
+    pub(super) async fn start(
+        layout: Arc<Layout>,
+        name: &NodeName,
+        tier: Tier,
+        roots: impl Fn() -> Vec<SocketAddr> + Send + 'static,
+        (leave, gone, stop): (&Shutdown, &Shutdown, &Shutdown),
+    ) -> Result<Arc<Self>, Failure> {
+        let child = Arc::new(Self { name: name.clone(), tier, state: Mutex::default() });
+        let process = child.spawn(&layout, &roots(), stop).await?;
+        let (keeper, leave, gone) = (child.clone(), leave.clone(), gone.clone());
+        tokio::spawn(async move {
+            keeper.keep(process, &layout, roots, &leave).await;
+            gone.begin();
+        });
+        Ok(child)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where others reach it over QUIC.
+    pub(super) fn quic(&self) -> Option<SocketAddr> {
+        self.state().quic
+    }
+
+    /// Where it serves HTTP, while it runs.
+    pub(super) fn http(&self) -> Option<SocketAddr> {
+        self.state().http
+    }
+
+    async fn keep(
+        &self,
+        mut process: Process,
+        layout: &Layout,
+        roots: impl Fn() -> Vec<SocketAddr>,
+        leave: &Shutdown,
+    ) {
+        let mut wait = RESTART;
+        loop {
+            let since = Instant::now();
+            let ended = tokio::select! {
+                ended = process.child.wait() => ended,
+                () = leave.begun() => return self.dismiss(process).await,
+            };
+            self.state().http = None;
+            match ended {
+                Ok(status) if status.success() => return tracing::info!(node = %self.name, "has left"),
+                Ok(status) => tracing::warn!(node = %self.name, "has crashed ({status})"),
+                Err(e) => tracing::warn!(node = %self.name, "can't be watched: {e}"),
+            }
+            if since.elapsed() > STEADY {
+                wait = RESTART;
+            }
+            process = loop {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = leave.begun() => return,
+                }
+                wait = (wait * 2).min(RESTART_MAX);
+                match self.spawn(layout, &roots(), leave).await {
+                    Ok(process) => break process,
+                    Err(_) if leave.has_begun() => return,
+                    Err(e) => tracing::warn!(node = %self.name, "does not start again: {}", e.message()),
+                }
+            };
+        }
+    }
+
+    /// Starts the process and waits until it is ready. `stop` gives up.
+    async fn spawn(
+        &self,
+        layout: &Layout,
+        roots: &[SocketAddr],
+        stop: &Shutdown,
+    ) -> Result<Process, Failure> {
+        let config = layout.config(&self.name, self.tier, self.quic(), roots);
+        let path = layout.folder().join(format!("{}.toml", self.name));
+        // It may hold the store's password.
+        write_private(&path, &config.to_text())
+            .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+        let mut child = self.command(&path)?.spawn()?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let process = Process { child, input };
+        let ready = tokio::select! {
+            ready = tokio::time::timeout(READY_TIMEOUT, first_line(output)) => ready.ok().flatten(),
+            () = stop.begun() => None,
+        };
+        let Some(ready) = ready else {
+            self.dismiss(process).await;
+            return Err(Failure::failed(format!("{} did not start: its own messages say why", self.name)));
+        };
+        *self.state() = State { quic: Some(ready.quic), http: Some(ready.http) };
+        Ok(process)
+    }
+
+    fn command(&self, config: &Path) -> Result<Command, Failure> {
+        let program: PathBuf = std::env::current_exe()?;
+        let mut command = Command::new(program);
+        command.arg(self.tier.to_string()).arg("--config").arg(config).args(["--with-parent", "--json"]);
+        // Settings of single nodes, which are not for these.
+        let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        inherited.filter(|name| name.starts_with("COUNTREE_NODE_")).for_each(|name| {
+            command.env_remove(name);
+        });
+        // A group of its own: Ctrl-C is for this process, which lets the nodes go in their order.
+        command.process_group(0).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Ok(command)
+    }
+
+    /// Lets the process leave gracefully, and waits for that.
+    async fn dismiss(&self, mut process: Process) {
+        if let Some(input) = &mut process.input {
+            // A process that has ended by itself does not hear it.
+            let _ = input.write_all(LEAVE.as_bytes()).await;
+            let _ = input.flush().await;
+        }
+        let left = tokio::time::timeout(LEAVE_TIMEOUT, process.child.wait()).await;
+        self.state().http = None;
+        if left.is_err() {
+            tracing::warn!(node = %self.name, "has not left within {} s: ending it; what it has not merged is in its log", LEAVE_TIMEOUT.as_secs());
+            let _ = process.child.kill().await;
+        }
+    }
+}
+
+/// What the process says when it is ready; `None` when it ends before.
+async fn first_line(output: Option<ChildStdout>) -> Option<Ready> {
+    let mut line = String::new();
+    BufReader::new(output?).read_line(&mut line).await.ok()?;
+    serde_json::from_str(&line).ok()
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut open = std::fs::OpenOptions::new();
+    open.write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
