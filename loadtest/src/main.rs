@@ -1,16 +1,17 @@
 //! Load for a cluster of its own or one that runs, and a check that every total is exact.
 
 mod arguments;
+mod audience;
+mod cluster;
+mod curves;
 mod exact;
-mod figures;
-mod http;
+mod fanout;
 mod ingest;
-mod latency;
-mod page;
-mod plan;
-mod processor;
-mod server;
-mod zipf;
+mod load;
+mod pace;
+mod report;
+mod resize;
+mod versus;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
@@ -50,11 +51,21 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let measure = async {
         match arguments.command {
             Command::Ingest(ingest) => ingest::run(ingest, arguments.json).await,
+            Command::Fanout(fanout) => fanout::run(fanout, arguments.json).await,
+            Command::Latency(latency) => pace::run(latency, arguments.json).await,
+            Command::Curves(curves) => curves::run(curves, arguments.json).await,
+            Command::Versus(versus) => versus::run(versus, arguments.json).await,
             Command::Exact(exact) => exact::run(exact, arguments.json).await,
+            Command::Resize(resize) => resize::run(resize, arguments.json).await,
         }
     };
     tokio::select! {
         done = measure => done,
         signal = shutdown::signal() => Err(Failure::failed(format!("{} came before the end", signal?))),
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "measuring takes a clock")]
+pub(crate) fn now() -> std::time::Instant {
+    std::time::Instant::now()
 }

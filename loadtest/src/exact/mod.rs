@@ -3,8 +3,6 @@
 
 mod acks;
 mod book;
-mod fleet;
-mod layout;
 mod outcome;
 mod post;
 mod produce;
@@ -18,12 +16,15 @@ mod watch;
 pub(crate) use storm::Allowed;
 
 use crate::arguments::ExactArguments;
-use crate::server;
+use crate::cluster::fleet::{self, Fleet, Settings, Tiers};
+use crate::cluster::process::Place;
+use crate::cluster::redis::Fsync;
+use crate::cluster::server;
+use crate::now;
 use book::Book;
 use countree_common::ledger::Ledger;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::overview::Audit;
-use fleet::{Fleet, Tiers};
 use outcome::{Measured, Outcome};
 use post::Poster;
 use produce::Sender;
@@ -31,7 +32,7 @@ use run::{Entry, Run};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
-use storm::{Limit, Place, Storm};
+use storm::{Limit, Storm};
 use tokio::task::JoinSet;
 use verdict::{Group, Verdict};
 use watch::Shown;
@@ -47,10 +48,10 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// Runs, prints, and fails on any difference.
 pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Failure> {
-    let kills = [Allowed::Kill, Allowed::Redis, Allowed::Away];
+    let kills = [Allowed::Kill, Allowed::Redis, Allowed::Away, Allowed::Forget];
     if arguments.minutes.is_none() && !arguments.faults.iter().any(|fault| kills.contains(fault)) {
         return Err(Failure::wrong(
-            "--faults without kill, redis or away never comes to --kills: say --minutes",
+            "--faults without kill, redis, away or forget never comes to --kills: say --minutes",
         ));
     }
     let folder = tempfile::Builder::new().prefix("countree-exact-").tempdir()?;
@@ -77,7 +78,8 @@ pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Fai
 async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Result<Outcome, Failure> {
     let tiers = Tiers { leaves: arguments.leaves, roots: arguments.roots, broadcasts: arguments.broadcasts };
     let countree = server::binary(arguments.countree.as_deref())?;
-    let mut fleet = Fleet::new(folder, &countree, tiers)?;
+    let settings = Settings { redis: Some(Fsync::Always), ..Settings::default() };
+    let mut fleet = Fleet::new(folder, &countree, tiers, settings)?;
     fleet.start(START).await?;
     let book = Book::new("exact", arguments.topics)?;
     let rate = arguments.rate / f64::from(arguments.producers + arguments.http_senders);
@@ -229,9 +231,4 @@ async fn rage(run: &Run, fleet: &mut Fleet, arguments: &ExactArguments) -> Resul
     }
     run.say("the faults are over");
     Ok(storm)
-}
-
-#[allow(clippy::disallowed_methods, reason = "measuring takes a clock")]
-fn now() -> Instant {
-    Instant::now()
 }

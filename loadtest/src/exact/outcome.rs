@@ -1,11 +1,12 @@
 //! The result: as JSON for programs, and as a table for people.
 
 use super::run::{Entry, Run};
-use super::storm::{Act, Fault, Place, Storm};
+use super::storm::{Fault, Storm};
 use super::verdict::Verdict;
 use crate::arguments::ExactArguments;
-use crate::figures::thousands;
-use crate::latency::Percentiles;
+use crate::cluster::process::{Act, Place};
+use crate::load::latency::Percentiles;
+use crate::report::number::thousands;
 use countree_common::ledger::Ledger;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -219,6 +220,7 @@ impl Fault {
             Self::Pause => "  SIGSTOP",
             Self::Stop => "  SIGTERM",
             Self::Away => "  away",
+            Self::Forget => "  rollback",
         }
     }
 }
@@ -226,7 +228,7 @@ impl Fault {
 impl Act {
     /// Whether it does harm; the others undo it.
     pub(super) fn is_fault(self) -> bool {
-        matches!(self, Self::Kill | Self::KillForLong | Self::Pause | Self::Terminate)
+        !matches!(self, Self::Resume | Self::Start)
     }
 }
 

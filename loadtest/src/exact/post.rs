@@ -1,10 +1,10 @@
 //! Senders over HTTP: requests under an Idempotency-Key, repeated verbatim until one is accepted.
 
 use super::book::EventId;
-use super::now;
 use super::produce::bounded;
 use super::run::Run;
 use super::verdict::{Fate, Group};
+use crate::now;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, Answer, HttpError};
 use rand::RngExt;

@@ -2,7 +2,7 @@
 
 use super::acks::STRETCH;
 use super::outcome::Outcome;
-use crate::page;
+use crate::report::page;
 use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;

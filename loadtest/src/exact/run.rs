@@ -2,9 +2,9 @@
 
 use super::acks::Acks;
 use super::book::Book;
-use super::now;
-use super::storm::Act;
-use crate::latency::AckLatency;
+use crate::cluster::process::Act;
+use crate::load::latency::AckLatency;
+use crate::now;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::time::Time;

@@ -1,15 +1,14 @@
 //! The end: everything is up again, everything is merged, and everybody is asked what the totals are.
 
-use super::fleet::Fleet;
-use super::now;
 use super::run::Run;
-use super::storm::Place;
 use super::watch::Shown;
-use crate::http::Site;
+use crate::cluster::fleet::Fleet;
+use crate::cluster::process::Place;
+use crate::cluster::site::Site;
+use crate::now;
 use countree_common::document::TopicView;
 use countree_common::key::Counter;
 use countree_common::shell::failure::Failure;
-use countree_common::shell::http::{self, ClusterInfo};
 use countree_common::shell::overview::Audit;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,7 +23,7 @@ const AUDIT: Duration = Duration::from_millis(500);
 pub(super) type Totals = BTreeMap<Counter, i64>;
 
 fn sites(urls: Vec<String>) -> Vec<Site> {
-    urls.into_iter().map(|url| Site { url, token: None }).collect()
+    urls.into_iter().map(|url| Site::at(url, None)).collect()
 }
 
 /// Looks at the ledger until it is dropped: it must balance at every moment. Most of the time it can't
@@ -53,7 +52,7 @@ pub(super) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
 pub(super) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant) {
     loop {
         let trouble = match fleet.trouble().await {
-            None => stranger(fleet).await,
+            None => fleet.stranger().await,
             trouble => trouble,
         };
         let Some(trouble) = trouble else { return };
@@ -63,21 +62,6 @@ pub(super) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant) {
         }
         tokio::time::sleep(POLL).await;
     }
-}
-
-/// Which node does not know all nodes, if one doesn't.
-async fn stranger(fleet: &Fleet) -> Option<String> {
-    let nodes: Vec<_> = fleet.processes.iter().filter_map(|p| Some((&p.name, p.url.as_ref()?))).collect();
-    for (name, url) in &nodes {
-        let answer = http::request("GET", url, "/v1/cluster", &[], None).await;
-        let info = answer.ok().and_then(|a| serde_json::from_slice::<ClusterInfo>(&a.body).ok());
-        let Some(info) = info else { return Some(format!("{name} does not answer")) };
-        let knows = |node: &str| info.view.nodes.iter().any(|known| known.name.as_str() == node);
-        if let Some((unknown, _)) = nodes.iter().find(|(node, _)| !knows(node)) {
-            return Some(format!("{name} does not know {unknown}"));
-        }
-    }
-    None
 }
 
 /// Waits until the leaves have merged all they accepted. Returns the ledger as it was last.

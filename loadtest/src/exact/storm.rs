@@ -1,5 +1,6 @@
 //! Which fault happens when: decided by the seed and by what is up, so that it can be tested without processes.
 
+use crate::cluster::process::{Act, Place};
 use clap::ValueEnum;
 use countree_common::time::Time;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -16,6 +17,8 @@ const PAUSE_MS: RangeInclusive<u64> = 200..=3_000;
 const DOWN_MS: RangeInclusive<u64> = 0..=2_000;
 /// The same for one that stays away: longer than its lease (5 s), so that the cluster goes on without it.
 const AWAY_MS: RangeInclusive<u64> = 6_000..=9_000;
+/// Of the store's log, the end that it forgets: up to some seconds of the default load.
+const FORGOTTEN_BYTES: RangeInclusive<u64> = 1..=500_000;
 /// A process that has not drained after this long is killed.
 const DRAIN: Duration = Duration::from_secs(30);
 /// A process that ended by itself is started again after this long, as whatever runs containers would.
@@ -34,6 +37,8 @@ pub(crate) enum Allowed {
     Redis,
     /// kill -9 of nodes, and a restart only after the cluster has gone on without them
     Away,
+    /// kill -9 of redis-server, and a restart without the last writes in its log
+    Forget,
 }
 
 /// A fault that was done.
@@ -44,28 +49,7 @@ pub(super) enum Fault {
     Pause,
     Stop,
     Away,
-}
-
-/// What a process is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Place {
-    Leaf,
-    Root,
-    Broadcast,
-    Redis,
-}
-
-/// What is to be done to a process now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
-    Kill,
-    /// A kill too; what comes after it takes longer.
-    KillForLong,
-    Pause,
-    Resume,
-    Terminate,
-    Start,
+    Forget,
 }
 
 /// An act on the process of that number.
@@ -134,7 +118,7 @@ impl Storm {
 
     /// How many processes were killed.
     pub(super) fn kills(&self) -> u32 {
-        self.count(Fault::Kill) + self.count(Fault::Away)
+        self.count(Fault::Kill) + self.count(Fault::Away) + self.count(Fault::Forget)
     }
 
     /// How often one fault was done.
@@ -188,6 +172,7 @@ impl Storm {
                 Fault::Pause => Allowed::Pause,
                 Fault::Stop => Allowed::Stop,
                 Fault::Away => Allowed::Away,
+                Fault::Forget => return place == Place::Redis && self.allowed.contains(&Allowed::Forget),
             };
             match place {
                 Place::Redis => {
@@ -200,7 +185,7 @@ impl Storm {
         let fits = |fault, state| state == State::Up || fault == Fault::Kill && state != State::Down;
         let mut choices: BTreeMap<Place, Vec<(usize, Fault)>> = BTreeMap::new();
         for (process, &(place, state)) in self.processes.iter().enumerate() {
-            for fault in [Fault::Kill, Fault::Kill, Fault::Pause, Fault::Stop, Fault::Away] {
+            for fault in [Fault::Kill, Fault::Kill, Fault::Pause, Fault::Stop, Fault::Away, Fault::Forget] {
                 if may(fault, place) && fits(fault, state) {
                     choices.entry(place).or_default().push((process, fault));
                 }
@@ -214,6 +199,7 @@ impl Storm {
             Fault::Pause => Act::Pause,
             Fault::Stop => Act::Terminate,
             Fault::Away => Act::KillForLong,
+            Fault::Forget => Act::KillAndForget(self.random.random_range(FORGOTTEN_BYTES)),
         };
         let command = Command { process, act };
         self.carry_out(command, now);
@@ -225,6 +211,7 @@ impl Storm {
         match act {
             Act::Kill => self.kill(Fault::Kill, process, DOWN_MS, now),
             Act::KillForLong => self.kill(Fault::Away, process, AWAY_MS, now),
+            Act::KillAndForget(_) => self.kill(Fault::Forget, process, DOWN_MS, now),
             Act::Pause => {
                 self.note(Fault::Pause, process);
                 self.set(process, State::Paused);

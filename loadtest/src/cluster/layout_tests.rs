@@ -1,0 +1,19 @@
+use super::*;
+
+#[test]
+fn a_node_is_told_all_roots_and_a_root_none() {
+    let common =
+        Common { folder: Path::new("/x"), redis: Some(3), roots: vec![4, 5], window: None, tick: None };
+    let node = |place| NodePlan { place, number: 1, quic: 1, http: 2 }.settings(&common);
+    assert!(node(Place::Leaf).contains("roots = [\"127.0.0.1:4\", \"127.0.0.1:5\"]"));
+    assert!(node(Place::Leaf).contains("name = \"leaf-1\""));
+    assert!(!node(Place::Root).contains("roots"));
+}
+
+#[test]
+fn ports_differ_and_are_free() {
+    let mut ports = Ports::default();
+    let given: Vec<_> = (0..20).map(|_| ports.next().unwrap()).collect();
+    let different: std::collections::BTreeSet<_> = given.iter().collect();
+    assert_eq!(different.len(), given.len());
+}

@@ -1,0 +1,92 @@
+//! A Redis server of our own.
+
+use super::process::{Place, Process};
+use clap::ValueEnum;
+use countree_common::shell::failure::Failure;
+use serde::Serialize;
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const REDIS: &str = "redis-server";
+
+/// When Redis makes its log durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Fsync {
+    /// It keeps no log
+    Off,
+    /// Once a second, in the background
+    Everysec,
+    /// Before it answers
+    Always,
+}
+
+/// Whether there is a Redis server on this machine.
+///
+/// # Errors
+/// When there is one that can't be run.
+pub(crate) fn is_installed() -> Result<bool, Failure> {
+    let found = Command::new(REDIS).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
+    match found {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Failure::failed(format!("{REDIS} can't be run: {e}"))),
+    }
+}
+
+/// A server that keeps its data in a folder of its own; it does not run yet.
+///
+/// # Errors
+/// When the folder can't be made.
+pub(crate) fn server(name: &str, folder: &Path, port: u16, fsync: Fsync) -> Result<Process, Failure> {
+    let data = folder.join(name);
+    fs::create_dir(&data)?;
+    let (dir, port) = (data.display().to_string(), port.to_string());
+    let (log, fsync) = match fsync {
+        Fsync::Off => ("no", "no"),
+        Fsync::Everysec => ("yes", "everysec"),
+        Fsync::Always => ("yes", "always"),
+    };
+    // A rewrite of its file is another process, which would outlive it and share the processor.
+    let arguments = [
+        ["--port", &port],
+        ["--bind", "127.0.0.1"],
+        ["--dir", &dir],
+        ["--save", ""],
+        ["--appendonly", log],
+        ["--appendfsync", fsync],
+        ["--auto-aof-rewrite-percentage", "0"],
+        ["--maxmemory-policy", "noeviction"],
+    ];
+    Ok(Process {
+        name: name.into(),
+        place: Place::Redis,
+        url: None,
+        program: REDIS.into(),
+        arguments: arguments.concat().into_iter().map(str::to_owned).collect(),
+        log: folder.join(format!("{name}.log")),
+        data: Some(data),
+        child: None,
+    })
+}
+
+/// Cuts off the end of a stopped server's log, up to half of it, as a power cut or a replica that lagged does: it
+/// starts again with the state of an earlier moment.
+///
+/// # Errors
+/// When there is no log, or it can't be cut.
+pub(crate) fn forget(data: &Path, bytes: u64) -> Result<(), Failure> {
+    let is_log = |path: &PathBuf| path.to_string_lossy().ends_with(".incr.aof");
+    let folder = data.join("appendonlydir");
+    let files = fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let logs: Vec<_> = files.collect::<Result<Vec<_>, _>>()?.into_iter().filter(is_log).collect();
+    let [log] = logs.as_slice() else {
+        return Err(Failure::failed(format!("{} holds {} logs, not one", folder.display(), logs.len())));
+    };
+    let log = OpenOptions::new().write(true).open(log)?;
+    let length = log.metadata()?.len();
+    log.set_len(length - bytes.min(length / 2))?;
+    Ok(())
+}

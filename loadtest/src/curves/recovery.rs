@@ -1,0 +1,47 @@
+//! How long a killed leaf takes to start again, by the length of its log.
+
+use super::growth::{Growth, Measure};
+use super::sizes;
+use crate::arguments::{CurvesArguments, Target};
+use crate::cluster::Cluster;
+use crate::load::Load;
+use crate::load::manner::Manner;
+use crate::load::plan::Plan;
+use countree_common::shell::failure::Failure;
+use std::time::Duration;
+
+const MEASURES: [Measure; 3] = [("kill -9 to ready", "s"), ("the same a GB", "s a GB"), ("log", "bytes")];
+/// A leaf that is not ready after this long won't be.
+const PATIENCE: Duration = Duration::from_secs(120);
+const MANNER: Manner = Manner::Quic { batch: None, in_flight: None };
+
+/// Fills a log, kills the leaf, and starts it again; a cluster of its own for each size.
+///
+/// # Errors
+/// When one does not come up, or does not come up again.
+pub(super) async fn curve(arguments: &CurvesArguments) -> Result<Growth, Failure> {
+    let mut growth = Growth::new("log bytes", &MEASURES);
+    let million = 1_000_000;
+    for events in sizes(&[million / 10, 10 * million, 40 * million, 100 * million], arguments.quick, 2) {
+        let target = Target { apart: true, countree: arguments.countree.clone(), ..Target::default() };
+        let mut cluster = Cluster::start(&target).await?;
+        let plan = Plan {
+            events,
+            keys: 100_000,
+            topics: 100,
+            exponent: 1.1,
+            producers: 2,
+            rate: None,
+            seed: 1,
+            prefix: "loadtest-curves".into(),
+        };
+        let mut load = Load::connect(plan, MANNER, &cluster, false).await?;
+        load.round(&cluster, 0).await?;
+        let log = cluster.site.log_bytes().await.unwrap_or(0) as f64;
+        let took = cluster.kill_and_start_leaf(PATIENCE).await?.as_secs_f64();
+        let wrong = load.differences(&cluster).await?.len();
+        let complaint = (wrong > 0).then(|| format!("{wrong} counters are not exact after the restart"));
+        growth.add(log, &[Some(took), (log > 1e7).then(|| took * 1e9 / log), Some(log)], complaint);
+    }
+    Ok(growth)
+}

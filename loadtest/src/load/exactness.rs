@@ -1,0 +1,105 @@
+//! Whether every total is what it must be.
+
+use super::plan::Plan;
+use super::zipf::Zipf;
+use crate::cluster::site::Site;
+use countree_common::document::TopicView;
+use countree_common::key::{Counter, Topic};
+use countree_common::shell::failure::Failure;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use tokio::task::JoinSet;
+
+/// Topics that are asked for at once.
+const READS_AT_ONCE: usize = 8;
+
+/// A counter whose total is not what was sent to it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Difference {
+    #[serde(flatten)]
+    pub(crate) counter: Counter,
+    pub(crate) expected: i64,
+    pub(crate) counted: i64,
+}
+
+/// What has been sent to each counter, by number.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Expected {
+    pub(crate) totals: Vec<u64>,
+}
+
+impl Expected {
+    /// Nothing yet.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self { totals: vec![0; plan.keys as usize] }
+    }
+
+    /// Everything of this plan was sent, drawn anew to know what.
+    pub(crate) fn add(&mut self, plan: &Plan, zipf: &Zipf) {
+        for producer in 0..plan.producers {
+            for counter in plan.draws(zipf, producer) {
+                if let Some(total) = self.totals.get_mut(counter as usize) {
+                    *total += 1;
+                }
+            }
+        }
+    }
+
+    /// What a topic must hold: counters that got no event are not in it. Counters are dealt to topics in turn.
+    fn of_topic(&self, plan: &Plan, topic: u32) -> Result<Totals, Failure> {
+        let mut totals = Totals::new();
+        for key in (topic..plan.keys).step_by(plan.topics as usize) {
+            let total = self.totals.get(key as usize).copied().unwrap_or(0);
+            if total > 0 {
+                totals.insert(plan.counter(key)?, i64::try_from(total)?);
+            }
+        }
+        Ok(totals)
+    }
+}
+
+/// Reads every topic and returns what is not as expected, counter by counter.
+pub(crate) async fn check(plan: &Plan, expected: &Expected, site: &Site) -> Result<Vec<Difference>, Failure> {
+    let mut differences = Vec::new();
+    let mut topics = 0..plan.topics;
+    let mut reads = JoinSet::new();
+    loop {
+        while reads.len() < READS_AT_ONCE
+            && let Some(number) = topics.next()
+        {
+            let (site, topic) = (site.clone(), plan.topic(number)?);
+            reads.spawn(async move { site.topic(&topic).await.map(|view| (number, topic, view)) });
+        }
+        let Some(read) = reads.join_next().await else { break };
+        let (number, topic, view) = read??;
+        differences.extend(compare(&topic, &expected.of_topic(plan, number)?, view.as_ref()));
+    }
+    differences.sort();
+    Ok(differences)
+}
+
+type Totals = BTreeMap<Counter, i64>;
+
+/// Both ways: what is missing, and what nobody sent.
+fn compare(topic: &Topic, expected: &Totals, view: Option<&TopicView>) -> Vec<Difference> {
+    let mut counted = Totals::new();
+    for (item, kinds) in view.iter().flat_map(|view| &view.counts) {
+        for (kind, &total) in kinds {
+            counted.insert(Counter { topic: topic.clone(), item: item.clone(), kind: kind.clone() }, total);
+        }
+    }
+    let all: BTreeMap<_, _> = expected.keys().chain(counted.keys()).map(|counter| (counter, ())).collect();
+    let total = |of: &Totals, counter: &Counter| of.get(counter).copied().unwrap_or(0);
+    all.into_keys()
+        .map(|counter| Difference {
+            counter: counter.clone(),
+            expected: total(expected, counter),
+            counted: total(&counted, counter),
+        })
+        .filter(|difference| difference.expected != difference.counted)
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "exactness_tests.rs"]
+mod tests;

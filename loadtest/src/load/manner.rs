@@ -1,0 +1,71 @@
+//! The ways by which events go in.
+
+use super::latency::AckLatency;
+use super::plan::Plan;
+use super::post::Posters;
+use super::produce::Producers;
+use super::zipf::Zipf;
+use crate::cluster::site::Site;
+use countree_client::Tally;
+use countree_common::shell::failure::Failure;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How events are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// By the client library, over QUIC. What is not set is the library's to choose.
+    Quic {
+        /// Events in a batch at most.
+        batch: Option<usize>,
+        /// Batches that wait for an ack at most.
+        in_flight: Option<usize>,
+    },
+    /// As NDJSON over HTTP/1.1, one request after another on each connection.
+    Http {
+        /// Events in a request.
+        batch: usize,
+    },
+}
+
+/// Senders that are connected.
+pub(crate) enum Senders {
+    Quic(Producers),
+    Http(Posters),
+}
+
+impl Senders {
+    /// Connects as many as the plan has producers.
+    ///
+    /// # Errors
+    /// When the cluster does not take events.
+    pub(crate) async fn connect(
+        plan: &Plan,
+        manner: Manner,
+        site: &Site,
+        latency: &Arc<AckLatency>,
+    ) -> Result<Self, Failure> {
+        Ok(match manner {
+            Manner::Quic { batch, in_flight } => {
+                Self::Quic(Producers::connect(plan, batch, in_flight, site, latency).await?)
+            }
+            Manner::Http { batch } => Self::Http(Posters::connect(plan, batch, site, latency).await?),
+        })
+    }
+
+    /// Sends the whole plan and waits for every answer. Returns what became of its events.
+    ///
+    /// # Errors
+    /// When the cluster does not let the senders in, or a connection breaks.
+    pub(crate) async fn send_all(
+        &mut self,
+        plan: &Arc<Plan>,
+        zipf: &Arc<Zipf>,
+        start: Instant,
+    ) -> Result<Tally, Failure> {
+        match self {
+            Self::Quic(producers) => producers.send_all(plan, zipf, start).await,
+            Self::Http(posters) => posters.send_all(plan, zipf, start).await,
+        }
+    }
+}

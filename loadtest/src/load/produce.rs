@@ -1,0 +1,210 @@
+//! The producers: each with its own sockets, connections and sessions.
+
+use crate::cluster::site::Site;
+use crate::load::latency::AckLatency;
+use crate::load::plan::Plan;
+use crate::load::zipf::Zipf;
+use crate::now;
+use countree_client::{ClientError, Cluster, CounterHandle, OnAck, Producer, ProducerOptions, Tally};
+use countree_common::delta::Delta;
+use countree_common::shell::failure::Failure;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+/// Events that one producer lets wait to be sent. At full speed this queue is always full, and so most of
+/// an event's wait: four batches keep the connection busy.
+const QUEUED_EVENTS: usize = 64 << 10;
+
+/// Producers with their connections up and their counters known.
+pub(crate) struct Producers {
+    members: Vec<Member>,
+}
+
+#[derive(Clone)]
+struct Member {
+    number: u16,
+    producer: Producer,
+    handles: Handles,
+}
+
+/// A producer's counters by number.
+#[derive(Clone)]
+enum Handles {
+    /// All of them, looked up before anything is measured.
+    All(Arc<Vec<CounterHandle>>),
+    /// Those that were sent to: with many producers of many counters, all would take gigabytes.
+    Used(Arc<Mutex<HashMap<u32, CounterHandle>>>),
+}
+
+/// Handles that are looked up beforehand, of all producers together.
+const HANDLES_BEFOREHAND: u64 = 24_000_000;
+
+/// Events that are drawn before the first of them is sent.
+const DRAWN_AT_ONCE: usize = 128;
+
+impl Producers {
+    /// Connects them all. Each sends one event that is not measured, since the first one opens sessions.
+    ///
+    /// # Errors
+    /// When the cluster does not take events.
+    pub(crate) async fn connect(
+        plan: &Plan,
+        batch: Option<usize>,
+        in_flight: Option<usize>,
+        site: &Site,
+        latency: &Arc<AckLatency>,
+    ) -> Result<Self, Failure> {
+        let cluster = Cluster::discover(&site.url, site.token.clone()).await?;
+        let mut members = Vec::new();
+        for number in 0..plan.producers {
+            let latency = latency.clone();
+            let on_ack: OnAck = Arc::new(move |batch| latency.record(batch));
+            let usual = ProducerOptions::default();
+            let options = ProducerOptions {
+                queued_events: batch.map_or(QUEUED_EVENTS, |events| (4 * events).min(QUEUED_EVENTS)),
+                batch_events: batch.unwrap_or(usual.batch_events),
+                in_flight_batches: in_flight.unwrap_or(usual.in_flight_batches),
+                on_ack: Some(on_ack),
+                ..usual
+            };
+            let producer = Producer::new(cluster.clone(), options);
+            let handles = if u64::from(plan.keys) * u64::from(plan.producers) <= HANDLES_BEFOREHAND {
+                let handles = (0..plan.keys).map(|key| Ok(producer.counter(&plan.counter(key)?)?));
+                Handles::All(Arc::new(handles.collect::<Result<_, Failure>>()?))
+            } else {
+                Handles::Used(Arc::default())
+            };
+            producer.send(&plan.first_sign(number)?, Delta::ONE).await?;
+            members.push(Member { number, producer, handles });
+        }
+        let producers = Self { members };
+        for member in &producers.members {
+            member.producer.flush().await?;
+        }
+        let tally = producers.tally();
+        if tally.acked < u64::from(plan.producers) {
+            return Err(Failure::failed(not_acked(&tally)));
+        }
+        Ok(producers)
+    }
+
+    fn tally(&self) -> Tally {
+        sum(self.members.iter().map(|member| member.producer.tally()))
+    }
+
+    /// Sends the whole plan and waits for every answer. Returns what became of its events.
+    ///
+    /// # Errors
+    /// When the cluster does not let the producers in.
+    pub(crate) async fn send_all(
+        &self,
+        plan: &Arc<Plan>,
+        zipf: &Arc<Zipf>,
+        start: Instant,
+    ) -> Result<Tally, Failure> {
+        let before = self.tally();
+        let mut tasks = JoinSet::new();
+        for member in self.members.iter().cloned() {
+            let (plan, zipf) = (plan.clone(), zipf.clone());
+            tasks.spawn(async move {
+                member.send(&plan, &zipf, start).await?;
+                Ok::<_, Failure>(member.producer.flush().await?)
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done??;
+        }
+        let after = self.tally();
+        Ok(Tally {
+            sent: after.sent - before.sent,
+            acked: after.acked - before.acked,
+            rejected: after.rejected - before.rejected,
+            in_doubt: after.in_doubt - before.in_doubt,
+            errors: after.errors,
+        })
+    }
+}
+
+impl Member {
+    async fn send(&self, plan: &Plan, zipf: &Zipf, start: Instant) -> Result<(), Failure> {
+        let draws = plan.draws(zipf, self.number);
+        match &self.handles {
+            Handles::All(handles) => {
+                let mut pace = Pace::new(plan, self.number, start);
+                // Draws miss the cache, but none waits for another: many at once take little longer than one.
+                let (mut draws, mut drawn) = (draws, Vec::with_capacity(DRAWN_AT_ONCE));
+                loop {
+                    drawn.clear();
+                    drawn.extend(draws.by_ref().take(DRAWN_AT_ONCE));
+                    if drawn.is_empty() {
+                        return Ok(());
+                    }
+                    for handle in drawn.iter().filter_map(|key| handles.get(*key as usize)) {
+                        pace.send(&self.producer, handle).await?;
+                    }
+                }
+            }
+            Handles::Used(handles) => {
+                let (mut handles, mut pace) = (handles.lock().await, Pace::new(plan, self.number, start));
+                for key in draws {
+                    let handle = match handles.entry(key) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => new.insert(self.producer.counter(&plan.counter(key)?)?),
+                    };
+                    pace.send(&self.producer, handle).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends each event when it is due.
+struct Pace<'a> {
+    plan: &'a Plan,
+    number: u16,
+    start: Instant,
+    index: u64,
+    time: Instant,
+}
+
+impl<'a> Pace<'a> {
+    fn new(plan: &'a Plan, number: u16, start: Instant) -> Self {
+        Self { plan, number, start, index: 0, time: start }
+    }
+
+    async fn send(&mut self, producer: &Producer, handle: &CounterHandle) -> Result<(), ClientError> {
+        let due = self.plan.due(self.number, self.index).map(|after| self.start + after);
+        self.index += 1;
+        let Some(due) = due else { return producer.send_to(handle, Delta::ONE).await };
+        // A look at the clock costs as much as sending, and is not needed while behind.
+        if self.time < due {
+            tokio::time::sleep_until(due.into()).await;
+            self.time = now();
+        }
+        producer.send_due(handle, Delta::ONE, due).await
+    }
+}
+
+fn sum(tallies: impl IntoIterator<Item = Tally>) -> Tally {
+    let mut sum = Tally::default();
+    for tally in tallies {
+        sum.sent += tally.sent;
+        sum.acked += tally.acked;
+        sum.rejected += tally.rejected;
+        sum.in_doubt += tally.in_doubt;
+        // One reason is enough to go on.
+        sum.errors.truncate(1);
+        sum.errors.extend(tally.errors);
+    }
+    sum
+}
+
+fn not_acked(tally: &Tally) -> String {
+    let why = tally.errors.last().map_or("no leaf answered", String::as_str);
+    format!("the cluster does not take events: {why}")
+}
