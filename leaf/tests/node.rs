@@ -225,7 +225,6 @@ async fn a_leaf_does_not_start_on_a_damaged_log() {
 }
 
 #[tokio::test]
-#[ignore = "the fake root does not play the last steps of a drain; deploy/tests/road does, with a real one"]
 async fn a_leaf_that_leaves_tells_how_its_sessions_ended_and_leaves_nothing_behind() {
     let cluster = Cluster::start();
     let leaf = cluster.leaf().await;

@@ -208,7 +208,7 @@ async fn a_leaf_settles_with_its_heirs_and_a_dead_one_is_forgotten() {
     }
     let settled = |heirs: &[&str]| Request::Settled {
         leaf: name("leaf-0"),
-        incarnation: 1,
+        incarnation: harness::INCARNATION,
         heirs: heirs.iter().map(|heir| name(heir)).collect(),
     };
     assert!(matches!(cluster.ask("leaf-0", &settled(&[])).await, Reply::Failed(_)));

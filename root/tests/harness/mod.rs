@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Of every node that enters.
+pub const INCARNATION: u64 = 8;
 
 pub fn name(name: &str) -> NodeName {
     NodeName::new(name).unwrap()
@@ -208,7 +210,7 @@ impl Peer {
     /// Sends a heartbeat.
     pub async fn enter(&self, cluster: &Cluster, tier: Tier) -> ClusterView {
         let quic: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        let node = Node { name: self.called.clone().unwrap(), tier, quic, http: None, incarnation: 8 };
+        let node = Node { name: self.called.clone().unwrap(), tier, quic, http: None, incarnation: INCARNATION };
         let stats = NodeStats { events_per_s: 5.0, ..NodeStats::default() };
         match self.ask_all(cluster, &Request::Heartbeat { node, stats, epoch: 0 }).await.remove(0) {
             Reply::View(view) => view,
