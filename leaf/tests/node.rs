@@ -246,11 +246,11 @@ async fn a_leaf_that_leaves_tells_how_its_sessions_ended_and_leaves_nothing_behi
     let elsewhere = LeafOptions { data: cluster.dir.path().join("other"), ..cluster.options("leaf-0") };
     let leaf = Leaf::start(elsewhere).await.unwrap();
     let mut producer = Producer::connect(&cluster, &leaf).await;
-    for (session, last) in [(7, Some(10)), (8, None)] {
-        let session = SessionId(session);
-        producer.say(ToLeaf::Ask { leaf: harness::name("leaf-0"), session }).await;
-        assert_eq!(producer.hear().await, FromLeaf::Told { session, last });
-    }
+    let (ended, unknown) = (SessionId(7), SessionId(8));
+    producer.say(ToLeaf::Resume(ended)).await;
+    assert_eq!(producer.hear().await, FromLeaf::Ended { session: ended, last: 10 });
+    producer.say(ToLeaf::Resume(unknown)).await;
+    assert_eq!(producer.hear().await, FromLeaf::Expired(unknown));
     leaf.stop().await;
 }
 

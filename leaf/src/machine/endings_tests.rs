@@ -43,6 +43,14 @@ fn nobodys_answer_settles_nothing_and_may_be_asked_for_again() {
 }
 
 #[test]
+fn a_leaf_that_is_asked_about_a_session_with_itself_settles_nothing() {
+    let mut rig = Rig::start(config());
+    rig.open(1, 7);
+    rig.message(1, about("leaf-0", 7));
+    assert_eq!((rig.said(1), rig.calls().len()), (vec![told(7, None)], 0));
+}
+
+#[test]
 fn no_more_questions_wait_than_there_is_room_for() {
     let mut rig = Rig::start(config());
     rig.connect(1);

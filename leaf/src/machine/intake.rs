@@ -77,6 +77,10 @@ impl LeafMachine {
         let (session, is_new) = match message {
             ToLeaf::Open(session) => (session, true),
             ToLeaf::Resume(session) => (session, false),
+            // Whoever has a session here resumes it; a table of the past says nothing about one that goes on.
+            ToLeaf::Ask { leaf, session } if leaf == self.config.leaf => {
+                return self.send(connection, FromLeaf::Told { session, last: None });
+            }
             ToLeaf::Ask { leaf, session } => return self.ask_ending(connection, leaf, session),
         };
         let (is_leaving, is_sealing) = (self.is_leaving(), self.is_sealing());
