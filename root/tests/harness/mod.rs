@@ -210,7 +210,8 @@ impl Peer {
     /// Sends a heartbeat.
     pub async fn enter(&self, cluster: &Cluster, tier: Tier) -> ClusterView {
         let quic: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        let node = Node { name: self.called.clone().unwrap(), tier, quic, http: None, incarnation: INCARNATION };
+        let node =
+            Node { name: self.called.clone().unwrap(), tier, quic, http: None, incarnation: INCARNATION };
         let stats = NodeStats { events_per_s: 5.0, ..NodeStats::default() };
         match self.ask_all(cluster, &Request::Heartbeat { node, stats, epoch: 0 }).await.remove(0) {
             Reply::View(view) => view,
