@@ -110,7 +110,7 @@ impl Plan {
         if setting.no_mishaps {
             (weather.spikes, weather.datagram_loss, store_mishaps) = (0, 0, 0);
         }
-        let chaos = random.millis(3_000, 9_000);
+        let chaos = random.millis(3_000, 9_000) * setting.longer;
         let schedule = schedule::draw(random, &faults, chaos);
         let clients = random.below(3) as usize;
         Self {
@@ -125,7 +125,7 @@ impl Plan {
             repeats: !forgets_sessions && !forgets_members,
             has_resets: random.chance(30) && !forgets_members,
             topics: random.between(1, 3) as usize,
-            events: random.between(100, 300) as usize,
+            events: random.between(100, 300) as usize * setting.longer as usize,
             chaos,
             schedule,
             only: setting.only.clone(),

@@ -6,12 +6,14 @@ use crate::schedule::Only;
 use std::fmt::{self, Display};
 
 /// What all runs of a series have in common.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// The rule that this world breaks, if any.
     pub flaw: Option<Flaw>,
     /// The kinds of faults that seeds draw from; empty where each seed takes its own.
     pub kinds: Vec<Fault>,
+    /// How many times longer than usual things go wrong and events come.
+    pub longer: u32,
     /// Which of the planned faults strike.
     pub only: Only,
     /// Whether the everyday mishaps of disks, stores and networks are left out.
@@ -20,6 +22,20 @@ pub struct Setting {
     pub is_digested: bool,
     /// Whether everything that happens is told on standard error.
     pub is_told: bool,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            flaw: None,
+            kinds: Vec::new(),
+            longer: 1,
+            only: Only::All,
+            no_mishaps: false,
+            is_digested: false,
+            is_told: false,
+        }
+    }
 }
 
 /// A series of runs, as on the command line.
@@ -35,7 +51,7 @@ pub struct Arguments {
 
 impl Arguments {
     /// What the command line takes.
-    pub const USAGE: &str = "usage: countree-sim --seeds N [--seed FIRST] [--kinds KIND,KIND…] \
+    pub const USAGE: &str = "usage: countree-sim --seeds N [--seed FIRST] [--kinds KIND,KIND…] [--longer TIMES] \
                              [--only-faults N,N…|none] [--no-mishaps] [--flaw NAME] [--trace]";
 
     /// The one run of a seed.
@@ -55,6 +71,7 @@ impl Arguments {
                 "--seeds" => count = Some(number(&flag, &value()?)?),
                 "--seed" => first = Some(number(&flag, &value()?)?),
                 "--kinds" => setting.kinds = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
+                "--longer" => setting.longer = number(&flag, &value()?)?,
                 "--only-faults" => setting.only = only(&flag, &value()?)?,
                 "--no-mishaps" => setting.no_mishaps = true,
                 "--flaw" => setting.flaw = Some(value()?.parse()?),
@@ -81,7 +98,7 @@ fn only(flag: &str, value: &str) -> Result<Only, String> {
 impl Display for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { first, count, setting } = self;
-        let Setting { flaw, kinds, only, no_mishaps, is_told, .. } = setting;
+        let Setting { flaw, kinds, longer, only, no_mishaps, is_told, .. } = setting;
         write!(f, "--seed {first}")?;
         if *count != 1 {
             write!(f, " --seeds {count}")?;
@@ -89,6 +106,9 @@ impl Display for Arguments {
         if !kinds.is_empty() {
             let kinds: Vec<_> = kinds.iter().map(Fault::to_string).collect();
             write!(f, " --kinds {}", kinds.join(","))?;
+        }
+        if *longer != 1 {
+            write!(f, " --longer {longer}")?;
         }
         if let Only::These(faults) = only {
             let faults: Vec<_> = faults.iter().map(usize::to_string).collect();
@@ -120,7 +140,7 @@ mod tests {
             "--seed 7",
             "--seed 7 --seeds 1000",
             "--seed 7 --only-faults none",
-            "--seed 0 --kinds LeafKilled,Partition --only-faults 3,17 --flaw MergesForward --no-mishaps --trace",
+            "--seed 0 --kinds LeafKilled,Partition --longer 4 --only-faults 3,17 --flaw MergesForward --no-mishaps --trace",
         ];
         for line in lines {
             assert_eq!(read(line).unwrap().to_string(), line);

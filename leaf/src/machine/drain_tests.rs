@@ -168,6 +168,19 @@ fn a_store_that_may_forget_is_given_time_and_asked_once_more() {
 }
 
 #[test]
+fn a_leaf_without_sessions_has_no_word_of_the_store_to_leave_upon() {
+    let mut rig = Rig::start(config());
+    drain(&mut rig);
+    let began = rig.now.mono;
+    let requests = see_off(&mut rig, &mut TestStore::new(true));
+    assert_eq!(left(&mut rig), Some(true));
+    assert!(rig.now.mono.since(began) >= SETTLING);
+    let [Request::Retire(_), Request::Ledgers, Request::Settled { .. }] = &requests[..] else {
+        panic!("{requests:?}")
+    };
+}
+
+#[test]
 fn what_the_store_forgot_in_the_meantime_is_told_again() {
     let mut rig = leaving();
     let mut store = TestStore::new(false);

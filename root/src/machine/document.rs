@@ -61,17 +61,18 @@ pub fn served(version: Version, served_in: u64) -> Version {
 }
 
 /// Judges a [sound](check) cut against a document that is stored at `version`, is served in era `served_in`, and
-/// holds `position` of the cut's stream. `total` looks up a counter's total, 0 for one never counted; it is asked
-/// only for cuts that fit.
+/// holds `position` of the cut's stream. `raise` says what a counter's total comes to with its sum, from 0 for one never
+/// counted, and `None` where that is out of range; it is asked only for cuts that fit. A store whose `raise` writes
+/// what it says takes that back when nothing is to change.
 ///
 /// # Errors
-/// Those of `total`.
+/// Those of `raise`.
 pub fn judge<E>(
     version: Version,
     served_in: u64,
     position: Position,
     cut: &Cut,
-    mut total: impl FnMut(&CounterSum) -> Result<i64, E>,
+    mut raise: impl FnMut(&CounterSum) -> Result<Option<i64>, E>,
 ) -> Result<Verdict, E> {
     let version = served(version, served_in);
     let is_probe = cut.from == cut.to;
@@ -84,7 +85,7 @@ pub fn judge<E>(
     };
     let mut totals = Vec::with_capacity(cut.sums.len());
     for sum in &cut.sums {
-        match total(sum)?.checked_add(sum.delta) {
+        match raise(sum)? {
             Some(total) => totals.push(total),
             None => return Ok(Verdict::Unchanged(Outcome::Overflow)),
         }
@@ -161,10 +162,11 @@ impl Document {
     pub fn merge(&mut self, cut: &Cut, served_in: u64, durable: bool) -> Outcome {
         let position = self.streams.get(&cut.stream).copied().unwrap_or_default();
         let counter = |sum: &CounterSum| (sum.item.clone(), sum.kind.clone());
-        let total = |sum: &CounterSum| {
-            Ok::<_, Infallible>(self.totals.get(&counter(sum)).copied().unwrap_or_default())
+        let raise = |sum: &CounterSum| {
+            let total = self.totals.get(&counter(sum)).copied().unwrap_or_default();
+            Ok::<_, Infallible>(total.checked_add(sum.delta))
         };
-        let change = match judge(self.version, served_in, position, cut, total) {
+        let change = match judge(self.version, served_in, position, cut, raise) {
             Ok(Verdict::Changed(change)) => change,
             Ok(Verdict::Unchanged(outcome)) => return outcome,
         };

@@ -80,11 +80,11 @@ impl Memory {
                     total.map_or((false, 0), |total| (true, *total))
                 });
             }
-            let total = |sum: &CounterSum| {
+            let raise = |sum: &CounterSum| {
                 let value = changed.get(&(&sum.item, &sum.kind)).map(|(_, value)| *value);
-                Ok::<_, Infallible>(value.unwrap_or_default())
+                Ok::<_, Infallible>(value.unwrap_or_default().checked_add(sum.delta))
             };
-            let Ok(Verdict::Changed(change)) = judge(plan.version, served_in, position, cut, total) else {
+            let Ok(Verdict::Changed(change)) = judge(plan.version, served_in, position, cut, raise) else {
                 return None;
             };
             for (sum, total) in cut.sums.iter().zip(&change.totals) {

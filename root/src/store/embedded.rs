@@ -2,6 +2,7 @@
 
 mod file;
 mod key;
+mod raised;
 mod sessions;
 
 use super::{SavedRegistry, Store, StoreError};
@@ -16,6 +17,7 @@ use countree_common::shell::folder::{sync_folder, sync_path_to};
 use countree_common::wire::rpc::SessionTable;
 use file::StoreFile;
 use key::TotalKey;
+use raised::Raised;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 use sessions::SESSIONS;
 use std::io::ErrorKind;
@@ -214,18 +216,12 @@ impl<'t> Documents<'t> {
         let (number, era, turn) = header.unwrap_or_default();
         let position = self.streams.get((topic, stream.as_str())).map_err(failed)?.map(|found| found.value());
         let (lsn, events) = position.unwrap_or_default();
-        let mut key = TotalKey::of_topic(&cut.topic);
-        let total = |sum: &CounterSum| {
-            let found = self.totals.get(key.of(&sum.item, &sum.kind)).map_err(failed)?;
-            Ok::<_, StoreError>(found.map_or(0, |found| found.value()))
-        };
-        let change = match judge(Version { era, number }, SERVED_IN, Position { lsn, events }, cut, total)? {
-            Verdict::Unchanged(outcome) => return Ok(outcome),
+        let mut raised = Raised::new(&mut self.totals, &cut.topic);
+        let raise = |sum: &CounterSum| raised.raise(sum);
+        let change = match judge(Version { era, number }, SERVED_IN, Position { lsn, events }, cut, raise)? {
+            Verdict::Unchanged(outcome) => return raised.take_back(&cut.sums).map(|()| outcome),
             Verdict::Changed(change) => change,
         };
-        for (sum, total) in cut.sums.iter().zip(&change.totals) {
-            self.totals.insert(key.of(&sum.item, &sum.kind), total).map_err(failed)?;
-        }
         let Position { lsn, events } = change.position;
         self.streams.insert((topic, stream.as_str()), (lsn, events)).map_err(failed)?;
         let Version { era, number } = change.version;
