@@ -16,6 +16,8 @@ pub type TopicId = u32;
 const TOPICS_PER_LEAF: usize = 4 << 20;
 /// Names begin at multiples of this, so that 32 bits reach all of them.
 const ALIGN: usize = 4;
+/// Names that are brought into the cache together.
+pub const NEAR: usize = 32;
 /// The longest item and kind, with their lengths, which the hash tells apart by.
 const NAME_BYTES: usize = 2 + limits::ITEM_BYTES + limits::KIND_BYTES;
 
@@ -162,6 +164,17 @@ impl Names {
     /// A counter's item and kind.
     pub fn item_and_kind(&self, id: CounterId) -> Option<(&str, &str)> {
         self.counters.get(id as usize)?.names(&self.text)
+    }
+
+    /// Brings the names of these counters into the cache, at most [`NEAR`] of them: their misses are under way at once,
+    /// since none waits for another.
+    pub fn bring_near(&self, ids: impl Iterator<Item = CounterId>) {
+        let mut begins = [0; NEAR];
+        for (begin, id) in begins.iter_mut().zip(ids) {
+            *begin = self.counters.get(id as usize).map_or(0, |entry| entry.at as usize * ALIGN);
+        }
+        let text = self.text.as_bytes();
+        std::hint::black_box(begins.map(|begin| text.get(begin).copied()));
     }
 
     /// A counter's whole name.

@@ -1,12 +1,13 @@
 //! Cuts on their way to a root: sent, repeated when no answer comes, made ready again when the root is lost.
 
 use super::{InFlight, Uplink, Wait};
-use crate::machine::names::{Names, TopicId};
+use crate::machine::names::{NEAR, Names, TopicId};
 use crate::machine::pending::Sum;
 use countree_common::cluster::NodeName;
 use countree_common::cut::Cut;
 use countree_common::limits;
 use countree_common::time::Time;
+use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
 
@@ -40,11 +41,16 @@ impl Serialize for NamedSums<'_> {
             kind: &'a str,
             delta: i64,
         }
-        serializer.collect_seq(self.sums.iter().map(|Sum { counter, delta }| {
-            // What has a sum has a name: it is kept for as long.
-            let (item, kind) = self.names.item_and_kind(*counter).unwrap_or_default();
-            Named { item, kind, delta: *delta }
-        }))
+        let mut named = serializer.serialize_seq(Some(self.sums.len()))?;
+        for sums in self.sums.chunks(NEAR) {
+            self.names.bring_near(sums.iter().map(|sum| sum.counter));
+            for Sum { counter, delta } in sums {
+                // What has a sum has a name: it is kept for as long.
+                let (item, kind) = self.names.item_and_kind(*counter).unwrap_or_default();
+                named.serialize_element(&Named { item, kind, delta: *delta })?;
+            }
+        }
+        named.end()
     }
 }
 
