@@ -166,7 +166,7 @@ impl LeafMachine {
             return Err(Rejected::Protocol("the leaf's producers have defined too many names: reset yours"));
         }
         self.names += counters.len();
-        counters.into_iter().for_each(|name| producer.dictionary.define(self.table.intern(name)));
+        self.table.intern_all(&counters, |id| producer.dictionary.define(id));
         if producer.is_refused {
             return Ok(());
         }

@@ -97,11 +97,35 @@ impl Names {
         self.counters() + more <= limits::COUNTERS_PER_LEAF && self.topics.len() + more <= TOPICS_PER_LEAF
     }
 
+    /// The ids of these counters, in their order; those that have none get one.
+    pub fn intern_all(&mut self, names: &[CounterName<'_>], mut each: impl FnMut(CounterId)) {
+        for names in names.chunks(NEAR) {
+            let mut places = [(0, 0); NEAR];
+            for (place, name) in places.iter_mut().zip(names) {
+                *place = self.place(*name);
+            }
+            let (index, hash_is) = (&self.index, |hash| move |found: &Indexed<CounterId>| found.hash == hash);
+            let found = places.iter().take(names.len());
+            let found = found.filter_map(|(_, hash)| Some(index.find(spread(*hash), hash_is(*hash))?.id));
+            self.bring_near(found);
+            names.iter().zip(places).for_each(|(name, place)| each(self.intern_at(*name, place)));
+        }
+    }
+
     /// The counter's id; it gets one if it has none.
     pub fn intern(&mut self, name: CounterName<'_>) -> CounterId {
+        let place = self.place(name);
+        self.intern_at(name, place)
+    }
+
+    /// The counter's topic, and the hash that the index has it under.
+    fn place(&mut self, name: CounterName<'_>) -> (TopicId, u32) {
         let topic = self.number_topic(name.topic, || Counter::from(name).topic);
         let mut buffer = [0; NAME_BYTES];
-        let hash = xxh3_64_with_seed(pack(name, &mut buffer), u64::from(topic)) as u32;
+        (topic, xxh3_64_with_seed(pack(name, &mut buffer), u64::from(topic)) as u32)
+    }
+
+    fn intern_at(&mut self, name: CounterName<'_>, (topic, hash): (TopicId, u32)) -> CounterId {
         let (counters, text) = (&self.counters, &self.text);
         let is_it = |found: &Indexed<CounterId>| {
             let entry = counters[found.id as usize];
@@ -183,12 +207,17 @@ impl Names {
         Some(CounterName { topic: self.topic(self.topic_of(id)?).as_str(), item, kind })
     }
 
-    /// Says what an id means, in the form of [`crate::log::record::Record::Batch`].
-    pub fn define(&self, id: CounterId, definitions: &mut Vec<u8>) {
-        if let Some(name) = self.name(id) {
-            definitions.extend_from_slice(&id.to_le_bytes());
-            batch::put_name(name, definitions);
+    /// Says what these ids mean, in the form of [`crate::log::record::Record::Batch`].
+    pub fn define(&self, ids: &[CounterId]) -> Vec<u8> {
+        let mut definitions = Vec::new();
+        for ids in ids.chunks(NEAR) {
+            self.bring_near(ids.iter().copied());
+            for (id, name) in ids.iter().filter_map(|id| Some((id, self.name(*id)?))) {
+                definitions.extend_from_slice(&id.to_le_bytes());
+                batch::put_name(name, &mut definitions);
+            }
         }
+        definitions
     }
 
     /// Forgets every counter that is not marked; its id will mean another.

@@ -6,6 +6,19 @@ fn intern(names: &mut Names, topic: &str, item: &str, kind: &str) -> CounterId {
 }
 
 #[test]
+fn many_names_at_once_are_what_they_are_one_by_one() {
+    let counters: Vec<Counter> = (0..3 * NEAR).map(|n| counter("t", &format!("{}", n * n % 50))).collect();
+    let known = &counters[NEAR / 2];
+    let (mut together, mut apart) = (Names::default(), Names::default());
+    assert_eq!(together.intern(known.into()), apart.intern(known.into()));
+    let names: Vec<CounterName<'_>> = counters.iter().map(CounterName::from).collect();
+    let mut ids = Vec::new();
+    together.intern_all(&names, |id| ids.push(id));
+    assert_eq!(ids, names.iter().map(|name| apart.intern(*name)).collect::<Vec<_>>());
+    assert_eq!(together.counters(), apart.counters());
+}
+
+#[test]
 fn names_that_run_together_stay_apart() {
     let mut names = Names::default();
     let ids =
@@ -28,8 +41,7 @@ fn the_longest_names_come_back() {
 fn a_definition_reads_back() {
     let mut names = Names::default();
     let id = intern(&mut names, "t", "a", "like");
-    let mut definitions = Vec::new();
-    names.define(id, &mut definitions);
+    let definitions = names.define(&[id]);
     let name = batch::Names::new(&definitions[4..]).next();
     assert_eq!(name, Some((&b"t"[..], &b"a"[..], &b"like"[..])));
 }

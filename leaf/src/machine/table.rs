@@ -65,10 +65,20 @@ impl Table {
     /// The counter's id; it gets one if it has none.
     pub fn intern<'a>(&mut self, name: impl Into<CounterName<'a>>) -> CounterId {
         let id = self.names.intern(name.into());
+        self.grow();
+        id
+    }
+
+    /// The same for many, in their order.
+    pub fn intern_all(&mut self, names: &[CounterName<'_>], each: impl FnMut(CounterId)) {
+        self.names.intern_all(names, each);
+        self.grow();
+    }
+
+    fn grow(&mut self) {
         if self.cells.len() < self.names.ids() {
             self.cells.resize(self.names.ids(), Cell::default());
         }
-        id
     }
 
     /// The topic's id; it gets one if it has none.
@@ -94,16 +104,16 @@ impl Table {
     /// Says what these ids mean, where the log segment has not said so yet. It also brings their cells into
     /// the cache, with many misses under way at once since none waits for another.
     pub fn define(&mut self, ids: impl Iterator<Item = CounterId>, segment: u32) -> Vec<u8> {
-        let mut definitions = Vec::new();
+        let mut undefined = Vec::new();
         for id in ids {
             if let Some(cell) = self.cells.get_mut(id as usize)
                 && cell.segment != segment
             {
                 cell.segment = segment;
-                self.names.define(id, &mut definitions);
+                undefined.push(id);
             }
         }
-        definitions
+        self.names.define(&undefined)
     }
 
     /// Counts events that weigh `volume`, which the caller has bounded, so that no sum can overflow.
