@@ -5,8 +5,9 @@ use crate::log::segment;
 use crate::testing::{Chance, Rig, TestStore, config, counter, topic, view};
 use countree_common::cluster::{Node, Tier};
 use countree_common::key::Counter;
-use countree_common::wire::producer::{Durability, EventErrorCode, ToLeaf};
-use countree_common::wire::rpc::Idempotency;
+use countree_common::limits;
+use countree_common::wire::producer::{BusyReason, Durability, EventErrorCode, ToLeaf};
+use countree_common::wire::rpc::{Idempotency, Reply, SubmitError};
 
 fn ack(seq: Seq) -> FromLeaf {
     FromLeaf::Ack { seq, durability: Durability::Disk }

@@ -2,6 +2,7 @@
 //! threads. Most rules of `docs/exactly-once.md` live here: append, cut, repeat,
 //! read back, expiry, reset.
 
+mod admission;
 pub mod calls;
 mod clearance;
 pub mod dictionary;
@@ -13,9 +14,11 @@ mod intake;
 pub mod journal;
 mod merging;
 pub mod names;
+mod output;
 pub mod pending;
 pub mod progress;
 pub mod rates;
+mod report;
 pub mod resets;
 mod retirement;
 pub mod sessions;
@@ -24,20 +27,17 @@ mod submissions;
 pub mod table;
 pub mod uplink;
 
-use crate::log::recovery::{Carried, OldStream, Piece, Recut};
-use calls::{CallId, Callee, Calls};
+use crate::log::recovery::{Carried, OldStream, Piece};
+use calls::Calls;
 use clearance::{Clearances, KeyRings};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::key::Topic;
-use countree_common::ledger::StreamLedger;
-use countree_common::limits;
 use countree_common::ring::Ring;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::{Now, Time, WallMs};
-use countree_common::wire::hello::RefusalCode;
-use countree_common::wire::producer::{BusyReason, FromLeaf};
-use countree_common::wire::rpc::{NodeStats, Reply, Request, StreamPositions, SubmitError, UsedKey};
+use countree_common::wire::producer::FromLeaf;
+use countree_common::wire::rpc::UsedKey;
 use drain::Leave;
 use journal::{Append, Journal};
 use names::CounterId;
@@ -49,6 +49,8 @@ use std::time::Duration;
 use table::{Table, Window};
 use uplink::Uplink;
 
+pub use output::Output;
+
 /// A producer's connection, numbered by the shell.
 pub type ConnectionId = u64;
 /// An HTTP request that waits for its answer, numbered by the shell.
@@ -56,8 +58,6 @@ pub type SubmissionId = u64;
 
 /// How long producers and HTTP clients are told to wait, in milliseconds.
 const RETRY_AFTER_MS: u32 = 100;
-/// From [`limits::TOTAL_MAX`] to the end of what the store can hold: what all leaves together may hold unmerged.
-const ROOM_ABOVE: u64 = i64::MAX.abs_diff(limits::TOTAL_MAX);
 
 /// What a leaf is told.
 #[derive(Debug, Clone)]
@@ -76,97 +76,6 @@ pub struct LeafConfig {
     pub segment_bytes: u64,
     /// Events per second that it is meant to carry: items with too large a share of that are split.
     pub capacity: u64,
-}
-
-/// What the shell has to do.
-#[derive(Debug)]
-pub enum Output {
-    /// Tell a producer.
-    Send {
-        /// Which.
-        connection: ConnectionId,
-        /// What.
-        message: FromLeaf,
-    },
-    /// End a conversation: the producer does not keep to the protocol.
-    Close {
-        /// Whose.
-        connection: ConnectionId,
-        /// For programs.
-        code: RefusalCode,
-        /// For people.
-        message: String,
-    },
-    /// Answer an HTTP request.
-    Submitted {
-        /// Which.
-        submission: SubmissionId,
-        /// Whether it was counted.
-        result: Result<(), SubmitError>,
-    },
-    /// Send cuts to a root.
-    Cuts {
-        /// Which.
-        root: NodeName,
-        /// A [`countree_common::wire::uplink::ToRoot::Cuts`], encoded.
-        message: Vec<u8>,
-    },
-    /// Tell a root how far this leaf is complete.
-    Watermark {
-        /// Which.
-        root: NodeName,
-        /// Everything acked before this is merged.
-        at: WallMs,
-    },
-    /// Read back from a stream's log, and hand the result to [`LeafMachine::handle_scan`].
-    Scan {
-        /// Which.
-        stream: StreamId,
-        /// What is looked for.
-        recut: Recut,
-    },
-    /// Ask another node, and hand its answer to [`LeafMachine::handle_reply`]. With [`Request::Settled`] the leaf
-    /// leaves the cluster: no heartbeat may follow it.
-    Call {
-        /// Which question.
-        call: CallId,
-        /// Who is asked.
-        callee: Callee,
-        /// What.
-        request: Request,
-    },
-    /// Answer another node's question.
-    Answer {
-        /// Which.
-        question: SubmissionId,
-        /// How.
-        reply: Reply,
-    },
-    /// The drain is done: all sessions have ended, all is merged, and the process may end.
-    Left {
-        /// Whether the disk has to stay nevertheless, for idempotency keys that there is no other leaf to take.
-        keeps_keys: bool,
-    },
-    /// Hand these ledgers to the registry, and then call [`LeafMachine::handle_retired`] for each.
-    Retire(Vec<StreamLedger>),
-    /// Delete a whole stream's log.
-    DropStream(StreamId),
-    /// Delete a segment of the live stream's log.
-    DropSegment(Lsn),
-    /// Ask the cluster, for a reset.
-    Ask {
-        /// Which reset.
-        reset: SubmissionId,
-        /// What.
-        question: resets::Question,
-    },
-    /// Answer a flush: all is merged that had been accepted when it came.
-    Flushed {
-        /// Which.
-        flush: u64,
-    },
-    /// Tell the operator.
-    Alarm(String),
 }
 
 /// What the disk is able to do.
@@ -218,8 +127,8 @@ pub struct LeafMachine {
     near_limit: BTreeMap<CounterId, i64>,
 
     window_ends: Time,
-    /// Ended windows, oldest first; each holds [`limits::WINDOW_COUNTERS_PER_TOPIC`] events or more, but for
-    /// one, so [`limits::LOG_QUEUE_BYTES`] bounds them.
+    /// Ended windows, oldest first. Each holds a full window's events or more, but for one, so the bytes that may wait
+    /// for the log bound them.
     frozen: VecDeque<Frozen>,
     windows: u64,
     live: Uplink,
@@ -385,99 +294,6 @@ impl LeafMachine {
 
     fn uplinks(&self) -> impl Iterator<Item = &Uplink> {
         self.old.values().chain([&self.live])
-    }
-
-    /// The ledgers of all streams that this leaf has a log of.
-    pub fn ledgers(&self) -> Vec<StreamLedger> {
-        let open = self.table.events() + self.frozen.iter().map(|f| f.window.events).sum::<u64>();
-        let ledger = |uplink: &Uplink, sealed, open| StreamLedger {
-            stream: uplink.stream().clone(),
-            sealed,
-            ledger: uplink.ledger(open),
-        };
-        let old = self.old.values().map(|uplink| ledger(uplink, true, 0));
-        let is_sealed = self.leave.as_ref().is_some_and(Leave::is_sealed);
-        old.chain([ledger(&self.live, is_sealed, open)]).collect()
-    }
-
-    /// How far a stream has come; `None` when there is no log of it here.
-    pub fn positions(&self, stream: &StreamId) -> Option<StreamPositions> {
-        if stream == self.live.stream() {
-            return Some(self.live.positions(self.journal.appended(), self.journal.durable()));
-        }
-        let old = self.old.get(stream)?;
-        let end = old.sealed_at().unwrap_or_default();
-        Some(old.positions(end, end))
-    }
-
-    /// What the leaf says of itself.
-    pub fn stats(&self, now: WallMs) -> NodeStats {
-        let complete_to = self.complete_to().unwrap_or_default().max(self.began);
-        let lag = if self.is_drained() { Duration::ZERO } else { now.since(complete_to) };
-        NodeStats {
-            events_per_s: self.rates.events_per_s,
-            lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
-            connections: self.producers.len() as u64,
-            entries: self.table.names().counters() as u64,
-            log_bytes: self.journal.bytes(),
-            streams: self.old.keys().chain([self.live.stream()]).cloned().collect(),
-            hot_items: self.rates.hot_items.clone(),
-            capacity: self.config.capacity as f64,
-            trouble: self.trouble(),
-        }
-    }
-
-    /// How often the store's count of this leaf's events was not the leaf's own. Anything but 0 is a bug.
-    pub fn imbalances(&self) -> u64 {
-        self.imbalances
-    }
-
-    /// Why it can't do its work right now, if it can't.
-    pub fn trouble(&self) -> Option<String> {
-        match (self.disk, self.roots.is_empty()) {
-            (DiskState::Failed, _) => {
-                Some("the log could not be written: restart the leaf once the disk is sound".into())
-            }
-            (DiskState::Full, _) => {
-                Some("the disk is full: make room, and the leaf goes on by itself".into())
-            }
-            (DiskState::Works, true) => Some("no root is connected: events are logged and wait".into()),
-            (DiskState::Works, false) if self.is_leaving() => Some("the leaf is leaving".into()),
-            (DiskState::Works, false) => None,
-        }
-    }
-
-    /// Why events of this Σ|δ| can't be taken at the moment.
-    fn busy(&self, volume: u64) -> Option<BusyReason> {
-        let unmerged = self.unmerged_volume().saturating_add(volume);
-        if self.disk == DiskState::Failed {
-            Some(BusyReason::DiskFailed)
-        } else if self.disk == DiskState::Full || self.journal.bytes() >= self.config.log_bytes {
-            Some(BusyReason::DiskFull)
-        } else if self.journal.waiting_bytes() >= limits::LOG_QUEUE_BYTES as u64
-            || unmerged > self.unmerged_max()
-        {
-            Some(BusyReason::Overload)
-        } else if !self.is_listed {
-            Some(BusyReason::Joining)
-        } else {
-            None
-        }
-    }
-
-    /// The most that this leaf may hold unmerged: its share of the room that leaves need, since none of them knows what
-    /// the others hold.
-    fn unmerged_max(&self) -> u64 {
-        let leaves = self.view.tier(Tier::Leaf).count().max(1) as u64;
-        limits::UNMERGED_MAX.unsigned_abs().min(ROOM_ABOVE / leaves)
-    }
-
-    /// Σ|δ| that is accepted and not merged: no sum, and so no total, can be further off than this.
-    fn unmerged_volume(&self) -> u64 {
-        let frozen = self.frozen.iter().fold(0u64, |v, f| v.saturating_add(f.window.volume));
-        self.uplinks()
-            .map(Uplink::volume)
-            .fold(self.table.volume().saturating_add(frozen), u64::saturating_add)
     }
 }
 

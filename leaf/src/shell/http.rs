@@ -1,6 +1,6 @@
 //! `POST /v1/events`: any leaf takes any event, and passes on those whose idempotency key another leaf remembers.
 
-use super::core::{CoreHandle, Input};
+use super::inputs::{CoreHandle, Input};
 use super::owners::{self, Owners};
 use super::request::{Parsed, key_hash};
 use super::resets;

@@ -6,6 +6,7 @@ mod calls;
 mod core;
 mod disk;
 mod http;
+mod inputs;
 mod node;
 mod owners;
 mod producers;

@@ -1,9 +1,10 @@
 //! A leaf as a program embeds it: started, asked, stopped.
 
 use super::calls::{Caller, Pulse};
-use super::core::{self, CoreHandle, Input, Threads};
+use super::core::{self, Threads};
 use super::disk::{Disk, DiskError};
 use super::http::{Front, submit_here};
+use super::inputs::{CoreHandle, Input};
 use super::producers::Intake;
 use super::questions::flush_here;
 use super::resets::reset_here;

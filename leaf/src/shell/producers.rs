@@ -1,6 +1,6 @@
 //! One producer's conversation: frames in to the core, answers out.
 
-use super::core::{CoreHandle, Input, OUTBOX, ToProducer};
+use super::inputs::{CoreHandle, Input, OUTBOX, ToProducer};
 use countree_common::limits;
 use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
 use countree_common::shell::server::{Greeted, refuse};

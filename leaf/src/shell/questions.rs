@@ -1,6 +1,6 @@
 //! What a reset asks the cluster, over QUIC.
 
-use super::core::{CoreHandle, Input};
+use super::inputs::{CoreHandle, Input};
 use crate::machine::resets::{Answer, Question};
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::key::Topic;

@@ -1,7 +1,7 @@
 //! `DELETE /v1/topics/{topic}`: sets a topic's counters to 0, or those of one item or kind.
 
-use super::core::{CoreHandle, Input};
 use super::http::{Front, idempotency_key, refusal};
+use super::inputs::{CoreHandle, Input};
 use super::owners;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};

@@ -1,6 +1,6 @@
 //! The leaf's connections to the roots: one conversation each, opened again whenever it breaks.
 
-use super::core::{CoreHandle, Input, OUTBOX};
+use super::inputs::{CoreHandle, Input, OUTBOX};
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;

@@ -1,8 +1,12 @@
 //! Keeps a copy of the registry and changes it in the store: few writes, each with everything that waits.
 
+mod ask;
+
+pub use ask::{Ask, AskId};
+
 use super::registry::Registry;
-use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
-use countree_common::ledger::StreamLedger;
+use ask::Reading;
+use countree_common::cluster::{ClusterView, Node, NodeName};
 use countree_common::time::{Now, Time, WallMs};
 use countree_common::wire::rpc::Reply;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,59 +24,6 @@ pub const ASKS_QUEUED: usize = 4_096;
 
 /// A registrar's first change of the view skips fewer epochs than this.
 pub const LEAP: u64 = 1 << 20;
-
-/// One question. The shell numbers them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AskId(pub u64);
-
-/// What is asked of the registry; the requests of [`countree_common::wire::rpc`] by the same names.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Ask {
-    /// Which incarnation is this start?
-    Join {
-        /// Who starts.
-        name: NodeName,
-        /// Its tier.
-        tier: Tier,
-        /// It must be at least this.
-        at_least: u64,
-    },
-    /// A node lives.
-    Heartbeat {
-        /// The node.
-        node: Node,
-        /// The epoch that it goes by.
-        epoch: u64,
-    },
-    /// A node is gone.
-    Leave(NodeName),
-    /// Streams are wholly merged, and their logs are about to be deleted.
-    Retire(Vec<StreamLedger>),
-    /// A leaf is gone and has left nothing unmerged.
-    Settled {
-        /// The leaf.
-        leaf: NodeName,
-        /// Which start of it.
-        incarnation: u64,
-        /// Who has its keys now.
-        heirs: Vec<NodeName>,
-    },
-    /// A leaf will never come back.
-    Forget(NodeName),
-    /// Items are to be split like this.
-    Split(Vec<Split>),
-    /// The ledgers of retired streams, as the store has them now: a copy could lack one whose log is gone.
-    Ledgers,
-    /// The nodes, as the store has them now: a copy could lack one that has just come.
-    Members,
-}
-
-/// A question that only the store itself can answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    Ledgers,
-    Members,
-}
 
 /// What the shell is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -224,7 +175,7 @@ impl Registrar {
             Ok((revision, registry)) => {
                 self.learn(revision, registry, now);
                 for (ask, reading) in readers {
-                    let reply = self.read(reading);
+                    let reply = reading.of(&self.registry);
                     self.reply(ask, reply);
                 }
             }
@@ -333,7 +284,8 @@ impl Registrar {
             let _ = registry.heartbeat(node, now.wall, self.lease);
         }
         let asks = std::mem::take(&mut self.asks);
-        let results: Vec<_> = asks.iter().map(|(_, ask)| self.apply(&mut registry, ask, now)).collect();
+        let results: Vec<_> =
+            asks.iter().map(|(_, ask)| ask.apply(&mut registry, self.lease, now.wall)).collect();
         if self.must_expire(now) {
             registry.expire(now.wall);
         }
@@ -373,50 +325,10 @@ impl Registrar {
         self.revision + 1 + (mixed ^ (mixed >> 31)) % LEAP
     }
 
-    /// The answer, or why nothing changed.
-    fn apply(&self, registry: &mut Registry, ask: &Ask, now: Now) -> Result<Reply, String> {
-        // The view is known once everything that waits has been applied; see `write`.
-        let view = || Reply::View(ClusterView::default());
-        match ask {
-            Ask::Join { name, tier, at_least } => {
-                let joined = registry.join(name, *tier, *at_least).map_err(said)?;
-                return Ok(Reply::Joined { incarnation: joined });
-            }
-            Ask::Heartbeat { node, .. } => {
-                return registry.heartbeat(node, now.wall, self.lease).map(|()| view()).map_err(said);
-            }
-            Ask::Leave(name) => {
-                registry.leave(name);
-                return Ok(view());
-            }
-            Ask::Retire(ledgers) => registry.retire(ledgers).map_err(said)?,
-            Ask::Settled { leaf, incarnation, heirs } => {
-                registry.settle(leaf, *incarnation, heirs, now.wall).map_err(said)?;
-            }
-            Ask::Forget(leaf) => registry.forget(leaf, now.wall).map_err(said)?,
-            Ask::Split(splits) => registry.split(splits),
-            // Never queued as changes; see `handle_ask`.
-            Ask::Ledgers => return Ok(self.read(Reading::Ledgers)),
-            Ask::Members => return Ok(self.read(Reading::Members)),
-        }
-        Ok(Reply::Done)
-    }
-
-    fn read(&self, reading: Reading) -> Reply {
-        match reading {
-            Reading::Ledgers => Reply::Ledgers(self.registry.ledgers()),
-            Reading::Members => Reply::Members { view: self.registry.view(), away: self.registry.away() },
-        }
-    }
-
     /// The next thing to do; drain it after every input.
     pub fn poll_output(&mut self) -> Option<RegistrarOutput> {
         self.outputs.pop_front()
     }
-}
-
-fn said(e: impl std::fmt::Display) -> String {
-    e.to_string()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use super::*;
 use countree_common::cluster::Tier;
 use countree_common::ledger::Ledger;
+use countree_common::ledger::StreamLedger;
 use countree_common::time::WallMs;
 
 const LEASE: Duration = Duration::from_secs(5);

@@ -1,0 +1,45 @@
+//! What the leaf can take at the moment, and why not more: shedding begins here, before anything is logged.
+
+use super::uplink::Uplink;
+use super::{DiskState, LeafMachine};
+use countree_common::cluster::Tier;
+use countree_common::limits;
+use countree_common::wire::producer::BusyReason;
+
+/// From [`limits::TOTAL_MAX`] to the end of what the store can hold: what all leaves together may hold unmerged.
+const ROOM_ABOVE: u64 = i64::MAX.abs_diff(limits::TOTAL_MAX);
+
+impl LeafMachine {
+    /// Why events of this Σ|δ| can't be taken at the moment.
+    pub(super) fn busy(&self, volume: u64) -> Option<BusyReason> {
+        let unmerged = self.unmerged_volume().saturating_add(volume);
+        if self.disk == DiskState::Failed {
+            Some(BusyReason::DiskFailed)
+        } else if self.disk == DiskState::Full || self.journal.bytes() >= self.config.log_bytes {
+            Some(BusyReason::DiskFull)
+        } else if self.journal.waiting_bytes() >= limits::LOG_QUEUE_BYTES as u64
+            || unmerged > self.unmerged_max()
+        {
+            Some(BusyReason::Overload)
+        } else if !self.is_listed {
+            Some(BusyReason::Joining)
+        } else {
+            None
+        }
+    }
+
+    /// The most that this leaf may hold unmerged: its share of the room that leaves need, since none of them knows what
+    /// the others hold.
+    pub(super) fn unmerged_max(&self) -> u64 {
+        let leaves = self.view.tier(Tier::Leaf).count().max(1) as u64;
+        limits::UNMERGED_MAX.unsigned_abs().min(ROOM_ABOVE / leaves)
+    }
+
+    /// Σ|δ| that is accepted and not merged: no sum, and so no total, can be further off than this.
+    pub(super) fn unmerged_volume(&self) -> u64 {
+        let frozen = self.frozen.iter().fold(0u64, |v, f| v.saturating_add(f.window.volume));
+        self.uplinks()
+            .map(Uplink::volume)
+            .fold(self.table.volume().saturating_add(frozen), u64::saturating_add)
+    }
+}

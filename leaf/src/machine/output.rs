@@ -1,0 +1,106 @@
+//! What the machine puts out.
+
+#[cfg(doc)]
+use super::LeafMachine;
+use super::calls::{CallId, Callee};
+use super::resets::Question;
+use super::{ConnectionId, SubmissionId};
+use crate::log::recovery::Recut;
+use countree_common::cluster::NodeName;
+use countree_common::ledger::StreamLedger;
+use countree_common::stream::{Lsn, StreamId};
+use countree_common::time::WallMs;
+use countree_common::wire::hello::RefusalCode;
+use countree_common::wire::producer::FromLeaf;
+use countree_common::wire::rpc::{Reply, Request, SubmitError};
+
+/// What the shell has to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Tell a producer.
+    Send {
+        /// Which.
+        connection: ConnectionId,
+        /// What.
+        message: FromLeaf,
+    },
+    /// End a conversation: the producer does not keep to the protocol.
+    Close {
+        /// Whose.
+        connection: ConnectionId,
+        /// For programs.
+        code: RefusalCode,
+        /// For people.
+        message: String,
+    },
+    /// Answer an HTTP request.
+    Submitted {
+        /// Which.
+        submission: SubmissionId,
+        /// Whether it was counted.
+        result: Result<(), SubmitError>,
+    },
+    /// Send cuts to a root.
+    Cuts {
+        /// Which.
+        root: NodeName,
+        /// A [`countree_common::wire::uplink::ToRoot::Cuts`], encoded.
+        message: Vec<u8>,
+    },
+    /// Tell a root how far this leaf is complete.
+    Watermark {
+        /// Which.
+        root: NodeName,
+        /// Everything acked before this is merged.
+        at: WallMs,
+    },
+    /// Read back from a stream's log, and hand the result to [`LeafMachine::handle_scan`].
+    Scan {
+        /// Which.
+        stream: StreamId,
+        /// What is looked for.
+        recut: Recut,
+    },
+    /// Ask another node, and hand its answer to [`LeafMachine::handle_reply`]. With [`Request::Settled`] the leaf
+    /// leaves the cluster: no heartbeat may follow it.
+    Call {
+        /// Which question.
+        call: CallId,
+        /// Who is asked.
+        callee: Callee,
+        /// What.
+        request: Request,
+    },
+    /// Answer another node's question.
+    Answer {
+        /// Which.
+        question: SubmissionId,
+        /// How.
+        reply: Reply,
+    },
+    /// The drain is done: all sessions have ended, all is merged, and the process may end.
+    Left {
+        /// Whether the disk has to stay nevertheless, for idempotency keys that there is no other leaf to take.
+        keeps_keys: bool,
+    },
+    /// Hand these ledgers to the registry, and then call [`LeafMachine::handle_retired`] for each.
+    Retire(Vec<StreamLedger>),
+    /// Delete a whole stream's log.
+    DropStream(StreamId),
+    /// Delete a segment of the live stream's log.
+    DropSegment(Lsn),
+    /// Ask the cluster, for a reset.
+    Ask {
+        /// Which reset.
+        reset: SubmissionId,
+        /// What.
+        question: Question,
+    },
+    /// Answer a flush: all is merged that had been accepted when it came.
+    Flushed {
+        /// Which.
+        flush: u64,
+    },
+    /// Tell the operator.
+    Alarm(String),
+}

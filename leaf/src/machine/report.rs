@@ -1,0 +1,72 @@
+//! What the leaf says of itself.
+
+use super::drain::Leave;
+use super::uplink::Uplink;
+use super::{DiskState, LeafMachine};
+use countree_common::ledger::StreamLedger;
+use countree_common::stream::StreamId;
+use countree_common::time::WallMs;
+use countree_common::wire::rpc::{NodeStats, StreamPositions};
+use std::time::Duration;
+
+impl LeafMachine {
+    /// The ledgers of all streams that this leaf has a log of.
+    pub fn ledgers(&self) -> Vec<StreamLedger> {
+        let open = self.table.events() + self.frozen.iter().map(|f| f.window.events).sum::<u64>();
+        let ledger = |uplink: &Uplink, sealed, open| StreamLedger {
+            stream: uplink.stream().clone(),
+            sealed,
+            ledger: uplink.ledger(open),
+        };
+        let old = self.old.values().map(|uplink| ledger(uplink, true, 0));
+        let is_sealed = self.leave.as_ref().is_some_and(Leave::is_sealed);
+        old.chain([ledger(&self.live, is_sealed, open)]).collect()
+    }
+
+    /// How far a stream has come; `None` when there is no log of it here.
+    pub fn positions(&self, stream: &StreamId) -> Option<StreamPositions> {
+        if stream == self.live.stream() {
+            return Some(self.live.positions(self.journal.appended(), self.journal.durable()));
+        }
+        let old = self.old.get(stream)?;
+        let end = old.sealed_at().unwrap_or_default();
+        Some(old.positions(end, end))
+    }
+
+    /// What the leaf says of itself.
+    pub fn stats(&self, now: WallMs) -> NodeStats {
+        let complete_to = self.complete_to().unwrap_or_default().max(self.began);
+        let lag = if self.is_drained() { Duration::ZERO } else { now.since(complete_to) };
+        NodeStats {
+            events_per_s: self.rates.events_per_s,
+            lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+            connections: self.producers.len() as u64,
+            entries: self.table.names().counters() as u64,
+            log_bytes: self.journal.bytes(),
+            streams: self.old.keys().chain([self.live.stream()]).cloned().collect(),
+            hot_items: self.rates.hot_items.clone(),
+            capacity: self.config.capacity as f64,
+            trouble: self.trouble(),
+        }
+    }
+
+    /// How often the store's count of this leaf's events was not the leaf's own. Anything but 0 is a bug.
+    pub fn imbalances(&self) -> u64 {
+        self.imbalances
+    }
+
+    /// Why it can't do its work right now, if it can't.
+    pub fn trouble(&self) -> Option<String> {
+        match (self.disk, self.roots.is_empty()) {
+            (DiskState::Failed, _) => {
+                Some("the log could not be written: restart the leaf once the disk is sound".into())
+            }
+            (DiskState::Full, _) => {
+                Some("the disk is full: make room, and the leaf goes on by itself".into())
+            }
+            (DiskState::Works, true) => Some("no root is connected: events are logged and wait".into()),
+            (DiskState::Works, false) if self.is_leaving() => Some("the leaf is leaving".into()),
+            (DiskState::Works, false) => None,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What the registry is asked, and what each question does to it.
+
+use crate::machine::registry::Registry;
+use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
+use countree_common::ledger::StreamLedger;
+use countree_common::time::WallMs;
+use countree_common::wire::rpc::Reply;
+use std::time::Duration;
+
+/// One question. The shell numbers them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AskId(pub u64);
+
+/// What is asked of the registry; the requests of [`countree_common::wire::rpc`] by the same names.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// Which incarnation is this start?
+    Join {
+        /// Who starts.
+        name: NodeName,
+        /// Its tier.
+        tier: Tier,
+        /// It must be at least this.
+        at_least: u64,
+    },
+    /// A node lives.
+    Heartbeat {
+        /// The node.
+        node: Node,
+        /// The epoch that it goes by.
+        epoch: u64,
+    },
+    /// A node is gone.
+    Leave(NodeName),
+    /// Streams are wholly merged, and their logs are about to be deleted.
+    Retire(Vec<StreamLedger>),
+    /// A leaf is gone and has left nothing unmerged.
+    Settled {
+        /// The leaf.
+        leaf: NodeName,
+        /// Which start of it.
+        incarnation: u64,
+        /// Who has its keys now.
+        heirs: Vec<NodeName>,
+    },
+    /// A leaf will never come back.
+    Forget(NodeName),
+    /// Items are to be split like this.
+    Split(Vec<Split>),
+    /// The ledgers of retired streams, as the store has them now: a copy could lack one whose log is gone.
+    Ledgers,
+    /// The nodes, as the store has them now: a copy could lack one that has just come.
+    Members,
+}
+
+/// A question that only the store itself can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Ledgers,
+    Members,
+}
+
+impl Ask {
+    /// Changes the registry. The answer, or why nothing changed.
+    pub(super) fn apply(
+        &self,
+        registry: &mut Registry,
+        lease: Duration,
+        now: WallMs,
+    ) -> Result<Reply, String> {
+        // The view is known once everything that waits has been applied.
+        let view = || Reply::View(ClusterView::default());
+        match self {
+            Self::Join { name, tier, at_least } => {
+                let incarnation = registry.join(name, *tier, *at_least).map_err(said)?;
+                return Ok(Reply::Joined { incarnation });
+            }
+            Self::Heartbeat { node, .. } => {
+                return registry.heartbeat(node, now, lease).map(|()| view()).map_err(said);
+            }
+            Self::Leave(name) => {
+                registry.leave(name);
+                return Ok(view());
+            }
+            Self::Retire(ledgers) => registry.retire(ledgers).map_err(said)?,
+            Self::Settled { leaf, incarnation, heirs } => {
+                registry.settle(leaf, *incarnation, heirs, now).map_err(said)?;
+            }
+            Self::Forget(leaf) => registry.forget(leaf, now).map_err(said)?,
+            Self::Split(splits) => registry.split(splits),
+            Self::Ledgers => return Ok(Reading::Ledgers.of(registry)),
+            Self::Members => return Ok(Reading::Members.of(registry)),
+        }
+        Ok(Reply::Done)
+    }
+}
+
+impl Reading {
+    pub(super) fn of(self, registry: &Registry) -> Reply {
+        match self {
+            Self::Ledgers => Reply::Ledgers(registry.ledgers()),
+            Self::Members => Reply::Members { view: registry.view(), away: registry.away() },
+        }
+    }
+}
+
+fn said(e: impl std::fmt::Display) -> String {
+    e.to_string()
+}
