@@ -53,7 +53,9 @@ pub(super) async fn curve(arguments: &CurvesArguments, growing: Growing) -> Resu
         let grown = resident()?.zip(bytes_before).map(|(after, before)| after.saturating_sub(before) as f64);
         let counters = cluster.metric(COUNTERS).await.map(|counters| counters as f64);
         let is_telling = growing == Growing::Counters && plan.keys >= COUNTERS_FOR_MEMORY;
-        let memory = grown.zip(counters).filter(|_| is_telling).map(|(bytes, counters)| bytes / counters);
+        // A leaf whose producers have gone may have forgotten their names by now.
+        let counters = counters.filter(|counters| is_telling && *counters > 0.0);
+        let memory = grown.zip(counters).map(|(bytes, counters)| bytes / counters);
         let nanoseconds = |rate: Option<f64>| rate.map(|rate| 1e9 / rate);
         let costs = [
             nanoseconds(figures.events_per_leaf_core_s),
