@@ -2,7 +2,7 @@
 //! may have sums that were never merged. And the sums themselves, once it is known from where.
 
 use super::record::{Checkpoint, KeyUse, Record, SessionRecord};
-use super::replay::Replay;
+use super::replay::{Known, Replay, TopicNumber};
 use super::segment::LogError;
 use countree_common::cluster::NodeName;
 use countree_common::cut::CounterSum;
@@ -11,7 +11,8 @@ use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
 use countree_common::session::SessionId;
 use countree_common::stream::Lsn;
 use countree_common::time::WallMs;
-use std::collections::{BTreeMap, HashMap};
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
 
 /// Sessions and idempotency keys, folded over streams and segments from the oldest on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub struct Recovery {
     pub carried: Carried,
     checkpoint: Option<OpenCheckpoint>,
     stream: OldStream,
+    /// The stream's topics, by their numbers.
+    topics: Vec<(Topic, TopicInLog)>,
     replay: Replay,
     is_first_record: bool,
 }
@@ -96,6 +99,7 @@ impl Recovery {
             carried: Carried::default(),
             checkpoint: None,
             stream: OldStream::default(),
+            topics: Vec::new(),
             replay: Replay::default(),
             is_first_record: true,
         }
@@ -105,6 +109,8 @@ impl Recovery {
     pub fn begin_stream(&mut self) {
         self.checkpoint = None;
         self.stream = OldStream::default();
+        self.topics.clear();
+        self.replay = Replay::default();
         self.is_first_record = true;
     }
 
@@ -129,14 +135,19 @@ impl Recovery {
         self.is_first_record = false;
         self.take_up(record);
         self.stream.end = lsn;
-        let OldStream { accepted, topics, .. } = &mut self.stream;
-        self.replay.events(lsn, record, |counter, _| {
+        let (accepted, topics) = (&mut self.stream.accepted, &mut self.topics);
+        self.replay.events(lsn, record, |Known { counter, topic }, _| {
             *accepted += 1;
-            if let Some(topic) = topics.get_mut(&counter.topic) {
-                topic.last = lsn;
-                topic.events += 1;
-            } else {
-                topics.insert(counter.topic.clone(), TopicInLog { last: lsn, events: 1 });
+            // Numbers are given in turn, but a topic's first event may come after that of one numbered later.
+            while topics.len() <= *topic {
+                topics.push((counter.topic.clone(), TopicInLog::default()));
+            }
+            if let Some((name, in_log)) = topics.get_mut(*topic) {
+                if in_log.events == 0 {
+                    name.clone_from(&counter.topic);
+                }
+                in_log.last = lsn;
+                in_log.events += 1;
             }
         })
     }
@@ -164,7 +175,8 @@ impl Recovery {
 
     /// The stream is read.
     pub fn end_stream(&mut self) -> OldStream {
-        std::mem::take(&mut self.stream)
+        let topics = self.topics.drain(..).filter(|(_, in_log)| in_log.events > 0).collect();
+        OldStream { topics, ..std::mem::take(&mut self.stream) }
     }
 }
 
@@ -192,13 +204,16 @@ pub struct Stretch {
 #[derive(Debug)]
 pub struct Recut {
     stretches: BTreeMap<Topic, Stretch>,
-    open: BTreeMap<Topic, OpenPiece>,
+    open: HashMap<TopicNumber, OpenPiece>,
     done: BTreeMap<Topic, Vec<Piece>>,
     replay: Replay,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct OpenPiece {
+    topic: Topic,
+    /// `None` for a topic of which nothing is wanted.
+    stretch: Option<Stretch>,
     sums: HashMap<Counter, i64>,
     events: u64,
     last: Lsn,
@@ -207,7 +222,7 @@ struct OpenPiece {
 impl Recut {
     /// Each topic over its own stretch.
     pub fn new(stretches: BTreeMap<Topic, Stretch>) -> Self {
-        Self { stretches, open: BTreeMap::new(), done: BTreeMap::new(), replay: Replay::default() }
+        Self { stretches, open: HashMap::new(), done: BTreeMap::new(), replay: Replay::default() }
     }
 
     /// The first LSN that any topic needs.
@@ -231,33 +246,41 @@ impl Recut {
     /// When the record contradicts those before it.
     pub fn record(&mut self, lsn: Lsn, record: &Record<'_>) -> Result<(), LogError> {
         let Self { stretches, open, done, replay } = self;
-        replay.events(lsn, record, |counter, delta| {
-            if stretches.get(&counter.topic).is_none_or(|s| lsn <= s.from || lsn > s.to) {
+        replay.events(lsn, record, |Known { counter, topic }, delta| {
+            let begin = || OpenPiece::new(&counter.topic, stretches.get(&counter.topic).copied());
+            let piece = open.entry(*topic).or_insert_with(begin);
+            if piece.stretch.is_none_or(|s| lsn <= s.from || lsn > s.to) {
                 return;
             }
-            let piece = open.entry(counter.topic.clone()).or_default();
             // A cut ends between records, and well before its counters outgrow a frame.
             if piece.last < lsn && piece.sums.len() >= WINDOW_COUNTERS_PER_TOPIC {
-                done.entry(counter.topic.clone()).or_default().push(std::mem::take(piece).close());
+                let full = std::mem::replace(piece, OpenPiece::new(&counter.topic, piece.stretch));
+                done.entry(counter.topic.clone()).or_default().push(full.close());
             }
             piece.last = lsn;
             piece.events += 1;
             // Modulo 2^64, as the totals are: the sum is in range whenever they are.
-            let sum = piece.sums.entry(counter.clone()).or_default();
-            *sum = sum.wrapping_add(delta);
+            match piece.sums.get_mut(counter) {
+                Some(sum) => *sum = sum.wrapping_add(delta),
+                None => drop(piece.sums.insert(counter.clone(), delta)),
+            }
         })
     }
 
     /// The pieces of each topic, in order; a topic without events has none.
     pub fn finish(mut self) -> BTreeMap<Topic, Vec<Piece>> {
-        for (topic, piece) in self.open {
-            self.done.entry(topic).or_default().push(piece.close());
+        for piece in self.open.into_values().filter(|piece| piece.events > 0) {
+            self.done.entry(piece.topic.clone()).or_default().push(piece.close());
         }
         self.done
     }
 }
 
 impl OpenPiece {
+    fn new(topic: &Topic, stretch: Option<Stretch>) -> Self {
+        Self { topic: topic.clone(), stretch, sums: HashMap::new(), events: 0, last: 0 }
+    }
+
     fn close(self) -> Piece {
         let mut sums: Vec<_> = self
             .sums

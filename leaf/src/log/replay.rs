@@ -5,12 +5,25 @@ use super::segment::LogError;
 use countree_common::key::{Counter, Item, Kind, Topic};
 use countree_common::stream::Lsn;
 use countree_common::wire::batch::{Events, Names};
-use std::collections::HashMap;
+use hashbrown::HashMap;
+
+/// A topic's number in one replay, from 0 on.
+pub type TopicNumber = usize;
+
+/// A counter that events were read of.
+#[derive(Debug)]
+pub struct Known {
+    /// Its name.
+    pub counter: Counter,
+    /// Its topic's number, so that nobody has to look for the topic with each event.
+    pub topic: TopicNumber,
+}
 
 /// The names that the records of one segment have defined so far.
 #[derive(Debug, Default)]
 pub struct Replay {
-    names: HashMap<u32, Counter>,
+    names: HashMap<u32, Known>,
+    topics: HashMap<Topic, TopicNumber>,
 }
 
 impl Replay {
@@ -27,7 +40,7 @@ impl Replay {
         &mut self,
         lsn: Lsn,
         record: &Record<'_>,
-        mut visit: impl FnMut(&Counter, i64),
+        mut visit: impl FnMut(&Known, i64),
     ) -> Result<(), LogError> {
         let bad = |what| LogError::Inconsistent { lsn, what };
         match record {
@@ -40,7 +53,8 @@ impl Replay {
                 Ok(())
             }
             Record::Submission(submission) => {
-                let names: Option<Vec<_>> = Names::new(submission.names).map(counter).collect();
+                let names: Option<Vec<_>> =
+                    Names::new(submission.names).map(|parts| self.know(parts)).collect();
                 let names = names.ok_or(bad("its names are malformed"))?;
                 for (id, delta) in Events::new(submission.words) {
                     visit(names.get(id as usize).ok_or(bad("an event's name is not in its record"))?, delta);
@@ -62,14 +76,18 @@ impl Replay {
             let id = fields.u32()?;
             let mut name = Names::new(fields.0);
             let parts = name.next()?;
-            self.names.insert(id, counter(parts)?);
+            let known = self.know(parts)?;
+            self.names.insert(id, known);
             rest = fields.0.get(3 + parts.0.len() + parts.1.len() + parts.2.len()..)?;
         }
         Some(())
     }
-}
 
-fn counter((topic, item, kind): (&[u8], &[u8], &[u8])) -> Option<Counter> {
-    let (topic, item, kind) = (Topic::from_utf8(topic), Item::from_utf8(item), Kind::from_utf8(kind));
-    Some(Counter { topic: topic.ok()?, item: item.ok()?, kind: kind.ok()? })
+    fn know(&mut self, (topic, item, kind): (&[u8], &[u8], &[u8])) -> Option<Known> {
+        let (topic, item, kind) = (Topic::from_utf8(topic), Item::from_utf8(item), Kind::from_utf8(kind));
+        let counter = Counter { topic: topic.ok()?, item: item.ok()?, kind: kind.ok()? };
+        let next = self.topics.len();
+        let topic = *self.topics.entry(counter.topic.clone()).or_insert(next);
+        Some(Known { counter, topic })
+    }
 }

@@ -37,7 +37,7 @@ fn logged(rig: &Rig, wanted: &Counter) -> i64 {
     for (first, bytes) in rig.disk.streams.values().flatten() {
         let mut replay = Replay::default();
         let visit = |lsn, record: Record<'_>| {
-            replay.events(lsn, &record, |c, d| sum += if c == wanted { d } else { 0 })
+            replay.events(lsn, &record, |k, d| sum += if k.counter == *wanted { d } else { 0 })
         };
         segment::read(bytes, *first, true, visit).unwrap();
     }

@@ -16,7 +16,7 @@ pub(crate) use fanout::{FanoutArguments, Show};
 pub(crate) use ingest::IngestArguments;
 pub(crate) use latency::LatencyArguments;
 pub(crate) use resize::ResizeArguments;
-pub(crate) use target::Target;
+pub(crate) use target::{Store, Target};
 pub(crate) use versus::{Rival, VersusArguments};
 
 use clap::{Parser, Subcommand};

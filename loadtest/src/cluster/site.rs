@@ -71,7 +71,16 @@ impl Site {
 
     /// A topic with everything that was acked before; `None` when nothing was ever counted in it.
     pub(crate) async fn topic(&self, topic: &Topic) -> Result<Option<TopicView>, Failure> {
-        let path = format!("/v1/topics/{}?wait=complete", http::path_segment(topic.as_str()));
+        self.read_topic(topic, "?wait=complete").await
+    }
+
+    /// A topic as the store has it, which is at once: enough where the ledger has said that all is merged.
+    pub(crate) async fn settled_topic(&self, topic: &Topic) -> Result<Option<TopicView>, Failure> {
+        self.read_topic(topic, "").await
+    }
+
+    async fn read_topic(&self, topic: &Topic, query: &str) -> Result<Option<TopicView>, Failure> {
+        let path = format!("/v1/topics/{}{query}", http::path_segment(topic.as_str()));
         let answer = self.get(&self.reads, &path).await?;
         if answer.status == 404 {
             return Ok(None);

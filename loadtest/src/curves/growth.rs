@@ -64,8 +64,12 @@ impl Growth {
     pub(super) fn plots(&self) -> String {
         let mut by_unit: Vec<(&'static str, Vec<Curve>)> = Vec::new();
         for (name, unit) in &self.measures {
-            let points = self.points.iter().filter_map(|p| Some((p.size, *p.costs.get(name)?))).collect();
+            let points = self.points.iter().filter_map(|p| Some((p.size, *p.costs.get(name)?)));
+            let points: Vec<_> = points.collect();
             let curve = Curve { name: (*name).to_owned(), points };
+            if curve.points.is_empty() {
+                continue;
+            }
             match by_unit.iter_mut().find(|(known, _)| known == unit) {
                 Some((_, curves)) => curves.push(curve),
                 None => by_unit.push((unit, vec![curve])),

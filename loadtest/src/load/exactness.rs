@@ -58,7 +58,7 @@ impl Expected {
     }
 }
 
-/// Reads every topic and returns what is not as expected, counter by counter.
+/// Reads every topic, once all is merged, and returns what is not as expected, counter by counter.
 pub(crate) async fn check(plan: &Plan, expected: &Expected, site: &Site) -> Result<Vec<Difference>, Failure> {
     let mut differences = Vec::new();
     let mut topics = 0..plan.topics;
@@ -68,7 +68,7 @@ pub(crate) async fn check(plan: &Plan, expected: &Expected, site: &Site) -> Resu
             && let Some(number) = topics.next()
         {
             let (site, topic) = (site.clone(), plan.topic(number)?);
-            reads.spawn(async move { site.topic(&topic).await.map(|view| (number, topic, view)) });
+            reads.spawn(async move { site.settled_topic(&topic).await.map(|view| (number, topic, view)) });
         }
         let Some(read) = reads.join_next().await else { break };
         let (number, topic, view) = read??;
