@@ -18,6 +18,9 @@ pub(super) enum Wait {
     Retry,
 }
 
+/// A cut costs root and store about as much as so many sums, however few it has: its topic's document and stream.
+const SUMS_OF_A_CUT: usize = 16;
+
 /// A cut that was sent, or is about to be.
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -29,9 +32,9 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// How many sums a root has to answer for.
+    /// How many sums a root has to answer for, or what comes to as many.
     pub(super) fn sums_sent(&self) -> usize {
-        if matches!(self.wait, Wait::Answer(_)) { self.sums.sums.len() } else { 0 }
+        if matches!(self.wait, Wait::Answer(_)) { SUMS_OF_A_CUT + self.sums.sums.len() } else { 0 }
     }
 }
 
