@@ -1,5 +1,6 @@
 use super::outcomes::OVERFLOW_RETRY;
-use super::sending::ANSWER_TIMEOUT;
+use super::sending::{ANSWER_TIMEOUT, SUMS_SENT};
+use super::topics::SUMS_OF_A_CUT;
 use super::*;
 use crate::log::recovery::{Piece, Recut};
 use crate::machine::Found;
@@ -150,6 +151,28 @@ fn topics_without_a_connected_root_wait_and_keep_their_place() {
     offer(&mut uplink, 1, 10, vec![sum("a", 1)]);
     assert_eq!(uplink.cuts_to(T0, || None), []);
     assert_eq!(cuts(&mut uplink, T0).len(), 1);
+}
+
+#[test]
+fn small_cuts_wait_until_those_under_way_are_answered() {
+    let mut way = live();
+    let most = SUMS_SENT / SUMS_OF_A_CUT;
+    for n in 0..2 * most {
+        let counter = way.table.intern(&Counter::new(&format!("t{n}"), "a", "like").unwrap());
+        way.table.add([(counter, 1)].into_iter(), 1);
+    }
+    let window = way.table.take_window();
+    way.note_accepted(window.events);
+    way.offer(1, WallMs(1), 1, window.topics);
+    let sent = way.cuts_to(T0, || Some(root_name()));
+    assert!((most / 2..=most).contains(&sent.len()), "{}", sent.len());
+    assert!(way.cuts_to(T0, || Some(root_name())).is_empty());
+    let mut store = TestStore::new(true);
+    for (_, cut) in &sent[..100] {
+        let outcome = store.merge(cut);
+        answer(&mut way, T0, cut, Some(outcome));
+    }
+    assert!((50..=100).contains(&way.cuts_to(T0, || Some(root_name())).len()));
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sums that roots have not answered for. The others wait, where later windows join them: what is sent early
 /// to a root that is behind would only be sent again.
-const SUMS_SENT: usize = 256 << 10;
+pub(super) const SUMS_SENT: usize = 256 << 10;
 
 /// Sums that are written as [`countree_common::cut::CounterSum`]s.
 #[derive(Debug, Clone, Copy)]

@@ -19,7 +19,7 @@ pub(super) enum Wait {
 }
 
 /// A cut costs root and store about as much as so many sums, however few it has: its topic's document and stream.
-const SUMS_OF_A_CUT: usize = 16;
+pub(super) const SUMS_OF_A_CUT: usize = 16;
 
 /// A cut that was sent, or is about to be.
 #[derive(Debug)]
