@@ -20,7 +20,7 @@ pub struct RedisServer {
 }
 
 /// A TCP port that was free a moment ago.
-pub fn free_port() -> u16 {
+fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
