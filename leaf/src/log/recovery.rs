@@ -85,8 +85,7 @@ pub struct Recovery {
     pub carried: Carried,
     checkpoint: Option<OpenCheckpoint>,
     stream: OldStream,
-    /// The stream's topics, by their numbers.
-    topics: Vec<(Topic, TopicInLog)>,
+    topics: HashMap<TopicNumber, (Topic, TopicInLog)>,
     replay: Replay,
     is_first_record: bool,
 }
@@ -99,7 +98,7 @@ impl Recovery {
             carried: Carried::default(),
             checkpoint: None,
             stream: OldStream::default(),
-            topics: Vec::new(),
+            topics: HashMap::new(),
             replay: Replay::default(),
             is_first_record: true,
         }
@@ -138,17 +137,10 @@ impl Recovery {
         let (accepted, topics) = (&mut self.stream.accepted, &mut self.topics);
         self.replay.events(lsn, record, |Known { counter, topic }, _| {
             *accepted += 1;
-            // Numbers are given in turn, but a topic's first event may come after that of one numbered later.
-            while topics.len() <= *topic {
-                topics.push((counter.topic.clone(), TopicInLog::default()));
-            }
-            if let Some((name, in_log)) = topics.get_mut(*topic) {
-                if in_log.events == 0 {
-                    name.clone_from(&counter.topic);
-                }
-                in_log.last = lsn;
-                in_log.events += 1;
-            }
+            let first = || (counter.topic.clone(), TopicInLog::default());
+            let (_, in_log) = topics.entry(*topic).or_insert_with(first);
+            in_log.last = lsn;
+            in_log.events += 1;
         })
     }
 
@@ -175,7 +167,7 @@ impl Recovery {
 
     /// The stream is read.
     pub fn end_stream(&mut self) -> OldStream {
-        let topics = self.topics.drain(..).filter(|(_, in_log)| in_log.events > 0).collect();
+        let topics = std::mem::take(&mut self.topics).into_values().collect();
         OldStream { topics, ..std::mem::take(&mut self.stream) }
     }
 }

@@ -50,6 +50,20 @@ fn left(rig: &mut Rig) -> Option<bool> {
 
 /// Answers every step as a cluster does whose store is as durable as `store`; returns what was asked.
 fn see_off(rig: &mut Rig, store: &mut TestStore) -> Vec<Request> {
+    see_off_with(rig, store, |rig, store, request| match request {
+        Request::Publish(_) => Reply::Published { durable: store.is_durable },
+        Request::Ended { .. } => Reply::Ended(Some(1)),
+        Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
+        _ => Reply::Done,
+    })
+}
+
+/// The same with answers of the test's own.
+fn see_off_with(
+    rig: &mut Rig,
+    store: &mut TestStore,
+    mut answer: impl FnMut(&Rig, &mut TestStore, &Request) -> Reply,
+) -> Vec<Request> {
     let mut requests = Vec::new();
     for _ in 0..200 {
         rig.sync();
@@ -60,12 +74,7 @@ fn see_off(rig: &mut Rig, store: &mut TestStore) -> Vec<Request> {
             rig.answer(&cut, Some(outcome));
         }
         for (call, _, request) in rig.calls() {
-            let reply = match &request {
-                Request::Publish(_) => Reply::Published { durable: store.is_durable },
-                Request::Ended { .. } => Reply::Ended(Some(1)),
-                Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
-                _ => Reply::Done,
-            };
+            let reply = answer(rig, store, &request);
             requests.push(request);
             rig.reply(call, Some(reply));
         }
@@ -186,40 +195,21 @@ fn what_the_store_forgot_in_the_meantime_is_told_again() {
     let mut store = TestStore::new(false);
     let empty = store.clone();
     let mut has_forgotten = (false, false, false);
-    let (mut published, mut retired) = (0, 0);
-    for _ in 0..200 {
-        rig.sync();
-        rig.pass(100);
-        rig.scanned();
-        for cut in rig.cuts() {
-            let outcome = store.merge(&cut);
-            rig.answer(&cut, Some(outcome));
+    let requests = see_off_with(&mut rig, &mut store, |rig, store, request| match request {
+        Request::Publish(_) => Reply::Published { durable: false },
+        Request::Ended { .. } => Reply::Ended(std::mem::replace(&mut has_forgotten.0, true).then_some(1)),
+        Request::Retire(_) => {
+            if !std::mem::replace(&mut has_forgotten.1, true) {
+                *store = empty.clone();
+            }
+            Reply::Done
         }
-        for (call, _, request) in rig.calls() {
-            let reply = match request {
-                Request::Publish(_) => {
-                    published += 1;
-                    Reply::Published { durable: false }
-                }
-                Request::Ended { .. } => {
-                    Reply::Ended(std::mem::replace(&mut has_forgotten.0, true).then_some(1))
-                }
-                Request::Retire(_) => {
-                    retired += 1;
-                    if !std::mem::replace(&mut has_forgotten.1, true) {
-                        store = empty.clone();
-                    }
-                    Reply::Done
-                }
-                Request::Ledgers if !std::mem::replace(&mut has_forgotten.2, true) => {
-                    Reply::Ledgers(Vec::new())
-                }
-                Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
-                _ => Reply::Done,
-            };
-            rig.reply(call, Some(reply));
-        }
-    }
+        Request::Ledgers if !std::mem::replace(&mut has_forgotten.2, true) => Reply::Ledgers(Vec::new()),
+        Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
+        _ => Reply::Done,
+    });
+    let published = requests.iter().filter(|r| matches!(r, Request::Publish(_))).count();
+    let retired = requests.iter().filter(|r| matches!(r, Request::Retire(_))).count();
     assert_eq!(left(&mut rig), Some(true));
     assert_eq!(store.total(&counter("t", "a")), 1);
     assert!(published >= 2, "the table was forgotten, too");

@@ -104,10 +104,8 @@ impl Names {
             for (place, name) in places.iter_mut().zip(names) {
                 *place = self.place(*name);
             }
-            let (index, hash_is) = (&self.index, |hash| move |found: &Indexed<CounterId>| found.hash == hash);
-            let found = places.iter().take(names.len());
-            let found = found.filter_map(|(_, hash)| Some(index.find(spread(*hash), hash_is(*hash))?.id));
-            self.bring_near(found);
+            let likely = |(_, hash): &(TopicId, u32)| self.index.find(spread(*hash), |i| i.hash == *hash);
+            self.bring_near(places.iter().take(names.len()).filter_map(likely).map(|i| i.id));
             names.iter().zip(places).for_each(|(name, place)| each(self.intern_at(*name, place)));
         }
     }

@@ -1,6 +1,8 @@
 //! A comparison of ways to count: rows, and the ratio.
 
 use super::side::{Row, Turn};
+use crate::arguments::VersusArguments;
+use crate::load::plan::Plan;
 use crate::report::Rows;
 use crate::report::number::count;
 use crate::report::page::{document, escape};
@@ -34,6 +36,37 @@ pub(super) struct Comparison {
     /// The first thing that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) complaint: Option<String>,
+}
+
+impl Comparison {
+    /// What the rounds came to; `headline` is the ratio over the rival's best.
+    pub(super) fn new(
+        rival: &'static str,
+        arguments: &VersusArguments,
+        plan: &Plan,
+        headline: Option<Ratio>,
+        ratios: Vec<Ratio>,
+        rows: Vec<Row>,
+        complaint: Option<String>,
+    ) -> Self {
+        let (whole, leaf) = headline.map_or((None, None), |ratio| (ratio.whole, ratio.leaf));
+        Self {
+            rival,
+            events: arguments.events,
+            own_events: plan.events,
+            rounds: arguments.rounds,
+            keys: plan.keys,
+            zipf: plan.exponent,
+            ratio: whole.map(|spread| spread.median),
+            ratio_spread: whole,
+            ratio_leaf: leaf.map(|spread| spread.median),
+            ratio_leaf_spread: leaf,
+            ratios,
+            rows,
+            exact: complaint.is_none(),
+            complaint,
+        }
+    }
 }
 
 /// Ours over one row of the rival.

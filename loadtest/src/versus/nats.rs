@@ -64,23 +64,8 @@ pub(super) async fn compare(arguments: &VersusArguments, is_loud: bool) -> Resul
     } else {
         rows.push(Row::skipped("NATS", "there is no nats-server on this machine"));
     }
-    let (whole, leaf) = ratios.first().map_or((None, None), |ratio| (ratio.whole, ratio.leaf));
-    Ok(Comparison {
-        rival: "nats",
-        events: arguments.events,
-        own_events: ours.plan().events,
-        rounds: arguments.rounds,
-        keys: plan.keys,
-        zipf: plan.exponent,
-        ratio: whole.map(|spread| spread.median),
-        ratio_spread: whole,
-        ratio_leaf: leaf.map(|spread| spread.median),
-        ratio_leaf_spread: leaf,
-        ratios,
-        rows,
-        exact: complaint.is_none(),
-        complaint,
-    })
+    let headline = ratios.first().cloned();
+    Ok(Comparison::new("nats", arguments, ours.plan(), headline, ratios, rows, complaint))
 }
 
 /// Publishes the whole plan; also says how many counters the subscriber has another total of.

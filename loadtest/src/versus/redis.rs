@@ -291,22 +291,6 @@ async fn conclude(
     let rate = |row: &&Row| row.events_per_core_s.map_or(0.0, |spread| spread.median);
     let incr = rows.iter().filter(|row| row.side.starts_with("Redis INCR"));
     let best = incr.max_by(|a, b| rate(a).total_cmp(&rate(b))).map(|row| row.side.clone());
-    let best = ratios.iter().find(|ratio| Some(&ratio.over) == best.as_ref()).cloned();
-    let (whole, leaf) = best.map_or((None, None), |ratio| (ratio.whole, ratio.leaf));
-    Ok(Comparison {
-        rival: "redis",
-        events: arguments.events,
-        own_events: plan.events,
-        rounds: arguments.rounds,
-        keys: plan.keys,
-        zipf: plan.exponent,
-        ratio: whole.map(|spread| spread.median),
-        ratio_spread: whole,
-        ratio_leaf: leaf.map(|spread| spread.median),
-        ratio_leaf_spread: leaf,
-        ratios,
-        rows,
-        exact: complaint.is_none(),
-        complaint,
-    })
+    let headline = ratios.iter().find(|ratio| Some(&ratio.over) == best.as_ref()).cloned();
+    Ok(Comparison::new("redis", arguments, plan, headline, ratios, rows, complaint))
 }
