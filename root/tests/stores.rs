@@ -8,6 +8,9 @@ mod redis_server;
 
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
+use countree_common::cut::{CounterSum, Cut, Outcome};
+use countree_common::key::{Item, Kind, Topic};
+use countree_common::stream::StreamId;
 use countree_root::store::conformance::{check_all, compare_with_model};
 use countree_root::store::{self, Embedded, Redis, Store, StoreError};
 use history::History;
@@ -64,6 +67,47 @@ async fn the_embedded_store_carries_on_after_a_restart_and_belongs_to_one_cluste
 
     let again = Embedded::open(dir.path(), &cluster("local")).await.unwrap();
     assert_eq!(again.load_registry().await.unwrap(), Some((1, "kept".into())));
+}
+
+#[tokio::test]
+async fn counters_of_an_embedded_topic_keep_their_totals_over_restarts() {
+    let dir = tempdir().unwrap();
+    let (topics, items) = (["a", "ab", "b"], 100);
+    // Each round changes every counter of before, and brings new ones.
+    for round in 1..=4 {
+        let store = Embedded::open(dir.path(), &cluster("local")).await.unwrap();
+        let cuts: Vec<_> = topics.iter().map(|topic| growing_cut(topic, round, items)).collect();
+        for outcome in store.merge(cuts.into()).await {
+            assert!(matches!(outcome.unwrap(), Outcome::Applied(_)));
+        }
+        for topic in topics {
+            let totals = store.read(&Topic::new(topic).unwrap()).await.unwrap().unwrap().totals;
+            assert_eq!(totals.len() as u64, round * items);
+            for counter in totals {
+                let came_in: u64 = counter.item.as_str().parse::<u64>().unwrap() / items;
+                assert_eq!(counter.total as u64, round - came_in, "{} of {topic} in {round}", counter.item);
+            }
+        }
+    }
+}
+
+/// Adds 1 to each of a topic's first `round` times `items` counters, not in their order.
+fn growing_cut(topic: &str, round: u64, items: u64) -> Cut {
+    let sum = |item: u64| CounterSum {
+        item: Item::new(&item.to_string()).unwrap(),
+        kind: Kind::new("like").unwrap(),
+        delta: 1,
+    };
+    let counters = round * items;
+    Cut {
+        stream: StreamId { leaf: cluster("leaf-0"), incarnation: 1 },
+        topic: Topic::new(topic).unwrap(),
+        from: round - 1,
+        to: round,
+        sums: (0..counters).map(|n| sum(n * 7 % counters)).collect(),
+        events: counters,
+        era: 0,
+    }
 }
 
 #[tokio::test]

@@ -62,8 +62,7 @@ pub fn served(version: Version, served_in: u64) -> Version {
 
 /// Judges a [sound](check) cut against a document that is stored at `version`, is served in era `served_in`, and
 /// holds `position` of the cut's stream. `raise` says what a counter's total comes to with its sum, from 0 for one never
-/// counted, and `None` where that is out of range; it is asked only for cuts that fit. A store whose `raise` writes
-/// what it says takes that back when nothing is to change.
+/// counted, and `None` where that is out of range; it is asked only for cuts that fit.
 ///
 /// # Errors
 /// Those of `raise`.

@@ -1,52 +1,43 @@
 //! The embedded store: one redb file, for a cluster on one machine. Every merge is on disk when it is answered.
 
+mod blocks;
+mod documents;
 mod file;
-mod key;
-mod raised;
+mod index;
+mod layout;
+mod name;
 mod sessions;
 
 use super::{SavedRegistry, Store, StoreError};
-use crate::machine::document::{Position, Verdict, judge};
 use countree_common::cluster::NodeName;
-use countree_common::cut::{CounterSum, Cut, Outcome};
+use countree_common::cut::{Cut, Outcome};
 use countree_common::document::{CounterTotal, Snapshot, Version};
 use countree_common::key::{NameError, Topic};
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::clock::wall;
 use countree_common::shell::folder::{sync_folder, sync_path_to};
 use countree_common::wire::rpc::SessionTable;
+use documents::Documents;
 use file::StoreFile;
-use key::TotalKey;
-use raised::Raised;
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use index::{Index, NUMBERS_HELD};
+use layout::{ABOUT, FORMAT, NAMES, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS, of_topic};
+use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use sessions::SESSIONS;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What the file is called in the data folder.
 pub const FILE_NAME: &str = "store.redb";
-const FORMAT: &str = "2";
 /// A merge is on disk when it is answered: there is nothing that a restart could forget.
 const SERVED_IN: u64 = 0;
-
-/// `cluster` and `format`.
-const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
-/// Topic → (version number, era, turn). A turn is a topic's place in [`TURNS`].
-const TOPICS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("topics");
-/// Turn → topic: the last merged has the highest.
-const TURNS: TableDefinition<'_, u64, &str> = TableDefinition::new("turns");
-/// (Topic, stream) → (last merged LSN, events).
-const STREAMS: TableDefinition<'_, (&str, &str), (u64, u64)> = TableDefinition::new("streams");
-/// [Key](TotalKey) → total.
-const TOTALS: TableDefinition<'_, &[u8], i64> = TableDefinition::new("totals");
-/// Revision and text, under the empty key.
-const REGISTRY: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("registry");
 
 /// One file that holds everything, and the lock on it.
 #[derive(Clone)]
 pub struct Embedded {
     file: Arc<StoreFile>,
+    /// Held by whoever merges.
+    index: Arc<Mutex<Index>>,
 }
 
 impl std::fmt::Debug for Embedded {
@@ -89,7 +80,7 @@ impl Embedded {
         file.with(|database| prepare(database, &path, cluster))?;
         sync_path_to(data_dir, sync_folder)
             .map_err(|(folder, e)| at(format!("{}: {e}", folder.display())))?;
-        Ok(Self { file: Arc::new(file) })
+        Ok(Self { file: Arc::new(file), index: Arc::new(Mutex::new(Index::new(NUMBERS_HELD))) })
     }
 
     /// Works with the database where waiting for the disk holds up nothing else.
@@ -102,9 +93,23 @@ impl Embedded {
     }
 }
 
-fn merge(database: &Database, cuts: &[Cut]) -> Result<Vec<Outcome>, StoreError> {
+/// Merges all of the cuts, or none. What the index has learned from a transaction that failed is not so.
+fn merge(database: &Database, index: &Mutex<Index>, cuts: &[Cut]) -> Result<Vec<Outcome>, StoreError> {
+    let mut index = index.lock().unwrap_or_else(|poisoned| {
+        let mut index = poisoned.into_inner();
+        index.clear();
+        index
+    });
+    let outcomes = merge_with(database, &mut index, cuts);
+    if outcomes.is_err() {
+        index.clear();
+    }
+    outcomes
+}
+
+fn merge_with(database: &Database, index: &mut Index, cuts: &[Cut]) -> Result<Vec<Outcome>, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
-    let mut documents = Documents::open(&transaction)?;
+    let mut documents = Documents::open(&transaction, index)?;
     let outcomes = cuts.iter().map(|cut| documents.merge(cut)).collect::<Result<Vec<_>, _>>()?;
     drop(documents);
     transaction.commit().map_err(failed)?;
@@ -115,15 +120,20 @@ fn read(database: &Database, topic: &Topic) -> Result<Option<Snapshot>, StoreErr
     let transaction = database.begin_read().map_err(failed)?;
     let topics = transaction.open_table(TOPICS).map_err(failed)?;
     let Some(header) = topics.get(topic.as_str()).map_err(failed)? else { return Ok(None) };
-    let (number, era, _) = header.value();
-    let table = transaction.open_table(TOTALS).map_err(failed)?;
-    let mut totals = Vec::new();
-    let keys = TotalKey::of_topic(topic);
-    for entry in table.range(keys.first()..).map_err(failed)? {
-        let (key, total) = entry.map_err(failed)?;
-        let Some(counter) = keys.counter(key.value()) else { break };
-        let (item, kind) = counter.map_err(misnamed)?;
-        totals.push(CounterTotal { item, kind, total: total.value() });
+    let (number, era, _, topic_number) = header.value();
+    let mut values = Vec::new();
+    let blocks = transaction.open_table(TOTALS).map_err(failed)?;
+    for block in blocks.range(of_topic(topic_number)).map_err(failed)? {
+        values.extend(blocks::totals(block.map_err(failed)?.1.value()));
+    }
+    let names = transaction.open_table(NAMES).map_err(failed)?;
+    let mut totals = Vec::with_capacity(values.len());
+    for (name, total) in names.range(of_topic(topic_number)).map_err(failed)?.zip(&values) {
+        let (item, kind) = name::unpack(name.map_err(failed)?.1.value()).map_err(misnamed)?;
+        totals.push(CounterTotal { item, kind, total: *total });
+    }
+    if totals.len() != values.len() {
+        return Err(StoreError::Damaged(format!("topic {topic} has totals of counters without a name")));
     }
     Ok(Some(Snapshot { topic: topic.clone(), version: Version { era, number }, totals }))
 }
@@ -164,6 +174,7 @@ fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<(), S
     transaction.open_table(TOPICS).map_err(failed)?;
     transaction.open_table(TURNS).map_err(failed)?;
     transaction.open_table(STREAMS).map_err(failed)?;
+    transaction.open_table(NAMES).map_err(failed)?;
     transaction.open_table(TOTALS).map_err(failed)?;
     transaction.open_table(REGISTRY).map_err(failed)?;
     transaction.open_table(SESSIONS).map_err(failed)?;
@@ -191,56 +202,6 @@ fn claim(transaction: &WriteTransaction, path: &Path, cluster: &NodeName) -> Res
     }
 }
 
-/// The tables of one merge.
-struct Documents<'t> {
-    topics: Table<'t, &'static str, (u64, u64, u64)>,
-    turns: Table<'t, u64, &'static str>,
-    streams: Table<'t, (&'static str, &'static str), (u64, u64)>,
-    totals: Table<'t, &'static [u8], i64>,
-}
-
-impl<'t> Documents<'t> {
-    fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
-        Ok(Self {
-            topics: transaction.open_table(TOPICS).map_err(failed)?,
-            turns: transaction.open_table(TURNS).map_err(failed)?,
-            streams: transaction.open_table(STREAMS).map_err(failed)?,
-            totals: transaction.open_table(TOTALS).map_err(failed)?,
-        })
-    }
-
-    fn merge(&mut self, cut: &Cut) -> Result<Outcome, StoreError> {
-        let topic = cut.topic.as_str();
-        let stream = cut.stream.to_string();
-        let header = self.topics.get(topic).map_err(failed)?.map(|found| found.value());
-        let (number, era, turn) = header.unwrap_or_default();
-        let position = self.streams.get((topic, stream.as_str())).map_err(failed)?.map(|found| found.value());
-        let (lsn, events) = position.unwrap_or_default();
-        let mut raised = Raised::new(&mut self.totals, &cut.topic);
-        let raise = |sum: &CounterSum| raised.raise(sum);
-        let change = match judge(Version { era, number }, SERVED_IN, Position { lsn, events }, cut, raise)? {
-            Verdict::Unchanged(outcome) => return raised.take_back(&cut.sums).map(|()| outcome),
-            Verdict::Changed(change) => change,
-        };
-        let Position { lsn, events } = change.position;
-        self.streams.insert((topic, stream.as_str()), (lsn, events)).map_err(failed)?;
-        let Version { era, number } = change.version;
-        let turn = self.next_turn(topic, header.map(|_| turn))?;
-        self.topics.insert(topic, (number, era, turn)).map_err(failed)?;
-        Ok(change.into_outcome(true))
-    }
-
-    /// Puts the topic last in the turns.
-    fn next_turn(&mut self, topic: &str, turn: Option<u64>) -> Result<u64, StoreError> {
-        if let Some(turn) = turn {
-            self.turns.remove(turn).map_err(failed)?;
-        }
-        let last = self.turns.last().map_err(failed)?.map_or(0, |(turn, _)| turn.value());
-        self.turns.insert(last + 1, topic).map_err(failed)?;
-        Ok(last + 1)
-    }
-}
-
 /// Runs work that waits for the disk where it holds up nothing else.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
@@ -253,8 +214,8 @@ async fn blocking<T: Send + 'static>(
 
 impl Store for Embedded {
     async fn merge(&self, cuts: Arc<[Cut]>) -> Vec<Result<Outcome, StoreError>> {
-        let batch = cuts.clone();
-        match self.with(move |database| merge(database, &batch)).await {
+        let (batch, index) = (cuts.clone(), self.index.clone());
+        match self.with(move |database| merge(database, &index, &batch)).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(e) => vec![Err(e); cuts.len()],
         }

@@ -1,0 +1,126 @@
+//! One merge: the tables, and what the index says of them.
+
+use super::SERVED_IN;
+use super::blocks::Raised;
+use super::failed;
+use super::index::{Index, Numbers};
+use super::layout::{NAMES, STREAMS, TOPICS, TOTALS, TURNS, place};
+use super::name::pack;
+use crate::machine::document::{Position, Verdict, judge};
+use crate::store::StoreError;
+use countree_common::cut::{CounterSum, Cut, Outcome};
+use countree_common::document::Version;
+use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+
+/// The topic documents, in a transaction.
+pub(super) struct Documents<'t> {
+    topics: Table<'t, &'static str, (u64, u64, u64, u32)>,
+    turns: Table<'t, u64, &'static str>,
+    streams: Table<'t, (&'static str, &'static str), (u64, u64)>,
+    names: Table<'t, u64, &'static [u8]>,
+    totals: Table<'t, u64, &'static [u8]>,
+    index: &'t mut Index,
+}
+
+impl<'t> Documents<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction, index: &'t mut Index) -> Result<Self, StoreError> {
+        Ok(Self {
+            topics: transaction.open_table(TOPICS).map_err(failed)?,
+            turns: transaction.open_table(TURNS).map_err(failed)?,
+            streams: transaction.open_table(STREAMS).map_err(failed)?,
+            names: transaction.open_table(NAMES).map_err(failed)?,
+            totals: transaction.open_table(TOTALS).map_err(failed)?,
+            index,
+        })
+    }
+
+    /// Merges a cut. After an error neither transaction nor index are good for anything.
+    pub(super) fn merge(&mut self, cut: &Cut) -> Result<Outcome, StoreError> {
+        let topic = cut.topic.as_str();
+        let stream = cut.stream.to_string();
+        let header = self.topics.get(topic).map_err(failed)?.map(|found| found.value());
+        let topic_number = match header {
+            Some((.., number)) => number,
+            // Topics are never taken out.
+            None => u32::try_from(self.topics.len().map_err(failed)?).map_err(|_| {
+                StoreError::Failed("the embedded store has as many topics as it can number".into())
+            })?,
+        };
+        let (number, era, turn, _) = header.unwrap_or_default();
+        let position = self.streams.get((topic, stream.as_str())).map_err(failed)?.map(|found| found.value());
+        let (lsn, events) = position.unwrap_or_default();
+        let numbers = self.index.take(&cut.topic, topic_number, &self.names)?;
+        let mut raising = Raising::new(numbers, Raised::new(&mut self.totals, topic_number));
+        let raise = |sum: &CounterSum| raising.raise(sum);
+        let change = match judge(Version { era, number }, SERVED_IN, Position { lsn, events }, cut, raise)? {
+            Verdict::Unchanged(outcome) => {
+                self.index.put(cut.topic.clone(), raising.numbers);
+                return Ok(outcome);
+            }
+            Verdict::Changed(change) => change,
+        };
+        let numbers = raising.write(topic_number, &mut self.names)?;
+        self.index.put(cut.topic.clone(), numbers);
+        let Position { lsn, events } = change.position;
+        self.streams.insert((topic, stream.as_str()), (lsn, events)).map_err(failed)?;
+        let Version { era, number } = change.version;
+        let turn = self.next_turn(topic, header.map(|_| turn))?;
+        self.topics.insert(topic, (number, era, turn, topic_number)).map_err(failed)?;
+        Ok(change.into_outcome(true))
+    }
+
+    /// Puts the topic last in the turns.
+    fn next_turn(&mut self, topic: &str, turn: Option<u64>) -> Result<u64, StoreError> {
+        if let Some(turn) = turn {
+            self.turns.remove(turn).map_err(failed)?;
+        }
+        let last = self.turns.last().map_err(failed)?.map_or(0, |(turn, _)| turn.value());
+        self.turns.insert(last + 1, topic).map_err(failed)?;
+        Ok(last + 1)
+    }
+}
+
+/// What a cut does to its topic, until it is certain that it goes in.
+struct Raising<'a, 't> {
+    numbers: Numbers,
+    raised: Raised<'a, 't>,
+    /// Names of counters that are to be, in the order of their numbers. The cut has no counter twice.
+    new: Vec<Vec<u8>>,
+    name: Vec<u8>,
+}
+
+impl<'a, 't> Raising<'a, 't> {
+    fn new(numbers: Numbers, raised: Raised<'a, 't>) -> Self {
+        Self { numbers, raised, new: Vec::new(), name: Vec::new() }
+    }
+
+    fn counters(&self) -> u32 {
+        self.numbers.len() + self.new.len() as u32
+    }
+
+    fn raise(&mut self, sum: &CounterSum) -> Result<Option<i64>, StoreError> {
+        pack(&sum.item, &sum.kind, &mut self.name);
+        let number = self.numbers.find(&self.name).unwrap_or_else(|| {
+            let next = self.counters();
+            self.new.push(self.name.clone());
+            next
+        });
+        self.raised.raise(number, sum.delta)
+    }
+
+    /// It goes in.
+    fn write(
+        self,
+        topic_number: u32,
+        names: &mut Table<'t, u64, &'static [u8]>,
+    ) -> Result<Numbers, StoreError> {
+        let counters = self.counters();
+        self.raised.write(counters)?;
+        let mut numbers = self.numbers;
+        for name in self.new {
+            names.insert(place(topic_number, numbers.len()), name.as_slice()).map_err(failed)?;
+            numbers.push(&name);
+        }
+        Ok(numbers)
+    }
+}

@@ -1,0 +1,128 @@
+//! Which number a counter has in its topic. Numbers are given in the order of arrival, so that counters that are busy at the
+//! same time lie side by side in the file: a merge touches few pages, however many counters the topic has.
+
+use super::failed;
+use super::layout::of_topic;
+use crate::store::StoreError;
+use countree_common::key::Topic;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use redb::{ReadableTable, Table};
+use std::hash::BuildHasher;
+
+/// Counters whose numbers are held, some 50 bytes each; beyond it the topics that were longest not merged into are read
+/// again when they are.
+pub(super) const NUMBERS_HELD: usize = 16 << 20;
+/// What a topic weighs by itself, in counters.
+const TOPIC_WEIGHT: usize = 8;
+
+/// One topic's numbers, all of them.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    /// Names, one after another by number.
+    names: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+    by_name: HashTable<(u32, u32)>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Numbers {
+    fn hash(&self, name: &[u8]) -> u32 {
+        self.hasher.hash_one(name) as u32
+    }
+
+    fn name(&self, number: u32) -> Option<&[u8]> {
+        let number = number as usize;
+        let begin = number.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.names.get(begin..*self.ends.get(number)?)
+    }
+
+    /// How many counters there are; the next gets this number.
+    pub(super) fn len(&self) -> u32 {
+        self.ends.len() as u32
+    }
+
+    /// The counter's number, if it has one.
+    pub(super) fn find(&self, name: &[u8]) -> Option<u32> {
+        let hash = self.hash(name);
+        let is_it = |found: &(u32, u32)| found.0 == hash && self.name(found.1) == Some(name);
+        self.by_name.find(spread(hash), is_it).map(|(_, number)| *number)
+    }
+
+    /// Gives the next number to a counter that has none.
+    pub(super) fn push(&mut self, name: &[u8]) {
+        let (hash, number) = (self.hash(name), self.len());
+        self.names.extend_from_slice(name);
+        self.ends.push(self.names.len());
+        self.by_name.insert_unique(spread(hash), (hash, number), |(hash, _)| spread(*hash));
+    }
+}
+
+/// The table wants its tag in the upper bits and the place in the lower.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}
+
+/// The numbers of the topics that were merged into last. It says what is in the file, or will be when the transaction under way
+/// commits; when that fails it has to be [cleared](Index::clear).
+#[derive(Debug)]
+pub(super) struct Index {
+    young: HashMap<Topic, Numbers>,
+    old: HashMap<Topic, Numbers>,
+    /// Of the young ones.
+    weight: usize,
+    /// Half of what is held.
+    weight_max: usize,
+}
+
+impl Index {
+    pub(super) fn new(numbers_held: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), weight: 0, weight_max: numbers_held / 2 }
+    }
+
+    /// Takes a topic's numbers out; they are read from the file unless they are held.
+    pub(super) fn take(
+        &mut self,
+        topic: &Topic,
+        topic_number: u32,
+        names: &Table<'_, u64, &'static [u8]>,
+    ) -> Result<Numbers, StoreError> {
+        if let Some(numbers) = self.young.remove(topic) {
+            self.weight -= weight(&numbers);
+            return Ok(numbers);
+        }
+        if let Some(numbers) = self.old.remove(topic) {
+            return Ok(numbers);
+        }
+        let mut numbers = Numbers::default();
+        for entry in names.range(of_topic(topic_number)).map_err(failed)? {
+            numbers.push(entry.map_err(failed)?.1.value());
+        }
+        Ok(numbers)
+    }
+
+    /// Puts them back.
+    pub(super) fn put(&mut self, topic: Topic, numbers: Numbers) {
+        self.weight += weight(&numbers);
+        self.young.insert(topic, numbers);
+        if self.weight > self.weight_max {
+            self.old = std::mem::take(&mut self.young);
+            self.weight = 0;
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+        self.weight = 0;
+    }
+}
+
+fn weight(numbers: &Numbers) -> usize {
+    TOPIC_WEIGHT + numbers.ends.len()
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;
