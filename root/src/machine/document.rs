@@ -62,16 +62,17 @@ pub fn served(version: Version, served_in: u64) -> Version {
 
 /// Judges a [sound](check) cut against a document that is stored at `version`, is served in era `served_in`, and
 /// holds `position` of the cut's stream. `raise` says what a counter's total comes to with its sum, from 0 for one never
-/// counted, and `None` where that is out of range; it is asked only for cuts that fit.
+/// counted, and `None` where that is out of range; it is asked only for cuts that fit,
+/// for one sum after another.
 ///
 /// # Errors
 /// Those of `raise`.
-pub fn judge<E>(
+pub fn judge<'c, E>(
     version: Version,
     served_in: u64,
     position: Position,
-    cut: &Cut,
-    mut raise: impl FnMut(&CounterSum) -> Result<Option<i64>, E>,
+    cut: &'c Cut,
+    mut raise: impl FnMut(&'c CounterSum) -> Result<Option<i64>, E>,
 ) -> Result<Verdict, E> {
     let version = served(version, served_in);
     let is_probe = cut.from == cut.to;

@@ -3,7 +3,7 @@
 use super::SERVED_IN;
 use super::blocks::Raised;
 use super::failed;
-use super::index::{Index, Numbers};
+use super::index::{Index, NEAR, Numbers};
 use super::layout::{NAMES, STREAMS, TOPICS, TOTALS, TURNS, place};
 use super::name::pack;
 use crate::machine::document::{Position, Verdict, judge};
@@ -11,6 +11,8 @@ use crate::store::StoreError;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::document::Version;
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+use std::collections::VecDeque;
+use std::slice::Chunks;
 
 /// The topic documents, in a transaction.
 pub(super) struct Documents<'t> {
@@ -50,9 +52,9 @@ impl<'t> Documents<'t> {
         let position = self.streams.get((topic, stream.as_str())).map_err(failed)?.map(|found| found.value());
         let (lsn, events) = position.unwrap_or_default();
         let numbers = self.index.take(&cut.topic, topic_number, &self.names)?;
-        let mut raising = Raising::new(numbers, Raised::new(&mut self.totals, topic_number));
-        let raise = |sum: &CounterSum| raising.raise(sum);
-        let change = match judge(Version { era, number }, SERVED_IN, Position { lsn, events }, cut, raise)? {
+        let mut raising = Raising::new(cut, numbers, Raised::new(&mut self.totals, topic_number));
+        let (version, position) = (Version { era, number }, Position { lsn, events });
+        let change = match judge(version, SERVED_IN, position, cut, |sum| raising.raise(sum))? {
             Verdict::Unchanged(outcome) => {
                 self.index.put(cut.topic.clone(), raising.numbers);
                 return Ok(outcome);
@@ -81,28 +83,36 @@ impl<'t> Documents<'t> {
 }
 
 /// What a cut does to its topic, until it is certain that it goes in.
-struct Raising<'a, 't> {
+struct Raising<'c, 'a, 't> {
     numbers: Numbers,
     raised: Raised<'a, 't>,
-    /// Names of counters that are to be, in the order of their numbers. The cut has no counter twice.
-    new: Vec<Vec<u8>>,
-    name: Vec<u8>,
+    /// Sums whose numbers were not looked for yet.
+    rest: Chunks<'c, CounterSum>,
+    /// Numbers of the sums that come next.
+    found: VecDeque<Option<u32>>,
+    /// Counters that are to be, in the order of their numbers. The cut has no counter twice.
+    new: Vec<&'c CounterSum>,
 }
 
-impl<'a, 't> Raising<'a, 't> {
-    fn new(numbers: Numbers, raised: Raised<'a, 't>) -> Self {
-        Self { numbers, raised, new: Vec::new(), name: Vec::new() }
+impl<'c, 'a, 't> Raising<'c, 'a, 't> {
+    fn new(cut: &'c Cut, numbers: Numbers, raised: Raised<'a, 't>) -> Self {
+        let rest = cut.sums.chunks(NEAR);
+        Self { numbers, raised, rest, found: VecDeque::with_capacity(NEAR), new: Vec::new() }
     }
 
     fn counters(&self) -> u32 {
         self.numbers.len() + self.new.len() as u32
     }
 
-    fn raise(&mut self, sum: &CounterSum) -> Result<Option<i64>, StoreError> {
-        pack(&sum.item, &sum.kind, &mut self.name);
-        let number = self.numbers.find(&self.name).unwrap_or_else(|| {
+    /// Raises the total of the cut's next sum.
+    fn raise(&mut self, sum: &'c CounterSum) -> Result<Option<i64>, StoreError> {
+        if self.found.is_empty() {
+            let found = &mut self.found;
+            self.numbers.find_all(self.rest.next().unwrap_or_default(), |number| found.push_back(number));
+        }
+        let number = self.found.pop_front().flatten().unwrap_or_else(|| {
             let next = self.counters();
-            self.new.push(self.name.clone());
+            self.new.push(sum);
             next
         });
         self.raised.raise(number, sum.delta)
@@ -116,8 +126,10 @@ impl<'a, 't> Raising<'a, 't> {
     ) -> Result<Numbers, StoreError> {
         let counters = self.counters();
         self.raised.write(counters)?;
-        let mut numbers = self.numbers;
-        for name in self.new {
+        let (mut numbers, mut name) = (self.numbers, Vec::new());
+        for sum in self.new {
+            name.clear();
+            pack(&sum.item, &sum.kind, &mut name);
             names.insert(place(topic_number, numbers.len()), name.as_slice()).map_err(failed)?;
             numbers.push(&name);
         }

@@ -3,7 +3,9 @@
 
 use super::failed;
 use super::layout::of_topic;
+use super::name::pack;
 use crate::store::StoreError;
+use countree_common::cut::CounterSum;
 use countree_common::key::Topic;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use redb::{ReadableTable, Table};
@@ -12,6 +14,8 @@ use std::hash::BuildHasher;
 /// Counters whose numbers are held, some 50 bytes each; beyond it the topics that were longest not merged into are read
 /// again when they are.
 pub(super) const NUMBERS_HELD: usize = 16 << 20;
+/// Counters that are looked for together.
+pub(super) const NEAR: usize = 32;
 /// What a topic weighs by itself, in counters.
 const TOPIC_WEIGHT: usize = 8;
 
@@ -42,9 +46,28 @@ impl Numbers {
         self.ends.len() as u32
     }
 
-    /// The counter's number, if it has one.
-    pub(super) fn find(&self, name: &[u8]) -> Option<u32> {
-        let hash = self.hash(name);
+    /// The numbers of these counters, at most [`NEAR`], in their order; `None` for those that have none. Their cache misses
+    /// are under way at once: names are looked at only when what is likely to be all of them has been touched.
+    pub(super) fn find_all(&self, sums: &[CounterSum], mut each: impl FnMut(Option<u32>)) {
+        let (mut names, mut ends, mut hashes) = (Vec::new(), [0; NEAR], [0; NEAR]);
+        let mut begin = 0;
+        for (sum, (end, hash)) in sums.iter().zip(ends.iter_mut().zip(&mut hashes)) {
+            pack(&sum.item, &sum.kind, &mut names);
+            *end = names.len();
+            *hash = names.get(begin..).map_or(0, |name| self.hash(name));
+            begin = *end;
+        }
+        let likely = hashes.map(|hash| self.by_name.find(spread(hash), |found| found.0 == hash));
+        let touched = likely.map(|found| self.name(found?.1)?.first().copied());
+        std::hint::black_box(touched);
+        let mut begin = 0;
+        for (end, hash) in ends.into_iter().zip(hashes).take(sums.len()) {
+            each(names.get(begin..end).and_then(|name| self.find(name, hash)));
+            begin = end;
+        }
+    }
+
+    fn find(&self, name: &[u8], hash: u32) -> Option<u32> {
         let is_it = |found: &(u32, u32)| found.0 == hash && self.name(found.1) == Some(name);
         self.by_name.find(spread(hash), is_it).map(|(_, number)| *number)
     }

@@ -5,9 +5,8 @@ use countree_common::key::{Item, Kind, NameError};
 /// Ends the item: a byte that no UTF-8 holds.
 const END: u8 = 0xff;
 
-/// Writes the name over what `bytes` held.
+/// Appends the name.
 pub(super) fn pack(item: &Item, kind: &Kind, bytes: &mut Vec<u8>) {
-    bytes.clear();
     bytes.extend_from_slice(item.as_str().as_bytes());
     bytes.push(END);
     bytes.extend_from_slice(kind.as_str().as_bytes());

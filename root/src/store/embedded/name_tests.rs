@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 fn packed(item: &str, kind: &str) -> Vec<u8> {
-    let mut bytes = b"what was there before".to_vec();
+    let mut bytes = Vec::new();
     pack(&Item::new(item).unwrap(), &Kind::new(kind).unwrap(), &mut bytes);
     bytes
 }
