@@ -17,6 +17,8 @@ use crate::machine::producer::{Intake, NameId};
 
 /// Names that a producer holds; with more it starts again from none.
 const NAMES_MAX: NameId = 4 << 20;
+/// Events that are left under one lock.
+const AT_ONCE: usize = 256;
 /// The last errors that a tally tells of.
 const ERRORS_KEPT: usize = 8;
 
@@ -135,6 +137,23 @@ impl Inbox {
         Ok(())
     }
 
+    /// Leaves events for known counters, in their order.
+    pub(super) async fn send_all(&self, events: &[(&CounterHandle, Delta)]) -> Result<(), ClientError> {
+        let mut rest = events;
+        while let Some((&(handle, delta), after)) = rest.split_first() {
+            let taken = self.try_push_all(rest.get(..AT_ONCE).unwrap_or(rest))?;
+            if taken > 0 {
+                rest = rest.get(taken..).unwrap_or_default();
+                tokio::task::consume_budget().await;
+            } else {
+                // It waits for room, or is numbered anew.
+                self.send_to(handle, delta, None).await?;
+                rest = after;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn handle(&self, counter: &Counter) -> Result<CounterHandle, ClientError> {
         Ok(CounterHandle::new(counter.clone(), self.place(counter)?))
     }
@@ -224,6 +243,34 @@ impl Inbox {
             self.mail.notify_one();
         }
         Ok(Pushed::Done)
+    }
+
+    /// Leaves the first of the events, up to one that there is no room for or whose number is stale; says how many.
+    fn try_push_all(&self, events: &[(&CounterHandle, Delta)]) -> Result<usize, ClientError> {
+        // Before the lock, since handles miss the cache: so the misses are under way at once, and hold up nobody.
+        let events: Vec<_> = events.iter().map(|(handle, delta)| (handle.place(), *delta)).collect();
+        let mut guard = self.queue();
+        let queue = &mut *guard;
+        if let Some(end) = &queue.end {
+            return Err(end.clone());
+        }
+        let Some(intake) = queue.intakes.back_mut() else { return Err(ClientError::Stopped) };
+        let before = intake.events.len();
+        if before == 0 {
+            intake.first_queued = self.timeline.now();
+        }
+        let room = self.room.saturating_sub(queue.waiting + queue.in_machine);
+        let fitting = events.iter().take(room).take_while(|(place, _)| place.generation == queue.generation);
+        intake.events.extend(fitting.map(|(place, delta)| (place.name, *delta)));
+        let taken = intake.events.len() - before;
+        queue.waiting += taken;
+        queue.sent += taken as u64;
+        let wakes = queue.wakes();
+        drop(guard);
+        if wakes {
+            self.mail.notify_one();
+        }
+        Ok(taken)
     }
 
     /// Tells the one who waits once every event sent before is resolved.

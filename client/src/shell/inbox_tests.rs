@@ -36,6 +36,27 @@ async fn names_beyond_the_bound_begin_a_new_generation_and_handles_follow() {
 }
 
 #[tokio::test]
+async fn many_events_are_taken_in_their_order_through_a_full_queue_and_a_new_generation() {
+    let inbox = inbox(3, 2);
+    let [a, b] = ["a", "b"].map(|item| inbox.handle(&counter(item)).unwrap());
+    // The handles are stale from here on.
+    inbox.send(&counter("c"), Delta::ONE).await.unwrap();
+    let sending = tokio::spawn({
+        let inbox = inbox.clone();
+        async move { inbox.send_all(&[&a, &b, &b, &a, &a, &b].map(|handle| (handle, Delta::ONE))).await }
+    });
+    let mut taken = inbox.take(Intake::default());
+    while read(&taken).len() < 7 {
+        inbox.settle(0, 1);
+        tokio::task::yield_now().await;
+        taken.intakes.extend(inbox.take(Intake::default()).intakes);
+    }
+    sending.await.unwrap().unwrap();
+    assert_eq!(read(&taken), ["c", "a", "b", "b", "a", "a", "b"]);
+    assert_eq!(inbox.tally().sent, 7);
+}
+
+#[tokio::test]
 async fn senders_wait_for_room_and_go_on_when_there_is_some() {
     let inbox = inbox(2, 10);
     for _ in 0..2 {
@@ -58,12 +79,14 @@ async fn senders_wait_for_room_and_go_on_when_there_is_some() {
 async fn waiting_senders_learn_of_the_end() {
     let inbox = inbox(1, 10);
     inbox.send(&counter("a"), Delta::ONE).await.unwrap();
+    let handle = inbox.handle(&counter("a")).unwrap();
     let second = tokio::spawn({
         let inbox = inbox.clone();
-        async move { inbox.send(&counter("a"), Delta::ONE).await }
+        async move { inbox.send_all(&[(&handle, Delta::ONE)]).await }
     });
     tokio::task::yield_now().await;
     inbox.end(ClientError::Closed);
     let answer = tokio::time::timeout(Duration::from_secs(5), second).await.unwrap().unwrap();
     assert_eq!(answer, Err(ClientError::Closed));
+    assert_eq!(inbox.send(&counter("a"), Delta::ONE).await, Err(ClientError::Closed));
 }

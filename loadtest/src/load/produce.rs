@@ -139,13 +139,12 @@ impl Member {
                 let (mut draws, mut drawn) = (draws, Vec::with_capacity(DRAWN_AT_ONCE));
                 loop {
                     drawn.clear();
-                    drawn.extend(draws.by_ref().take(DRAWN_AT_ONCE));
+                    let known = |key| Some((handles.get(key as usize)?, Delta::ONE));
+                    drawn.extend(draws.by_ref().take(DRAWN_AT_ONCE).filter_map(known));
                     if drawn.is_empty() {
                         return Ok(());
                     }
-                    for handle in drawn.iter().filter_map(|key| handles.get(*key as usize)) {
-                        pace.send(&self.producer, handle).await?;
-                    }
+                    pace.send_all(&self.producer, &drawn).await?;
                 }
             }
             Handles::Used(handles) => {
@@ -175,6 +174,20 @@ struct Pace<'a> {
 impl<'a> Pace<'a> {
     fn new(plan: &'a Plan, number: u16, start: Instant) -> Self {
         Self { plan, number, start, index: 0, time: start }
+    }
+
+    async fn send_all(
+        &mut self,
+        producer: &Producer,
+        events: &[(&CounterHandle, Delta)],
+    ) -> Result<(), ClientError> {
+        if self.plan.due(self.number, self.index).is_none() {
+            return producer.send_all(events).await;
+        }
+        for (handle, _) in events {
+            self.send(producer, handle).await?;
+        }
+        Ok(())
     }
 
     async fn send(&mut self, producer: &Producer, handle: &CounterHandle) -> Result<(), ClientError> {
