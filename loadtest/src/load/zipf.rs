@@ -40,10 +40,9 @@ impl Zipf {
     pub(crate) fn rank(&self, bits: u64) -> u32 {
         // One half of the bits picks a slot, to one part in 2^32; the other one picks a side of it.
         let index = (((bits >> 32) * self.slots.len() as u64) >> 32) as u32;
-        match self.slots.get(index as usize) {
-            Some(slot) if bits as u32 > slot.own => slot.alias,
-            _ => index,
-        }
+        let Some(slot) = self.slots.get(index as usize) else { return index };
+        // Guessing the side would be wrong half of the time, and hold up the draws after it.
+        std::hint::select_unpredictable(bits as u32 > slot.own, slot.alias, index)
     }
 }
 

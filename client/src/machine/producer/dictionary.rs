@@ -1,6 +1,7 @@
 //! One connection's names: which id the leaf knows each by.
 
 use super::batch::Batch;
+use super::names::{NEAR, NameId};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::limits;
@@ -53,13 +54,23 @@ impl Dictionary {
             self.start_round();
         }
         self.generation = Some(batch.generation);
-        for (name, delta) in batch.iter() {
+        let mut ahead = batch.iter().map(|(name, _)| name);
+        for (index, (name, delta)) in batch.iter().enumerate() {
+            if index.is_multiple_of(NEAR) {
+                self.bring_near(ahead.by_ref().take(NEAR));
+            }
             // Both hold by construction: a batch is made of defined names and valid deltas.
             let (Some(counter), Ok(delta)) = (names.get(name as usize), Delta::new(delta)) else { continue };
             let id = self.id(name as usize, || builder.name(counter));
             builder.event(id, delta);
         }
         builder.build(seq)
+    }
+
+    /// As [`Names::bring_near`](super::names::Names::bring_near).
+    fn bring_near(&self, names: impl Iterator<Item = NameId>) {
+        let ids = names.filter_map(|name| Some(self.entries.get(name as usize)?.id));
+        std::hint::black_box(ids.fold(0, |all, id| all ^ id));
     }
 
     fn id(&mut self, name: usize, define: impl FnOnce()) -> u32 {

@@ -3,7 +3,7 @@
 use super::backlog::Backlog;
 use super::batch::{Batch, Filling};
 use super::lane::{Context, Lane};
-use super::names::{NameId, Names};
+use super::names::{NEAR, NameId, Names};
 use super::placing::Placing;
 use super::{Fate, FlushId, LinkId, Output, Resolved, Rules};
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
@@ -96,9 +96,11 @@ impl Lanes {
             self.restart_names();
         }
         intake.names.drain(..).for_each(|counter| self.names.define(counter));
-        for (name, delta) in intake.events.drain(..) {
-            self.place(name, delta, intake.first_queued);
+        for events in intake.events.chunks(NEAR) {
+            self.names.bring_near(events.iter().map(|(name, _)| *name));
+            events.iter().for_each(|(name, delta)| self.place(*name, *delta, intake.first_queued));
         }
+        intake.events.clear();
         self.pump(now);
     }
 

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 /// A counter's number within its generation.
 pub type NameId = u32;
 
+/// Names that are brought into the cache together.
+pub const NEAR: usize = 64;
 /// A name that is not placed yet.
 const UNPLACED: u16 = u16::MAX;
 /// From here on, what stands for a lane is the place of its turns in [`Names::shared`]. No cluster has so many leaves.
@@ -76,6 +78,13 @@ impl Names {
             return &self.counters;
         }
         self.old.get(&generation).map_or(&[], Vec::as_slice)
+    }
+
+    /// Brings what the hot path needs of these names into the cache: their misses are under way at once, since none waits
+    /// for another.
+    pub fn bring_near(&self, names: impl Iterator<Item = NameId>) {
+        let stamps = names.filter_map(|name| Some(self.slots.get(name as usize)?.stamp));
+        std::hint::black_box(stamps.fold(0, |all, stamp| all ^ stamp));
     }
 
     /// The lane of the name's next event; `place` is asked once, until the names are displaced.
