@@ -213,6 +213,7 @@ impl LeafMachine {
         let BatchView { seq, event_count, words, .. } = *batch;
         let mut renamed = std::mem::take(&mut self.renamed);
         renamed.clear();
+        dictionary.bring_near(words);
         // Every id was checked to have a meaning.
         batch::put_renamed(words, |id| dictionary.counter(id).unwrap_or_default(), &mut renamed);
         let lsn = self.log_batch(now, session, seq, event_count, &renamed);
