@@ -11,6 +11,7 @@ pub mod event;
 pub mod key;
 pub mod ledger;
 pub mod limits;
+pub mod near;
 pub mod ring;
 pub mod session;
 pub mod stream;

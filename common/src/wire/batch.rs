@@ -217,6 +217,11 @@ impl Iterator for Events<'_> {
     }
 }
 
+/// The ids of encoded events, with deltas among them taken for ids: for a quick look ahead.
+pub fn likely_ids(words: &[u8]) -> impl Iterator<Item = u32> {
+    words.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word) >> 2)
+}
+
 /// Appends one name in the form of [`Names`].
 pub fn put_name<'a>(counter: impl Into<CounterName<'a>>, out: &mut Vec<u8>) {
     let counter = counter.into();

@@ -2,6 +2,8 @@
 
 use super::names::CounterId;
 use countree_common::limits;
+use countree_common::near::touch;
+use countree_common::wire::batch;
 
 /// A connection's dictionary.
 #[derive(Debug, Default)]
@@ -30,12 +32,9 @@ impl Dictionary {
         self.counters.get(id as usize).copied()
     }
 
-    /// Brings what the ids of these events mean into the cache. So little is done for each that many misses are under way
-    /// at once; that some of the words are deltas does no harm.
+    /// Brings what the ids of these events mean into the cache.
     pub fn bring_near(&self, words: &[u8]) {
-        let id = |word: &[u8; 4]| (u32::from_le_bytes(*word) >> 2) as usize;
-        let near = words.as_chunks().0.iter().filter_map(|word| self.counters.get(id(word)));
-        std::hint::black_box(near.fold(0, |all, counter| all ^ counter));
+        touch(batch::likely_ids(words).filter_map(|id| self.counter(id)));
     }
 
     /// All counters that its ids mean.

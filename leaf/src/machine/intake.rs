@@ -216,6 +216,7 @@ impl LeafMachine {
         dictionary.bring_near(words);
         // Every id was checked to have a meaning.
         batch::put_renamed(words, |id| dictionary.counter(id).unwrap_or_default(), &mut renamed);
+        self.table.bring_near(&renamed);
         let lsn = self.log_batch(now, session, seq, event_count, &renamed);
         if lsn.is_some() {
             self.table.add(Events::new(&renamed), volume);

@@ -3,6 +3,7 @@
 use super::names::CounterId;
 use super::progress::WindowId;
 use countree_common::limits;
+use countree_common::near::touch;
 use countree_common::stream::Lsn;
 use std::collections::VecDeque;
 
@@ -57,6 +58,7 @@ impl Places {
     /// Adds a window's sums to the last that wait, so that a slow root costs memory by counters and not by
     /// windows. `false` when they have to wait apart.
     pub(super) fn join(&mut self, queue: &mut VecDeque<Pending>, new: Pending) -> bool {
+        touch(new.sums.iter().filter_map(|sum| self.0.get(sum.counter as usize).copied()));
         if let Some(last) = queue.back_mut().filter(|last| last.takes(&new)) {
             new.sums.iter().for_each(|sum| self.add(&mut last.sums, *sum));
             last.to = new.to;

@@ -4,6 +4,8 @@ use super::names::{CounterId, Marks, Names, TopicId};
 use super::pending::Sum;
 use countree_common::key::{CounterName, Topic};
 use countree_common::limits;
+use countree_common::near::touch;
+use countree_common::wire::batch;
 
 /// What the leaf holds of one counter. Small, so that many share the cache.
 #[derive(Debug, Clone, Copy, Default)]
@@ -101,8 +103,12 @@ impl Table {
         self.largest_topic >= limits::WINDOW_COUNTERS_PER_TOPIC
     }
 
-    /// Says what these ids mean, where the log segment has not said so yet. It also brings their cells into
-    /// the cache, with many misses under way at once since none waits for another.
+    /// Brings the cells of these events' counters into the cache.
+    pub fn bring_near(&self, words: &[u8]) {
+        touch(batch::likely_ids(words).filter_map(|id| Some(self.cells.get(id as usize)?.segment)));
+    }
+
+    /// Says what these ids mean, where the log segment has not said so yet.
     pub fn define(&mut self, ids: impl Iterator<Item = CounterId>, segment: u32) -> Vec<u8> {
         let mut undefined = Vec::new();
         for id in ids {
@@ -132,6 +138,7 @@ impl Table {
     }
 
     fn list_touched(&mut self) {
+        touch(self.touched.iter().filter_map(|id| self.names.topic_of(*id)));
         for id in self.touched.drain(..) {
             let Some(topic) = self.names.topic_of(id) else { continue };
             if self.changed.len() <= topic as usize {
@@ -156,6 +163,7 @@ impl Table {
         };
         for topic in self.changed_topics.drain(..) {
             let changed = &mut self.changed[topic as usize];
+            touch(changed.iter().map(|counter| self.cells[*counter as usize].hits));
             let mut of_topic = TopicSums { topic, sums: Vec::with_capacity(changed.len()), events: 0 };
             for counter in changed.drain(..) {
                 let cell = &mut self.cells[counter as usize];

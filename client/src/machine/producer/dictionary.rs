@@ -1,10 +1,11 @@
 //! One connection's names: which id the leaf knows each by.
 
 use super::batch::Batch;
-use super::names::{NEAR, NameId};
+use super::names::NEAR;
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::limits;
+use countree_common::near::touch;
 use countree_common::session::Seq;
 use countree_common::wire::batch::BatchBuilder;
 
@@ -57,7 +58,8 @@ impl Dictionary {
         let mut ahead = batch.iter().map(|(name, _)| name);
         for (index, (name, delta)) in batch.iter().enumerate() {
             if index.is_multiple_of(NEAR) {
-                self.bring_near(ahead.by_ref().take(NEAR));
+                let near = ahead.by_ref().take(NEAR);
+                touch(near.filter_map(|name| Some(self.entries.get(name as usize)?.id)));
             }
             // Both hold by construction: a batch is made of defined names and valid deltas.
             let (Some(counter), Ok(delta)) = (names.get(name as usize), Delta::new(delta)) else { continue };
@@ -65,12 +67,6 @@ impl Dictionary {
             builder.event(id, delta);
         }
         builder.build(seq)
-    }
-
-    /// As [`Names::bring_near`](super::names::Names::bring_near).
-    fn bring_near(&self, names: impl Iterator<Item = NameId>) {
-        let ids = names.filter_map(|name| Some(self.entries.get(name as usize)?.id));
-        std::hint::black_box(ids.fold(0, |all, id| all ^ id));
     }
 
     fn id(&mut self, name: usize, define: impl FnOnce()) -> u32 {

@@ -8,6 +8,7 @@ use super::placing::{Place, Turns};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::limits;
+use countree_common::near::touch;
 use std::collections::BTreeMap;
 
 /// A counter's number within its generation.
@@ -80,11 +81,9 @@ impl Names {
         self.old.get(&generation).map_or(&[], Vec::as_slice)
     }
 
-    /// Brings what the hot path needs of these names into the cache: their misses are under way at once, since none waits
-    /// for another.
+    /// Brings what the hot path needs of these names into the cache.
     pub fn bring_near(&self, names: impl Iterator<Item = NameId>) {
-        let stamps = names.filter_map(|name| Some(self.slots.get(name as usize)?.stamp));
-        std::hint::black_box(stamps.fold(0, |all, stamp| all ^ stamp));
+        touch(names.filter_map(|name| Some(self.slots.get(name as usize)?.stamp)));
     }
 
     /// The lane of the name's next event; `place` is asked once, until the names are displaced.
