@@ -3,6 +3,7 @@
 
 use countree_common::key::{Counter, CounterName, Topic};
 use countree_common::limits;
+use countree_common::near::touch;
 use countree_common::wire::batch;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -188,15 +189,12 @@ impl Names {
         self.counters.get(id as usize)?.names(&self.text)
     }
 
-    /// Brings the names of these counters into the cache, at most [`NEAR`] of them: their misses are under way at once,
-    /// since none waits for another.
-    pub fn bring_near(&self, ids: impl Iterator<Item = CounterId>) {
-        let mut begins = [0; NEAR];
-        for (begin, id) in begins.iter_mut().zip(ids) {
-            *begin = self.counters.get(id as usize).map_or(0, |entry| entry.at as usize * ALIGN);
-        }
+    /// Brings the names of these counters into the cache.
+    pub fn bring_near(&self, ids: impl Iterator<Item = CounterId> + Clone) {
         let text = self.text.as_bytes();
-        std::hint::black_box(begins.map(|begin| text.get(begin).copied()));
+        let begins = ids.filter_map(|id| Some(self.counters.get(id as usize)?.at));
+        touch(begins.clone());
+        touch(begins.filter_map(|at| Some(u32::from(*text.get(at as usize * ALIGN)?))));
     }
 
     /// A counter's whole name.
