@@ -4,6 +4,7 @@
 use super::error::ClientError;
 use super::handle::{CounterHandle, Place};
 use super::producer::Tally;
+use super::queue::{Delivery, Queue};
 use super::timeline::Timeline;
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
@@ -21,44 +22,6 @@ const NAMES_MAX: NameId = 4 << 20;
 const AT_ONCE: usize = 256;
 /// The last errors that a tally tells of.
 const ERRORS_KEPT: usize = 8;
-
-#[derive(Debug)]
-struct Queue {
-    /// At least one; only the last takes events.
-    intakes: VecDeque<Intake>,
-    generation: u32,
-    next_name: NameId,
-    /// Events in `intakes`.
-    waiting: usize,
-    /// Events that the machine holds and has not sent yet.
-    in_machine: usize,
-    /// With so many waiting the task is woken.
-    wake_at: usize,
-    is_woken: bool,
-    has_blocked_senders: bool,
-    flushes: Vec<oneshot::Sender<()>>,
-    sent: u64,
-    /// Why nothing is taken any more.
-    end: Option<ClientError>,
-}
-
-impl Queue {
-    /// Whether it is time to wake the task, which was not woken yet.
-    fn wakes(&mut self) -> bool {
-        let wakes = self.waiting >= self.wake_at && !self.is_woken;
-        self.is_woken |= wakes;
-        wakes
-    }
-}
-
-/// What the producer's task takes out at once.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) intakes: VecDeque<Intake>,
-    pub(super) flushes: Vec<oneshot::Sender<()>>,
-    /// Nothing comes after this.
-    pub(super) is_last: bool,
-}
 
 /// Shared by all copies of a producer and its task.
 #[derive(Debug)]
@@ -87,23 +50,10 @@ impl Inbox {
     }
 
     fn with_names_max(room: usize, timeline: Timeline, names_max: NameId) -> Self {
-        let queue = Queue {
-            intakes: VecDeque::from([Intake::default()]),
-            generation: 0,
-            next_name: 0,
-            waiting: 0,
-            in_machine: 0,
-            wake_at: 1,
-            is_woken: false,
-            has_blocked_senders: false,
-            flushes: Vec::new(),
-            sent: 0,
-            end: None,
-        };
         Self {
             names: DashMap::new(),
             names_max: names_max.max(1),
-            queue: Mutex::new(queue),
+            queue: Mutex::new(Queue::new()),
             room: room.max(1),
             mail: Notify::new(),
             has_room: Notify::new(),
@@ -137,17 +87,21 @@ impl Inbox {
         Ok(())
     }
 
-    /// Leaves events for known counters, in their order.
-    pub(super) async fn send_all(&self, events: &[(&CounterHandle, Delta)]) -> Result<(), ClientError> {
+    /// Leaves events for known counters, in their order; the first was due at `due` if that was earlier than now.
+    pub(super) async fn send_all(
+        &self,
+        events: &[(&CounterHandle, Delta)],
+        due: Option<Instant>,
+    ) -> Result<(), ClientError> {
         let mut rest = events;
         while let Some((&(handle, delta), after)) = rest.split_first() {
-            let taken = self.try_push_all(rest.get(..AT_ONCE).unwrap_or(rest))?;
+            let taken = self.try_push_all(rest.get(..AT_ONCE).unwrap_or(rest), due)?;
             if taken > 0 {
                 rest = rest.get(taken..).unwrap_or_default();
                 tokio::task::consume_budget().await;
             } else {
                 // It waits for room, or is numbered anew.
-                self.send_to(handle, delta, None).await?;
+                self.send_to(handle, delta, due).await?;
                 rest = after;
             }
         }
@@ -228,12 +182,7 @@ impl Inbox {
             return Ok(Pushed::Full);
         }
         let Some(intake) = queue.intakes.back_mut() else { return Err(ClientError::Stopped) };
-        if intake.events.is_empty() {
-            intake.first_queued = self.timeline.now();
-        }
-        if let Some(due) = due {
-            intake.first_queued = intake.first_queued.min(self.timeline.time(due));
-        }
+        self.note_queued(intake, due);
         intake.events.push((place.name, delta));
         queue.waiting += 1;
         queue.sent += 1;
@@ -246,7 +195,11 @@ impl Inbox {
     }
 
     /// Leaves the first of the events, up to one that there is no room for or whose number is stale; says how many.
-    fn try_push_all(&self, events: &[(&CounterHandle, Delta)]) -> Result<usize, ClientError> {
+    fn try_push_all(
+        &self,
+        events: &[(&CounterHandle, Delta)],
+        due: Option<Instant>,
+    ) -> Result<usize, ClientError> {
         // Before the lock, since handles miss the cache: so the misses are under way at once, and hold up nobody.
         let events: Vec<_> = events.iter().map(|(handle, delta)| (handle.place(), *delta)).collect();
         let mut guard = self.queue();
@@ -255,10 +208,8 @@ impl Inbox {
             return Err(end.clone());
         }
         let Some(intake) = queue.intakes.back_mut() else { return Err(ClientError::Stopped) };
+        self.note_queued(intake, due);
         let before = intake.events.len();
-        if before == 0 {
-            intake.first_queued = self.timeline.now();
-        }
         let room = self.room.saturating_sub(queue.waiting + queue.in_machine);
         let fitting = events.iter().take(room).take_while(|(place, _)| place.generation == queue.generation);
         intake.events.extend(fitting.map(|(place, delta)| (place.name, *delta)));
@@ -271,6 +222,16 @@ impl Inbox {
             self.mail.notify_one();
         }
         Ok(taken)
+    }
+
+    /// Notes that events are left there, of which the first was due at `due` if that was earlier than now.
+    fn note_queued(&self, intake: &mut Intake, due: Option<Instant>) {
+        if intake.events.is_empty() {
+            intake.first_queued = self.timeline.now();
+        }
+        if let Some(due) = due {
+            intake.first_queued = intake.first_queued.min(self.timeline.time(due));
+        }
     }
 
     /// Tells the one who waits once every event sent before is resolved.

@@ -43,7 +43,7 @@ async fn many_events_are_taken_in_their_order_through_a_full_queue_and_a_new_gen
     inbox.send(&counter("c"), Delta::ONE).await.unwrap();
     let sending = tokio::spawn({
         let inbox = inbox.clone();
-        async move { inbox.send_all(&[&a, &b, &b, &a, &a, &b].map(|handle| (handle, Delta::ONE))).await }
+        async move { inbox.send_all(&[&a, &b, &b, &a, &a, &b].map(|handle| (handle, Delta::ONE)), None).await }
     });
     let mut taken = inbox.take(Intake::default());
     while read(&taken).len() < 7 {
@@ -82,7 +82,7 @@ async fn waiting_senders_learn_of_the_end() {
     let handle = inbox.handle(&counter("a")).unwrap();
     let second = tokio::spawn({
         let inbox = inbox.clone();
-        async move { inbox.send_all(&[(&handle, Delta::ONE)]).await }
+        async move { inbox.send_all(&[(&handle, Delta::ONE)], None).await }
     });
     tokio::task::yield_now().await;
     inbox.end(ClientError::Closed);

@@ -10,6 +10,7 @@ mod handle;
 mod inbox;
 mod link;
 mod producer;
+mod queue;
 mod timeline;
 mod viewer;
 

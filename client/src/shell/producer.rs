@@ -151,7 +151,19 @@ impl Producer {
     /// # Errors
     /// As [`Producer::send`]; the first of them may have been taken, see [`Producer::tally`].
     pub async fn send_all(&self, events: &[(&CounterHandle, Delta)]) -> Result<(), ClientError> {
-        self.owner.inbox.send_all(events).await
+        self.owner.inbox.send_all(events, None).await
+    }
+
+    /// [`Producer::send_all`] for events of which the first was due at `due`, as [`Producer::send_due`].
+    ///
+    /// # Errors
+    /// As [`Producer::send_all`].
+    pub async fn send_all_due(
+        &self,
+        events: &[(&CounterHandle, Delta)],
+        due: Instant,
+    ) -> Result<(), ClientError> {
+        self.owner.inbox.send_all(events, Some(due)).await
     }
 
     /// [`Producer::send_to`] for an event that was due at `due`: the latency of its batch is measured from

@@ -154,7 +154,7 @@ impl Member {
                         Entry::Occupied(known) => known.into_mut(),
                         Entry::Vacant(new) => new.insert(self.producer.counter(&plan.counter(key)?)?),
                     };
-                    pace.send(&self.producer, handle).await?;
+                    pace.send_all(&self.producer, &[(handle, Delta::ONE)]).await?;
                 }
             }
         }
@@ -181,25 +181,26 @@ impl<'a> Pace<'a> {
         producer: &Producer,
         events: &[(&CounterHandle, Delta)],
     ) -> Result<(), ClientError> {
-        if self.plan.due(self.number, self.index).is_none() {
-            return producer.send_all(events).await;
-        }
-        for (handle, _) in events {
-            self.send(producer, handle).await?;
+        let mut rest = events;
+        while !rest.is_empty() {
+            let Some(due) = self.due(0) else { return producer.send_all(rest).await };
+            // A look at the clock costs as much as sending, and is not needed while behind.
+            if self.time < due {
+                tokio::time::sleep_until(due.into()).await;
+                self.time = now();
+            }
+            let is_due = |more: &usize| self.due(*more).is_some_and(|due| due <= self.time);
+            let (ready, later) = rest.split_at((1..rest.len()).take_while(is_due).count() + 1);
+            producer.send_all_due(ready, due).await?;
+            self.index += ready.len() as u64;
+            rest = later;
         }
         Ok(())
     }
 
-    async fn send(&mut self, producer: &Producer, handle: &CounterHandle) -> Result<(), ClientError> {
-        let due = self.plan.due(self.number, self.index).map(|after| self.start + after);
-        self.index += 1;
-        let Some(due) = due else { return producer.send_to(handle, Delta::ONE).await };
-        // A look at the clock costs as much as sending, and is not needed while behind.
-        if self.time < due {
-            tokio::time::sleep_until(due.into()).await;
-            self.time = now();
-        }
-        producer.send_due(handle, Delta::ONE, due).await
+    /// When an event so many after the next one is due.
+    fn due(&self, more: usize) -> Option<Instant> {
+        Some(self.start + self.plan.due(self.number, self.index + more as u64)?)
     }
 }
 
