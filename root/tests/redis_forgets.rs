@@ -12,11 +12,12 @@ use countree_common::cluster::NodeName;
 use countree_common::cut::{Applied, Outcome};
 use countree_common::document::Version;
 use countree_common::wire::publish::FromRoot;
-use countree_root::store::Redis;
+use countree_root::store::{Redis, Store};
 use harness::{cut, total};
 use history::{Feeding, History, Random};
 use redis_server::{RedisServer, copy_of, growing_aof};
 use std::fs::OpenOptions;
+use std::sync::Arc;
 use std::time::Duration;
 
 const TRUNCATIONS: u64 = 30;
@@ -64,6 +65,32 @@ async fn an_aof_cut_off_anywhere_is_a_state_that_was() {
     }
     assert!(shortened > 0, "nothing was ever forgotten");
     println!("{TRUNCATIONS} AOFs cut off, of {merged} merges {forgotten} forgotten and made again");
+}
+
+/// A Redis that loses the end of its log in the middle of a transaction keeps the commands before, and carries them out
+/// when it starts the time after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_that_was_cut_in_two_does_not_come_to_life_later() {
+    let Some(mut server) = RedisServer::start_with(&FSYNC_FIRST) else { return };
+    let store = open(&server).await;
+    let merge = async |cut| store.merge(Arc::from([cut])).await.remove(0).unwrap();
+    merge(cut("t", (0, 1), &[("known", 1)])).await;
+    let before = server.aof().metadata().unwrap().len();
+    let outcome = merge(cut("t", (1, 2), &[("known", 10), ("new", 100)])).await;
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    server.kill();
+    let after = server.aof().metadata().unwrap().len();
+    for length in (before..after).step_by(9) {
+        let copy = copy_of(server.dir());
+        truncate(&growing_aof(copy.path()), length);
+        let mut copy = RedisServer::start_on(copy).unwrap();
+        let two_writes = "redis.call('SET', 'one', 1) return redis.call('SET', 'another', 1)";
+        copy.order(&["EVAL", two_writes, "0"]);
+        copy.kill();
+        copy.revive();
+        let found = open(&copy).await.read(&harness::topic("t")).await.unwrap().unwrap();
+        assert_eq!((found.version.number, found.totals), (1, vec![total("known", 1)]), "cut at {length}");
+    }
 }
 
 #[tokio::test]

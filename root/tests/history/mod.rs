@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 const TOPICS: u64 = 3;
 const STREAMS: u64 = 3;
 const ITEMS: u64 = 8;
-/// More fields than the merge script writes with one command.
+/// Many fields, and no more than the scripts write with one command.
 const MANY_ITEMS: u64 = 2_100;
 /// A cut of many items comes this often.
 const MANY_EVERY: u64 = 64;

@@ -13,8 +13,10 @@
 -- deltas of at most 15 digits, as nearly all are, are added as numbers, and answered as such.
 
 local BILLION = 1000000000
--- Fields in one call: unpack() takes some 8,000 values.
+-- Fields in one HMGET: unpack() takes some 8,000 values.
 local CHUNK = 2000
+-- Values in one HSET, as in write.lua.
+local VALUES = 7800
 
 -- The ends of a range, as billions and the rest.
 local I64 = { high = 9223372036, low = 854775807, low_negative = 854775808 }
@@ -132,7 +134,7 @@ for first = 1, count, CHUNK do
   end
 end
 
-for first = 1, used, 2 * CHUNK do
-  redis.call('HSET', KEYS[1], unpack(writes, first, math.min(first + 2 * CHUNK - 1, used)))
+for first = 1, used, VALUES do
+  redis.call('HSET', KEYS[1], unpack(writes, first, math.min(first + VALUES - 1, used)))
 end
 return answer

@@ -8,8 +8,11 @@
 --          then the fields that gain, then what each gains
 -- Answers  {} plus the totals of those that gained, or 0 when the document is another, or merge.lua has to judge
 
--- Fields in one call: unpack() takes some 8,000 values.
+-- Fields in one HMGET: unpack() takes some 8,000 values.
 local CHUNK = 4000
+-- Values in one HSET. Several would be logged as a transaction, and a Redis (7.0.15) that loses the end of its log in the
+-- middle of a command of it keeps the commands before, and carries them out when it starts again the next time.
+local VALUES = 7800
 
 local compared, written, gains = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local at = 3
@@ -24,6 +27,11 @@ at = at + compared
 
 local answer, writes = {}, {}
 local fields = at + written
+if gains > 0 then
+  for i = 1, written do
+    writes[i] = ARGV[at + i]
+  end
+end
 for first = 1, gains, CHUNK do
   local last = math.min(first + CHUNK - 1, gains)
   local totals = redis.call('HMGET', KEYS[1], unpack(ARGV, fields + first, fields + last))
@@ -35,16 +43,19 @@ for first = 1, gains, CHUNK do
     end
     local sum = number + tonumber(ARGV[fields + gains + i])
     answer[i] = sum
-    writes[2 * i - 1] = ARGV[fields + i]
+    writes[written + 2 * i - 1] = ARGV[fields + i]
     -- Left to themselves some versions write 100000000 as 1e+8.
-    writes[2 * i] = string.format('%.0f', sum)
+    writes[written + 2 * i] = string.format('%.0f', sum)
   end
 end
 
-for first = 1, written, CHUNK do
-  redis.call('HSET', KEYS[1], unpack(ARGV, at + first, at + math.min(first + CHUNK - 1, written)))
-end
-for first = 1, 2 * gains, CHUNK do
-  redis.call('HSET', KEYS[1], unpack(writes, first, math.min(first + CHUNK - 1, 2 * gains)))
+local values = written + 2 * gains
+for first = 1, values, VALUES do
+  local last = math.min(first + VALUES - 1, values)
+  if gains > 0 then
+    redis.call('HSET', KEYS[1], unpack(writes, first, last))
+  else
+    redis.call('HSET', KEYS[1], unpack(ARGV, at + first, at + last))
+  end
 end
 return answer
