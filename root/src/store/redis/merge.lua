@@ -102,7 +102,7 @@ local new_era = highest(highest(era, ERA), ARGV[5])
 
 local answer = { 'applied', era, version, new_era, new_version, new_events }
 local count = tonumber(ARGV[6])
-local writes = { stream, to .. ' ' .. new_events, 'version', new_version, 'era', new_era }
+local writes = { stream, to .. ' ' .. new_events, 'era', new_era }
 local used = #writes
 for first = 1, count, CHUNK do
   local last = math.min(first + CHUNK - 1, count)
@@ -134,6 +134,11 @@ for first = 1, count, CHUNK do
   end
 end
 
+writes[used + 1], writes[used + 2] = 'version', new_version
+used = used + 2
+if used > VALUES then
+  redis.call('HSET', KEYS[1], 'version', 'half of ' .. new_version)
+end
 for first = 1, used, VALUES do
   redis.call('HSET', KEYS[1], unpack(writes, first, math.min(first + VALUES - 1, used)))
 end

@@ -212,13 +212,14 @@ impl Redis {
         for (before, _) in plan.streams.values() {
             command.arg(stands(before));
         }
-        command.arg("version").arg(plan.version.number).arg("era").arg(plan.version.era);
+        command.arg("era").arg(plan.version.era);
         for (stream, (_, after)) in streams.iter().zip(plan.streams.values()) {
             command.arg(stream).arg(stands(after));
         }
         for ((item, kind), total) in &plan.totals {
             command.arg(total_field(item, kind)).arg(*total);
         }
+        command.arg("version").arg(plan.version.number);
         for ((item, kind), _) in &plan.gains {
             command.arg(total_field(item, kind));
         }

@@ -4,14 +4,15 @@
 -- ERA      the era of the server process that is to run this
 -- ARGV     1 how many fields are to be compared   2 how many values are to be written   3 how many gains
 --          then the fields to be compared, then what they have to be ('' for one that is not there),
---          then what is to be written, as field, value, field, value ...,
+--          then what is to be written, as field, value, field, value ..., the version last,
 --          then the fields that gain, then what each gains
 -- Answers  {} plus the totals of those that gained, or 0 when the document is another, or merge.lua has to judge
 
 -- Fields in one HMGET: unpack() takes some 8,000 values.
 local CHUNK = 4000
--- Values in one HSET. Several would be logged as a transaction, and a Redis (7.0.15) that loses the end of its log in the
--- middle of a command of it keeps the commands before, and carries them out when it starts again the next time.
+-- Values in one HSET. Several are logged as a transaction, and a Redis (7.0.15) that loses the end of its log in the
+-- middle of a command of it keeps the commands before, and carries them out when it starts again the next time. So the
+-- first says that the document is half, and the last is the first to say otherwise.
 local VALUES = 7800
 
 local compared, written, gains = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -27,11 +28,6 @@ at = at + compared
 
 local answer, writes = {}, {}
 local fields = at + written
-if gains > 0 then
-  for i = 1, written do
-    writes[i] = ARGV[at + i]
-  end
-end
 for first = 1, gains, CHUNK do
   local last = math.min(first + CHUNK - 1, gains)
   local totals = redis.call('HMGET', KEYS[1], unpack(ARGV, fields + first, fields + last))
@@ -43,13 +39,21 @@ for first = 1, gains, CHUNK do
     end
     local sum = number + tonumber(ARGV[fields + gains + i])
     answer[i] = sum
-    writes[written + 2 * i - 1] = ARGV[fields + i]
+    writes[2 * i - 1] = ARGV[fields + i]
     -- Left to themselves some versions write 100000000 as 1e+8.
-    writes[written + 2 * i] = string.format('%.0f', sum)
+    writes[2 * i] = string.format('%.0f', sum)
   end
 end
 
+if gains > 0 then
+  for i = 1, written do
+    writes[2 * gains + i] = ARGV[at + i]
+  end
+end
 local values = written + 2 * gains
+if values > VALUES then
+  redis.call('HSET', KEYS[1], 'version', 'half of ' .. ARGV[at + written])
+end
 for first = 1, values, VALUES do
   local last = math.min(first + VALUES - 1, values)
   if gains > 0 then
