@@ -39,7 +39,8 @@ pub(super) struct Inbox {
 }
 
 enum Pushed {
-    Done,
+    /// So many of the events.
+    Done(usize),
     Full,
     Stale,
 }
@@ -95,8 +96,9 @@ impl Inbox {
     ) -> Result<(), ClientError> {
         let mut rest = events;
         while let Some((&(handle, delta), after)) = rest.split_first() {
-            let taken = self.try_push_all(rest.get(..AT_ONCE).unwrap_or(rest), due)?;
-            if taken > 0 {
+            // Before the lock, since handles miss the cache: so the misses are under way at once, and hold up nobody.
+            let next = rest.iter().take(AT_ONCE).map(|(handle, delta)| (handle.place(), *delta));
+            if let Pushed::Done(taken) = self.try_push(&next.collect::<Vec<_>>(), due)? {
                 rest = rest.get(taken..).unwrap_or_default();
                 tokio::task::consume_budget().await;
             } else {
@@ -148,15 +150,15 @@ impl Inbox {
         due: Option<Instant>,
     ) -> Result<Place, ClientError> {
         loop {
-            match self.try_push(place, delta, due)? {
-                Pushed::Done => break,
+            match self.try_push(&[(place, delta)], due)? {
+                Pushed::Done(_) => break,
                 Pushed::Stale => place = self.place(counter)?,
                 Pushed::Full => {
                     let mut has_room = std::pin::pin!(self.has_room.notified());
                     has_room.as_mut().enable();
                     // There may be room since the look above.
-                    match self.try_push(place, delta, due)? {
-                        Pushed::Done => break,
+                    match self.try_push(&[(place, delta)], due)? {
+                        Pushed::Done(_) => break,
                         Pushed::Stale => {}
                         Pushed::Full => has_room.await,
                     }
@@ -168,49 +170,24 @@ impl Inbox {
         Ok(place)
     }
 
-    fn try_push(&self, place: Place, delta: Delta, due: Option<Instant>) -> Result<Pushed, ClientError> {
+    /// Leaves the first of these events, up to one that there is no room for or whose number is stale. There is at least one.
+    fn try_push(&self, events: &[(Place, Delta)], due: Option<Instant>) -> Result<Pushed, ClientError> {
         let mut guard = self.queue();
         let queue = &mut *guard;
         if let Some(end) = &queue.end {
             return Err(end.clone());
         }
-        if place.generation != queue.generation {
+        if events.first().is_some_and(|(place, _)| place.generation != queue.generation) {
             return Ok(Pushed::Stale);
         }
-        if queue.waiting + queue.in_machine >= self.room {
+        let room = self.room.saturating_sub(queue.waiting + queue.in_machine);
+        if room == 0 {
             queue.has_blocked_senders = true;
             return Ok(Pushed::Full);
         }
         let Some(intake) = queue.intakes.back_mut() else { return Err(ClientError::Stopped) };
         self.note_queued(intake, due);
-        intake.events.push((place.name, delta));
-        queue.waiting += 1;
-        queue.sent += 1;
-        let wakes = queue.wakes();
-        drop(guard);
-        if wakes {
-            self.mail.notify_one();
-        }
-        Ok(Pushed::Done)
-    }
-
-    /// Leaves the first of the events, up to one that there is no room for or whose number is stale; says how many.
-    fn try_push_all(
-        &self,
-        events: &[(&CounterHandle, Delta)],
-        due: Option<Instant>,
-    ) -> Result<usize, ClientError> {
-        // Before the lock, since handles miss the cache: so the misses are under way at once, and hold up nobody.
-        let events: Vec<_> = events.iter().map(|(handle, delta)| (handle.place(), *delta)).collect();
-        let mut guard = self.queue();
-        let queue = &mut *guard;
-        if let Some(end) = &queue.end {
-            return Err(end.clone());
-        }
-        let Some(intake) = queue.intakes.back_mut() else { return Err(ClientError::Stopped) };
-        self.note_queued(intake, due);
         let before = intake.events.len();
-        let room = self.room.saturating_sub(queue.waiting + queue.in_machine);
         let fitting = events.iter().take(room).take_while(|(place, _)| place.generation == queue.generation);
         intake.events.extend(fitting.map(|(place, delta)| (place.name, *delta)));
         let taken = intake.events.len() - before;
@@ -221,7 +198,7 @@ impl Inbox {
         if wakes {
             self.mail.notify_one();
         }
-        Ok(taken)
+        Ok(Pushed::Done(taken))
     }
 
     /// Notes that events are left there, of which the first was due at `due` if that was earlier than now.
