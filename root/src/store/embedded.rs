@@ -96,6 +96,7 @@ impl Embedded {
 /// Merges all of the cuts, or none. What the index has learned from a transaction that failed is not so.
 fn merge(database: &Database, index: &Mutex<Index>, cuts: &[Cut]) -> Result<Vec<Outcome>, StoreError> {
     let mut index = index.lock().unwrap_or_else(|poisoned| {
+        index.clear_poison();
         let mut index = poisoned.into_inner();
         index.clear();
         index
