@@ -1,6 +1,7 @@
 //! The names of all counters that the leaf has to do with, each once, by dense ids. They share one run of text, which is
 //! checked to be text once and for all: a counter costs its name, and some twenty bytes more.
 
+use countree_common::indexed::{Indexed, spread};
 use countree_common::key::{Counter, CounterName, Topic};
 use countree_common::limits;
 use countree_common::near::touch;
@@ -50,24 +51,6 @@ impl Entry {
         let middle = begin + usize::from(self.item_bytes);
         Some((text.get(begin..middle)?, text.get(middle..middle + usize::from(self.kind_bytes))?))
     }
-}
-
-/// An index entry. The hash spares looking at names that are not the one, and growing without any.
-#[derive(Debug, Clone, Copy)]
-struct Indexed<I> {
-    hash: u32,
-    id: I,
-}
-
-impl<I> Indexed<I> {
-    /// The table wants its tag in the upper bits and the place in the lower.
-    fn spread(&self) -> u64 {
-        spread(self.hash)
-    }
-}
-
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
 }
 
 /// Every name that is in use.

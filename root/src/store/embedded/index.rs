@@ -6,7 +6,9 @@ use super::layout::of_topic;
 use super::name::pack;
 use crate::store::StoreError;
 use countree_common::cut::CounterSum;
+use countree_common::indexed::{Indexed, spread};
 use countree_common::key::Topic;
+use countree_common::near::touch;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use redb::{ReadableTable, Table};
 use std::hash::BuildHasher;
@@ -26,7 +28,7 @@ pub(super) struct Numbers {
     names: Vec<u8>,
     /// Where each ends.
     ends: Vec<usize>,
-    by_name: HashTable<(u32, u32)>,
+    by_name: HashTable<Indexed<u32>>,
     hasher: DefaultHashBuilder,
 }
 
@@ -57,9 +59,8 @@ impl Numbers {
             *hash = names.get(begin..).map_or(0, |name| self.hash(name));
             begin = *end;
         }
-        let likely = hashes.map(|hash| self.by_name.find(spread(hash), |found| found.0 == hash));
-        let touched = likely.map(|found| self.name(found?.1)?.first().copied());
-        std::hint::black_box(touched);
+        let likely = hashes.map(|hash| self.by_name.find(spread(hash), |found| found.hash == hash));
+        touch(likely.iter().flatten().filter_map(|found| Some(u32::from(*self.name(found.id)?.first()?))));
         let mut begin = 0;
         for (end, hash) in ends.into_iter().zip(hashes).take(sums.len()) {
             each(names.get(begin..end).and_then(|name| self.find(name, hash)));
@@ -68,22 +69,17 @@ impl Numbers {
     }
 
     fn find(&self, name: &[u8], hash: u32) -> Option<u32> {
-        let is_it = |found: &(u32, u32)| found.0 == hash && self.name(found.1) == Some(name);
-        self.by_name.find(spread(hash), is_it).map(|(_, number)| *number)
+        let is_it = |found: &Indexed<u32>| found.hash == hash && self.name(found.id) == Some(name);
+        self.by_name.find(spread(hash), is_it).map(|found| found.id)
     }
 
     /// Gives the next number to a counter that has none.
     pub(super) fn push(&mut self, name: &[u8]) {
-        let (hash, number) = (self.hash(name), self.len());
+        let (hash, id) = (self.hash(name), self.len());
         self.names.extend_from_slice(name);
         self.ends.push(self.names.len());
-        self.by_name.insert_unique(spread(hash), (hash, number), |(hash, _)| spread(*hash));
+        self.by_name.insert_unique(spread(hash), Indexed { hash, id }, Indexed::spread);
     }
-}
-
-/// The table wants its tag in the upper bits and the place in the lower.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
 }
 
 /// The numbers of the topics that were merged into last. It says what is in the file, or will be when the transaction under way
