@@ -8,8 +8,8 @@ mod redis_server;
 
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
-use countree_root::store::Redis;
 use countree_root::store::conformance::{check_all, compare_with_model};
+use countree_root::store::{Redis, Store, StoreError};
 use history::{Feeding, History};
 use redis_server::RedisServer;
 
@@ -78,6 +78,21 @@ async fn three_primaries_keep_every_promise() {
     for seed in 1..=3 {
         compare_with_model(&store, &format!("random {seed}"), seed, 60).await.unwrap();
     }
+}
+
+/// A topic that moves from a server that is still to be scanned to one that was would be missed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_ends_with_words_where_slots_have_moved() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let store = cluster.open().await;
+    History::new(9).step(&store, true).await;
+    let next = store.scan(None, 1).await.unwrap().next.unwrap();
+    let owner = RedisCluster::owner(cluster.slot(KEY));
+    cluster.migrate(KEY, owner, (owner + 1) % 3);
+    assert_eq!(store.scan(Some(next), 1).await, Err(StoreError::ScanBroken));
+    let (from, to) = (&cluster.nodes[0], cluster.id(1));
+    from.order(&["CLUSTER", "SETSLOT", "0", "MIGRATING", &to]);
+    assert_eq!(store.scan(None, 1).await, Err(StoreError::ScanBroken));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,21 +6,24 @@ mod file;
 mod index;
 mod layout;
 mod name;
+mod reading;
 mod sessions;
 
-use super::{SavedRegistry, Store, StoreError};
+use super::{Cursor, Page, SavedRegistry, Store, StoreError};
+use crate::machine::document::{Document, Position};
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
-use countree_common::document::{CounterTotal, Snapshot, Version};
+use countree_common::document::Snapshot;
 use countree_common::key::{NameError, Topic};
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::clock::wall;
 use countree_common::shell::folder::{sync_folder, sync_path_to};
+use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use documents::Documents;
 use file::StoreFile;
 use index::{Index, NUMBERS_HELD};
-use layout::{ABOUT, FORMAT, NAMES, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS, of_topic};
+use layout::{ABOUT, FORMAT, NAMES, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS};
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use sessions::SESSIONS;
 use std::io::ErrorKind;
@@ -117,35 +120,6 @@ fn merge_with(database: &Database, index: &mut Index, cuts: &[Cut]) -> Result<Ve
     Ok(outcomes)
 }
 
-fn read(database: &Database, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
-    let transaction = database.begin_read().map_err(failed)?;
-    let topics = transaction.open_table(TOPICS).map_err(failed)?;
-    let Some(header) = topics.get(topic.as_str()).map_err(failed)? else { return Ok(None) };
-    let (number, era, _, topic_number) = header.value();
-    let mut values = Vec::new();
-    let blocks = transaction.open_table(TOTALS).map_err(failed)?;
-    for block in blocks.range(of_topic(topic_number)).map_err(failed)? {
-        values.extend(blocks::totals(block.map_err(failed)?.1.value()));
-    }
-    let names = transaction.open_table(NAMES).map_err(failed)?;
-    let mut totals = Vec::with_capacity(values.len());
-    for (name, total) in names.range(of_topic(topic_number)).map_err(failed)?.zip(&values) {
-        let (item, kind) = name::unpack(name.map_err(failed)?.1.value()).map_err(misnamed)?;
-        totals.push(CounterTotal { item, kind, total: *total });
-    }
-    if totals.len() != values.len() {
-        return Err(StoreError::Damaged(format!("topic {topic} has totals of counters without a name")));
-    }
-    Ok(Some(Snapshot { topic: topic.clone(), version: Version { era, number }, totals }))
-}
-
-fn topics(database: &Database, limit: usize) -> Result<Vec<Topic>, StoreError> {
-    let transaction = database.begin_read().map_err(failed)?;
-    let turns = transaction.open_table(TURNS).map_err(failed)?;
-    let latest = turns.range::<u64>(..).map_err(failed)?.rev().take(limit);
-    latest.map(|entry| Topic::new(entry.map_err(failed)?.1.value()).map_err(misnamed)).collect()
-}
-
 fn load_registry(database: &Database) -> Result<Option<SavedRegistry>, StoreError> {
     let transaction = database.begin_read().map_err(failed)?;
     let table = transaction.open_table(REGISTRY).map_err(failed)?;
@@ -224,7 +198,7 @@ impl Store for Embedded {
 
     async fn read(&self, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
         let topic = topic.clone();
-        self.with(move |database| read(database, &topic)).await
+        self.with(move |database| reading::snapshot(database, &topic)).await
     }
 
     async fn served_in(&self) -> Result<u64, StoreError> {
@@ -232,7 +206,24 @@ impl Store for Embedded {
     }
 
     async fn topics(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {
-        self.with(move |database| topics(database, limit)).await
+        self.with(move |database| reading::topics(database, limit)).await
+    }
+
+    async fn scan(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Topic>, StoreError> {
+        self.with(move |database| reading::scan(database, after, limit)).await
+    }
+
+    async fn document(&self, topic: &Topic) -> Result<Option<Document>, StoreError> {
+        let topic = topic.clone();
+        self.with(move |database| reading::document(database, &topic)).await
+    }
+
+    async fn positions(
+        &self,
+        topics: Arc<[Topic]>,
+        streams: Arc<[StreamId]>,
+    ) -> Result<Vec<Vec<Position>>, StoreError> {
+        self.with(move |database| reading::positions(database, &topics, &streams)).await
     }
 
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {

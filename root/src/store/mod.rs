@@ -7,7 +7,9 @@
 pub mod conformance;
 pub mod embedded;
 pub mod redis;
+mod scan;
 
+use crate::machine::document::{Document, Position};
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{Cut, Outcome};
@@ -15,6 +17,7 @@ use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -23,6 +26,7 @@ use std::time::{Duration, Instant};
 
 pub use embedded::Embedded;
 pub use redis::Redis;
+pub use scan::{Cursor, Page};
 
 /// Between two tries to open a store.
 const OPEN_GAP: Duration = Duration::from_millis(250);
@@ -88,6 +92,9 @@ pub enum StoreError {
         /// What is read here.
         expected: &'static str,
     },
+    /// What is scanned is in the hands of other servers than when the scan began.
+    #[error("the servers of the store changed while it was scanned: begin the scan again")]
+    ScanBroken,
     /// What is stored is not what was written; it was changed by other hands, or is damaged.
     #[error("the store holds something else than Countree wrote: {0}")]
     Damaged(String),
@@ -128,6 +135,35 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// When the store does not answer.
     fn topics(&self, limit: usize) -> impl Future<Output = Result<Vec<Topic>, StoreError>> + Send;
+
+    /// Some of all topics that were ever merged into, about `limit` of them; the first without a cursor. Every topic that is
+    /// there from the first page to the last comes in one of them; it may come twice.
+    ///
+    /// # Errors
+    /// When the store does not answer; [`StoreError::ScanBroken`] when the scan has to begin again.
+    fn scan(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page<Topic>, StoreError>> + Send;
+
+    /// A topic's document as it is stored, at the version that is stored and not the one that is
+    /// [served](crate::machine::document::served); `None` when nothing was ever merged into it.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    fn document(&self, topic: &Topic) -> impl Future<Output = Result<Option<Document>, StoreError>> + Send;
+
+    /// What the documents of these topics hold of these leaf streams: a list for each topic, in the order of the topics, with
+    /// a position for each stream, in the order of the streams. It reads no totals, whatever their number.
+    ///
+    /// # Errors
+    /// When the store does not answer, and when one of the positions is not what was written.
+    fn positions(
+        &self,
+        topics: Arc<[Topic]>,
+        streams: Arc<[StreamId]>,
+    ) -> impl Future<Output = Result<Vec<Vec<Position>>, StoreError>> + Send;
 
     /// The registry; `None` before the first save.
     ///
@@ -237,6 +273,22 @@ impl Store for AnyStore {
 
     async fn topics(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {
         dispatch!(self, topics(limit))
+    }
+
+    async fn scan(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Topic>, StoreError> {
+        dispatch!(self, scan(after, limit))
+    }
+
+    async fn document(&self, topic: &Topic) -> Result<Option<Document>, StoreError> {
+        dispatch!(self, document(topic))
+    }
+
+    async fn positions(
+        &self,
+        topics: Arc<[Topic]>,
+        streams: Arc<[StreamId]>,
+    ) -> Result<Vec<Vec<Position>>, StoreError> {
+        dispatch!(self, positions(topics, streams))
     }
 
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {

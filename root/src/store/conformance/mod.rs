@@ -3,6 +3,7 @@
 
 mod checks;
 mod random;
+mod reading;
 
 use super::{Store, StoreError};
 use countree_common::cluster::NodeName;
@@ -42,14 +43,14 @@ pub enum Broken {
 pub async fn check_all(store: &impl Store) -> Result<Vec<&'static str>, Broken> {
     let mut checked = Vec::new();
     macro_rules! check {
-        ($($check:ident),* $(,)?) => {
-            $(
-                checks::$check(store).await?;
+        ($($part:ident::{$($check:ident),* $(,)?})*) => {
+            $($(
+                $part::$check(store).await?;
                 checked.push(stringify!($check));
-            )*
+            )*)*
         };
     }
-    check!(
+    check!(checks::{
         a_missing_topic_is_none,
         a_cut_is_merged_once,
         a_gap_is_refused,
@@ -66,7 +67,12 @@ pub async fn check_all(store: &impl Store) -> Result<Vec<&'static str>, Broken> 
         the_registry_is_replaced_only_at_its_revision,
         tables_of_sessions_are_kept,
         a_table_of_sessions_is_dropped_in_time,
-    );
+    }
+    reading::{
+        a_scan_finds_every_topic,
+        a_document_is_read_whole,
+        positions_are_read_alone,
+    });
     Ok(checked)
 }
 

@@ -74,6 +74,8 @@ pub async fn compare_with_model(
         }
         let expected = (document.version.number > 0).then(|| document.snapshot(topic, era));
         ensure("the store holds what the model holds", found, expected)?;
+        let whole = (document.version.number > 0).then(|| document.clone());
+        ensure("and where each stream stands", store.document(topic).await?, whole)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //!
 //! Beside the topics there are `countree:CLUSTER:registry`, `:recent`, `:servers` and `:sessions:LEAF`, which are Countree's own.
 
-use crate::machine::document::served;
+use crate::machine::document::{Document, Position, served};
 use crate::store::StoreError;
 use countree_common::cluster::NodeName;
 use countree_common::document::{CounterTotal, Snapshot, Version};
@@ -25,7 +25,12 @@ impl Keys {
 
     /// A topic's document.
     pub(super) fn topic(&self, topic: &Topic) -> String {
-        format!("{}topic:{topic}", self.prefix)
+        format!("{}{topic}", self.topics())
+    }
+
+    /// What the keys of all topic documents begin with.
+    pub(super) fn topics(&self) -> String {
+        format!("{}topic:", self.prefix)
     }
 
     /// The registry.
@@ -64,7 +69,45 @@ pub(super) fn total_field(item: &Item, kind: &Kind) -> String {
     }
 }
 
-/// The document that these fields are, served in that era.
+/// The position in such a field.
+pub(super) fn position(value: &str) -> Option<Position> {
+    let (lsn, events) = value.split_once(' ')?;
+    Some(Position { lsn: lsn.parse().ok()?, events: events.parse().ok()? })
+}
+
+/// A field of a document and its value.
+enum Field<'a> {
+    Number(u64),
+    Era(u64),
+    Total(CounterTotal),
+    /// Of this stream, its position as it is.
+    Stream(&'a str, &'a str),
+    /// Another program's own.
+    Other,
+}
+
+fn damaged(topic: &Topic, field: &str, value: &str) -> StoreError {
+    StoreError::Damaged(format!("the field {field} of topic {topic} is '{}'", value.escape_debug()))
+}
+
+impl<'a> Field<'a> {
+    fn parse(topic: &Topic, field: &'a str, value: &'a str) -> Result<Self, StoreError> {
+        let damaged = || damaged(topic, field, value);
+        let number = || value.parse().map_err(|_| damaged());
+        Ok(match field.split_once(':') {
+            None if field == "version" => Self::Number(number()?),
+            None if field == "era" => Self::Era(number()?),
+            Some(("total", counter)) => {
+                let (item, kind) = counter_of(counter).ok_or_else(damaged)?;
+                Self::Total(CounterTotal { item, kind, total: value.parse().map_err(|_| damaged())? })
+            }
+            Some(("leaf", stream)) => Self::Stream(stream, value),
+            _ => Self::Other,
+        })
+    }
+}
+
+/// The document that these fields are, as viewers get it, served in that era.
 pub(super) fn snapshot(
     topic: &Topic,
     fields: Vec<(String, String)>,
@@ -72,25 +115,41 @@ pub(super) fn snapshot(
 ) -> Result<Snapshot, StoreError> {
     let mut version = Version::default();
     let mut totals = Vec::with_capacity(fields.len());
-    for (field, value) in fields {
-        let damaged = || {
-            StoreError::Damaged(format!("the field {field} of topic {topic} is '{}'", value.escape_debug()))
-        };
-        match field.as_str() {
-            "version" => version.number = value.parse().map_err(|_| damaged())?,
-            "era" => version.era = value.parse().map_err(|_| damaged())?,
-            // Other fields are positions, or other programs' own.
-            _ => {
-                if let Some(counter) = field.strip_prefix("total:") {
-                    let (item, kind) = counter_of(counter).ok_or_else(damaged)?;
-                    totals.push(CounterTotal { item, kind, total: value.parse().map_err(|_| damaged())? });
-                }
-            }
+    for (field, value) in &fields {
+        match Field::parse(topic, field, value)? {
+            Field::Number(number) => version.number = number,
+            Field::Era(era) => version.era = era,
+            Field::Total(total) => totals.push(total),
+            Field::Stream(..) | Field::Other => {}
         }
     }
     // A hash has no order of its own.
     totals.sort_unstable_by(|a, b| (&a.item, &a.kind).cmp(&(&b.item, &b.kind)));
     Ok(Snapshot { topic: topic.clone(), version: served(version, served_in), totals })
+}
+
+/// Puts these fields into a document.
+pub(super) fn gather(
+    topic: &Topic,
+    fields: &[(String, String)],
+    document: &mut Document,
+) -> Result<(), StoreError> {
+    for (field, value) in fields {
+        match Field::parse(topic, field, value)? {
+            Field::Number(number) => document.version.number = number,
+            Field::Era(era) => document.version.era = era,
+            Field::Total(CounterTotal { item, kind, total }) => {
+                document.totals.insert((item, kind), total);
+            }
+            Field::Stream(stream, at) => {
+                let damaged = || damaged(topic, field, value);
+                let stream = stream.parse().map_err(|_| damaged())?;
+                document.streams.insert(stream, position(at).ok_or_else(damaged)?);
+            }
+            Field::Other => {}
+        }
+    }
+    Ok(())
 }
 
 fn counter_of(field: &str) -> Option<(Item, Kind)> {

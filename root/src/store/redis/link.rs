@@ -7,11 +7,12 @@ use countree_common::config::manifest::StoreUrl;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo};
 use redis::{
     Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value, cmd, from_redis_value,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -88,6 +89,44 @@ impl Link {
         answers.into_iter().map(Value::extract_error).collect()
     }
 
+    /// The primaries, in an order of their own; `None` while slots move between them.
+    pub(super) async fn servers(&mut self) -> RedisResult<Option<Servers>> {
+        let process = self.process_id().await?;
+        let Self::Cluster(link) = self else {
+            return Ok(Some(Servers { addresses: Vec::new(), primaries: 1, mark: mark(&process) }));
+        };
+        let mut nodes = cmd("CLUSTER");
+        nodes.arg("NODES");
+        let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+        let known: BTreeMap<String, String> = from_redis_value(link.route_command(nodes, all).await?)?;
+        let slots: Vec<_> = known.values().map(|nodes| slots_of(nodes)).collect();
+        if slots.iter().flatten().any(|range| range.starts_with('[')) {
+            return Ok(None);
+        }
+        let mark = mark(&(process, &slots));
+        Ok(Some(Servers { primaries: known.len(), addresses: known.into_keys().collect(), mark }))
+    }
+
+    /// Asks the primary of that place.
+    pub(super) async fn ask_primary(
+        &mut self,
+        servers: &Servers,
+        primary: usize,
+        command: Cmd,
+    ) -> RedisResult<Value> {
+        let link = match self {
+            Self::Single(link) => return link.command(&command).await?.extract_error(),
+            Self::Cluster(link) => link,
+        };
+        let unknown =
+            || RedisError::from((ErrorKind::UnexpectedReturnType, "Redis does not tell its addresses"));
+        let address = servers.addresses.get(primary).and_then(|address| address.rsplit_once(':'));
+        let (host, port) = address.ok_or_else(unknown)?;
+        let (host, port) = (host.to_owned(), port.parse().map_err(|_| unknown())?);
+        let there = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });
+        link.route_command(command, there).await
+    }
+
     /// Teaches a script to the server, or to every primary. Not to replicas: one that is promoted must not know it.
     pub(super) async fn load(&mut self, script: &str) -> RedisResult<()> {
         let mut load = cmd("SCRIPT");
@@ -102,6 +141,28 @@ impl Link {
         };
         Ok(())
     }
+}
+
+/// The primaries of a store, for as long as nothing changes about them.
+pub(super) struct Servers {
+    addresses: Vec<String>,
+    /// How many they are.
+    pub(super) primaries: usize,
+    /// Other processes, or another division of the slots, have another mark.
+    pub(super) mark: u64,
+}
+
+/// The slots of the node that has answered `CLUSTER NODES`; those that move begin with a bracket.
+fn slots_of(nodes: &str) -> Vec<&str> {
+    const BEFORE_SLOTS: usize = 8;
+    let own = nodes.lines().find(|line| line.split(' ').nth(2).is_some_and(|flags| flags.contains("myself")));
+    own.map(|line| line.split(' ').skip(BEFORE_SLOTS).collect()).unwrap_or_default()
+}
+
+fn mark(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Why the server at `url` is of no use.

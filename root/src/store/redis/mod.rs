@@ -10,9 +10,11 @@ mod link;
 mod merging;
 mod process;
 mod refusal;
+mod scanning;
 mod sessions;
 
-use super::{SavedRegistry, Store, StoreError};
+use super::{Cursor, Page, SavedRegistry, Store, StoreError};
+use crate::machine::document::{Document, Position};
 use crate::machine::memory::Memory;
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
@@ -20,6 +22,7 @@ use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
+use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use durability::Durability;
 use layout::Keys;
@@ -188,6 +191,11 @@ impl Redis {
     }
 }
 
+/// An answer that is not of the form that was asked for.
+fn answered(e: redis::ParsingError) -> StoreError {
+    StoreError::Failed(format!("Redis gave no answer of ours: {e}"))
+}
+
 fn micros_since_1970() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
@@ -233,6 +241,22 @@ impl Store for Redis {
         list.arg(self.keys.recent()).arg(0).arg(limit as i64 - 1);
         let names: Vec<String> = list.query_async(&mut self.link.clone()).await?;
         Ok(names.iter().take(limit).filter_map(|name| Topic::new(name).ok()).collect())
+    }
+
+    async fn scan(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Topic>, StoreError> {
+        self.scan_topics(after, limit).await
+    }
+
+    async fn document(&self, topic: &Topic) -> Result<Option<Document>, StoreError> {
+        self.whole_document(topic).await
+    }
+
+    async fn positions(
+        &self,
+        topics: Arc<[Topic]>,
+        streams: Arc<[StreamId]>,
+    ) -> Result<Vec<Vec<Position>>, StoreError> {
+        self.stream_positions(&topics, &streams).await
     }
 
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {
