@@ -1,5 +1,9 @@
 //! The command line.
 
+mod store;
+
+pub(crate) use store::{CopyArguments, StoreArguments, StoreCommand};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use countree_common::cluster::NodeName;
 use countree_common::config::section::parse_duration;
@@ -70,6 +74,8 @@ pub(crate) enum Command {
     Apply(ManifestArguments),
     /// Take one node out gracefully.
     Drain(DrainArguments),
+    /// Work on a store while no cluster uses it.
+    Store(StoreArguments),
     /// Make a token (JWT).
     Token(TokenArguments),
     /// Make a CA and node certificates.

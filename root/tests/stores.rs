@@ -11,9 +11,10 @@ use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::stream::StreamId;
-use countree_root::store::conformance::{check_all, compare_with_model};
-use countree_root::store::{self, Embedded, Redis, Store, StoreError};
+use countree_root::store::conformance::{check_all, check_whole, compare_with_model};
+use countree_root::store::{self, Embedded, Redis, Store, StoreError, Whole};
 use history::History;
+use redb::TableDefinition;
 use redis_server::RedisServer;
 use tempfile::tempdir;
 
@@ -21,9 +22,10 @@ fn cluster(name: &str) -> NodeName {
     NodeName::new(name).unwrap()
 }
 
-async fn keeps_its_promises(store: &impl Store, seeds: u64, calls: usize) {
+async fn keeps_its_promises(store: &impl Whole, seeds: u64, calls: usize) {
     let checked = check_all(store).await.unwrap_or_else(|broken| panic!("{broken}"));
     assert!(checked.len() >= 14);
+    check_whole(store).await.unwrap_or_else(|broken| panic!("{broken}"));
     for seed in 1..=seeds {
         let compared = compare_with_model(store, &format!("random {seed}"), seed, calls).await;
         compared.unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
@@ -88,6 +90,41 @@ async fn counters_of_an_embedded_topic_keep_their_totals_over_restarts() {
                 assert_eq!(counter.total as u64, round - came_in, "{} of {topic} in {round}", counter.item);
             }
         }
+    }
+}
+
+/// A file of before the next number was kept, out of which a topic was taken.
+#[tokio::test]
+async fn a_topic_that_is_gone_leaves_its_number_to_nobody() {
+    const NEXT: TableDefinition<'_, &str, u32> = TableDefinition::new("next");
+    const TOPICS: TableDefinition<'_, &str, (u64, u64, u64, u32)> = TableDefinition::new("topics");
+    let dir = tempdir().unwrap();
+    let open = async || Embedded::open(dir.path(), &cluster("local")).await.unwrap();
+    let count = async |store: &Embedded, topics: &[&str]| {
+        let cuts: Vec<_> = topics.iter().map(|topic| growing_cut(topic, 1, 40)).collect();
+        for outcome in store.merge(cuts.into()).await {
+            assert!(matches!(outcome.unwrap(), Outcome::Applied(_)));
+        }
+    };
+    let store = open().await;
+    count(&store, &["a", "b"]).await;
+    drop(store);
+    let database = redb::Database::open(dir.path().join("store.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.delete_table(NEXT).unwrap();
+    transaction.open_table(TOPICS).unwrap().remove("a").unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    for name in ["c", "d"] {
+        let store = open().await;
+        let before = store.document(&Topic::new("b").unwrap()).await.unwrap();
+        count(&store, &[name]).await;
+        let found = store.document(&Topic::new(name).unwrap()).await.unwrap().unwrap();
+        assert!(
+            found.totals.len() == 40 && found.totals.values().all(|total| *total == 1),
+            "{name}: {found:?}"
+        );
+        assert_eq!(store.document(&Topic::new("b").unwrap()).await.unwrap(), before);
     }
 }
 

@@ -11,6 +11,7 @@ mod replay;
 mod reset;
 mod send;
 mod status;
+mod store;
 mod watch;
 
 use crate::arguments::{Arguments, ClusterArguments, Command, UpArguments};
@@ -54,6 +55,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::run(arguments, report).await,
         Command::Apply(arguments) => apply::run(arguments, report).await,
         Command::Drain(arguments) => drain::run(arguments, report).await,
+        Command::Store(arguments) => store::run(arguments, report).await,
         Command::Token(arguments) => keys::token(&arguments, report),
         Command::Certs(arguments) => keys::certs(&arguments, report),
     }

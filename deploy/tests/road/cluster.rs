@@ -43,6 +43,11 @@ impl Process {
         u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
     }
 
+    /// The exit code of one that has ended.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().and_then(|status| status.code())
+    }
+
     /// Waits for the end; gives the exit code, if there was one.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;

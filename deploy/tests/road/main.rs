@@ -19,4 +19,5 @@ mod resizing;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod single_nodes;
+mod stores;
 mod trace;

@@ -277,6 +277,11 @@ impl Registry {
         }
     }
 
+    /// Nodes whose leases have not run out.
+    pub fn live(&self, now: WallMs) -> Vec<NodeName> {
+        self.members.iter().filter(|(_, m)| m.lease_until >= now).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Leaves that are not live and may hold events that are not merged.
     pub fn away(&self) -> Vec<NodeName> {
         self.unsettled.iter().filter(|name| !self.members.contains_key(*name)).cloned().collect()

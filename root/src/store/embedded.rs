@@ -8,7 +8,9 @@ mod layout;
 mod name;
 mod reading;
 mod sessions;
+mod whole;
 
+use super::whole::refuse_half;
 use super::{Cursor, Page, SavedRegistry, Store, StoreError};
 use crate::machine::document::{Document, Position};
 use countree_common::cluster::NodeName;
@@ -23,7 +25,7 @@ use countree_common::wire::rpc::SessionTable;
 use documents::Documents;
 use file::StoreFile;
 use index::{Index, NUMBERS_HELD};
-use layout::{ABOUT, FORMAT, NAMES, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS};
+use layout::{ABOUT, FORMAT, NAMES, NEXT, NEXT_TOPIC, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS};
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use sessions::SESSIONS;
 use std::io::ErrorKind;
@@ -69,10 +71,45 @@ impl Embedded {
     /// Opens the store in `data_dir`, and makes both if they are not there.
     ///
     /// # Errors
-    /// When it can't be read or written, another process holds it, or it is another cluster's.
+    /// When it can't be read or written, another process holds it, it is another cluster's, or only half of it was copied
+    /// there.
     pub async fn open(data_dir: &Path, cluster: &NodeName) -> Result<Self, StoreError> {
         let (data_dir, cluster) = (data_dir.to_owned(), cluster.clone());
+        blocking(move || {
+            let store = Self::open_now(&data_dir, &cluster)?;
+            refuse_half(store.file.with(whole::copy_mark)?)?;
+            Ok(store)
+        })
+        .await
+    }
+
+    /// [`Embedded::open`], also when only half of it was copied there.
+    ///
+    /// # Errors
+    /// When it can't be read or written, another process holds it, or it is another cluster's.
+    pub async fn open_any(data_dir: &Path, cluster: &NodeName) -> Result<Self, StoreError> {
+        let (data_dir, cluster) = (data_dir.to_owned(), cluster.clone());
         blocking(move || Self::open_now(&data_dir, &cluster)).await
+    }
+
+    /// The cluster that the store in `data_dir` belongs to; `None` where there is no store.
+    ///
+    /// # Errors
+    /// When it can't be read, or another process holds it.
+    pub fn owner(data_dir: &Path) -> Result<Option<NodeName>, StoreError> {
+        let path = data_dir.join(FILE_NAME);
+        if !path.exists() {
+            return Ok(None);
+        }
+        StoreFile::create(&path)?.with(|database| {
+            let transaction = database.begin_read().map_err(failed)?;
+            let about = match transaction.open_table(ABOUT) {
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+                about => about.map_err(failed)?,
+            };
+            let owner = about.get("cluster").map_err(failed)?.map(|owner| owner.value().to_owned());
+            owner.map(|o| NodeName::new(&o)).transpose().map_err(|e| StoreError::Damaged(e.to_string()))
+        })
     }
 
     fn open_now(data_dir: &Path, cluster: &NodeName) -> Result<Self, StoreError> {
@@ -153,7 +190,24 @@ fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<(), S
     transaction.open_table(TOTALS).map_err(failed)?;
     transaction.open_table(REGISTRY).map_err(failed)?;
     transaction.open_table(SESSIONS).map_err(failed)?;
+    number_topics(&transaction)?;
     transaction.commit().map_err(failed)
+}
+
+/// Files of before this was kept numbered topics by how many there were.
+fn number_topics(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    let mut next = transaction.open_table(NEXT).map_err(failed)?;
+    if next.get(NEXT_TOPIC).map_err(failed)?.is_some() {
+        return Ok(());
+    }
+    let topics = transaction.open_table(TOPICS).map_err(failed)?;
+    let mut free = 0;
+    for entry in topics.iter().map_err(failed)? {
+        let (.., number) = entry.map_err(failed)?.1.value();
+        free = free.max(number.saturating_add(1));
+    }
+    next.insert(NEXT_TOPIC, free).map_err(failed)?;
+    Ok(())
 }
 
 /// Marks a new file as the cluster's; refuses another's.

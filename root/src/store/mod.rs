@@ -5,9 +5,11 @@
 #![allow(clippy::disallowed_methods, reason = "a store is where the outside world begins")]
 
 pub mod conformance;
+pub mod copy;
 pub mod embedded;
 pub mod redis;
 mod scan;
+mod whole;
 
 use crate::machine::document::{Document, Position};
 use countree_common::cluster::NodeName;
@@ -27,6 +29,7 @@ use std::time::{Duration, Instant};
 pub use embedded::Embedded;
 pub use redis::Redis;
 pub use scan::{Cursor, Page};
+pub use whole::{CopyMark, Whole};
 
 /// Between two tries to open a store.
 const OPEN_GAP: Duration = Duration::from_millis(250);
@@ -91,6 +94,14 @@ pub enum StoreError {
         found: String,
         /// What is read here.
         expected: &'static str,
+    },
+    /// A copy into it was begun and not finished.
+    #[error(
+        "it holds a part of a copy of {from}: finish it with countree store copy (the same command again), or empty it"
+    )]
+    HalfCopied {
+        /// The store that it is a copy of.
+        from: String,
     },
     /// What is scanned is in the hands of other servers than when the scan began.
     #[error("the servers of the store changed while it was scanned: begin the scan again")]
@@ -221,6 +232,19 @@ pub async fn open(url: &StoreUrl, data_dir: &Path, cluster: &NodeName) -> Result
     })
 }
 
+/// [`open`], also when only half of it was copied there.
+///
+/// # Errors
+/// When it does not answer, or is not this cluster's.
+pub async fn open_any(url: &StoreUrl, data_dir: &Path, cluster: &NodeName) -> Result<AnyStore, StoreError> {
+    Ok(match url {
+        StoreUrl::Embedded => AnyStore::Embedded(Embedded::open_any(data_dir, cluster).await?),
+        StoreUrl::Redis(_) | StoreUrl::RedisCluster(_) => {
+            AnyStore::Redis(Redis::open_any(url, cluster).await?)
+        }
+    })
+}
+
 /// Like [`open`], and waits for a server that is not up, or does not serve yet: at most `patience`, and until `stop`.
 ///
 /// # Errors
@@ -305,5 +329,31 @@ impl Store for AnyStore {
 
     async fn ended(&self, leaf: &NodeName, session: SessionId) -> Result<Option<Seq>, StoreError> {
         dispatch!(self, ended(leaf, session))
+    }
+}
+
+impl Whole for AnyStore {
+    async fn put_documents(&self, documents: Vec<(Topic, Document)>) -> Result<(), StoreError> {
+        dispatch!(self, put_documents(documents))
+    }
+
+    async fn list_last(&self, topics: Vec<Topic>) -> Result<(), StoreError> {
+        dispatch!(self, list_last(topics))
+    }
+
+    async fn session_tables(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<SessionTable>, StoreError> {
+        dispatch!(self, session_tables(after, limit))
+    }
+
+    async fn copy_mark(&self) -> Result<Option<CopyMark>, StoreError> {
+        dispatch!(self, copy_mark())
+    }
+
+    async fn set_copy_mark(&self, mark: Option<CopyMark>) -> Result<(), StoreError> {
+        dispatch!(self, set_copy_mark(mark))
     }
 }

@@ -4,8 +4,9 @@
 mod checks;
 mod random;
 mod reading;
+mod whole;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Whole};
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Applied, CounterSum, Cut, Outcome};
 use countree_common::document::{Counts, Snapshot, Version, counts};
@@ -16,6 +17,7 @@ use countree_common::wire::rpc::SessionTable;
 use std::sync::Arc;
 
 pub use random::compare_with_model;
+pub use whole::check_whole;
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -60,6 +60,12 @@ impl<'a, 't> Raised<'a, 't> {
     }
 }
 
+/// Blocks that hold these totals, by their numbers.
+pub(super) fn all(totals: &[i64]) -> impl Iterator<Item = Vec<u8>> {
+    let bytes = |block: &[i64]| block.iter().flat_map(|total| total.to_le_bytes()).collect();
+    totals.chunks(BLOCK as usize).map(bytes)
+}
+
 /// The totals in a block's bytes.
 pub(super) fn totals(bytes: &[u8]) -> impl Iterator<Item = i64> {
     bytes.as_chunks().0.iter().map(|total| i64::from_le_bytes(*total))

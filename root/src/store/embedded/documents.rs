@@ -4,13 +4,13 @@ use super::SERVED_IN;
 use super::blocks::Raised;
 use super::failed;
 use super::index::{Index, NEAR, Numbers};
-use super::layout::{NAMES, STREAMS, TOPICS, TOTALS, TURNS, place};
+use super::layout::{NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, place};
 use super::name::pack;
 use crate::machine::document::{Position, Verdict, judge};
 use crate::store::StoreError;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::document::Version;
-use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 use std::collections::VecDeque;
 use std::slice::Chunks;
 
@@ -21,6 +21,7 @@ pub(super) struct Documents<'t> {
     streams: Table<'t, (&'static str, &'static str), (u64, u64)>,
     names: Table<'t, u64, &'static [u8]>,
     totals: Table<'t, u64, &'static [u8]>,
+    next: Table<'t, &'static str, u32>,
     index: &'t mut Index,
 }
 
@@ -32,6 +33,7 @@ impl<'t> Documents<'t> {
             streams: transaction.open_table(STREAMS).map_err(failed)?,
             names: transaction.open_table(NAMES).map_err(failed)?,
             totals: transaction.open_table(TOTALS).map_err(failed)?,
+            next: transaction.open_table(NEXT).map_err(failed)?,
             index,
         })
     }
@@ -43,10 +45,7 @@ impl<'t> Documents<'t> {
         let header = self.topics.get(topic).map_err(failed)?.map(|found| found.value());
         let topic_number = match header {
             Some((.., number)) => number,
-            // Topics are never taken out.
-            None => u32::try_from(self.topics.len().map_err(failed)?).map_err(|_| {
-                StoreError::Failed("the embedded store has as many topics as it can number".into())
-            })?,
+            None => self.next_number()?,
         };
         let (number, era, turn, _) = header.unwrap_or_default();
         let position = self.streams.get((topic, stream.as_str())).map_err(failed)?.map(|found| found.value());
@@ -63,12 +62,26 @@ impl<'t> Documents<'t> {
         };
         let numbers = raising.write(topic_number, &mut self.names)?;
         self.index.put(cut.topic.clone(), numbers);
+        if header.is_none() {
+            self.next.insert(NEXT_TOPIC, topic_number + 1).map_err(failed)?;
+        }
         let Position { lsn, events } = change.position;
         self.streams.insert((topic, stream.as_str()), (lsn, events)).map_err(failed)?;
         let Version { era, number } = change.version;
         let turn = self.next_turn(topic, header.map(|_| turn))?;
         self.topics.insert(topic, (number, era, turn, topic_number)).map_err(failed)?;
         Ok(change.into_outcome(true))
+    }
+
+    /// The number of a new topic.
+    fn next_number(&self) -> Result<u32, StoreError> {
+        let next = self.next.get(NEXT_TOPIC).map_err(failed)?.map_or(0, |next| next.value());
+        if next == u32::MAX {
+            return Err(StoreError::Failed(
+                "the embedded store has had as many topics as it can number".into(),
+            ));
+        }
+        Ok(next)
     }
 
     /// Puts the topic last in the turns.

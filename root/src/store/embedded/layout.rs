@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 /// Of this layout.
 pub(super) const FORMAT: &str = "3";
 
-/// `cluster` and `format`.
+/// `cluster` and `format`; `copy` while a copy into this file is under way.
 pub(super) const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
 /// Topic → (version number, era, turn, topic number). A turn is a topic's place in [`TURNS`].
 pub(super) const TOPICS: TableDefinition<'_, &str, (u64, u64, u64, u32)> = TableDefinition::new("topics");
@@ -20,6 +20,12 @@ pub(super) const NAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("
 pub(super) const TOTALS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("totals");
 /// Revision and text, under the empty key.
 pub(super) const REGISTRY: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("registry");
+
+/// `topics`: the number that the next new topic gets. A number is never given again, not even when its topic is gone: what was
+/// written under it could be taken for another topic's.
+pub(super) const NEXT: TableDefinition<'_, &str, u32> = TableDefinition::new("next");
+/// The key of that number.
+pub(super) const NEXT_TOPIC: &str = "topics";
 
 /// The key of one of a topic's counters or blocks.
 pub(super) fn place(topic_number: u32, number: u32) -> u64 {

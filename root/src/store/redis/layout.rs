@@ -3,7 +3,7 @@
 //! `countree:CLUSTER:topic:TOPIC` is a hash with the fields `version`, `era`, `leaf:STREAM` = `LSN EVENTS`,
 //! and `total:KIND:ITEM` = the total. In KIND `%` and `:` are written `%25` and `%3A`; ITEM is as it is.
 //!
-//! Beside the topics there are `countree:CLUSTER:registry`, `:recent`, `:servers` and `:sessions:LEAF`, which are Countree's own.
+//! Beside the topics there are `countree:CLUSTER:registry`, `:recent`, `:servers`, `:copy` and `:sessions:LEAF`, which are Countree's own.
 
 use crate::machine::document::{Document, Position, served};
 use crate::store::StoreError;
@@ -40,7 +40,17 @@ impl Keys {
 
     /// How the sessions of a leaf that has left ended.
     pub(super) fn sessions(&self, leaf: &NodeName) -> String {
-        format!("{}sessions:{leaf}", self.prefix)
+        format!("{}{leaf}", self.sessions_prefix())
+    }
+
+    /// What the keys of all tables of sessions begin with.
+    pub(super) fn sessions_prefix(&self) -> String {
+        format!("{}sessions:", self.prefix)
+    }
+
+    /// There while a copy into this store is under way.
+    pub(super) fn copy(&self) -> String {
+        format!("{}copy", self.prefix)
     }
 
     /// The eras of server processes.

@@ -12,8 +12,10 @@ mod process;
 mod refusal;
 mod scanning;
 mod sessions;
+mod whole;
 
-use super::{Cursor, Page, SavedRegistry, Store, StoreError};
+use super::whole::refuse_half;
+use super::{Cursor, Page, SavedRegistry, Store, StoreError, Whole};
 use crate::machine::document::{Document, Position};
 use crate::machine::memory::Memory;
 use countree_common::cluster::NodeName;
@@ -62,8 +64,18 @@ impl Redis {
     /// Connects, and warns of a server that is set to forget.
     ///
     /// # Errors
-    /// When the server does not answer, or does not let us in.
+    /// When the server does not answer, or does not let us in, and when the store was copied there by half.
     pub async fn open(url: &StoreUrl, cluster: &NodeName) -> Result<Self, StoreError> {
+        let store = Self::open_any(url, cluster).await?;
+        refuse_half(store.copy_mark().await?)?;
+        Ok(store)
+    }
+
+    /// [`Redis::open`], also when only half of it was copied there.
+    ///
+    /// # Errors
+    /// When the server does not answer, or does not let us in.
+    pub async fn open_any(url: &StoreUrl, cluster: &NodeName) -> Result<Self, StoreError> {
         let mut link = Link::open(url).await?;
         warn_of_eviction(&mut link).await;
         let store = Self {

@@ -180,7 +180,7 @@ impl Redis {
     }
 
     /// The answers to commands of one key each, in their order.
-    async fn ask_all(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, StoreError> {
+    pub(super) async fn ask_all(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, StoreError> {
         let mut answers = Vec::with_capacity(commands.len());
         for commands in commands.chunks(COMMANDS_AT_ONCE) {
             answers.extend(if self.is_single() {

@@ -1,0 +1,337 @@
+//! A copy of a store that nobody uses, in an empty one of any form.
+//!
+//! As long as it is not whole the copy says so of itself, and is not served. It may be broken off at any point and begun again:
+//! a repeat writes over what is there. In the end everything is read back and compared.
+
+use super::{AnyStore, CopyMark, Cursor, Page, Store, StoreError, Whole};
+use crate::machine::Registry;
+use crate::machine::document::Document;
+use countree_common::cluster::NodeName;
+use countree_common::key::Topic;
+use countree_common::shell::clock::wall;
+use countree_common::shell::membership::LEASE;
+use countree_common::wire::rpc::SessionTable;
+use serde::Serialize;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Topics in a page.
+const PAGE: usize = 256;
+/// Documents that are in memory together.
+const DOCUMENTS: usize = 16;
+/// Topics whose order of arrival is kept.
+const LISTED: usize = 10_000;
+
+/// Why there is no copy. The source was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// Nothing to copy.
+    #[error("{store} holds nothing of a cluster '{cluster}': say with --name which one is meant")]
+    Nothing {
+        /// Where it was looked for.
+        store: String,
+        /// The cluster.
+        cluster: NodeName,
+    },
+    /// Somebody uses it.
+    #[error(
+        "{store} is in use by {nodes}: stop the cluster first; one that was killed counts as stopped after {} s",
+        LEASE.as_secs()
+    )]
+    InUse {
+        /// The store.
+        store: String,
+        /// The nodes.
+        nodes: String,
+    },
+    /// There is something in the target.
+    #[error("{store} is not empty: copy into an empty store, or take this cluster out of it first")]
+    NotEmpty {
+        /// The target.
+        store: String,
+    },
+    /// The target holds half of another copy.
+    #[error("{store} holds a part of a copy of {from}: finish that one, or empty it")]
+    OtherCopy {
+        /// The target.
+        store: String,
+        /// What that was a copy of.
+        from: String,
+    },
+    /// The source was used while it was copied.
+    #[error(
+        "{store} was changed while it was copied: stop what uses it, and repeat; the copy can't be used until then"
+    )]
+    Changed {
+        /// The source.
+        store: String,
+    },
+    /// What is read back is not what was written.
+    #[error("{what} is not the same in {store}: repeat the copy; it can't be used until then")]
+    Different {
+        /// What was compared.
+        what: String,
+        /// The target.
+        store: String,
+    },
+    /// A store did not do its part.
+    #[error("{store}: {error}")]
+    Store {
+        /// Which.
+        store: String,
+        /// Why.
+        error: StoreError,
+    },
+}
+
+/// One of the two stores.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// The store, opened with [`open_any`](super::open_any).
+    pub store: Arc<AnyStore>,
+    /// What people call it, without credentials.
+    pub name: String,
+}
+
+/// What was copied, and compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    /// Topics.
+    pub topics: u64,
+    /// Their counters.
+    pub counters: u64,
+    /// Events that were merged into them.
+    pub events: u64,
+    /// Ends of sessions.
+    pub sessions: u64,
+}
+
+impl Copied {
+    fn add(&mut self, document: &Document) {
+        self.topics += 1;
+        self.counters += document.totals.len() as u64;
+        let events = document.streams.values().map(|position| position.events);
+        self.events = events.fold(self.events, u64::saturating_add);
+    }
+}
+
+impl End {
+    fn failed(&self) -> impl Fn(StoreError) -> CopyError + use<> {
+        let store = self.name.clone();
+        move |error| CopyError::Store { store: store.clone(), error }
+    }
+
+    /// These topics' documents; topics that are not there are left out.
+    async fn documents(&self, topics: &[Topic]) -> Result<Vec<(Topic, Document)>, CopyError> {
+        let mut tasks = JoinSet::new();
+        for topic in topics.iter().cloned() {
+            let store = self.store.clone();
+            tasks.spawn(async move { (store.document(&topic).await, topic) });
+        }
+        let mut documents = Vec::new();
+        while let Some(read) = tasks.join_next().await {
+            let ended = |e| self.failed()(StoreError::Failed(format!("a reading was abandoned: {e}")));
+            let (document, topic) = read.map_err(ended)?;
+            documents.extend(document.map_err(self.failed())?.map(|document| (topic, document)));
+        }
+        documents.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(documents)
+    }
+
+    /// Goes over all topics, each once, some at a time.
+    async fn each(
+        &self,
+        mut visit: impl AsyncFnMut(&[Topic]) -> Result<(), CopyError>,
+    ) -> Result<u64, CopyError> {
+        let (mut seen, mut next) = (HashSet::new(), None::<Cursor>);
+        loop {
+            let Page { mut found, next: after } = self.store.scan(next, PAGE).await.map_err(self.failed())?;
+            found.retain(|topic| seen.insert(hash(topic)));
+            for topics in found.chunks(DOCUMENTS) {
+                visit(topics).await?;
+            }
+            match after {
+                Some(after) => next = Some(after),
+                None => return Ok(seen.len() as u64),
+            }
+        }
+    }
+
+    /// Goes over all tables of sessions.
+    async fn each_table(
+        &self,
+        mut visit: impl AsyncFnMut(SessionTable) -> Result<(), CopyError>,
+    ) -> Result<(), CopyError> {
+        let mut next = None;
+        loop {
+            let page = self.store.session_tables(next, PAGE).await.map_err(self.failed())?;
+            for table in page.found {
+                visit(table).await?;
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Topics are remembered by this while they are counted.
+fn hash(topic: &Topic) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    topic.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Copies a store, and compares the copy with it. `progress` is told how far it has come, and then how much was compared.
+///
+/// # Errors
+/// When one of the stores can't be used for that, or they are not the same in the end. The copy says of itself that it is half.
+pub async fn copy(
+    cluster: &NodeName,
+    from: &End,
+    to: &End,
+    mut progress: impl FnMut(&Copied, bool),
+) -> Result<Copied, CopyError> {
+    let registry = source_registry(cluster, from).await?;
+    claim_target(from, to).await?;
+    // Whoever saw the source saw versions up to this era.
+    let era = from.store.served_in().await.map_err(from.failed())?.saturating_add(1);
+    let mut copied = Copied::default();
+    from.each(async |topics| {
+        let mut documents = from.documents(topics).await?;
+        for (_, document) in &mut documents {
+            raise(document, era);
+            copied.add(document);
+        }
+        to.store.put_documents(documents).await.map_err(to.failed())?;
+        progress(&copied, false);
+        Ok(())
+    })
+    .await?;
+    from.each_table(async |table| {
+        copied.sessions += table.sessions.len() as u64;
+        to.store.put_sessions(table).await.map(drop).map_err(to.failed())
+    })
+    .await?;
+    let mut listed = from.store.topics(LISTED).await.map_err(from.failed())?;
+    listed.reverse();
+    to.store.list_last(listed).await.map_err(to.failed())?;
+    verify(from, to, era, copied, |compared| progress(compared, true)).await?;
+    let now = from.store.load_registry().await.map_err(from.failed())?;
+    if now != registry {
+        return Err(CopyError::Changed { store: from.name.clone() });
+    }
+    put_registry(to, registry).await?;
+    to.store.set_copy_mark(None).await.map_err(to.failed())?;
+    Ok(copied)
+}
+
+/// A copy is served in a higher era than its source, so that no version is seen twice.
+fn raise(document: &mut Document, era: u64) {
+    document.version.era = document.version.era.saturating_add(1).max(era);
+}
+
+/// The registry of a store that is there and that nobody uses.
+async fn source_registry(cluster: &NodeName, from: &End) -> Result<Option<super::SavedRegistry>, CopyError> {
+    if let Some(CopyMark { from: other, .. }) = from.store.copy_mark().await.map_err(from.failed())? {
+        return Err(from.failed()(StoreError::HalfCopied { from: other }));
+    }
+    let registry = from.store.load_registry().await.map_err(from.failed())?;
+    let Some((_, text)) = &registry else {
+        return if is_without_topics(from).await? {
+            Err(CopyError::Nothing { store: from.name.clone(), cluster: cluster.clone() })
+        } else {
+            Ok(None)
+        };
+    };
+    let parsed = Registry::from_text(text)
+        .map_err(|e| from.failed()(StoreError::Damaged(format!("its registry can't be read: {e}"))))?;
+    let live = parsed.live(wall());
+    if live.is_empty() {
+        return Ok(registry);
+    }
+    let nodes: Vec<_> = live.iter().map(NodeName::as_str).collect();
+    Err(CopyError::InUse { store: from.name.clone(), nodes: nodes.join(", ") })
+}
+
+/// Marks an empty store as a copy under way; one that bears that mark may be gone on with.
+async fn claim_target(from: &End, to: &End) -> Result<(), CopyError> {
+    match to.store.copy_mark().await.map_err(to.failed())? {
+        Some(mark) if mark.from == from.name => return Ok(()),
+        Some(mark) => return Err(CopyError::OtherCopy { store: to.name.clone(), from: mark.from }),
+        None => {}
+    }
+    let has_registry = to.store.load_registry().await.map_err(to.failed())?.is_some();
+    if has_registry || !is_without_topics(to).await? {
+        return Err(CopyError::NotEmpty { store: to.name.clone() });
+    }
+    let mark = CopyMark { from: from.name.clone(), id: String::new() };
+    to.store.set_copy_mark(Some(mark)).await.map_err(to.failed())
+}
+
+async fn is_without_topics(end: &End) -> Result<bool, CopyError> {
+    let mut next = None;
+    loop {
+        let page = end.store.scan(next, PAGE).await.map_err(end.failed())?;
+        next = page.next;
+        if !page.found.is_empty() || next.is_none() {
+            return Ok(page.found.is_empty());
+        }
+    }
+}
+
+async fn verify(
+    from: &End,
+    to: &End,
+    era: u64,
+    copied: Copied,
+    mut progress: impl FnMut(&Copied),
+) -> Result<(), CopyError> {
+    let different = |what: String| CopyError::Different { what, store: to.name.clone() };
+    let mut compared = Copied { sessions: copied.sessions, ..Copied::default() };
+    from.each(async |topics| {
+        let (mut documents, copies) = (from.documents(topics).await?, to.documents(topics).await?);
+        documents.iter_mut().for_each(|(_, document)| raise(document, era));
+        if documents != copies {
+            let is_lacking = |document: &&(Topic, Document)| !copies.contains(document);
+            let first = documents.iter().find(is_lacking).map(|(topic, _)| topic.to_string());
+            return Err(different(format!("topic {}", first.unwrap_or_default())));
+        }
+        copies.iter().for_each(|(_, document)| compared.add(document));
+        progress(&compared);
+        Ok(())
+    })
+    .await?;
+    let there = to.each(async |_| Ok(())).await?;
+    if compared != copied || there != copied.topics {
+        return Err(different(format!(
+            "the number of topics, {} and {there}, or what is in them,",
+            copied.topics
+        )));
+    }
+    from.each_table(async |table| {
+        for (session, last) in table.sessions {
+            let kept = to.store.ended(&table.leaf, session).await.map_err(to.failed())?;
+            // It may have come to its end meanwhile.
+            if kept != Some(last)
+                && from.store.ended(&table.leaf, session).await.map_err(from.failed())?.is_some()
+            {
+                return Err(different(format!("the end of session {session} with {}", table.leaf)));
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn put_registry(to: &End, registry: Option<super::SavedRegistry>) -> Result<(), CopyError> {
+    let Some((revision, text)) = registry else { return Ok(()) };
+    let there = to.store.load_registry().await.map_err(to.failed())?.map_or(0, |(revision, _)| revision);
+    if !to.store.save_registry(there, revision, text).await.map_err(to.failed())? {
+        return Err(CopyError::Changed { store: to.name.clone() });
+    }
+    Ok(())
+}
