@@ -140,6 +140,9 @@ pub(crate) struct ReplayArguments {
     /// How fast: 1x, 60x, any other number of times, or max.
     #[arg(long, default_value = "1x", value_parser = parse_speed)]
     pub speed: Speed,
+    /// Go on from this line of the file; the first line is 1, the header.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub from_line: u64,
     #[command(flatten)]
     pub cluster: ClusterArguments,
 }

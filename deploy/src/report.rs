@@ -2,6 +2,7 @@
 
 use countree_common::document::TopicView;
 use countree_common::key::Kind;
+use countree_common::shell::failure::printable;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -45,9 +46,14 @@ pub(crate) fn kind_sums(view: &TopicView) -> BTreeMap<Kind, i64> {
     sums
 }
 
+/// `comment 28,013`
+pub(crate) fn show_total(kind: &Kind, total: i64) -> String {
+    format!("{} {}", printable(kind.as_str()), thousands(total))
+}
+
 /// `comment 28,013 · like 12`
 pub(crate) fn show_sums(sums: &BTreeMap<Kind, i64>) -> String {
-    let parts: Vec<_> = sums.iter().map(|(kind, sum)| format!("{kind} {}", thousands(*sum))).collect();
+    let parts: Vec<_> = sums.iter().map(|(kind, sum)| show_total(kind, *sum)).collect();
     if parts.is_empty() { "nothing counted yet".into() } else { parts.join(" · ") }
 }
 

@@ -1,6 +1,6 @@
 //! Errors as a command reports them: one line on standard error, and an exit code.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::process::ExitCode;
 
 /// Why a command did not do its work.
@@ -43,15 +43,42 @@ impl Failure {
     /// Prints it and gives the process's exit code.
     pub fn report(self, program: &str) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("{program}: {}", self.message.replace('\n', " "));
+            eprintln!("{program}: {}", printable(&self.message.replace('\n', " ")));
         }
         ExitCode::from(self.code)
     }
+}
+
+/// Text as a terminal may show it: names can hold what would move its cursor, or turn its text around.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let turns_text =
+            matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns_text {
+            // A String takes all that is written to it.
+            let _ = write!(out, "{}", c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Anything that has a good message of its own.
 impl<E: std::error::Error> From<E> for Failure {
     fn from(e: E) -> Self {
         Self::failed(e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_work_a_terminal_is_shown_escaped() {
+        assert_eq!(printable("café ☃ 'a'\\"), "café ☃ 'a'\\");
+        assert_eq!(printable("\x1b[2Ja\r\n\u{9b}b\u{202e}"), "\\u{1b}[2Ja\\r\\n\\u{9b}b\\u{202e}");
     }
 }

@@ -1,9 +1,9 @@
 //! `countree get`: a topic's totals.
 
 use crate::arguments::TopicArguments;
-use crate::report::{Report, kind_sums, show_sums, thousands};
+use crate::report::{Report, kind_sums, show_sums, show_total};
 use countree_common::document::TopicView;
-use countree_common::shell::failure::Failure;
+use countree_common::shell::failure::{Failure, printable};
 use countree_common::shell::http::path_segment;
 use std::fmt::Write;
 use std::time::Duration;
@@ -22,13 +22,13 @@ pub(super) async fn run(arguments: TopicArguments, report: Report) -> Result<(),
 
 fn show(view: &TopicView) -> String {
     let sums = kind_sums(view);
-    let mut text = format!("{}  {}  (version {})", view.topic, show_sums(&sums), view.version);
+    let topic = printable(view.topic.as_str());
+    let mut text = format!("{topic}  {}  (version {})", show_sums(&sums), view.version);
     let mut items: Vec<_> = view.counts.iter().collect();
     items.sort_by_key(|(_, kinds)| std::cmp::Reverse(kinds.values().copied().max().unwrap_or_default()));
     for (item, kinds) in items.iter().take(ITEMS_SHOWN) {
-        let kinds: Vec<_> =
-            kinds.iter().map(|(kind, total)| format!("{kind} {}", thousands(*total))).collect();
-        let _ = write!(text, "\n  {item}  {}", kinds.join(" · "));
+        let kinds: Vec<_> = kinds.iter().map(|(kind, total)| show_total(kind, *total)).collect();
+        let _ = write!(text, "\n  {}  {}", printable(item.as_str()), kinds.join(" · "));
     }
     if items.len() > ITEMS_SHOWN {
         let _ = write!(text, "\n  … and {} more items (--json lists all)", items.len() - ITEMS_SHOWN);

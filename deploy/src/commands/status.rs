@@ -3,7 +3,7 @@
 use crate::arguments::ClusterArguments;
 use crate::report::{Report, thousands};
 use countree_common::cluster::{Split, Tier};
-use countree_common::shell::failure::Failure;
+use countree_common::shell::failure::{Failure, printable};
 use countree_common::shell::overview::{NodeStatus, Status};
 use std::fmt::Write;
 
@@ -31,10 +31,20 @@ fn show(status: &Status) -> String {
         status.nodes.iter().filter_map(|n| n.stats.as_ref()).flat_map(|s| &s.hot_items).collect();
     hot.sort_by(|a, b| b.2.total_cmp(&a.2));
     for (topic, item, rate) in hot.iter().take(HOT_ITEMS) {
-        let _ = write!(text, "\nhot item  {topic} {item}  {rate:.0} events/s");
+        let _ = write!(
+            text,
+            "\nhot item  {} {}  {rate:.0} events/s",
+            printable(topic.as_str()),
+            printable(item.as_str())
+        );
     }
     for Split { topic, item, ways } in &status.splits {
-        let _ = write!(text, "\nsplit     {topic} {item}  over {ways} leaves");
+        let _ = write!(
+            text,
+            "\nsplit     {} {}  over {ways} leaves",
+            printable(topic.as_str()),
+            printable(item.as_str())
+        );
     }
     text
 }

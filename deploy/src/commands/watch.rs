@@ -6,7 +6,7 @@ use crate::report::{Report, show_sums};
 use countree_client::Viewer;
 use countree_common::document::{Counts, TopicView};
 use countree_common::key::{Kind, Topic};
-use countree_common::shell::failure::Failure;
+use countree_common::shell::failure::{Failure, printable};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -30,7 +30,10 @@ pub(super) async fn run(arguments: WatchArguments, report: Report) -> Result<(),
         let view: TopicView = view?;
         let sums = topics.entry(view.topic.clone()).or_default();
         sums.take(&view);
-        let line = || format!("{}  {}  (version {})", view.topic, show_sums(&sums.by_kind), view.version);
+        let line = || {
+            let topic = printable(view.topic.as_str());
+            format!("{topic}  {}  (version {})", show_sums(&sums.by_kind), view.version)
+        };
         if !report.print(&view, line) {
             return Ok(());
         }

@@ -163,7 +163,8 @@ impl Cluster {
         (last_line(&output), output.status.success())
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    /// Runs a command to its end, for its whole output.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let (command, rest) = arguments.split_first().unwrap();
         countree(&[&[*command, "--json", "--cluster", &self.url], rest].concat())
     }
@@ -221,6 +222,18 @@ impl Cluster {
 
     /// One HTTP request by hand; gives the status and the body.
     pub(crate) fn http(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+        let (status, _, body) = self.exchange(method, path, headers, body);
+        (status, body)
+    }
+
+    /// The same, and the answer's head, in lower case, between status and body.
+    pub(crate) fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> (u16, String, String) {
         let authority = self.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(authority).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -235,8 +248,8 @@ impl Cluster {
         let _ = stream.read_to_end(&mut answer);
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-        (status, body)
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        (status, head.to_ascii_lowercase(), body.to_owned())
     }
 
     /// Posts events.
@@ -246,7 +259,7 @@ impl Cluster {
 }
 
 /// A command's result; null when it printed none.
-fn last_line(output: &Output) -> Value {
+pub(crate) fn last_line(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(text.lines().last().unwrap_or("null")).unwrap_or(Value::Null)
 }
@@ -257,6 +270,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
     /// Waits for the end; gives each line of its output and whether it succeeded.
     pub(crate) fn finish(mut self) -> (Vec<Value>, bool) {
         let mut text = String::new();

@@ -9,13 +9,16 @@
 )]
 
 mod cluster;
+mod events;
 mod hot;
 mod leaving;
 mod load;
 mod main_job;
 mod page;
 mod refusals;
+mod replays;
 mod resizing;
+mod routes;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod single_nodes;

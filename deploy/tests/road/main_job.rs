@@ -1,6 +1,6 @@
 //! The main job: real events, counted, watched, audited, and still there after a restart.
 
-use crate::cluster::{Cluster, eventually, redis};
+use crate::cluster::{Cluster, countree, eventually, redis};
 use crate::trace;
 use std::path::Path;
 
@@ -120,6 +120,10 @@ fn any_names_can_be_counted_and_read() {
         assert_eq!(view["topic"], topic);
         assert_eq!(view["counts"]["i/%:☃"]["k:%"], 1, "{view}");
     }
+    let event = serde_json::json!({ "topic": "escapes", "item": "a\u{1b}[2Jb", "kind": "k" });
+    assert_eq!(cluster.post(&event.to_string()).0, 202);
+    let shown = countree(&["get", "escapes", "--cluster", &cluster.url]);
+    assert!(!shown.stdout.contains(&0x1b) && shown.status.success(), "a name works no terminal");
 }
 
 #[test]
