@@ -1,6 +1,6 @@
 // The live page: one topic, followed over Server-Sent Events, drawn at most once per frame.
 
-import { Totals, parseView } from './totals.js';
+import { Totals } from './totals.js';
 
 const SPARK_SECONDS = 60;
 const LIST_EVERY_MS = 1000;
@@ -51,12 +51,12 @@ function follow() {
   source = events;
   events.onopen = () => state('live', 'live');
   events.addEventListener('snapshot', (event) => {
-    const view = parseView(event.data);
+    const view = JSON.parse(event.data);
     seen(view);
     if (totals.snapshot(view)) draw();
   });
   events.addEventListener('update', (event) => {
-    const view = parseView(event.data);
+    const view = JSON.parse(event.data);
     seen(view);
     thisSecond += totals.update(view);
     draw();

@@ -3,12 +3,10 @@
 /** How many items the table shows. */
 export const TOP = 20;
 
-/** A view as JSON; totals that a double can't hold come as BigInt. */
-export function parseView(text) {
-  if (!/\d{16}/.test(text)) return JSON.parse(text);
-  const exact = (_key, value, context) =>
-    typeof value === 'number' && !Number.isSafeInteger(value) && context ? BigInt(context.source) : value;
-  return JSON.parse(text, exact);
+/** A total that a double can't hold; the number beside it is rounded. */
+function exact({ exact = {} }, item, kind) {
+  if (!Object.hasOwn(exact, item) || !Object.hasOwn(exact[item], kind)) return undefined;
+  return BigInt(exact[item][kind]);
 }
 
 /** Larger totals first; of equals the one that changed last. */
@@ -55,7 +53,7 @@ export class Totals {
     for (const [name, kinds] of Object.entries(view.counts)) {
       const item = this.item(name);
       for (const [kind, value] of Object.entries(kinds)) {
-        const total = BigInt(value);
+        const total = exact(view, name, kind) ?? BigInt(value);
         const difference = total - (item.kinds.get(kind) ?? 0n);
         item.kinds.set(kind, total);
         item.total += difference;

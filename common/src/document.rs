@@ -1,8 +1,10 @@
 //! Topic documents as they travel from the store to viewers.
 
 use crate::key::{Item, Kind, Topic};
+use crate::limits::EXACT_MAX;
 use crate::time::WallMs;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -78,7 +80,7 @@ pub fn counts(totals: impl IntoIterator<Item = CounterTotal>) -> Counts {
 }
 
 /// A topic as `GET /v1/topics/{topic}`, `countree get --json` and `countree watch --json` show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TopicView {
     /// The topic.
     pub topic: Topic,
@@ -90,4 +92,66 @@ pub struct TopicView {
     pub complete_to: WallMs,
     /// The totals; in an update, those that changed.
     pub counts: Counts,
+}
+
+/// Beside the fields it writes `exact`: the totals that not every JSON reader holds as numbers, as text, in
+/// the shape of `counts`. It is left out where there are none.
+impl Serialize for TopicView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { topic, era, version, complete_to, counts } = self;
+        let exact = exact(counts);
+        let mut view = serializer.serialize_struct("TopicView", 5 + usize::from(!exact.is_empty()))?;
+        view.serialize_field("topic", topic)?;
+        view.serialize_field("era", era)?;
+        view.serialize_field("version", version)?;
+        view.serialize_field("complete_to", complete_to)?;
+        view.serialize_field("counts", counts)?;
+        if !exact.is_empty() {
+            view.serialize_field("exact", &exact)?;
+        }
+        view.end()
+    }
+}
+
+/// The totals beyond [`EXACT_MAX`], as text.
+fn exact(counts: &Counts) -> BTreeMap<&Item, BTreeMap<&Kind, String>> {
+    let mut exact: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for (item, kinds) in counts {
+        for (kind, total) in kinds {
+            if total.unsigned_abs() > EXACT_MAX.unsigned_abs() {
+                exact.entry(item).or_default().insert(kind, total.to_string());
+            }
+        }
+    }
+    exact
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(totals: &[(&str, i64)]) -> TopicView {
+        let name = |item: &str| (Item::new(item).unwrap(), Kind::new("like").unwrap());
+        let totals = totals.iter().map(|(item, total)| {
+            let (item, kind) = name(item);
+            CounterTotal { item, kind, total: *total }
+        });
+        let topic = Topic::new("t").unwrap();
+        TopicView { topic, era: 1, version: 2, complete_to: WallMs(3), counts: counts(totals) }
+    }
+
+    #[test]
+    fn totals_that_a_double_cannot_hold_are_also_shown_as_text() {
+        let safe = view(&[("a", EXACT_MAX), ("b", -EXACT_MAX)]);
+        let json = serde_json::to_string(&safe).unwrap();
+        assert!(!json.contains("exact"), "{json}");
+        let large = view(&[("a", EXACT_MAX), ("b", -EXACT_MAX - 1), ("c", i64::MAX)]);
+        let json = serde_json::to_string(&large).unwrap();
+        let exact = r#""exact":{"b":{"like":"-9007199254740992"},"c":{"like":"9223372036854775807"}}"#;
+        assert!(json.ends_with(&format!("{exact}}}")), "{json}");
+        for view in [safe, large] {
+            let json = serde_json::to_string(&view).unwrap();
+            assert_eq!(serde_json::from_str::<TopicView>(&json).unwrap(), view);
+        }
+    }
 }

@@ -13,8 +13,11 @@ pub const NODE_NAME_BYTES: usize = 63;
 /// Longest idempotency key or event id, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES: usize = 256;
 
-/// Largest |delta| of one event: 2^53, which every JSON reader holds exactly.
-pub const DELTA_MAX: i64 = 1 << 53;
+/// The largest whole number that every JSON reader holds exactly, beside its neighbours: JavaScript's
+/// `Number.MAX_SAFE_INTEGER`. Totals beyond it are also shown as text.
+pub const EXACT_MAX: i64 = (1 << 53) - 1;
+/// Largest |delta| of one event.
+pub const DELTA_MAX: i64 = EXACT_MAX;
 /// A leaf refuses an event that could take a total past this; the range left above it (to 2^63) is
 /// the room for what other leaves have accepted and not yet merged.
 pub const TOTAL_MAX: i64 = 1 << 62;

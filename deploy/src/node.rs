@@ -1,18 +1,19 @@
 //! A node of any tier in this process: started, asked, stopped.
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::middleware::map_response;
 use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::config::node::NodeConfig;
 use countree_common::shell::access::Access;
 use countree_common::shell::failure::Failure;
-use countree_common::shell::http::{NodeRoutes, error};
+use countree_common::shell::http::NodeRoutes;
 use countree_common::shell::identity::Identity;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::metrics::Page;
 use countree_common::shell::node::NodeOptions;
 use countree_common::shell::overview;
+use countree_common::shell::routes::json_errors;
 use countree_common::shell::shutdown::Shutdown;
 use countree_leaf::shell::{LeafNode, LeafOptions};
 use countree_root::shell::{RootNode, RootOptions};
@@ -161,9 +162,9 @@ impl Running {
                 page.into_text()
             }),
         };
-        own.merge(node_routes.router()).merge(overview::router(self.membership.clone(), access)).fallback(
-            || async { error(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here", None) },
-        )
+        own.merge(node_routes.router())
+            .merge(overview::router(self.membership.clone(), access))
+            .layer(map_response(json_errors))
     }
 
     /// Drains it and takes it out of the cluster. Only the first call waits for that.

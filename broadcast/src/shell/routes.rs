@@ -6,8 +6,9 @@ use super::viewers::Lobby;
 use super::{gate, read, sse};
 use axum::Json;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use countree_common::key::Topic;
@@ -15,6 +16,7 @@ use countree_common::shell::access::Access;
 use countree_common::shell::clock;
 use countree_common::shell::http::error;
 use countree_common::shell::membership::Membership;
+use countree_common::shell::routes::{Parameters, without_parameters};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,11 +38,15 @@ pub(super) struct Site {
 /// `/`, its files, and `/v1/topics/…`.
 pub(super) fn router(site: Site) -> Router {
     let file = |kind: &'static str, text: &'static str| get(move || async move { asset(kind, text) });
+    let page = async |_: Parameters<PageQuery>| {
+        asset("text/html; charset=utf-8", include_str!("../../web/index.html"))
+    };
     Router::new()
-        .route("/", file("text/html; charset=utf-8", include_str!("../../web/index.html")))
         .route("/live.css", file("text/css; charset=utf-8", include_str!("../../web/live.css")))
         .route("/live.js", file("text/javascript; charset=utf-8", include_str!("../../web/live.js")))
         .route("/totals.js", file("text/javascript; charset=utf-8", include_str!("../../web/totals.js")))
+        .route_layer(from_fn(without_parameters))
+        .route("/", get(page))
         .route("/v1/topics/{*topic}", get(topic))
         .with_state(site)
 }
@@ -55,7 +61,16 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
+/// The page's script reads it.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    #[serde(rename = "topic")]
+    _topic: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TopicQuery {
     /// `complete`, in a read.
     wait: Option<String>,
@@ -66,14 +81,11 @@ struct TopicQuery {
 /// Reads the path as it was sent: decoded by the router, `%2F` and `/` could not be told apart.
 async fn topic(
     State(site): State<Site>,
-    query: Result<Query<TopicQuery>, axum::extract::rejection::QueryRejection>,
+    Parameters(TopicQuery { wait, access_token }): Parameters<TopicQuery>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Response {
     let bad = |code, message: String| error(StatusCode::BAD_REQUEST, code, message, None);
-    let Ok(Query(TopicQuery { wait, access_token })) = query else {
-        return bad("bad_query", "the query takes wait=complete and access_token=…".to_owned());
-    };
     if let Err(refused) = gate::check(&site.access, &headers, access_token.as_deref()) {
         return refused.into_response();
     }
@@ -86,6 +98,9 @@ async fn topic(
     }
     match path {
         TopicPath::Read(topic) => read_topic(&site, &topic, wait.is_some()).await,
+        TopicPath::Stream(_) if wait.is_some() => {
+            bad("bad_query", "a stream shows totals as they come: it takes no wait".to_owned())
+        }
         TopicPath::Stream(topic) => sse::stream(&site, topic, &headers).await,
     }
 }

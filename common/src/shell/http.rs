@@ -1,9 +1,11 @@
 //! HTTP that every node speaks: health, metrics, the cluster; and a small client for it.
 
 use super::identity::Identity;
+use super::routes::without_parameters;
 use crate::cluster::{ClusterView, NodeName};
 use crate::limits::{self, PublicLimits};
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use http_body_util::{BodyExt, Empty, Full, Limited};
@@ -100,6 +102,7 @@ impl NodeRoutes {
             .route("/readyz", get(ready))
             .route("/metrics", get(page))
             .route("/v1/cluster", get(info))
+            .route_layer(from_fn(without_parameters))
     }
 }
 

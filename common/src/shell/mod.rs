@@ -15,6 +15,7 @@ pub mod node;
 pub mod overview;
 pub mod peers;
 pub mod quic;
+pub mod routes;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;

@@ -3,15 +3,16 @@
 use super::children;
 use super::fleet::{Desk, Fleet};
 use super::resizer::{Refused, Resizer};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{Extensions, HeaderMap, StatusCode};
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use countree_common::config::manifest::Processes;
 use countree_common::shell::access::AccessError;
 use countree_common::shell::http::error;
+use countree_common::shell::routes::{NoParameters, Parameters, json_errors, without_parameters};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use tower::ServiceExt;
 const MANIFEST_BYTES: usize = 64 << 10;
 /// What is below here changes the cluster.
 const NODES: &str = "/v1/nodes/";
+/// What leaves do. All nodes know all other routes, but for the page and the reads, which are a broadcast node's.
+const WRITES: [&str; 3] = ["/v1/events", "/v1/topics/", NODES];
 
 #[derive(Clone)]
 struct Site {
@@ -31,11 +34,16 @@ struct Site {
 /// All routes.
 pub(super) fn router(fleet: Arc<Fleet>, resizer: Resizer) -> Router {
     Router::new()
-        .route("/v1/manifest", get(state).post(apply).layer(DefaultBodyLimit::max(MANIFEST_BYTES)))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route_layer(from_fn(without_parameters))
+        .route("/v1/manifest", get(state).post(apply).layer(DefaultBodyLimit::max(MANIFEST_BYTES)))
+        // Leaves and broadcast nodes each know some of the methods of these.
+        .route("/v1/events", post(pass_on))
+        .route("/v1/topics/{*topic}", get(pass_on).delete(pass_on))
         .fallback(pass_on)
+        .layer(map_response(json_errors))
         .with_state(Site { fleet, resizer })
 }
 
@@ -72,7 +80,7 @@ struct ApplyQuery {
 /// `POST /v1/manifest`: begins to bring the cluster to this manifest; with `?dry_run=true` says what that would do.
 async fn apply(
     State(site): State<Site>,
-    query: Result<Query<ApplyQuery>, QueryRejection>,
+    Parameters(ApplyQuery { dry_run }): Parameters<ApplyQuery>,
     headers: HeaderMap,
     extensions: Extensions,
     manifest: String,
@@ -80,10 +88,6 @@ async fn apply(
     if let Err(refused) = site.admit(&headers, &extensions) {
         return refused.into_response();
     }
-    let Ok(Query(ApplyQuery { dry_run })) = query else {
-        let message = "the query takes dry_run=true and nothing else";
-        return error(StatusCode::BAD_REQUEST, "bad_query", message, None);
-    };
     let answer = if dry_run {
         site.resizer.plan(&manifest).map(|plan| (StatusCode::OK, plan))
     } else {
@@ -104,27 +108,39 @@ async fn apply(
 }
 
 /// `GET /v1/manifest`: how far the last resize has come.
-async fn state(State(site): State<Site>, headers: HeaderMap, extensions: Extensions) -> Response {
+async fn state(
+    State(site): State<Site>,
+    _: Parameters<NoParameters>,
+    headers: HeaderMap,
+    extensions: Extensions,
+) -> Response {
     match site.admit(&headers, &extensions) {
         Ok(()) => Json(site.resizer.state()).into_response(),
         Err(refused) => refused.into_response(),
     }
 }
 
-/// Whatever nodes serve: reads by a broadcast node, all else by a leaf.
-async fn pass_on(State(site): State<Site>, request: Request) -> Response {
+/// Whatever nodes serve: by a leaf what it does, all else by a broadcast node.
+async fn pass_on(State(site): State<Site>, mut request: Request) -> Response {
+    // A node's router would add its own path parameters to those of this one, and find two where it has one.
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().copied();
+    request.extensions_mut().clear();
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
     // A node would take the request for one of this machine, since that is where it then comes from.
     if request.uri().path().starts_with(NODES)
         && let Err(refused) = site.admit(request.headers(), request.extensions())
     {
         return refused.into_response();
     }
-    let is_read = request.method().is_safe();
-    match if is_read { site.fleet.reader() } else { site.fleet.writer() } {
+    let path = request.uri().path();
+    let is_write = !request.method().is_safe() && WRITES.iter().any(|route| path.starts_with(route));
+    match if is_write { site.fleet.writer() } else { site.fleet.reader() } {
         Some(Desk::Here(router)) => router.oneshot(request).await.into_response(),
         Some(Desk::There(node)) => children::pass_on(node, request).await,
         None => {
-            let tier = if is_read { "broadcast node" } else { "leaf" };
+            let tier = if is_write { "leaf" } else { "broadcast node" };
             let message = format!("no {tier} runs just now: repeat it in a moment");
             error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, None)
         }

@@ -383,7 +383,8 @@ fn a_window_of_very_many_counters_ends_early_and_fits_a_cut() {
 #[test]
 fn one_request_can_not_outgrow_any_sum() {
     let mut rig = Rig::start(config());
-    let most = vec![(counter("t", "a"), limits::DELTA_MAX); 128];
+    let mut most = vec![(counter("t", "a"), limits::DELTA_MAX); 128];
+    most.push((counter("t", "a"), limits::UNMERGED_MAX - 128 * limits::DELTA_MAX));
     rig.submit(1, &most, Idempotency::None);
     rig.sync();
     assert_eq!(rig.submitted(), [(1, Ok(()))]);

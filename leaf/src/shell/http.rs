@@ -7,6 +7,7 @@ use super::resets;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
 use countree_common::cluster::NodeName;
@@ -16,6 +17,7 @@ use countree_common::shell::access::{Access, Right};
 use countree_common::shell::http::error;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
+use countree_common::shell::routes::without_parameters;
 use countree_common::wire::producer::{BusyReason, EventError, EventErrorCode};
 use countree_common::wire::rpc::{Idempotency, Reply, Request, Submission, SubmitError};
 use std::collections::BTreeMap;
@@ -56,7 +58,8 @@ impl Front {
     }
 
     pub(super) fn router(self) -> Router {
-        Router::new().route("/v1/events", post(events)).with_state(self.clone()).merge(resets::router(self))
+        let events = post(events).layer(from_fn(without_parameters));
+        Router::new().route("/v1/events", events).with_state(self.clone()).merge(resets::router(self))
     }
 }
 

@@ -26,6 +26,9 @@ struct Written<'a> {
     id: Option<Cow<'a, str>>,
 }
 
+/// What some programs begin a UTF-8 text with. JSON allows a reader to pass over it (RFC 8259, 8.1).
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 fn one() -> i64 {
     1
 }
@@ -58,6 +61,7 @@ impl Parsed {
     /// When any event of it is bad; the index says which.
     pub(super) fn read(body: &[u8]) -> Result<Self, EventError> {
         let mut parsed = Self::default();
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         match body.iter().find(|b| !b.is_ascii_whitespace()) {
             None => {
                 return Err(error(EventErrorCode::Malformed, "the body is empty: send a JSON event", None));

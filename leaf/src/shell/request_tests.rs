@@ -14,6 +14,8 @@ fn one_event_an_array_and_lines_are_read() {
         (format!("[{GOOD},{GOOD}]"), 2),
         (format!("{GOOD}\n{GOOD}\n{GOOD}\n"), 3),
         (r#" {"topic":"t","item":"i","kind":"k"}"#.to_owned(), 1),
+        (format!("\u{feff}{GOOD}\n{GOOD}"), 2),
+        (format!("\u{feff}[{GOOD}]"), 1),
     ] {
         assert_eq!(Parsed::read(body.as_bytes()).unwrap().events.len(), events, "{body}");
     }
@@ -32,6 +34,8 @@ fn bad_input_is_refused_whole_with_the_index() {
     assert_eq!(code(&event(r#""delta":1.5"#)), (Malformed, Some(0)));
     assert_eq!(code(&event(r#""delta":9223372036854775808"#)), (Malformed, Some(0)));
     assert_eq!(code(&event(r#""delta":9223372036854775807"#)), (BadDelta, Some(0)));
+    assert_eq!(code(&event(r#""delta":9007199254740992"#)), (BadDelta, Some(0)));
+    assert!(Parsed::read(event(r#""delta":9007199254740991"#).as_bytes()).is_ok());
     assert_eq!(code(&event(r#""colour":"red""#)), (Malformed, Some(0)));
     assert_eq!(code(r#"{"topic":"","item":"i","kind":"k"}"#), (BadName, Some(0)));
     assert_eq!(code(&event(r#""id":"""#)), (BadName, Some(0)));

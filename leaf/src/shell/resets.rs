@@ -3,8 +3,7 @@
 use super::http::{Front, idempotency_key, refusal};
 use super::inputs::{CoreHandle, Input};
 use super::owners;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::delete};
@@ -13,6 +12,7 @@ use countree_common::key::{Item, Kind, NameError, Topic};
 use countree_common::shell::access::Right;
 use countree_common::shell::http::error;
 use countree_common::shell::peers::PeerError;
+use countree_common::shell::routes::Parameters;
 use countree_common::wire::rpc::{Reply, Request, Reset, SubmitError};
 use serde::Deserialize;
 use std::time::Duration;
@@ -34,15 +34,12 @@ pub(super) fn router(front: Front) -> Router {
 async fn reset(
     State(front): State<Front>,
     Path(topic): Path<String>,
-    which: Result<Query<Which>, QueryRejection>,
+    Parameters(which): Parameters<Which>,
     headers: HeaderMap,
 ) -> Response {
     if let Err(e) = front.access.check_headers(&headers, Right::Reset) {
         return e.into_response();
     }
-    let Ok(Query(which)) = which else {
-        return error(StatusCode::BAD_REQUEST, "bad_query", "the query takes item=… and kind=…", None);
-    };
     let key = match idempotency_key(&headers) {
         // Without a key it is no repeat of anything.
         Ok(key) => key.unwrap_or_default(),

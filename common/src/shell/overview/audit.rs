@@ -5,10 +5,10 @@ use crate::cluster::{NodeName, Tier};
 use crate::ledger::{Ledger, StreamLedger};
 use crate::shell::membership::Membership;
 use crate::shell::peers::PeerError;
+use crate::shell::routes::Parameters;
 use crate::stream::StreamId;
 use crate::wire::rpc::{Reply, Request, StreamPositions};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -66,18 +66,12 @@ pub(super) struct AuditQuery {
 /// `GET /v1/audit`
 pub(super) async fn answer(
     State(office): State<Office>,
-    query: Result<Query<AuditQuery>, QueryRejection>,
+    Parameters(AuditQuery { stream }): Parameters<AuditQuery>,
     headers: HeaderMap,
 ) -> Response {
     let bad =
         |message: String| Unanswered::Refused { status: StatusCode::BAD_REQUEST, code: "bad_query", message };
-    let stream = match query {
-        Ok(Query(AuditQuery { stream })) => {
-            stream.map(|s| s.parse().map_err(|e| bad(format!("{e}")))).transpose()
-        }
-        Err(_) => Err(bad("the query takes stream=leaf-0/3 and nothing else".into())),
-    };
-    match stream {
+    match stream.map(|s| s.parse().map_err(|e| bad(format!("{e}")))).transpose() {
         Err(refused) => office.answer(&headers, async { Err::<(), _>(refused) }).await,
         Ok(None) => office.answer(&headers, read(&office.membership)).await,
         Ok(Some(stream)) => office.answer(&headers, follow(&office.membership, stream)).await,
