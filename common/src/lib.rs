@@ -15,6 +15,7 @@ pub mod limits;
 pub mod near;
 pub mod ring;
 pub mod session;
+pub mod store;
 pub mod stream;
 pub mod time;
 pub mod wire;

@@ -4,6 +4,7 @@
 //! [`Registrar`] keeps the cluster's registry. [`document`] is the rule that every store obeys.
 //! Inputs are `handle_*`, outputs are drained with `poll_output`.
 
+pub mod binding;
 pub mod document;
 mod fold;
 mod gathered;
