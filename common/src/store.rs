@@ -31,7 +31,11 @@ impl fmt::Debug for StoreId {
 
 impl Serialize for StoreId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 
@@ -69,6 +73,9 @@ pub struct Predecessor {
 pub struct StoreRecord {
     /// Its identity.
     pub id: StoreId,
+    /// How often the record was written.
+    #[serde(default)]
+    pub revision: u64,
     /// The last starts of processes that serve it, oldest first.
     #[serde(default)]
     pub starts: Vec<StoreStart>,
@@ -122,6 +129,7 @@ impl StoreRecord {
     pub fn new(id: StoreId) -> Self {
         Self {
             id,
+            revision: 0,
             starts: Vec::new(),
             authorities: BTreeSet::new(),
             predecessors: Vec::new(),

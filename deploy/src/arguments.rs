@@ -93,6 +93,10 @@ pub(crate) struct UpArguments {
     /// Where HTTP is served; port 0 picks a free one.
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
+    /// Use this store with this data folder, whatever they belong to: what the folder's own store held, and the logs hold
+    /// no more, is then declared lost.
+    #[arg(long)]
+    pub adopt: bool,
 }
 
 /// `countree leaf|root|broadcast`
@@ -101,6 +105,10 @@ pub(crate) struct NodeArguments {
     /// The node's file (TOML); every setting also as COUNTREE_SECTION_KEY in the environment.
     #[arg(long, env = "COUNTREE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Use this store, whatever it or the data folder belong to: what the folder's own store held, and the logs hold no
+    /// more, is then declared lost.
+    #[arg(long, env = "COUNTREE_ADOPT")]
+    pub adopt: bool,
     /// Leave when standard input says so, and end when it does: for `countree up`.
     #[arg(long, hide = true)]
     pub with_parent: bool,

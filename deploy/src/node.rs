@@ -8,7 +8,7 @@ use countree_common::config::node::NodeConfig;
 use countree_common::shell::access::Access;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::NodeRoutes;
-use countree_common::shell::identity::Identity;
+use countree_common::shell::identity::{Identity, fingerprints};
 use countree_common::shell::membership::Membership;
 use countree_common::shell::metrics::Page;
 use countree_common::shell::node::NodeOptions;
@@ -17,7 +17,7 @@ use countree_common::shell::routes::json_errors;
 use countree_common::shell::shutdown::Shutdown;
 use countree_leaf::shell::{LeafNode, LeafOptions};
 use countree_root::shell::{RootNode, RootOptions};
-use countree_root::store::{self, AnyStore};
+use countree_root::store::{self, Binding, BoundStore};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,9 @@ pub(crate) struct Start<'a> {
     pub(crate) data: PathBuf,
     pub(crate) access: Access,
     /// For a root that shares its store with others of the process; without, it opens its own.
-    pub(crate) store: Option<Arc<AnyStore>>,
+    pub(crate) store: Option<BoundStore>,
+    /// The operator's word to take over whatever store is found.
+    pub(crate) adopts: bool,
 }
 
 /// A node that runs, until it is stopped once.
@@ -67,7 +69,7 @@ const STORE_PATIENCE: Duration = Duration::from_secs(30);
 
 impl AnyNode {
     async fn start(start: Start<'_>, stop: &Shutdown) -> Result<Self, Failure> {
-        let Start { tier, config, node, data, access, store } = start;
+        let Start { tier, config, node, data, access, store, adopts } = start;
         let (cluster, leaf) = (&config.cluster, &config.leaf);
         Ok(match tier {
             Tier::Leaf => {
@@ -89,7 +91,9 @@ impl AnyNode {
                     None => {
                         let opened =
                             store::open_within(&cluster.store, &data, &cluster.name, STORE_PATIENCE, stop);
-                        Arc::new(opened.await?)
+                        let authorities = fingerprints(node.identity.ca_pem())?;
+                        let binding = Binding { folder: data.clone(), authorities, adopts };
+                        store::bind(opened.await?, &binding).await?
                     }
                 };
                 Self::Root(RootNode::start(RootOptions { node, store }, stop).await?)

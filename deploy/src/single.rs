@@ -50,7 +50,8 @@ pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) ->
         leave: stop.clone(),
     };
     let data = place.data.clone();
-    let start = Start { tier, config: &config, node, data, access: access.clone(), store: None };
+    let adopts = arguments.adopt;
+    let start = Start { tier, config: &config, node, data, access: access.clone(), store: None, adopts };
     let node = match ending::see_through(Running::start(start, &stop), &stop).await {
         Some(Ok(node)) => node,
         Some(Err(failure)) if !stop.has_begun() => return Err(failure),

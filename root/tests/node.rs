@@ -132,7 +132,7 @@ async fn what_was_merged_without_a_word_is_sent_as_a_snapshot() {
 
     // A root that crashed after the merge and before the answer.
     let lost = cut("t", (0, 5), &[("a", 3)]);
-    assert!(matches!(cluster.store.merge(Arc::from([lost.clone()])).await[0], Ok(Outcome::Applied(_))));
+    assert!(matches!(cluster.store.store.merge(Arc::from([lost.clone()])).await[0], Ok(Outcome::Applied(_))));
     leaf.send_cuts(vec![lost]).await;
     assert!(matches!(leaf.outcomes(1).await[0].outcome, Some(Outcome::Have { lsn: 5, .. })));
     let snapshot = broadcast.snapshot().await;

@@ -10,6 +10,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, crypto::ring};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -149,6 +150,20 @@ pub struct Identity {
     roots: Arc<RootCertStore>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+}
+
+/// What tells one certificate authority from others: the SHA-256 of each certificate in the PEM, in hexadecimal digits.
+///
+/// # Errors
+/// When it holds something else.
+pub fn fingerprints(ca_pem: &str) -> Result<BTreeSet<String>, IdentityError> {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = |certificate: CertificateDer<'_>| {
+        hex(::ring::digest::digest(&::ring::digest::SHA256, &certificate).as_ref())
+    };
+    let bad = |reason: String| IdentityError::Pem { path: "the CA certificate".into(), reason };
+    let certificates = CertificateDer::pem_slice_iter(ca_pem.as_bytes());
+    certificates.map(|found| found.map(fingerprint).map_err(|e| bad(e.to_string()))).collect()
 }
 
 fn root_store(ca_pem: &str) -> Result<Arc<RootCertStore>, IdentityError> {

@@ -18,4 +18,5 @@ pub mod quic;
 pub mod routes;
 pub mod server;
 pub mod shutdown;
+pub mod store_memory;
 pub mod telemetry;

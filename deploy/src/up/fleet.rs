@@ -12,7 +12,7 @@ use countree_common::shell::failure::Failure;
 use countree_common::shell::metrics::Page;
 use countree_common::shell::node::NodeOptions;
 use countree_common::shell::shutdown::Shutdown;
-use countree_root::store::{self, AnyStore};
+use countree_root::store::{self, Binding, BoundStore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,7 +49,7 @@ pub(super) enum Desk {
 pub(super) struct Fleet {
     layout: Arc<Layout>,
     /// Roots of this process share it. None when every node is a process.
-    store: Option<Arc<AnyStore>>,
+    store: Option<BoundStore>,
     members: Mutex<BTreeMap<NodeName, Member>>,
     next_leaf: AtomicUsize,
 }
@@ -71,15 +71,15 @@ impl Member {
 }
 
 impl Fleet {
-    /// With no nodes yet; the store has to answer.
-    pub(super) async fn open(layout: Layout) -> Result<Arc<Self>, Failure> {
+    /// With no nodes yet; the store has to answer, and to be this cluster's, or to be adopted.
+    pub(super) async fn open(layout: Layout, adopts: bool) -> Result<Arc<Self>, Failure> {
         let cluster = &layout.manifest().cluster;
-        let store = match cluster.processes {
-            Processes::One => {
-                Some(Arc::new(store::open(&cluster.store, layout.folder(), &cluster.name).await?))
-            }
-            Processes::PerNode => None,
-        };
+        let opened = store::open(&cluster.store, layout.folder(), &cluster.name).await?;
+        let folder = layout.folder().to_owned();
+        let binding = Binding { folder, authorities: layout.authorities()?, adopts };
+        let bound = store::bind(opened, &binding).await?;
+        // Roots that are processes open it themselves; it was looked at here to say at once what is wrong with it.
+        let store = (cluster.processes == Processes::One).then_some(bound);
         let (layout, members) = (Arc::new(layout), Mutex::default());
         Ok(Arc::new(Self { layout, store, members, next_leaf: AtomicUsize::new(0) }))
     }
@@ -138,7 +138,7 @@ impl Fleet {
             leave: leave.clone(),
         };
         let (data, store) = (config.node.data.clone(), self.store.clone());
-        let start = Start { tier, config: &config, node, data, access: access.clone(), store };
+        let start = Start { tier, config: &config, node, data, access: access.clone(), store, adopts: false };
         let node = Running::start(start, stop).await?;
         let router = node.router(&config, access.clone());
         let (leaving, leave, gone) = (node.clone(), leave.clone(), gone.clone());

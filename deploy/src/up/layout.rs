@@ -7,7 +7,8 @@ use countree_common::config::manifest::Processes;
 use countree_common::config::node::{NodeConfig, NodeSettings};
 use countree_common::shell::access::Access;
 use countree_common::shell::failure::Failure;
-use countree_common::shell::identity::{Authority, Identity};
+use countree_common::shell::identity::{Authority, Identity, fingerprints};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +52,11 @@ impl Layout {
     pub(super) fn shared_http(&self) -> SocketAddr {
         let node = SocketAddr::new(self.manifest.http.quic_host, self.http.port());
         seen_from_outside(self.http, node)
+    }
+
+    /// What tells the cluster's certificate authority from others.
+    pub(super) fn authorities(&self) -> Result<BTreeSet<String>, Failure> {
+        Ok(fingerprints(self.authority.certificate_pem())?)
     }
 
     pub(super) fn identity(&self, name: &NodeName, tier: Tier) -> Result<Arc<Identity>, Failure> {

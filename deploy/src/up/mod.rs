@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Fa
     let http = listener.local_addr()?;
     let folder = DataFolder::claim(&arguments.data, &manifest.cluster.name)?;
     let name = manifest.cluster.name.clone();
-    let fleet = Fleet::open(Layout::new(manifest, folder.path(), http, access)?).await?;
+    let fleet = Fleet::open(Layout::new(manifest, folder.path(), http, access)?, arguments.adopt).await?;
 
     let stop = ending::on_signal();
     let started = ending::see_through(start(&fleet, &stop), &stop).await;

@@ -121,14 +121,40 @@ impl Cluster {
 
     /// On the same folder and the same HTTP port as before.
     pub(crate) fn start_again(&mut self) {
-        let data = self.data();
-        let manifest = self.manifest.as_ref().map(|p| p.to_str().unwrap().to_owned());
-        let http = self.url.trim_start_matches("http://").to_owned();
-        let mut arguments = vec!["up", "--data", data.to_str().unwrap(), "--http", &http];
-        arguments.extend(manifest.as_deref());
+        self.start_again_with(&[]);
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_again_with(&mut self, more: &[&str]) {
+        let arguments = self.start_arguments();
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
         let (process, ready) = serve(&arguments);
         self.url = ready["http"].as_str().unwrap().to_owned();
         self.process = Some(process);
+    }
+
+    fn start_arguments(&self) -> Vec<String> {
+        let (data, http) = (self.data(), self.url.trim_start_matches("http://"));
+        let arguments = ["up", "--data", data.to_str().unwrap(), "--http", http].map(str::to_owned);
+        let manifest = self.manifest.iter().map(|path| path.to_str().unwrap().to_owned());
+        arguments.into_iter().chain(manifest).collect()
+    }
+
+    /// Tries to start it as [`start_again`](Self::start_again) does; gives the line that says why it is refused.
+    pub(crate) fn refused_start(&self) -> String {
+        let arguments = self.start_arguments();
+        let output = countree(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let error = String::from_utf8(output.stderr).unwrap();
+        let (code, said) = (output.status.code(), error.lines().last().unwrap_or_default().to_owned());
+        assert_eq!(code, Some(1), "{error}");
+        said
+    }
+
+    /// Changes the manifest that the next start takes.
+    pub(crate) fn set_manifest(&mut self, manifest: &str) {
+        let path = self.folder.path().join("manifest.toml");
+        std::fs::write(&path, manifest).unwrap();
+        self.manifest = Some(path);
     }
 
     pub(crate) fn data(&self) -> PathBuf {

@@ -22,5 +22,6 @@ mod routes;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod single_nodes;
+mod store_changes;
 mod stores;
 mod trace;

@@ -119,7 +119,10 @@ fn a_copy_goes_into_an_empty_store_only_and_leaves_a_running_one_alone() {
         refused(&["store", "copy", &url, folder.path().join("x").to_str().unwrap(), "--name", "other"])
             .contains("--name")
     );
-    go_on(&mut cluster, "embedded");
+    // The copy has taken its place.
+    cluster.set_manifest(&manifest("embedded"));
+    assert!(cluster.refused_start().contains("was copied"));
+    cluster.start_again_with(&["--adopt"]);
     assert!(refused(&["store", "copy", data, &format!("{url}/1")]).contains("held by a running cluster"));
     all_there(&cluster, EVENTS);
 }

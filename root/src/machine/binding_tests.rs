@@ -63,12 +63,12 @@ fn another_store_is_refused_unless_it_is_adopted() {
 
 #[test]
 fn a_new_folder_needs_the_certificates_of_the_cluster_or_the_operators_word() {
-    assert_eq!(claim(&found(record(2, &[21], &["ours", "older"])), &new_folder(), CHANCE).unwrap().id, StoreId(2));
-    let theirs = found(record(2, &[21], &["theirs"]));
     assert_eq!(
-        claim(&theirs, &new_folder(), CHANCE),
-        Err(StoreRefusal::OtherCluster { found: StoreId(2) })
+        claim(&found(record(2, &[21], &["ours", "older"])), &new_folder(), CHANCE).unwrap().id,
+        StoreId(2)
     );
+    let theirs = found(record(2, &[21], &["theirs"]));
+    assert_eq!(claim(&theirs, &new_folder(), CHANCE), Err(StoreRefusal::OtherCluster { found: StoreId(2) }));
     let taken = claim(&theirs, &adopting(new_folder()), CHANCE).unwrap();
     // Who used it before is told apart by the identity, and its folders have lost nothing.
     assert_eq!(taken.continues(StoreId(2), StoreStart { number: 1, chance: 21 }), Continuity::Same);

@@ -8,7 +8,7 @@ use super::rpc::Desk;
 use super::server::{self, Server};
 use super::splitting::keep_splits;
 use crate::machine::registrar::Ask;
-use crate::store::AnyStore;
+use crate::store::BoundStore;
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::shell::identity::IdentityError;
 use countree_common::shell::membership::Membership;
@@ -34,7 +34,7 @@ pub struct RootOptions {
     /// What every node is told.
     pub node: NodeOptions,
     /// Where totals are kept; roots of one process may share it.
-    pub store: Arc<AnyStore>,
+    pub store: BoundStore,
 }
 
 /// Why a root did not start.
@@ -87,7 +87,7 @@ impl RootNode {
     /// # Errors
     /// When the address is taken, the identity does not work, or the store does not answer.
     pub async fn start(options: RootOptions, stop: &Shutdown) -> Result<Self, StartError> {
-        let RootOptions { node: told, store } = options;
+        let RootOptions { node: told, store: BoundStore { store, record: _ } } = options;
         let server = quic::server_config(told.identity.server_tls()?, Profile::Bulk)?;
         let client = quic::client_config(told.identity.client_tls()?, Profile::Bulk)?;
         let listen = |source| StartError::Listen { address: told.quic, source };

@@ -10,9 +10,10 @@ use countree_common::cluster::NodeName;
 use countree_common::key::Topic;
 use countree_common::shell::clock::wall;
 use countree_common::shell::membership::LEASE;
+use countree_common::store::{StoreId, StoreRecord};
 use countree_common::wire::rpc::SessionTable;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -225,6 +226,7 @@ pub async fn copy(
         return Err(CopyError::Changed { store: from.name.clone() });
     }
     put_registry(to, registry).await?;
+    hand_over(from, to).await?;
     to.store.set_copy_mark(None).await.map_err(to.failed())?;
     Ok(copied)
 }
@@ -270,6 +272,25 @@ async fn claim_target(from: &End, to: &End) -> Result<(), CopyError> {
     }
     let mark = CopyMark { from: from.name.clone(), id: String::new() };
     to.store.set_copy_mark(Some(mark)).await.map_err(to.failed())
+}
+
+/// Gives the copy an identity of its own, and says of the source that the copy has taken its place. A source that was never
+/// served by a process that gives identities has none to hand over.
+async fn hand_over(from: &End, to: &End) -> Result<(), CopyError> {
+    let Some(record) = from.store.identity().await.map_err(from.failed())?.record else { return Ok(()) };
+    // There is one when an earlier try came as far as this.
+    let begun = to.store.identity().await.map_err(to.failed())?.record;
+    let (id, revision) =
+        begun.map_or_else(|| (StoreId(rand::random()), 0), |begun| (begun.id, begun.revision));
+    let copy = StoreRecord { revision, shards: BTreeSet::new(), ..record.renamed(id, false) };
+    if !to.store.put_identity(copy).await.map_err(to.failed())? {
+        return Err(CopyError::Changed { store: to.name.clone() });
+    }
+    let superseded = StoreRecord { superseded_by: Some(id), ..record };
+    if !from.store.put_identity(superseded).await.map_err(from.failed())? {
+        return Err(CopyError::Changed { store: from.name.clone() });
+    }
+    Ok(())
 }
 
 async fn is_without_topics(end: &End) -> Result<bool, CopyError> {

@@ -3,6 +3,7 @@
 mod blocks;
 mod documents;
 mod file;
+mod identity;
 mod index;
 mod layout;
 mod name;
@@ -12,6 +13,7 @@ mod whole;
 
 use super::whole::refuse_half;
 use super::{Cursor, Page, SavedRegistry, Store, StoreError};
+use crate::machine::binding::FoundStore;
 use crate::machine::document::{Document, Position};
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
@@ -20,6 +22,7 @@ use countree_common::key::{NameError, Topic};
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::clock::wall;
 use countree_common::shell::folder::{sync_folder, sync_path_to};
+use countree_common::store::StoreRecord;
 use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use documents::Documents;
@@ -278,6 +281,14 @@ impl Store for Embedded {
         streams: Arc<[StreamId]>,
     ) -> Result<Vec<Vec<Position>>, StoreError> {
         self.with(move |database| reading::positions(database, &topics, &streams)).await
+    }
+
+    async fn identity(&self) -> Result<FoundStore, StoreError> {
+        self.with(identity::get).await
+    }
+
+    async fn put_identity(&self, record: StoreRecord) -> Result<bool, StoreError> {
+        self.with(move |database| identity::put(database, record)).await
     }
 
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a store is where the outside world begins")]
 
+mod binding;
 pub mod conformance;
 pub mod copy;
 pub mod embedded;
@@ -11,6 +12,7 @@ pub mod redis;
 mod scan;
 mod whole;
 
+use crate::machine::binding::FoundStore;
 use crate::machine::document::{Document, Position};
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
@@ -19,6 +21,7 @@ use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::store::StoreRecord;
 use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use std::future::Future;
@@ -26,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use binding::{BindError, Binding, BoundStore, bind};
 pub use embedded::Embedded;
 pub use redis::Redis;
 pub use scan::{Cursor, Page};
@@ -176,6 +180,18 @@ pub trait Store: Send + Sync + 'static {
         streams: Arc<[StreamId]>,
     ) -> impl Future<Output = Result<Vec<Vec<Position>>, StoreError>> + Send;
 
+    /// What the store says of itself; nothing before a process has served it for the first time.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    fn identity(&self) -> impl Future<Output = Result<FoundStore, StoreError>> + Send;
+
+    /// Writes what the store says of itself, if its revision is still the one of `record`; then it is the next.
+    ///
+    /// # Errors
+    /// When the store does not answer; it may have been written.
+    fn put_identity(&self, record: StoreRecord) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// The registry; `None` before the first save.
     ///
     /// # Errors
@@ -210,6 +226,16 @@ pub trait Store: Send + Sync + 'static {
         leaf: &NodeName,
         session: SessionId,
     ) -> impl Future<Output = Result<Option<Seq>, StoreError>> + Send;
+}
+
+/// A store's record from its text.
+fn read_record(text: &str) -> Result<StoreRecord, StoreError> {
+    StoreRecord::from_text(text)
+        .map_err(|e| StoreError::Damaged(format!("its identity is '{}': {e}", text.escape_debug())))
+}
+
+fn write_record(record: &StoreRecord) -> Result<String, StoreError> {
+    record.to_text().map_err(|e| StoreError::Failed(e.to_string()))
 }
 
 /// The store that a cluster was told to use.
@@ -313,6 +339,14 @@ impl Store for AnyStore {
         streams: Arc<[StreamId]>,
     ) -> Result<Vec<Vec<Position>>, StoreError> {
         dispatch!(self, positions(topics, streams))
+    }
+
+    async fn identity(&self) -> Result<FoundStore, StoreError> {
+        dispatch!(self, identity())
+    }
+
+    async fn put_identity(&self, record: StoreRecord) -> Result<bool, StoreError> {
+        dispatch!(self, put_identity(record))
     }
 
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {

@@ -9,7 +9,7 @@ use countree_common::cut::{CounterSum, Cut};
 use countree_common::document::{CounterTotal, Snapshot, Update};
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::ledger::{Ledger, StreamLedger};
-use countree_common::shell::identity::{Authority, anonymous_tls};
+use countree_common::shell::identity::{Authority, anonymous_tls, fingerprints};
 use countree_common::shell::node::NodeOptions;
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, FrameReceiver, FrameSender, Profile};
@@ -22,7 +22,7 @@ use countree_common::wire::publish::{self, FromRoot, SnapshotAssembly};
 use countree_common::wire::rpc::{NodeStats, Reply, Request};
 use countree_common::wire::uplink::{self, CutOutcome};
 use countree_root::shell::{RootNode, RootOptions};
-use countree_root::store::{self, AnyStore};
+use countree_root::store::{self, Binding, BoundStore};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -82,7 +82,7 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
 
 pub struct Cluster {
     pub root: RootNode,
-    pub store: Arc<AnyStore>,
+    pub store: BoundStore,
     authority: Authority,
     url: StoreUrl,
     dir: TempDir,
@@ -100,7 +100,10 @@ impl Cluster {
     }
 
     async fn open(authority: Authority, url: StoreUrl, dir: TempDir) -> Self {
-        let store = Arc::new(store::open(&url, dir.path(), &name("test")).await.unwrap());
+        let opened = store::open(&url, dir.path(), &name("test")).await.unwrap();
+        let authorities = fingerprints(authority.certificate_pem()).unwrap();
+        let binding = Binding { folder: dir.path().to_owned(), authorities, adopts: false };
+        let store = store::bind(opened, &binding).await.unwrap();
         let root = start_root("root-0", &authority, &store).await;
         Self { root, store, authority, url, dir }
     }
@@ -142,7 +145,7 @@ impl Cluster {
     }
 }
 
-async fn start_root(called: &str, authority: &Authority, store: &Arc<AnyStore>) -> RootNode {
+async fn start_root(called: &str, authority: &Authority, store: &BoundStore) -> RootNode {
     let options = RootOptions {
         node: NodeOptions {
             cluster: name("test"),

@@ -4,9 +4,11 @@ use super::{
     Broken, NodeName, Seq, SessionId, SessionTable, Store, applied, cut, ensure, have, merge, merge_all,
     named, read_counts, stream, sum, topic, version, whatever_durability,
 };
+use crate::machine::binding::FoundStore;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::document::counts;
 use countree_common::limits::{ITEM_BYTES, KIND_BYTES, TOPIC_BYTES};
+use countree_common::store::{StoreId, StoreRecord};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,22 @@ async fn expect(
     expected: Outcome,
 ) -> Result<(), Broken> {
     ensure(promise, whatever_durability(merge(store, cut).await?), expected)
+}
+
+pub(super) async fn an_identity_is_written_by_its_revision(store: &impl Store) -> Result<(), Broken> {
+    let promise = "a new store has no identity";
+    ensure(promise, store.identity().await?, FoundStore::default())?;
+    let mut first = StoreRecord::new(StoreId(7));
+    first.begin_start(u64::MAX);
+    ensure("the first identity is taken", store.put_identity(first.clone()).await?, true)?;
+    let other = StoreRecord::new(StoreId(8));
+    ensure("another first one is refused", store.put_identity(other).await?, false)?;
+    let found = store.identity().await?;
+    ensure("the store proves itself", found.is_shard_missing, false)?;
+    let Some(second) = found.record else { return Err(Broken::Name("no identity".into())) };
+    ensure("the identity is kept", (second.id, &second.starts), (first.id, &first.starts))?;
+    ensure("the next one is taken", store.put_identity(second.clone()).await?, true)?;
+    ensure("and no other for the same revision", store.put_identity(second).await?, false)
 }
 
 pub(super) async fn a_missing_topic_is_none(store: &impl Store) -> Result<(), Broken> {

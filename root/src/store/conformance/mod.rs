@@ -53,6 +53,7 @@ pub async fn check_all(store: &impl Store) -> Result<Vec<&'static str>, Broken> 
         };
     }
     check!(checks::{
+        an_identity_is_written_by_its_revision,
         a_missing_topic_is_none,
         a_cut_is_merged_once,
         a_gap_is_refused,

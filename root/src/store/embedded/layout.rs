@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 /// Of this layout.
 pub(super) const FORMAT: &str = "3";
 
-/// `cluster` and `format`; `copy` while a copy into this file is under way.
+/// `cluster`, `format` and `identity`; `copy` while a copy into this file is under way.
 pub(super) const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
 /// Topic → (version number, era, turn, topic number). A turn is a topic's place in [`TURNS`].
 pub(super) const TOPICS: TableDefinition<'_, &str, (u64, u64, u64, u32)> = TableDefinition::new("topics");

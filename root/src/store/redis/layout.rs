@@ -3,7 +3,8 @@
 //! `countree:CLUSTER:topic:TOPIC` is a hash with the fields `version`, `era`, `leaf:STREAM` = `LSN EVENTS`,
 //! and `total:KIND:ITEM` = the total. In KIND `%` and `:` are written `%25` and `%3A`; ITEM is as it is.
 //!
-//! Beside the topics there are `countree:CLUSTER:registry`, `:recent`, `:servers`, `:copy` and `:sessions:LEAF`, which are Countree's own.
+//! Beside the topics there are `countree:CLUSTER:identity`, `:registry`, `:recent`, `:servers`, `:copy` and `:sessions:LEAF`, which are
+//! Countree's own.
 
 use crate::machine::document::{Document, Position, served};
 use crate::store::StoreError;
@@ -36,6 +37,16 @@ impl Keys {
     /// The registry.
     pub(super) fn registry(&self) -> String {
         format!("{}registry", self.prefix)
+    }
+
+    /// Who the store is.
+    pub(super) fn identity(&self) -> String {
+        format!("{}identity", self.prefix)
+    }
+
+    /// What proves one shard of a Redis Cluster.
+    pub(super) fn shard(&self, tag: &str) -> String {
+        format!("{}identity:{{{tag}}}", self.prefix)
     }
 
     /// How the sessions of a leaf that has left ended.

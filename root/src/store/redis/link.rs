@@ -13,6 +13,7 @@ use redis::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,7 +94,8 @@ impl Link {
     pub(super) async fn servers(&mut self) -> RedisResult<Option<Servers>> {
         let process = self.process_id().await?;
         let Self::Cluster(link) = self else {
-            return Ok(Some(Servers { addresses: Vec::new(), primaries: 1, mark: mark(&process) }));
+            let (addresses, slots) = (Vec::new(), Vec::new());
+            return Ok(Some(Servers { addresses, primaries: 1, slots, mark: mark(&process) }));
         };
         let mut nodes = cmd("CLUSTER");
         nodes.arg("NODES");
@@ -104,7 +106,9 @@ impl Link {
             return Ok(None);
         }
         let mark = mark(&(process, &slots));
-        Ok(Some(Servers { primaries: known.len(), addresses: known.into_keys().collect(), mark }))
+        let slots =
+            slots.into_iter().map(|ranges| ranges.into_iter().filter_map(slot_range).collect()).collect();
+        Ok(Some(Servers { primaries: known.len(), addresses: known.into_keys().collect(), slots, mark }))
     }
 
     /// Asks the primary of that place.
@@ -148,6 +152,8 @@ pub(super) struct Servers {
     addresses: Vec<String>,
     /// How many they are.
     pub(super) primaries: usize,
+    /// The slots of each, in a Redis Cluster.
+    pub(super) slots: Vec<Vec<RangeInclusive<u16>>>,
     /// Other processes, or another division of the slots, have another mark.
     pub(super) mark: u64,
 }
@@ -157,6 +163,12 @@ fn slots_of(nodes: &str) -> Vec<&str> {
     const BEFORE_SLOTS: usize = 8;
     let own = nodes.lines().find(|line| line.split(' ').nth(2).is_some_and(|flags| flags.contains("myself")));
     own.map(|line| line.split(' ').skip(BEFORE_SLOTS).collect()).unwrap_or_default()
+}
+
+/// `0-5460`, or one slot by itself.
+fn slot_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Some(first.parse().ok()?..=last.parse().ok()?)
 }
 
 fn mark(of: &impl Hash) -> u64 {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod durability;
+mod identity;
 mod layout;
 mod link;
 mod merging;
@@ -12,10 +13,12 @@ mod process;
 mod refusal;
 mod scanning;
 mod sessions;
+mod shards;
 mod whole;
 
 use super::whole::refuse_half;
 use super::{Cursor, Page, SavedRegistry, Store, StoreError, Whole};
+use crate::machine::binding::FoundStore;
 use crate::machine::document::{Document, Position};
 use crate::machine::memory::Memory;
 use countree_common::cluster::NodeName;
@@ -24,6 +27,7 @@ use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
+use countree_common::store::StoreRecord;
 use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use durability::Durability;
@@ -269,6 +273,14 @@ impl Store for Redis {
         streams: Arc<[StreamId]>,
     ) -> Result<Vec<Vec<Position>>, StoreError> {
         self.stream_positions(&topics, &streams).await
+    }
+
+    async fn identity(&self) -> Result<FoundStore, StoreError> {
+        self.find_identity().await
+    }
+
+    async fn put_identity(&self, record: StoreRecord) -> Result<bool, StoreError> {
+        self.replace_identity(record).await
     }
 
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {

@@ -1,0 +1,90 @@
+//! Opening a store to serve it: found out who it is, and written into its record that it is served from now on.
+
+use super::{AnyStore, Store, StoreError};
+use crate::machine::binding::{Chance, Claimant, StoreRefusal, claim, went_back};
+use countree_common::shell::store_memory::{self, MemoryError};
+use countree_common::store::{StoreMemory, StoreRecord};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Others may write the record at the same time; each does so once for each of its starts.
+const TRIES: usize = 100;
+
+/// Why a store is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// It is not the one that it should be.
+    #[error(transparent)]
+    Refused(#[from] StoreRefusal),
+    /// It does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data folder can't be read.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The record is written by others all the time.
+    #[error("the store's identity is being written by others all the time: start again")]
+    Contended,
+}
+
+/// Who wants to serve a store.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// The data folder that remembers it.
+    pub folder: PathBuf,
+    /// Fingerprints of the cluster's certificate authorities.
+    pub authorities: BTreeSet<String>,
+    /// The operator's word to take over whatever is found.
+    pub adopts: bool,
+}
+
+/// A store that is this cluster's.
+#[derive(Debug, Clone)]
+pub struct BoundStore {
+    /// The store; roots of one process may share it.
+    pub store: Arc<AnyStore>,
+    /// What it said of itself when it was bound.
+    pub record: StoreRecord,
+}
+
+/// Binds the store and the data folder to each other.
+///
+/// # Errors
+/// When the store does not answer, or is not this cluster's.
+pub async fn bind(store: AnyStore, binding: &Binding) -> Result<BoundStore, BindError> {
+    let Binding { folder, authorities, adopts } = binding.clone();
+    let memory = store_memory::recall(&folder)?;
+    let claimant = Claimant { memory, authorities, adopts };
+    for _ in 0..TRIES {
+        let found = store.identity().await?;
+        let record = claim(&found, &claimant, Chance { id: rand::random(), start: rand::random() })?;
+        if store.put_identity(record.clone()).await? {
+            say(&record, claimant.memory.as_ref());
+            keep(&binding.folder, &record, claimant.memory.as_ref());
+            return Ok(BoundStore { store: Arc::new(store), record });
+        }
+    }
+    Err(BindError::Contended)
+}
+
+fn say(record: &StoreRecord, memory: Option<&StoreMemory>) {
+    let Some(memory) = memory else { return tracing::info!(store = %record.id, "serving") };
+    if went_back(record, memory) {
+        tracing::warn!(
+            store = %record.id,
+            "the store has gone back in time since this data folder was last used with it: what the logs still hold is \
+             sent again, and the rest is declared lost; see `countree audit`"
+        );
+    } else if record.id != memory.id {
+        tracing::warn!(store = %record.id, before = %memory.id, "the data folder belongs to another store from now on");
+    }
+}
+
+/// A root that can't write needs no memory: its certificates bind it.
+fn keep(folder: &std::path::Path, record: &StoreRecord, earlier: Option<&StoreMemory>) {
+    let Some(start) = record.last_start() else { return };
+    if let Err(e) = store_memory::remember(folder, &StoreMemory::of(record.id, start, earlier)) {
+        tracing::warn!("the data folder does not remember its store: {e}");
+    }
+}

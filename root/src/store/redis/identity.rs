@@ -1,0 +1,75 @@
+//! Who the store is: its record, in the hash `countree:CLUSTER:identity`, with the fields `revision` and `text` as the registry has them.
+//!
+//! One key proves one shard. So in a Redis Cluster every primary has one more, `countree:CLUSTER:identity:{TAG}`, with a hash tag of
+//! its slots and the identity in it; the record lists the tags. They move with their slots, as the totals do.
+
+use super::Redis;
+use super::shards::{holds, tag_in};
+use crate::machine::binding::FoundStore;
+use crate::store::{StoreError, read_record, write_record};
+use countree_common::store::StoreRecord;
+use redis::{RedisResult, cmd};
+use std::collections::BTreeSet;
+
+impl Redis {
+    /// See [`Store::identity`](crate::store::Store::identity).
+    pub(super) async fn find_identity(&self) -> Result<FoundStore, StoreError> {
+        let mut get = cmd("HMGET");
+        get.arg(self.keys.identity()).arg("revision").arg("text");
+        let (revision, text): (Option<u64>, Option<String>) = get.query_async(&mut self.link.clone()).await?;
+        let Some((revision, text)) = revision.zip(text) else { return Ok(FoundStore::default()) };
+        let record = StoreRecord { revision, ..read_record(&text)? };
+        let is_shard_missing = !self.is_proved(&record).await?;
+        Ok(FoundStore { record: Some(record), is_shard_missing })
+    }
+
+    /// Whether every shard that the record lists says the same identity.
+    async fn is_proved(&self, record: &StoreRecord) -> RedisResult<bool> {
+        for tag in &record.shards {
+            let mut get = cmd("GET");
+            get.arg(self.keys.shard(tag));
+            let found: Option<String> = get.query_async(&mut self.link.clone()).await?;
+            if found != Some(record.id.to_string()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// See [`Store::put_identity`](crate::store::Store::put_identity).
+    pub(super) async fn replace_identity(&self, mut record: StoreRecord) -> Result<bool, StoreError> {
+        if self.is_single() {
+            return self.save_identity(&record).await;
+        }
+        // A shard is listed once it can prove itself: whoever reads in between takes nothing for lost.
+        let mut shards = std::mem::take(&mut record.shards);
+        if !self.save_identity(&record).await? {
+            return Ok(false);
+        }
+        shards.append(&mut self.new_shards(&shards).await?);
+        for tag in &shards {
+            let mut set = cmd("SET");
+            set.arg(self.keys.shard(tag)).arg(record.id.to_string());
+            set.query_async::<()>(&mut self.link.clone()).await?;
+        }
+        let listed = StoreRecord { revision: record.revision + 1, shards, ..record };
+        // Whoever was faster lists them too.
+        self.save_identity(&listed).await?;
+        Ok(true)
+    }
+
+    async fn save_identity(&self, record: &StoreRecord) -> Result<bool, StoreError> {
+        let mut call = self.save.key(self.keys.identity());
+        call.arg(record.revision).arg(record.revision + 1).arg(write_record(record)?);
+        let replaced: u8 = call.invoke_async(&mut self.link.clone()).await?;
+        Ok(replaced == 1)
+    }
+
+    /// Tags for the primaries that have none of these in their slots. While slots move there is nothing to be told of them.
+    async fn new_shards(&self, known: &BTreeSet<String>) -> RedisResult<BTreeSet<String>> {
+        let servers = self.link.clone().servers().await?;
+        let slots = servers.map(|servers| servers.slots).unwrap_or_default();
+        let unproved = slots.iter().filter(|ranges| !known.iter().any(|tag| holds(ranges, tag)));
+        Ok(unproved.filter_map(|ranges| tag_in(ranges)).collect())
+    }
+}
