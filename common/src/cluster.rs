@@ -171,6 +171,12 @@ impl ClusterView {
         self.nodes.iter().filter(move |n| n.tier == tier)
     }
 
+    /// Leaves that are not live and may be away: those that remember keys. Of them, one that kept its keys when it left
+    /// as the last has merged everything; who has to know asks a root.
+    pub fn may_be_away(&self) -> impl Iterator<Item = &NodeName> {
+        self.keys.owners.iter().filter(|owner| self.node(owner).is_none())
+    }
+
     /// How many leaves take an item's events.
     pub fn ways(&self, topic: &Topic, item: &Item) -> u16 {
         let place = |split: &Split| (&split.topic, &split.item).cmp(&(topic, item));

@@ -1,5 +1,6 @@
 //! Topic documents as they travel from the store to viewers.
 
+use crate::cluster::NodeName;
 use crate::key::{Item, Kind, Topic};
 use crate::limits::EXACT_MAX;
 use crate::time::WallMs;
@@ -90,21 +91,28 @@ pub struct TopicView {
     pub version: u64,
     /// The time up to which every live leaf's events are in the numbers; 0 when not known yet.
     pub complete_to: WallMs,
+    /// Leaves that are not live and may hold events that are not in the numbers.
+    #[serde(default)]
+    pub away: Vec<NodeName>,
     /// The totals; in an update, those that changed.
     pub counts: Counts,
 }
 
 /// Beside the fields it writes `exact`: the totals that not every JSON reader holds as numbers, as text, in
-/// the shape of `counts`. It is left out where there are none.
+/// the shape of `counts`. It is left out where there are none, and so is `away`.
 impl Serialize for TopicView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { topic, era, version, complete_to, counts } = self;
+        let Self { topic, era, version, complete_to, away, counts } = self;
         let exact = exact(counts);
-        let mut view = serializer.serialize_struct("TopicView", 5 + usize::from(!exact.is_empty()))?;
+        let extras = usize::from(!exact.is_empty()) + usize::from(!away.is_empty());
+        let mut view = serializer.serialize_struct("TopicView", 5 + extras)?;
         view.serialize_field("topic", topic)?;
         view.serialize_field("era", era)?;
         view.serialize_field("version", version)?;
         view.serialize_field("complete_to", complete_to)?;
+        if !away.is_empty() {
+            view.serialize_field("away", away)?;
+        }
         view.serialize_field("counts", counts)?;
         if !exact.is_empty() {
             view.serialize_field("exact", &exact)?;
@@ -137,7 +145,14 @@ mod tests {
             CounterTotal { item, kind, total: *total }
         });
         let topic = Topic::new("t").unwrap();
-        TopicView { topic, era: 1, version: 2, complete_to: WallMs(3), counts: counts(totals) }
+        TopicView {
+            topic,
+            era: 1,
+            version: 2,
+            complete_to: WallMs(3),
+            away: Vec::new(),
+            counts: counts(totals),
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! [`Machine::handle_arrivals`], to be called after other inputs, for those who have nothing to show yet.
 //! Both ask what room each viewer has at that moment, and only of viewers that there is something for.
 
+pub mod complete;
 mod conflation;
 mod document;
 mod encoding;

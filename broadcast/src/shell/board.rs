@@ -1,6 +1,7 @@
 //! What the core puts up for all to read: HTTP threads look here without asking the core, and the core
 //! writes without waiting for them.
 
+use super::away::AwayBoard;
 use bytes::Bytes;
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::Version;
@@ -9,9 +10,7 @@ use countree_common::ring::Ring;
 use countree_common::time::WallMs;
 use dashmap::DashMap;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// A snapshot event that any number of clients can be given.
 #[derive(Debug, Clone)]
@@ -50,14 +49,16 @@ pub(super) struct Board {
     /// Of topics that are watched over HTTP; at most as many as the core holds topics.
     snapshots: DashMap<Topic, SharedSnapshot>,
     /// By root; at most as many as there ever were roots while this node ran.
-    watermarks: Mutex<BTreeMap<NodeName, watch::Sender<WallMs>>>,
+    watermarks: Mutex<BTreeMap<NodeName, WallMs>>,
     roots: RwLock<Arc<Roots>>,
+    pub(super) away: AwayBoard,
 }
 
 impl Default for Board {
     fn default() -> Self {
         let roots = Roots { ring: Ring::new([]), nodes: Vec::new() };
-        Self { snapshots: DashMap::new(), watermarks: Mutex::default(), roots: RwLock::new(Arc::new(roots)) }
+        let roots = RwLock::new(Arc::new(roots));
+        Self { snapshots: DashMap::new(), watermarks: Mutex::default(), roots, away: AwayBoard::default() }
     }
 }
 
@@ -87,32 +88,17 @@ impl Board {
 
     /// Takes a root's watermark. It holds for good: what is merged stays merged, whoever loses a link.
     pub(super) fn mark(&self, root: &NodeName, to: WallMs) {
-        let raise = |known: &mut WallMs| to > std::mem::replace(known, to.max(*known));
-        self.watermark(root).send_if_modified(raise);
+        let raise = |known: &mut WallMs| *known = to.max(*known);
+        raise(self.watermarks().entry(root.clone()).or_default());
     }
 
-    /// The root's watermark, to raise, to read or to follow.
-    fn watermark(&self, root: &NodeName) -> watch::Sender<WallMs> {
-        let mut watermarks = self.watermarks.lock().unwrap_or_else(PoisonError::into_inner);
-        match watermarks.get(root) {
-            Some(watermark) => watermark.clone(),
-            None => watermarks.entry(root.clone()).or_default().clone(),
-        }
+    fn watermarks(&self) -> MutexGuard<'_, BTreeMap<NodeName, WallMs>> {
+        self.watermarks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything that live leaves acked up to here, of the topic, has been merged; 0 when not known yet.
     pub(super) fn complete_to(&self, topic: &Topic) -> WallMs {
         let roots = self.roots();
-        roots.owner(topic).map_or(WallMs(0), |owner| *self.watermark(owner).borrow())
-    }
-
-    /// Waits until everything that was acked before `time`, of the topic, has been merged; at most `limit`.
-    pub(super) async fn completed(&self, topic: &Topic, time: WallMs, limit: Duration) -> bool {
-        let roots = self.roots();
-        let Some(owner) = roots.owner(topic) else { return false };
-        let mut watermark = self.watermark(owner).subscribe();
-        // Milliseconds are cut off: only the next one says that this one is over.
-        let passed = watermark.wait_for(|to| *to > time);
-        tokio::time::timeout(limit, passed).await.is_ok_and(|passed| passed.is_ok())
+        roots.owner(topic).and_then(|owner| self.watermarks().get(owner).copied()).unwrap_or_default()
     }
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "shells are where clocks and threads are allowed")]
 
+mod away;
 mod board;
+mod complete;
 mod core;
 mod gate;
 mod links;

@@ -3,7 +3,7 @@
 use super::board::Board;
 use super::topic_path::{self, TopicPath};
 use super::viewers::Lobby;
-use super::{gate, read, sse};
+use super::{complete, gate, read, sse};
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use countree_common::key::Topic;
 use countree_common::shell::access::Access;
-use countree_common::shell::clock;
 use countree_common::shell::http::error;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::routes::{Parameters, without_parameters};
@@ -106,21 +105,20 @@ async fn topic(
 }
 
 async fn read_topic(site: &Site, topic: &Topic, wait: bool) -> Response {
-    let arrived = clock::wall();
-    if wait && !site.board.completed(topic, arrived, WAIT_COMPLETE).await {
-        let message = format!(
-            "not everything acked before could be merged within {} s: ask again, or without wait=complete",
-            WAIT_COMPLETE.as_secs()
-        );
-        return unavailable(message);
-    }
-    match read::topic(&site.membership, &site.board, topic).await {
+    let view = if wait {
+        let reading = complete::topic(&site.membership, &site.board, topic, WAIT_COMPLETE).await;
+        reading.map_err(|e| e.to_string())
+    } else {
+        let reading = read::topic(&site.membership, &site.board, topic).await;
+        reading.map_err(|e| format!("no root can read the topic right now: {e}"))
+    };
+    match view {
         Ok(Some(view)) => ([(header::CACHE_CONTROL, "no-store")], Json(view)).into_response(),
         Ok(None) => {
             let message = format!("nothing was ever counted in topic '{topic}'");
             error(StatusCode::NOT_FOUND, "unknown_topic", message, None)
         }
-        Err(e) => unavailable(format!("no root can read the topic right now: {e}")),
+        Err(message) => unavailable(message),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A root without a store: totals in memory, merged when the test says so.
 
 use super::name;
-use countree_common::cluster::{ClusterView, Node, Tier};
+use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::{CounterTotal, Update, Version};
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::shell::identity::Authority;
@@ -45,6 +45,7 @@ struct Publication {
 struct State {
     documents: BTreeMap<Topic, Document>,
     view: ClusterView,
+    away: Vec<NodeName>,
     publications: Vec<Publication>,
     watermark: WallMs,
 }
@@ -105,6 +106,15 @@ impl FakeRoot {
         for publication in state.publications.iter().filter(|p| p.interest.contains(&topic)) {
             let _ = publication.messages.send(update.clone());
         }
+    }
+
+    /// A leaf is not live, and may hold events.
+    pub(crate) fn lose_leaf(&self, leaf: &str) {
+        let leaf = NodeName::new(leaf).unwrap();
+        let state = &mut *self.state();
+        state.view.keys.owners.push(leaf.clone());
+        state.view.epoch += 1;
+        state.away.push(leaf);
     }
 
     pub(crate) fn mark(&self, watermark: WallMs) {
@@ -196,7 +206,7 @@ impl FakeRoot {
     }
 
     fn replies(&self, request: Request) -> Vec<Reply> {
-        let State { documents, view, .. } = &mut *self.state();
+        let State { documents, view, away, .. } = &mut *self.state();
         match request {
             Request::Join { .. } => vec![Reply::Joined { incarnation: 7 }],
             Request::Heartbeat { node, .. } => {
@@ -215,6 +225,7 @@ impl FakeRoot {
                 Some(document) => document.parts(&topic).into_iter().map(Reply::Snapshot).collect(),
                 None => Document::default().parts(&topic).into_iter().map(Reply::Snapshot).collect(),
             },
+            Request::Members => vec![Reply::Members { view: view.clone(), away: away.clone() }],
             _ => vec![Reply::Failed("the test's root does not know this".into())],
         }
     }

@@ -1,10 +1,10 @@
 //! Reads, streams and the page over HTTP.
 
-use super::{House, PATIENCE, soon};
+use super::{House, PATIENCE, name, soon};
 use countree_common::document::TopicView;
 use countree_common::key::{Item, Kind};
 use countree_common::shell::access::{Access, Right};
-use countree_common::shell::{clock, http};
+use countree_common::shell::http;
 use countree_common::time::WallMs;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -195,22 +195,24 @@ async fn who_may_not_watch_over_quic_may_not_over_http() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn waiting_for_completeness_ends_when_the_watermark_has_passed_the_request() {
+async fn leaves_that_are_away_are_named_whether_or_not_the_reader_waits() {
     let house = House::open().await;
     house.root.merge("t", &[("a", "like", 1)]);
-    let began = clock::wall();
-    let root = house.root.clone();
-    let passing = tokio::spawn(async move {
-        // What the request has to wait for is merged before the watermark says so.
-        root.mark(WallMs(began.0 - 1));
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        root.merge("t", &[("a", "like", 1)]);
-        root.mark(clock::wall());
-    });
-    let view = house.read("/v1/topics/t?wait=complete").await;
-    assert_eq!(total(&view, "a", "like"), Some(2));
-    assert!(view.complete_to > began);
-    passing.await.unwrap();
+    let waited = house.read("/v1/topics/t?wait=complete").await;
+    assert_eq!((total(&waited, "a", "like"), waited.away), (Some(1), vec![]));
+    house.root.lose_leaf("leaf-1");
+    let away = vec![name("leaf-1")];
+    assert_eq!(
+        house.read("/v1/topics/t?wait=complete").await.away,
+        away,
+        "by the root's word of that moment"
+    );
+    soon("a view in which a leaf may be away", async {
+        while house.read("/v1/topics/t").await.away != away {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -117,6 +117,7 @@ impl Held {
             era: self.version.era,
             version: self.version.number,
             complete_to: self.complete_to,
+            away: Vec::new(),
             counts: BTreeMap::new(),
         };
         let mut show = |(item, kind): (Item, Kind), total| {

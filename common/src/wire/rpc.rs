@@ -3,6 +3,7 @@
 use super::producer::EventError;
 use super::publish::SnapshotPart;
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
+use crate::document::Version;
 use crate::event::Event;
 use crate::key::{Item, Kind, Topic};
 use crate::ledger::StreamLedger;
@@ -98,6 +99,15 @@ pub enum Request {
     Reset(Reset),
     /// To a leaf: count these, on behalf of an HTTP client of another leaf. Answered by `Submitted`.
     Submit(Submission),
+    /// To a leaf: cut this topic without waiting for its window, and say when all is merged that you have accepted of
+    /// it by now. Answered by `FlushedTopic`.
+    FlushTopic {
+        /// The topic.
+        topic: Topic,
+        /// The version that the asker has read, 0-0 for none. A leaf that was told of a later one, or of one of another
+        /// era, asks the store again: it may have forgotten what it had merged.
+        read: Version,
+    },
 }
 
 /// What it is answered.
@@ -142,6 +152,9 @@ pub enum Reply {
     Submitted(Result<(), SubmitError>),
     /// The node could not do it now; nothing changed that a repeat would change again.
     Failed(String),
+    /// To `FlushTopic`: the version of the topic's document that holds it all, 0-0 where there was nothing. A document
+    /// of the same era that is as far holds it, too.
+    FlushedTopic(Version),
 }
 
 /// One HTTP request's events for one leaf, counted all or not at all.

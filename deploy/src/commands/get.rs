@@ -33,5 +33,9 @@ fn show(view: &TopicView) -> String {
     if items.len() > ITEMS_SHOWN {
         let _ = write!(text, "\n  … and {} more items (--json lists all)", items.len() - ITEMS_SHOWN);
     }
+    for leaf in &view.away {
+        let _ =
+            write!(text, "\n  {leaf} is away: events that it acked may be missing until it is started again");
+    }
     text
 }

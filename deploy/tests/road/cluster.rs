@@ -70,9 +70,15 @@ pub(crate) fn launch(arguments: &[&str]) -> Process {
 
 /// Starts a server command and waits for its line that says that it is ready.
 pub(crate) fn serve(arguments: &[&str]) -> (Process, Value) {
+    serve_under(arguments, &[])
+}
+
+/// [`serve`], with more in its environment.
+fn serve_under(arguments: &[&str], environment: &[(String, String)]) -> (Process, Value) {
     let mut child = Command::new(BINARY)
         .args(arguments)
         .arg("--json")
+        .envs(environment.iter().cloned())
         .env("COUNTREE_LOG", "warn")
         .stdout(Stdio::piped())
         .spawn()
@@ -95,6 +101,7 @@ pub(crate) fn countree(arguments: &[&str]) -> Output {
 pub(crate) struct Cluster {
     pub(crate) folder: TempDir,
     manifest: Option<PathBuf>,
+    environment: Vec<(String, String)>,
     process: Option<Process>,
     pub(crate) url: String,
 }
@@ -102,19 +109,24 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// With the built-in manifest.
     pub(crate) fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), None)
+        Self::start_in(tempfile::tempdir().unwrap(), None, Vec::new())
     }
 
     /// With a manifest of its own.
     pub(crate) fn start_with(manifest: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("manifest.toml");
-        std::fs::write(&path, manifest).unwrap();
-        Self::start_in(folder, Some(path))
+        Self::start_under(tempfile::tempdir().unwrap(), manifest, Vec::new())
     }
 
-    fn start_in(folder: TempDir, manifest: Option<PathBuf>) -> Self {
-        let mut cluster = Self { folder, manifest, process: None, url: "http://127.0.0.1:0".into() };
+    /// [`Cluster::start_with`], with more in its environment.
+    pub(crate) fn start_under(folder: TempDir, manifest: &str, environment: Vec<(String, String)>) -> Self {
+        let path = folder.path().join("manifest.toml");
+        std::fs::write(&path, manifest).unwrap();
+        Self::start_in(folder, Some(path), environment)
+    }
+
+    fn start_in(folder: TempDir, manifest: Option<PathBuf>, environment: Vec<(String, String)>) -> Self {
+        let url = "http://127.0.0.1:0".into();
+        let mut cluster = Self { folder, manifest, environment, process: None, url };
         cluster.start_again();
         cluster
     }
@@ -128,7 +140,7 @@ impl Cluster {
     pub(crate) fn start_again_with(&mut self, more: &[&str]) {
         let arguments = self.start_arguments();
         let arguments: Vec<_> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        let (process, ready) = serve(&arguments);
+        let (process, ready) = serve_under(&arguments, &self.environment);
         self.url = ready["http"].as_str().unwrap().to_owned();
         self.process = Some(process);
     }

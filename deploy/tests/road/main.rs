@@ -8,6 +8,7 @@
     reason = "a failed step is a failed test"
 )]
 
+mod clocks;
 mod cluster;
 mod events;
 mod hot;

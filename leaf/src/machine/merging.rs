@@ -57,7 +57,10 @@ impl LeafMachine {
             }
             findings.near_limit.into_iter().for_each(|near| self.note_near_limit(near));
         }
-        self.settle_flushes();
+        if !self.flushes.is_empty() {
+            self.begin_scans();
+            self.settle_flushes();
+        }
         self.send_up(now);
         self.go_on_leaving(now);
     }
@@ -99,6 +102,7 @@ impl LeafMachine {
             );
             self.outputs.push_back(Output::Alarm(message));
         }
+        self.settle_flushes();
         self.send_up(now);
     }
 
@@ -119,7 +123,7 @@ impl LeafMachine {
         self.window_ends = now.mono + self.config.window;
         let window = self.table.take_window();
         self.rates.note(&window, self.table.names());
-        self.frozen.push_back(Frozen { at: now.wall, to: self.journal.appended(), window });
+        self.frozen.push_back(Frozen { ends: Some(now.wall), to: self.journal.appended(), window });
         self.offer_frozen();
     }
 
@@ -145,7 +149,7 @@ impl LeafMachine {
     /// Ends the window, unless one before still waits for the disk: then it goes on.
     pub(super) fn end_window(&mut self, now: Now) {
         self.window_ends = now.mono + self.config.window;
-        if self.frozen.is_empty() {
+        if self.frozen.iter().all(|frozen| frozen.ends.is_none()) {
             self.freeze(now);
         }
         self.forget_abandoned();
@@ -153,8 +157,12 @@ impl LeafMachine {
         self.retire_settled(now);
         self.trim(now);
         self.tell_watermark();
-        let uplinks = self.old.values_mut().chain([&mut self.live]);
-        for uplink in uplinks {
+        self.begin_scans();
+    }
+
+    /// Reads back what has to be, as far as no reading is under way.
+    fn begin_scans(&mut self) {
+        for uplink in self.old.values_mut().chain([&mut self.live]) {
             if let Some(recut) = uplink.next_scan(self.table.names()) {
                 self.outputs.push_back(Output::Scan { stream: uplink.stream().clone(), recut });
             }
@@ -165,10 +173,15 @@ impl LeafMachine {
     pub(super) fn offer_frozen(&mut self) {
         let durable = self.journal.durable();
         while self.frozen.front().is_some_and(|frozen| frozen.to <= durable)
-            && let Some(Frozen { at, to, window }) = self.frozen.pop_front()
+            && let Some(Frozen { ends, to, window }) = self.frozen.pop_front()
         {
-            self.windows += 1;
-            self.live.offer(self.windows, at, to, window.topics);
+            match ends {
+                Some(at) => {
+                    self.windows += 1;
+                    self.live.offer(self.windows, at, to, window.topics);
+                }
+                None => self.live.offer_early(self.windows + 1, to, window.topics),
+            }
         }
     }
 

@@ -10,6 +10,7 @@ pub mod doubt;
 mod drain;
 mod endings;
 mod estate;
+mod flushes;
 mod intake;
 pub mod journal;
 mod merging;
@@ -99,10 +100,11 @@ enum Waiting {
     Remembered { question: SubmissionId, used: UsedKey },
 }
 
-/// A window that has ended and waits until its last record is on disk.
+/// A window that has ended, or one topic's part of the open one, which waits until its last record is on disk.
 #[derive(Debug)]
 struct Frozen {
-    at: WallMs,
+    /// When the window ended; `None` where the window goes on for the other topics.
+    ends: Option<WallMs>,
     to: Lsn,
     window: Window,
 }
@@ -127,8 +129,7 @@ pub struct LeafMachine {
     near_limit: BTreeMap<CounterId, i64>,
 
     window_ends: Time,
-    /// Ended windows, oldest first. Each holds a full window's events or more, but for one, so the bytes that may wait
-    /// for the log bound them.
+    /// Oldest first. Each holds events, all but one, so the bytes that may wait for the log bound them.
     frozen: VecDeque<Frozen>,
     windows: u64,
     live: Uplink,
@@ -145,7 +146,7 @@ pub struct LeafMachine {
     roots: BTreeSet<NodeName>,
 
     resets: BTreeMap<SubmissionId, resets::OpenReset>,
-    flushes: VecDeque<(Lsn, u64)>,
+    flushes: VecDeque<flushes::Flush>,
 
     began: WallMs,
     rates: Rates,
@@ -261,6 +262,7 @@ impl LeafMachine {
         self.journal.note_durable(last, bytes);
         self.release_acks();
         self.offer_frozen();
+        self.settle_flushes();
         self.send_up(now);
         self.go_on_leaving(now);
     }

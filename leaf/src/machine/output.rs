@@ -7,6 +7,7 @@ use super::resets::Question;
 use super::{ConnectionId, SubmissionId};
 use crate::log::recovery::Recut;
 use countree_common::cluster::NodeName;
+use countree_common::document::Version;
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::WallMs;
@@ -96,10 +97,12 @@ pub enum Output {
         /// What.
         question: Question,
     },
-    /// Answer a flush: all is merged that had been accepted when it came.
+    /// Answer a flush: all is merged that had been accepted of its topic when it came.
     Flushed {
         /// Which.
         flush: u64,
+        /// The version that holds it, 0-0 where there was nothing.
+        version: Version,
     },
     /// Tell the operator.
     Alarm(String),

@@ -12,7 +12,7 @@ use super::clearance::Claim;
 use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use crate::log::record::{self, KeyUse, Record};
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
-use countree_common::document::CounterTotal;
+use countree_common::document::{CounterTotal, Version};
 use countree_common::key::{Counter, Topic};
 use countree_common::limits;
 use countree_common::stream::Lsn;
@@ -215,35 +215,16 @@ impl LeafMachine {
         Ok(lsn)
     }
 
-    /// For a reset of that topic `by` some leaf, [`Output::Flushed`] is to say when all that was accepted by now is
+    /// For a reset of that topic `by` some leaf, [`Output::Flushed`] is to say when all that was accepted of it by now is
     /// merged. `false` when too many wait already, or this leaf resets the topic, too: two that read the same totals
     /// would both subtract them. Whichever of two asked later finds the other's reset open, or merged.
-    pub fn handle_flush(&mut self, flush: u64, topic: &Topic, by: &NodeName) -> bool {
+    pub fn handle_flush(&mut self, now: Now, flush: u64, topic: &Topic, by: &NodeName) -> bool {
         let is_rival = *by != self.config.leaf && self.is_resetting(topic);
-        let is_taken = !is_rival && self.flushes.len() < limits::FLUSHES_PER_LEAF;
-        if is_taken {
-            self.flushes.push_back((self.journal.appended(), flush));
-            self.settle_flushes();
-        }
-        is_taken
+        !is_rival && self.handle_topic_flush(now, flush, topic, Version::default())
     }
 
     fn is_resetting(&self, topic: &Topic) -> bool {
         self.resets.values().any(|open| open.reset.topic == *topic)
-    }
-
-    /// Answers the flushes whose records are merged.
-    pub(super) fn settle_flushes(&mut self) {
-        let merged_to = self.live.progress().merged_to();
-        let old_are_merged = self.old.values().all(super::uplink::Uplink::is_idle);
-        let is_idle = self.is_drained();
-        while let Some((lsn, flush)) = self.flushes.front().copied()
-            && old_are_merged
-            && (lsn <= merged_to || is_idle)
-        {
-            self.flushes.pop_front();
-            self.outputs.push_back(Output::Flushed { flush });
-        }
     }
 }
 

@@ -107,11 +107,11 @@ fn a_reset_that_can_not_know_everything_changes_nothing() {
 fn a_flush_waits_for_all_that_was_accepted_before_it() {
     let mut rig = Rig::start(config());
     let mut store = TestStore::new(true);
-    rig.machine.handle_flush(1, &topic("t"), &name("leaf-1"));
+    rig.machine.handle_flush(rig.now, 1, &topic("t"), &name("leaf-1"));
     rig.collect();
     assert_eq!(flushed(&mut rig), 1, "nothing was accepted yet");
     rig.submit(1, &[(counter("t", "a"), 5)], Idempotency::None);
-    rig.machine.handle_flush(2, &topic("t"), &name("leaf-1"));
+    rig.machine.handle_flush(rig.now, 2, &topic("t"), &name("leaf-1"));
     rig.sync();
     rig.pass(100);
     assert_eq!(flushed(&mut rig), 0, "its cut is under way");
@@ -134,13 +134,16 @@ fn two_leaves_do_not_reset_a_topic_at_once() {
     let mut rig = Rig::start(config());
     rig.machine.handle_reset(rig.now, 1, reset(1, None));
     assert!(
-        !rig.machine.handle_flush(2, &topic("t"), &name("leaf-1")),
+        !rig.machine.handle_flush(rig.now, 2, &topic("t"), &name("leaf-1")),
         "the other's reset waits for this one"
     );
-    assert!(rig.machine.handle_flush(3, &topic("t"), &name("leaf-0")), "this one asks every leaf");
-    assert!(rig.machine.handle_flush(4, &topic("u"), &name("leaf-1")), "other topics are others' affair");
+    assert!(rig.machine.handle_flush(rig.now, 3, &topic("t"), &name("leaf-0")), "this one asks every leaf");
+    assert!(
+        rig.machine.handle_flush(rig.now, 4, &topic("u"), &name("leaf-1")),
+        "other topics are others' affair"
+    );
     answer(&mut rig, 1, Answer::Silence);
-    assert!(rig.machine.handle_flush(5, &topic("t"), &name("leaf-1")));
+    assert!(rig.machine.handle_flush(rig.now, 5, &topic("t"), &name("leaf-1")));
 }
 
 #[test]

@@ -163,20 +163,22 @@ impl Table {
         };
         for topic in self.changed_topics.drain(..) {
             let changed = &mut self.changed[topic as usize];
-            touch(changed.iter().map(|counter| self.cells[*counter as usize].hits));
-            let mut of_topic = TopicSums { topic, sums: Vec::with_capacity(changed.len()), events: 0 };
-            for counter in changed.drain(..) {
-                let cell = &mut self.cells[counter as usize];
-                let Cell { sum, hits, segment } = *cell;
-                *cell = Cell { segment, ..Cell::default() };
-                of_topic.sums.push(Sum { counter, delta: sum });
-                of_topic.events += u64::from(hits);
-                keep_busiest(&mut window.busiest, counter, u64::from(hits));
-            }
-            window.topics.push(of_topic);
+            window.topics.push(take_sums(&mut self.cells, topic, changed, &mut window.busiest));
         }
         self.largest_topic = 0;
         window
+    }
+
+    /// Takes one topic's sums out of the open window, which goes on without them.
+    pub fn take_topic(&mut self, topic: TopicId) -> Option<Window> {
+        let changed = self.changed.get_mut(topic as usize).filter(|changed| !changed.is_empty())?;
+        self.changed_topics.retain(|other| *other != topic);
+        let mut busiest = Vec::new();
+        let of_topic = take_sums(&mut self.cells, topic, changed, &mut busiest);
+        self.events -= of_topic.events;
+        // The window's own volume stays: it bounds its sums all the same.
+        let volume = of_topic.sums.iter().fold(0u64, |v, sum| v.saturating_add(sum.delta.unsigned_abs()));
+        Some(Window { events: of_topic.events, topics: vec![of_topic], volume, busiest })
     }
 
     /// Forgets every counter that neither is marked nor has events in the open window.
@@ -189,6 +191,26 @@ impl Table {
             }
         }
     }
+}
+
+/// Takes out a topic's sums, and leaves zeros.
+fn take_sums(
+    cells: &mut [Cell],
+    topic: TopicId,
+    changed: &mut Vec<CounterId>,
+    busiest: &mut Vec<(CounterId, u64)>,
+) -> TopicSums {
+    touch(changed.iter().map(|counter| cells[*counter as usize].hits));
+    let mut of_topic = TopicSums { topic, sums: Vec::with_capacity(changed.len()), events: 0 };
+    for counter in changed.drain(..) {
+        let cell = &mut cells[counter as usize];
+        let Cell { sum, hits, segment } = *cell;
+        *cell = Cell { segment, ..Cell::default() };
+        of_topic.sums.push(Sum { counter, delta: sum });
+        of_topic.events += u64::from(hits);
+        keep_busiest(busiest, counter, u64::from(hits));
+    }
+    of_topic
 }
 
 /// Keeps the list sorted, busiest first, and short.

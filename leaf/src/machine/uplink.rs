@@ -151,6 +151,23 @@ impl Uplink {
 
     /// Takes a window's sums, all of them durable.
     pub fn offer(&mut self, window: WindowId, at: WallMs, to: Lsn, sums: Vec<TopicSums>) {
+        self.take(window, to, sums);
+        self.last_window_to = to;
+        self.progress.close(window, at, to);
+    }
+
+    /// Takes sums of topics out of a window that goes on for the others.
+    pub fn offer_early(&mut self, window: WindowId, to: Lsn, sums: Vec<TopicSums>) {
+        let topics: Vec<TopicId> = sums.iter().map(|of_topic| of_topic.topic).collect();
+        self.take(window, to, sums);
+        for topic in topics {
+            if let Some(state) = self.topics.get_mut(topic) {
+                state.early_to = to;
+            }
+        }
+    }
+
+    fn take(&mut self, window: WindowId, to: Lsn, sums: Vec<TopicSums>) {
         for TopicSums { topic, sums, events } in sums {
             let pending = Pending::new(to, sums, events, window);
             self.volume = self.volume.saturating_add(pending.volume);
@@ -162,8 +179,6 @@ impl Uplink {
             }
             self.make_ready(topic);
         }
-        self.last_window_to = to;
-        self.progress.close(window, at, to);
     }
 
     /// Every counter that it has a sum of.

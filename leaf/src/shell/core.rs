@@ -9,6 +9,7 @@ use crate::machine::journal::Append;
 use crate::machine::{ConnectionId, LeafMachine, SubmissionId};
 use bytes::Bytes;
 use countree_common::cluster::NodeName;
+use countree_common::document::Version;
 use countree_common::shell::clock::Clock;
 use countree_common::wire::rpc::{Reply, SubmitError};
 use countree_common::wire::uplink::FromRoot;
@@ -37,7 +38,7 @@ struct Core {
     submissions: HashMap<SubmissionId, oneshot::Sender<Result<(), SubmitError>>>,
     next_submission: SubmissionId,
     questions: HashMap<SubmissionId, oneshot::Sender<Reply>>,
-    flushes: HashMap<u64, oneshot::Sender<()>>,
+    flushes: HashMap<u64, oneshot::Sender<Version>>,
     draining: Option<oneshot::Sender<bool>>,
 }
 
@@ -139,6 +140,13 @@ impl Core {
         }
     }
 
+    fn open_flush(&mut self, reply: oneshot::Sender<Version>) -> u64 {
+        self.next_submission += 1;
+        self.flushes.retain(|_, waiting| !waiting.is_closed());
+        self.flushes.insert(self.next_submission, reply);
+        self.next_submission
+    }
+
     fn take(&mut self, input: Input) {
         let now = self.clock.now();
         match input {
@@ -178,11 +186,15 @@ impl Core {
                 self.machine.handle_key_question(now, self.next_submission, key, epoch);
             }
             Input::Flush { topic, by, reply } => {
-                self.next_submission += 1;
-                self.flushes.retain(|_, waiting| !waiting.is_closed());
-                self.flushes.insert(self.next_submission, reply);
-                if !self.machine.handle_flush(self.next_submission, &topic, &by) {
-                    self.flushes.remove(&self.next_submission);
+                let flush = self.open_flush(reply);
+                if !self.machine.handle_flush(now, flush, &topic, &by) {
+                    self.flushes.remove(&flush);
+                }
+            }
+            Input::FlushTopic { topic, read, reply } => {
+                let flush = self.open_flush(reply);
+                if !self.machine.handle_topic_flush(now, flush, &topic, read) {
+                    self.flushes.remove(&flush);
                 }
             }
             Input::RootConnected { root, link, outbox } => {

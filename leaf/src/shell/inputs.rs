@@ -6,6 +6,7 @@ use crate::machine::resets::Answer;
 use crate::machine::{ConnectionId, Found, SubmissionId};
 use bytes::Bytes;
 use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::document::Version;
 use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
@@ -104,11 +105,17 @@ pub(super) enum Input {
         epoch: u64,
         reply: oneshot::Sender<Reply>,
     },
-    /// Answered once all is merged that was accepted by now, for a reset by some leaf.
+    /// Answered once all is merged that was accepted of a topic by now, for a reset by some leaf.
     Flush {
         topic: Topic,
         by: NodeName,
-        reply: oneshot::Sender<()>,
+        reply: oneshot::Sender<Version>,
+    },
+    /// The same for somebody who has read that version of it.
+    FlushTopic {
+        topic: Topic,
+        read: Version,
+        reply: oneshot::Sender<Version>,
     },
     Ledgers(oneshot::Sender<Vec<StreamLedger>>),
     Positions {

@@ -6,7 +6,7 @@ use super::disk::{Disk, DiskError};
 use super::http::{Front, submit_here};
 use super::inputs::{CoreHandle, Input};
 use super::producers::Intake;
-use super::questions::flush_here;
+use super::questions::{flush_here, flush_topic};
 use super::resets::reset_here;
 use super::roots;
 use crate::machine::{LeafConfig, LeafMachine};
@@ -317,6 +317,7 @@ async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result
             positions.map_or_else(stopping, Reply::Positions)
         }
         Request::Flush { topic, by } => flush_here(core, topic, by).await,
+        Request::FlushTopic { topic, read } => flush_topic(core, topic, read).await,
         Request::Key { key, epoch } => {
             core.ask(|reply| Input::Key { key, epoch, reply }).await.unwrap_or_else(stopping)
         }

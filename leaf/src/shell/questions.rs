@@ -3,6 +3,7 @@
 use super::inputs::{CoreHandle, Input};
 use crate::machine::resets::{Answer, Question};
 use countree_common::cluster::{Node, NodeName, Tier};
+use countree_common::document::Version;
 use countree_common::key::Topic;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
@@ -54,11 +55,19 @@ async fn flush(
 /// Waits until this leaf has merged all that it has accepted by now.
 pub(super) async fn flush_here(core: &CoreHandle, topic: Topic, by: NodeName) -> Reply {
     match tokio::time::timeout(FLUSH_TIMEOUT, core.ask(|reply| Input::Flush { topic, by, reply })).await {
-        Ok(Some(())) => Reply::Done,
+        Ok(Some(_)) => Reply::Done,
         Ok(None) => {
             Reply::Failed("the leaf is stopping, or it resets the topic itself, or too many ask".into())
         }
         Err(_) => Reply::Failed("the leaf can't merge what it has accepted right now".into()),
+    }
+}
+
+/// Waits until this leaf has merged all that it has accepted of a topic by now. Who asks gives up by itself.
+pub(super) async fn flush_topic(core: &CoreHandle, topic: Topic, read: Version) -> Reply {
+    match core.ask(|reply| Input::FlushTopic { topic, read, reply }).await {
+        Some(version) => Reply::FlushedTopic(version),
+        None => Reply::Failed("the leaf is stopping, or too many ask".into()),
     }
 }
 

@@ -4,12 +4,13 @@
 use super::client::Client;
 use super::session::Producer;
 use super::{
-    Chance, Rig, TestDisk, TestStore, config, counter, decoded, leaf_name, ledgers_balance, root_name,
+    Chance, Rig, TestDisk, TestStore, config, counter, decoded, leaf_name, ledgers_balance, root_name, topic,
 };
 use crate::log::recovery::Recut;
 use crate::machine::calls::CallId;
 use crate::machine::{DiskState, Output};
 use countree_common::cut::{Cut, Outcome};
+use countree_common::document::Version;
 use countree_common::key::{Counter, Topic};
 use countree_common::ledger::StreamLedger;
 use countree_common::limits::COUNTERS_PER_CUT;
@@ -56,6 +57,9 @@ pub(crate) struct World {
     /// Acked events in the order of their acks, until a watermark has passed them; and those, by topic.
     acked: VecDeque<(WallMs, Topic)>,
     complete: BTreeMap<Topic, u64>,
+    /// Who waits for a topic, and how many of its events had been acked by then.
+    flushes: BTreeMap<u64, (Topic, u64)>,
+    pub(crate) flushed: u64,
 }
 
 impl World {
@@ -88,6 +92,8 @@ impl World {
             retired: BTreeMap::new(),
             acked: VecDeque::new(),
             complete: BTreeMap::new(),
+            flushes: BTreeMap::new(),
+            flushed: 0,
         }
     }
 
@@ -102,7 +108,8 @@ impl World {
             12..30 => self.producers[one].send_next(),
             30..50 => self.producers[one].deliver(&mut self.rig),
             50..53 => self.producers[one].reconnect(&mut self.rig),
-            53..59 => self.http(),
+            53..58 => self.http(),
+            58 => self.flush(),
             59..70 if !self.is_disk_full => self.sync_one(),
             70..80 => {
                 let ms = 1 + self.chance.below(200) as u64;
@@ -209,6 +216,25 @@ impl World {
         // An old request too, now and then: its answer may have been lost.
         let one = self.chance.below(self.clients.len());
         self.clients[one].submit(&mut self.rig);
+    }
+
+    /// Somebody wants to read all that was acked of a topic.
+    fn flush(&mut self) {
+        let topic = topic(TOPICS[self.chance.below(3)]);
+        let acked = self.acked.iter().filter(|(_, of)| *of == topic).count() as u64;
+        let acked = acked + self.complete.get(&topic).copied().unwrap_or_default();
+        let id = self.flushed + self.flushes.len() as u64;
+        let read = if self.chance.percent(50) { self.store.version(&topic) } else { Version::default() };
+        if self.rig.machine.handle_topic_flush(self.rig.now, id, &topic, read) {
+            self.flushes.insert(id, (topic, acked));
+        }
+    }
+
+    fn check_flush(&mut self, flush: u64) {
+        self.flushed += 1;
+        let Some((topic, acked)) = self.flushes.remove(&flush) else { return };
+        let merged = self.store.events_of_topic(&topic);
+        assert!(self.went_back > 0 || merged >= acked, "a flush claims what is not merged");
     }
 
     fn sync_one(&mut self) {
@@ -345,6 +371,7 @@ impl World {
         self.scans.clear();
         self.retirements.clear();
         self.calls.clear();
+        self.flushes.clear();
         self.is_root_connected = false;
         self.is_disk_full = false;
     }
@@ -387,7 +414,8 @@ impl World {
                     let live = self.rig.incarnation;
                     self.let_go(|disk| disk.streams.get_mut(&live).unwrap().remove(&first).is_some());
                 }
-                Output::Ask { .. } | Output::Flushed { .. } => panic!("nobody resets anything here"),
+                Output::Ask { .. } => panic!("nobody resets anything here"),
+                Output::Flushed { flush, .. } => self.check_flush(flush),
                 Output::Call { call, request, .. } => self.calls.push_back((call, request)),
                 Output::Left { keeps_keys } => self.left(keeps_keys),
                 Output::Answer { reply, .. } => panic!("nobody asked: {reply:?}"),

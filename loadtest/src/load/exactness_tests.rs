@@ -16,6 +16,7 @@ fn view(totals: &[(&str, i64)]) -> TopicView {
         era: 0,
         version: 1,
         complete_to: WallMs(0),
+        away: Vec::new(),
         counts: counts(totals),
     }
 }

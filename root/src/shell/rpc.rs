@@ -98,6 +98,7 @@ impl Desk {
             Request::Forget(leaf) => vec![self.registry.ask(Ask::Forget(leaf)).await],
             Request::Members => vec![self.registry.ask(Ask::Members).await],
             Request::Flush { .. }
+            | Request::FlushTopic { .. }
             | Request::Reset(_)
             | Request::Key { .. }
             | Request::TakeKeys(_)

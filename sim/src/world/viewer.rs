@@ -179,7 +179,7 @@ impl World {
 
     /// Within an era versions do not go back, and what is said to be complete is.
     fn show(&mut self, i: usize, view: TopicView) {
-        let TopicView { topic, era, version, counts, complete_to } = view;
+        let TopicView { topic, era, version, counts, complete_to, .. } = view;
         let version = Version { era, number: version };
         let shown = self.viewers[i].shown.entry(topic.clone()).or_default();
         let went_back = (version < shown.version).then_some(shown.version);

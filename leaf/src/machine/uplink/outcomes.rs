@@ -5,6 +5,7 @@ use crate::log::recovery::Stretch;
 use crate::machine::names::{CounterId, Names, TopicId};
 use crate::machine::pending::{Pending, Sum};
 use countree_common::cut::Outcome;
+use countree_common::document::Version;
 use countree_common::limits;
 use countree_common::stream::Lsn;
 use countree_common::time::Time;
@@ -56,6 +57,9 @@ impl Uplink {
             return findings;
         };
         self.sums_sent -= in_flight.sums_sent();
+        if let Some(version) = answer.outcome.as_ref().and_then(told) {
+            (state.told, state.is_asked) = (version, false);
+        }
         match answer.outcome {
             None => {
                 state.in_flight = Some(in_flight);
@@ -161,10 +165,20 @@ impl Uplink {
             self.progress.release(pending.window);
         }
         let expected = state.confirmed.map(|before| (before + events).saturating_sub(store_events));
+        let last = self.last_window_to.max(state.early_to);
         state.position = Position::Scanning;
         state.confirmed = Some(store_events);
-        state.in_log = Some(InLog { events, last: self.last_window_to, expected });
-        self.scans.insert(topic, Stretch { from: have, to: self.last_window_to });
+        state.in_log = Some(InLog { events, last, expected });
+        self.scans.insert(topic, Stretch { from: have, to: last });
+    }
+}
+
+/// The document's version by an answer of the store.
+fn told(outcome: &Outcome) -> Option<Version> {
+    match outcome {
+        Outcome::Applied(applied) => Some(applied.version),
+        Outcome::Have { version, .. } => Some(*version),
+        Outcome::Overflow => None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! How far a stream has come, for those who follow an event's road.
 
 use super::{Position, TopicState, Uplink, Wait};
+use crate::machine::names::TopicId;
+use countree_common::document::Version;
 use countree_common::stream::Lsn;
 use countree_common::wire::rpc::StreamPositions;
 
@@ -29,10 +31,27 @@ impl Uplink {
         self.sealed_at
     }
 
+    /// Whether the topic's records up to `to` are merged, and the store has answered what it was asked about it.
+    pub fn is_merged(&self, topic: TopicId, to: Lsn) -> bool {
+        self.topics.get(topic).is_none_or(|state| {
+            let is_past =
+                state.position != Position::Unknown && state.in_log.is_none() && state.merged() >= to;
+            !state.is_asked && (is_past || !state.is_behind())
+        })
+    }
+
+    /// The version that the store named last; `None` where it holds nothing of this stream.
+    pub fn version_of(&self, topic: TopicId) -> Option<Version> {
+        let state = self.topics.get(topic)?;
+        (state.merged() > 0).then_some(state.told)
+    }
+
     /// How far the stream has come, given how far its log has.
     pub fn positions(&self, accepted: Lsn, durable: Lsn) -> StreamPositions {
         let offered = self.last_window_to;
-        let cut = self.topics.values().filter_map(TopicState::cut_short_at).min().unwrap_or(offered);
+        let short = self.topics.values().filter_map(TopicState::cut_short_at).min();
+        // Topics may be further than their windows.
+        let cut = short.unwrap_or(offered).min(offered);
         let behind = || self.topics.values().filter(|state| state.is_behind());
         let merged = behind().map(TopicState::merged).min().unwrap_or(offered);
         let stream = self.stream.clone();

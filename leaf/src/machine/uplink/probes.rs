@@ -3,6 +3,7 @@
 use super::Uplink;
 use crate::machine::doubt::Doubt;
 use crate::machine::names::TopicId;
+use countree_common::document::Version;
 use countree_common::time::Time;
 
 impl Uplink {
@@ -24,6 +25,16 @@ impl Uplink {
                 state.is_probe_due = true;
                 self.make_ready(topic);
             }
+        }
+    }
+
+    /// Asks about a topic, if what the store said of it last is not of the document that was `read` (0-0 for none).
+    pub fn ask_if_not_in(&mut self, topic: TopicId, read: Version) {
+        let Some(state) = self.topics.get_mut(topic) else { return };
+        let is_in_it = state.told.era == read.era && state.told <= read;
+        if read != Version::default() && state.told != Version::default() && !is_in_it {
+            (state.is_asked, state.is_probe_due) = (true, true);
+            self.make_ready(topic);
         }
     }
 

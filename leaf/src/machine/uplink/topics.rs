@@ -4,6 +4,7 @@ use crate::machine::doubt::Doubt;
 use crate::machine::names::TopicId;
 use crate::machine::pending::{Pending, Sum};
 use countree_common::cluster::NodeName;
+use countree_common::document::Version;
 use countree_common::stream::Lsn;
 use std::collections::VecDeque;
 
@@ -66,6 +67,12 @@ pub(super) struct TopicState {
     /// Events of this stream and topic in the store's totals, by the store's last word. Unknown before the
     /// first one of a sealed stream.
     pub(super) confirmed: Option<u64>,
+    /// The document's version by the store's last word; 0-0 before the first one.
+    pub(super) told: Version,
+    /// Whether the store is to be asked, whatever it was told before, and has not answered since.
+    pub(super) is_asked: bool,
+    /// The last record that was cut out of a window which had not ended; 0 for none.
+    pub(super) early_to: Lsn,
     /// What the store may still forget.
     pub(super) doubt: Option<Doubt>,
     /// Whether a time to ask about the doubt is set, and whether it has come.
@@ -85,6 +92,9 @@ impl TopicState {
             position,
             era: 0,
             confirmed: (position == Position::Known(0)).then_some(0),
+            told: Version::default(),
+            is_asked: false,
+            early_to: 0,
             doubt: None,
             has_probe: false,
             is_probe_due: false,

@@ -79,10 +79,10 @@ impl Core {
             }
             Output::Retire(ledgers) => self.retire(ledgers),
             Output::Ask { reset, question } => self.ask(reset, question),
-            Output::Flushed { flush } => {
+            Output::Flushed { flush, version } => {
                 if let Some(reply) = self.flushes.remove(&flush) {
                     // Who asked may have given up.
-                    let _ = reply.send(());
+                    let _ = reply.send(version);
                 }
             }
             Output::DropStream(stream) => self.delete(Deletion::Stream(stream)),

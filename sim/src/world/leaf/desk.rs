@@ -8,6 +8,7 @@ use crate::promise::Promise;
 use crate::world::World;
 use crate::world::questions::Purpose;
 use countree_common::delta::Delta;
+use countree_common::document::Version;
 use countree_common::event::Event;
 use countree_common::key::Counter;
 use countree_common::wire::rpc::{Idempotency, Reply, Request, Submission, SubmitError};
@@ -22,18 +23,20 @@ pub(super) struct Desk {
     asked: u64,
 }
 
-/// Somebody who waits, and whether it is for a leaf to take keys over.
+/// Somebody who waits, and whether it is for a leaf to take keys over, or to read what it has acked.
 #[derive(Debug)]
 struct Waiting {
     link: LinkId,
     is_heir: bool,
+    is_read: bool,
 }
 
 impl Desk {
     fn open(&mut self, link: LinkId, request: &Request) -> SubmissionId {
         self.asked += 1;
         let is_heir = matches!(request, Request::TakeKeys(_));
-        self.waiting.insert(self.asked, Waiting { link, is_heir });
+        let is_read = matches!(request, Request::FlushTopic { .. });
+        self.waiting.insert(self.asked, Waiting { link, is_heir, is_read });
         self.asked
     }
 
@@ -54,7 +57,12 @@ impl World {
             Request::Key { key, epoch } => machine.handle_key_question(now, id, key, epoch),
             Request::TakeKeys(keys) => machine.handle_inheritance(now, id, &keys),
             Request::Flush { topic, by } => {
-                if !machine.handle_flush(id, &topic, &by) {
+                if !machine.handle_flush(now, id, &topic, &by) {
+                    self.answer(i, id, Reply::Failed("not now".into()));
+                }
+            }
+            Request::FlushTopic { topic, read } => {
+                if !machine.handle_topic_flush(now, id, &topic, read) {
                     self.answer(i, id, Reply::Failed("not now".into()));
                 }
             }
@@ -80,13 +88,15 @@ impl World {
         self.answer(i, id, Reply::Submitted(result));
     }
 
-    pub(super) fn flushed(&mut self, i: usize, flush: u64) {
-        self.answer(i, flush, Reply::Done);
+    pub(super) fn flushed(&mut self, i: usize, flush: u64, version: Version) {
+        let desk = self.leaves[i].process.as_ref().map(|p| &p.desk);
+        let is_read = desk.and_then(|desk| desk.waiting.get(&flush)).is_some_and(|waiting| waiting.is_read);
+        self.answer(i, flush, if is_read { Reply::FlushedTopic(version) } else { Reply::Done });
     }
 
     pub(super) fn answer(&mut self, i: usize, id: SubmissionId, reply: Reply) {
         let waiting = self.leaves[i].process.as_mut().and_then(|p| p.desk.waiting.remove(&id));
-        let Some(Waiting { link, is_heir }) = waiting else { return };
+        let Some(Waiting { link, is_heir, .. }) = waiting else { return };
         let reply = match reply {
             Reply::Submitted(Ok(())) if is_heir => Reply::Done,
             Reply::Submitted(Err(e)) if is_heir => Reply::Failed(e.to_string()),

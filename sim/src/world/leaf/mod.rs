@@ -269,7 +269,7 @@ impl World {
                 self.leaves[i].disk.drop_segment(incarnation, first);
             }
             Output::Ask { reset, question } => self.reset_asks(i, reset, question),
-            Output::Flushed { flush } => self.flushed(i, flush),
+            Output::Flushed { flush, version } => self.flushed(i, flush, version),
             Output::Call { call, callee, request } => self.leaf_calls(i, call, callee, request),
             Output::Left { keeps_keys } => self.leaf_may_go(i, keeps_keys),
             Output::Answer { question, reply } => self.answer(i, question, reply),

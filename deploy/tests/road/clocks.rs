@@ -1,0 +1,88 @@
+//! Clocks that are put forward and back under a running cluster. `faketime` moves them; what counts time that passes
+//! is left alone, as by an operator or a time server that steps the clock.
+
+use crate::cluster::{Cluster, eventually};
+use crate::shared::command::skip;
+use std::path::{Path, PathBuf};
+
+/// A clock that a test can step.
+pub(crate) struct Clock {
+    /// Says how far off it is. Read again at each look at the clock.
+    file: PathBuf,
+}
+
+impl Clock {
+    /// What the processes have to be started with; `None` where `faketime` is not installed.
+    fn of(folder: &Path) -> Option<(Self, Vec<(String, String)>)> {
+        let library =
+            std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok).find_map(|architecture| {
+                let path = architecture.path().join("faketime/libfaketimeMT.so.1");
+                path.exists().then_some(path)
+            })?;
+        let clock = Self { file: folder.join("clock") };
+        clock.step("+0s");
+        let set = [
+            ("LD_PRELOAD", library.to_str()?),
+            ("FAKETIME_TIMESTAMP_FILE", clock.file.to_str()?),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ];
+        let set = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Some((clock, set.into()))
+    }
+
+    /// The clock is off by so much from now on.
+    fn step(&self, offset: &str) {
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, offset).unwrap();
+        std::fs::rename(new, &self.file).unwrap();
+    }
+}
+
+/// A cluster and its clock.
+fn cluster(manifest: &str) -> Option<(Cluster, Clock)> {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((clock, set)) = Clock::of(folder.path()) else {
+        skip("clocks that are stepped (no faketime)");
+        return None;
+    };
+    Some((Cluster::start_under(folder, manifest, set), clock))
+}
+
+fn event(topic: &str) -> String {
+    format!(r#"{{"topic":"{topic}","item":"i","kind":"like"}}"#)
+}
+
+fn complete(cluster: &Cluster, topic: &str) -> serde_json::Value {
+    let (status, body) = cluster.http("GET", &format!("/v1/topics/{topic}?wait=complete"), "", b"");
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[test]
+fn what_was_acked_is_read_whichever_way_the_clock_goes() {
+    let Some((cluster, clock)) = cluster("[cluster]\nwindow = \"300ms\"\n[leaf]\nreplicas = 2\n") else {
+        return;
+    };
+    assert_eq!(cluster.post(&event("t")).0, 202);
+    // Totals have been called complete up to some time by now.
+    eventually("complete_to", || complete(&cluster, "t")["complete_to"].as_u64().filter(|at| *at > 0));
+    for (count, offset) in (2..).zip(["-60s", "+0s", "-3600s", "+3600s", "+0s", "-60s"]) {
+        clock.step(offset);
+        assert_eq!(cluster.post(&event("t")).0, 202);
+        assert_eq!(complete(&cluster, "t")["counts"]["i"]["like"], count, "after {offset}");
+    }
+}
+
+#[test]
+fn a_long_window_holds_nobody_up_who_wants_to_read_what_was_acked() {
+    let cluster = Cluster::start_with("[cluster]\nwindow = \"20s\"\n[leaf]\nreplicas = 2\n");
+    for count in 1..=5 {
+        assert_eq!(cluster.post(&event("t")).0, 202);
+        let began = std::time::Instant::now();
+        assert_eq!(complete(&cluster, "t")["counts"]["i"]["like"], count);
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    }
+    assert_eq!(cluster.tell(&["reset", "t"])["reset"], true, "nor anybody who resets it");
+    assert_eq!(complete(&cluster, "t")["counts"]["i"]["like"], 0);
+}

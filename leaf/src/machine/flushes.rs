@@ -1,0 +1,92 @@
+//! Flushing a topic: cut at once what the open window holds of it, and say when all is merged that had been accepted.
+//!
+//! It goes by LSNs alone, so clocks have no say in it. A store that goes back in time may forget what was merged
+//! before the asker reads it; so the answer names the version that holds it all, and an asker who then reads another
+//! asks again.
+
+use super::names::TopicId;
+use super::uplink::Uplink;
+use super::{Frozen, LeafMachine, Output};
+use countree_common::document::Version;
+use countree_common::key::Topic;
+use countree_common::limits;
+use countree_common::stream::Lsn;
+use countree_common::time::Now;
+
+/// Somebody waits for a topic.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flush {
+    id: u64,
+    topic: TopicId,
+    /// The last record by then.
+    accepted: Lsn,
+    /// The last record of the windows that had ended by then.
+    frozen: Lsn,
+}
+
+impl LeafMachine {
+    /// Somebody who has read `read` of the topic wants to read all that was accepted of it by now:
+    /// [`Output::Flushed`] is to say when that is merged. `false` when too many wait already.
+    pub fn handle_topic_flush(&mut self, now: Now, id: u64, topic: &Topic, read: Version) -> bool {
+        if self.flushes.len() >= limits::FLUSHES_PER_LEAF {
+            return false;
+        }
+        let Some(topic) = self.table.names().topic_id(topic) else {
+            self.outputs.push_back(Output::Flushed { flush: id, version: Version::default() });
+            return true;
+        };
+        self.cut_early(topic);
+        let uplinks = self.old.values_mut().chain([&mut self.live]);
+        uplinks.for_each(|uplink| uplink.ask_if_not_in(topic, read));
+        let frozen = self.frozen.back().map_or(0, |frozen| frozen.to);
+        self.flushes.push_back(Flush { id, topic, accepted: self.journal.appended(), frozen });
+        self.settle_flushes();
+        self.send_up(now);
+        true
+    }
+
+    /// Ends the window of one topic alone.
+    fn cut_early(&mut self, topic: TopicId) {
+        if let Some(window) = self.table.take_topic(topic) {
+            self.rates.note(&window, self.table.names());
+            self.frozen.push_back(Frozen { ends: None, to: self.journal.appended(), window });
+            self.offer_frozen();
+        }
+    }
+
+    /// Answers the flushes whose records are merged.
+    pub(super) fn settle_flushes(&mut self) {
+        let flushes = std::mem::take(&mut self.flushes);
+        let (done, open) = flushes.into_iter().partition(|flush| self.is_done(*flush));
+        self.flushes = open;
+        for Flush { id, topic, .. } in done {
+            let version = self.version_of(topic);
+            self.outputs.push_back(Output::Flushed { flush: id, version });
+        }
+    }
+
+    fn is_done(&self, flush: Flush) -> bool {
+        let Flush { topic, accepted, frozen, .. } = flush;
+        let is_offered = self.frozen.front().is_none_or(|waiting| waiting.to > frozen);
+        let mut old = self.old.values();
+        is_offered
+            && self.live.is_merged(topic, accepted)
+            && old.all(|uplink| uplink.is_merged(topic, Lsn::MAX))
+    }
+
+    /// The version that holds what every stream has merged. Where streams were told of different eras, the store may
+    /// have forgotten some since: then it is the oldest era's.
+    fn version_of(&self, topic: TopicId) -> Version {
+        let told = self.uplinks().filter_map(|uplink: &Uplink| uplink.version_of(topic));
+        let older = |a: Version, b: Version| match a.era.cmp(&b.era) {
+            std::cmp::Ordering::Less => a,
+            std::cmp::Ordering::Equal => a.max(b),
+            std::cmp::Ordering::Greater => b,
+        };
+        told.reduce(older).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+#[path = "flushes_tests.rs"]
+mod tests;
