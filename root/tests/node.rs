@@ -12,6 +12,7 @@ use countree_common::document::Version;
 use countree_common::limits::SESSIONS_PER_MESSAGE;
 use countree_common::session::SessionId;
 use countree_common::shell::quic::StreamError;
+use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
 use countree_common::wire::hello::{Conversation, RefusalCode};
 use countree_common::wire::publish::{FromRoot, ToRoot};
@@ -206,13 +207,17 @@ async fn a_leaf_settles_with_its_heirs_and_a_dead_one_is_forgotten() {
     for leaf in ["leaf-0", "leaf-1"] {
         cluster.peer(leaf).enter(&cluster, Tier::Leaf).await;
     }
-    let settled = |heirs: &[&str]| Request::Settled {
-        leaf: name("leaf-0"),
-        incarnation: harness::INCARNATION,
+    let stream = StreamId { leaf: name("leaf-0"), incarnation: harness::INCARNATION };
+    let settled = |heirs: &[&str], epoch| Request::SettledAt {
+        stream: stream.clone(),
         heirs: heirs.iter().map(|heir| name(heir)).collect(),
+        epoch,
     };
-    assert!(matches!(cluster.ask("leaf-0", &settled(&[])).await, Reply::Failed(_)));
-    assert_eq!(cluster.ask("leaf-0", &settled(&["leaf-1"])).await, Reply::Done);
+    for refused in [settled(&[], u64::MAX), settled(&["leaf-1"], 0)] {
+        assert!(matches!(cluster.ask("leaf-0", &refused).await, Reply::Failed(_)));
+    }
+    let reply = cluster.ask("leaf-0", &settled(&["leaf-1"], u64::MAX)).await;
+    assert_eq!(reply, Reply::Settled { keeps_keys: false });
     let forget = Request::Forget(name("leaf-1"));
     assert!(matches!(cluster.ask("leaf-2", &forget).await, Reply::Failed(why) if why.contains("drain it")));
     cluster.ask("leaf-1", &Request::Leave(name("leaf-1"))).await;
@@ -263,6 +268,7 @@ async fn a_node_speaks_for_itself_alone() {
         Request::Heartbeat { node: leaf, stats: NodeStats::default(), epoch: 0 },
         Request::Leave(name("leaf-0")),
         Request::Settled { leaf: name("leaf-0"), incarnation: 1, heirs: Vec::new() },
+        Request::SettledAt { stream: "leaf-0/1".parse().unwrap(), heirs: Vec::new(), epoch: u64::MAX },
         Request::Publish(sessions("leaf-0", &[])),
         Request::Retire(vec![ledger("leaf-9/1", 1), ledger("leaf-0/1", 1)]),
     ] {

@@ -41,6 +41,8 @@ pub enum Flaw {
     UnpublishedSessions,
     /// A leaf that leaves says that its idempotency keys were handed over, and they were not.
     UnhandedKeys,
+    /// The disk of the last leaf goes with the keys that there was nobody to take.
+    DiscardedKeys,
     /// A leaf that has come to own a key does not ask those that owned it before.
     UnaskedKeys,
     /// Nobody asks about idle topics.
@@ -59,7 +61,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 24] = [
+    pub const ALL: [Flaw; 25] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -77,6 +79,7 @@ impl Flaw {
         Flaw::ReopenedSessions,
         Flaw::UnpublishedSessions,
         Flaw::UnhandedKeys,
+        Flaw::DiscardedKeys,
         Flaw::UnaskedKeys,
         Flaw::UnaskedTopics,
         Flaw::BlindReadBack,

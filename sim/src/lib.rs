@@ -36,5 +36,5 @@ pub use flaws::Flaw;
 pub use promise::{Broken, Promise};
 pub use report::{Run, Series, run};
 pub use schedule::{Only, Struck};
-pub use setting::{Arguments, Setting};
+pub use setting::{Arguments, Draw, Setting};
 pub use shrink::{Shrunk, shrink};

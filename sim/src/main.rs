@@ -7,7 +7,7 @@ use std::process::ExitCode;
 const SHRINKING_RUNS: u32 = 400;
 
 fn main() -> ExitCode {
-    let Arguments { first, count, setting } = match Arguments::read(std::env::args().skip(1)) {
+    let arguments = match Arguments::read(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(wrong) => {
             eprintln!("{wrong}; {}", Arguments::USAGE);
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         }
     };
     let mut series = Series::default();
-    for seed in first..first.saturating_add(count) {
+    for (seed, setting) in arguments.runs() {
         let run = run(seed, &setting);
         series.add(&run);
         if let Some(broken) = &run.broken {

@@ -2,6 +2,7 @@
 
 use crate::faults::Fault;
 use crate::flaws::Flaw;
+use crate::random::Random;
 use crate::schedule::Only;
 use std::fmt::{self, Display};
 
@@ -38,25 +39,59 @@ impl Default for Setting {
     }
 }
 
+/// Kinds of faults in one mix, at most.
+const MIXED_MAX: u64 = 8;
+
+/// How a series comes to its runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Draw {
+    /// One seed after another.
+    #[default]
+    InARow,
+    /// Seeds that are drawn at random.
+    Random,
+    /// Seeds and a few kinds of faults, drawn at random: what is rare where anything may happen is common there.
+    Mixes,
+}
+
 /// A series of runs, as on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arguments {
-    /// The first seed.
+    /// The first seed, or what the seeds are drawn from.
     pub first: u64,
     /// How many seeds.
     pub count: u64,
+    /// How it comes to them.
+    pub draw: Draw,
     /// What is the same for all of them.
     pub setting: Setting,
 }
 
 impl Arguments {
     /// What the command line takes.
-    pub const USAGE: &str = "usage: countree-sim --seeds N [--seed FIRST] [--kinds KIND,KIND…] [--longer TIMES] \
-                             [--only-faults N,N…|none] [--no-mishaps] [--flaw NAME] [--trace]";
+    pub const USAGE: &str = "usage: countree-sim --seeds N [--seed FIRST] [--random|--mixes] [--kinds KIND,KIND…] \
+                             [--longer TIMES] [--only-faults N,N…|none] [--no-mishaps] [--flaw NAME] [--trace]";
 
     /// The one run of a seed.
     pub fn of_seed(seed: u64, setting: Setting) -> Self {
-        Self { first: seed, count: 1, setting }
+        Self { first: seed, count: 1, draw: Draw::InARow, setting }
+    }
+
+    /// The seed and the setting of each run.
+    pub fn runs(&self) -> impl Iterator<Item = (u64, Setting)> {
+        let mut random = Random::new(self.first);
+        (0..self.count).map(move |at| {
+            let mut setting = self.setting.clone();
+            let seed = match self.draw {
+                Draw::InARow => self.first.wrapping_add(at),
+                Draw::Random | Draw::Mixes => random.bits(),
+            };
+            if self.draw == Draw::Mixes {
+                let count = random.between(1, MIXED_MAX);
+                setting.kinds = (0..count).filter_map(|_| random.pick(&Fault::ALL).copied()).collect();
+            }
+            (seed, setting)
+        })
     }
 
     /// Reads a command line.
@@ -64,12 +99,15 @@ impl Arguments {
     /// # Errors
     /// What is wrong with it, for people.
     pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut first, mut count, mut setting) = (None, None, Setting::default());
+        let (mut first, mut count) = (None, None);
+        let (mut draw, mut setting) = (Draw::default(), Setting::default());
         while let Some(flag) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{flag} takes a value"));
             match flag.as_str() {
                 "--seeds" => count = Some(number(&flag, &value()?)?),
                 "--seed" => first = Some(number(&flag, &value()?)?),
+                "--random" => draw = Draw::Random,
+                "--mixes" => draw = Draw::Mixes,
                 "--kinds" => setting.kinds = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
                 "--longer" => setting.longer = number(&flag, &value()?)?,
                 "--only-faults" => setting.only = only(&flag, &value()?)?,
@@ -79,8 +117,11 @@ impl Arguments {
                 _ => return Err(format!("'{flag}' is not known")),
             }
         }
+        if draw == Draw::Mixes && !setting.kinds.is_empty() {
+            return Err("--mixes draws the kinds of faults itself: leave --kinds out".into());
+        }
         let count = count.or(first.map(|_| 1)).ok_or("--seeds is missing")?;
-        Ok(Self { first: first.unwrap_or(0), count, setting })
+        Ok(Self { first: first.unwrap_or(0), count, draw, setting })
     }
 }
 
@@ -97,11 +138,16 @@ fn only(flag: &str, value: &str) -> Result<Only, String> {
 
 impl Display for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, count, setting } = self;
+        let Self { first, count, draw, setting } = self;
         let Setting { flaw, kinds, longer, only, no_mishaps, is_told, .. } = setting;
         write!(f, "--seed {first}")?;
         if *count != 1 {
             write!(f, " --seeds {count}")?;
+        }
+        match draw {
+            Draw::InARow => {}
+            Draw::Random => write!(f, " --random")?,
+            Draw::Mixes => write!(f, " --mixes")?,
         }
         if !kinds.is_empty() {
             let kinds: Vec<_> = kinds.iter().map(Fault::to_string).collect();
@@ -139,6 +185,8 @@ mod tests {
         let lines = [
             "--seed 7",
             "--seed 7 --seeds 1000",
+            "--seed 7 --seeds 1000 --random",
+            "--seed 7 --seeds 1000 --mixes --longer 2",
             "--seed 7 --only-faults none",
             "--seed 0 --kinds LeafKilled,Partition --longer 4 --only-faults 3,17 --flaw MergesForward --no-mishaps --trace",
         ];
@@ -149,10 +197,31 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for line in
-            ["", "--seeds", "--seeds many", "--seed 1 --only-faults 3;4", "--flaw None --seed 1", "-h"]
-        {
+        let lines = [
+            "",
+            "--seeds",
+            "--seeds many",
+            "--seed 1 --only-faults 3;4",
+            "--flaw None --seed 1",
+            "--seeds 9 --mixes --kinds LeafKilled",
+            "-h",
+        ];
+        for line in lines {
             assert!(read(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn runs_that_are_drawn_are_the_same_ones_from_the_same_start() {
+        let runs = |line: &str| read(line).unwrap().runs().collect::<Vec<_>>();
+        let seeds = |line: &str| runs(line).iter().map(|(seed, _)| *seed).collect::<Vec<_>>();
+        assert_eq!(seeds("--seed 7 --seeds 3"), [7, 8, 9]);
+        assert_eq!(runs("--seed 7 --seeds 50 --mixes"), runs("--seed 7 --seeds 50 --mixes"));
+        assert_ne!(seeds("--seed 7 --seeds 3 --random"), seeds("--seed 8 --seeds 3 --random"));
+        let mixes = runs("--seed 7 --seeds 50 --mixes");
+        assert!(mixes.iter().all(|(_, setting)| (1..=8).contains(&setting.kinds.len())));
+        let (seed, setting) = mixes[9].clone();
+        let replayed = read(&Arguments::of_seed(seed, setting).to_string()).unwrap();
+        assert_eq!(replayed.runs().collect::<Vec<_>>(), mixes[9..10]);
     }
 }

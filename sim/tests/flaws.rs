@@ -6,6 +6,9 @@ use countree_sim::{Broken, Fault, Flaw, Promise, Setting, run};
 const LEAVING: [Fault; 5] =
     [Fault::LeafDrained, Fault::LeafDrained, Fault::LeafJoined, Fault::LeafKilled, Fault::Isolation];
 
+/// Where the last leaf leaves, too.
+const LAST: [Fault; 1] = [Fault::LeafDrained];
+
 /// Where those that were about to leave come back, and are away for longer than their lease later on.
 const RETURNING: [Fault; 5] =
     [Fault::LeafDrained, Fault::LeafDrained, Fault::LeafKilled, Fault::LeafPaused, Fault::Isolation];
@@ -58,6 +61,7 @@ is_found! {
     keys_that_nobody_is_asked_about: UnaskedKeys within 200, Exact;
     a_leaf_that_forgets_its_keys: ForgottenKeys within 400, Exact;
     keys_that_are_not_handed_over: UnhandedKeys where LEAVING within 400, Exact;
+    keys_that_go_with_the_disk_of_the_last_leaf: DiscardedKeys where LAST within 400, Exact;
     a_table_of_sessions_that_is_not_published: UnpublishedSessions where LEAVING within 400, Exact | Told;
     a_leaf_that_forgets_its_seal: ForgottenSeal where RETURNING for 6 times as long
         within 800, Exact;

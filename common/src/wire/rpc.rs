@@ -38,9 +38,7 @@ pub enum Request {
     },
     /// To a root: I am gone. Answered by `View`.
     Leave(NodeName),
-    /// To a root: this leaf has merged all that it ever accepted, takes nothing more, and has handed its
-    /// idempotency keys over. Answered by `Done`; by `Failed` when the owners of keys are others by now: hand the
-    /// keys to those, and repeat.
+    /// [`Request::SettledAt`] as leaves of earlier releases say it, without an epoch. Answered by `Done`.
     Settled {
         /// The leaf.
         leaf: NodeName,
@@ -108,6 +106,17 @@ pub enum Request {
         /// era, asks the store again: it may have forgotten what it had merged.
         read: Version,
     },
+    /// To a root: this leaf has merged all that it ever accepted, takes nothing more, and has handed its
+    /// idempotency keys over. Answered by `Settled`; by `Failed` when the owners of keys are others since a later
+    /// epoch: hand the keys to those, and repeat.
+    SettledAt {
+        /// The leaf's live stream: which start of it this is.
+        stream: StreamId,
+        /// The owners of keys that it handed them to, itself left out.
+        heirs: Vec<NodeName>,
+        /// The epoch of a view in which these owned keys without a break since they were handed over.
+        epoch: u64,
+    },
 }
 
 /// What it is answered.
@@ -155,6 +164,11 @@ pub enum Reply {
     /// To `FlushTopic`: the version of the topic's document that holds it all, 0-0 where there was nothing. A document
     /// of the same era that is as far holds it, too.
     FlushedTopic(Version),
+    /// To `SettledAt`.
+    Settled {
+        /// There was nobody to take the leaf's keys: it owns them still, and its disk is needed.
+        keeps_keys: bool,
+    },
 }
 
 /// One HTTP request's events for one leaf, counted all or not at all.

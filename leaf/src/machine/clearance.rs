@@ -2,7 +2,8 @@
 //! for as long as keys live, and takes nothing on a guess.
 //!
 //! A leaf that is asked has to know of the asker's epoch: from then on it takes the key no more, so that its answer
-//! stays true. The asker goes by the answers only while its own view is the one that it asked under.
+//! stays true. The asker has to know of the leaf's start: one that came back empty can't answer for the one before.
+//! The asker goes by the answers only while its own view is the one that it asked under.
 
 use super::calls::{Asker, Callee};
 use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
@@ -209,6 +210,10 @@ impl LeafMachine {
             _ if self.view.epoch < epoch => Reply::Failed("this leaf has an older view".into()),
             Some((lsn, used)) => {
                 return self.answer_once_durable(lsn, Waiting::Remembered { question: id, used });
+            }
+            // The asker may mean an earlier start, which has left with what it knew.
+            None if self.listed_since.is_none_or(|since| epoch < since) => {
+                Reply::Failed("this leaf was listed anew since: ask again by the latest view".into())
             }
             None if self.is_resetting_under(key) => {
                 Reply::Failed("a reset under this key is under way".into())

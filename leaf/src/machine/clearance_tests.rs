@@ -218,6 +218,15 @@ fn a_leaf_that_is_asked_says_only_what_stays_true() {
     assert_eq!(answers(&mut rig, others, 5), [Reply::Key(None)]);
 }
 
+/// What the asker's view calls by this leaf's name was an earlier start, which has left with what it knew.
+#[test]
+fn a_leaf_does_not_answer_for_its_start_before() {
+    let mut rig = rig(|_| {});
+    let (others, listed) = (key_of("leaf-1", 0), view().epoch);
+    assert!(matches!(answers(&mut rig, others, listed - 1)[..], [Reply::Failed(_)]));
+    assert_eq!(answers(&mut rig, others, listed), [Reply::Key(None)]);
+}
+
 #[test]
 fn a_leaf_that_is_asked_waits_until_what_it_knows_is_on_disk() {
     let mut rig = rig(|view| view.keys.past.clear());

@@ -10,7 +10,7 @@ use crate::log::record::Record;
 use crate::machine::uplink::Uplink;
 use countree_common::limits;
 use countree_common::session::SessionId;
-use countree_common::stream::{Lsn, StreamId};
+use countree_common::stream::Lsn;
 use countree_common::time::{Now, Time};
 use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::rpc::{Reply, Request, SessionTable};
@@ -180,9 +180,9 @@ impl LeafMachine {
 
     /// Hands the next idempotency keys over.
     fn hand_over(&mut self) -> Option<Stage> {
-        let heirs = self.heirs();
+        let (heirs, since) = (self.heirs(), self.owners_since);
         let estate = self.leave.as_mut()?.estate();
-        estate.divide(heirs, &self.keys);
+        estate.divide(heirs, since, &self.keys);
         match estate.next_part() {
             Some((heir, keys)) => self.ask_for_leave(Callee::Leaf(heir), Request::TakeKeys(keys)),
             None => Some(Stage::Retiring),
@@ -230,13 +230,11 @@ impl LeafMachine {
 
     /// Tells the registry that nothing is left here, but for keys that there is nobody to take.
     fn settle(&mut self) -> Option<Stage> {
-        let heirs = self.heirs();
-        let leave = self.leave.as_mut()?;
-        if !leave.estate.is_divided_among(&heirs) {
+        if !self.leave.as_ref()?.estate.is_divided_since(self.owners_since) {
             return Some(Stage::HandingOver);
         }
-        let StreamId { leaf, incarnation } = self.live.stream().clone();
-        self.ask_for_leave(Callee::Root, Request::Settled { leaf, incarnation, heirs })
+        let (stream, heirs, epoch) = (self.live.stream().clone(), self.heirs(), self.view.epoch);
+        self.ask_for_leave(Callee::Root, Request::SettledAt { stream, heirs, epoch })
     }
 
     /// The step under way was answered, or failed.
@@ -258,8 +256,9 @@ impl LeafMachine {
             (Stage::Proving { .. }, Some(Reply::Ended(None))) => Some(PUBLISHING),
             (Stage::Auditing, Some(Reply::Ledgers(_))) if is_kept => Some(Stage::Settling),
             (Stage::Auditing, Some(Reply::Ledgers(_))) => Some(Stage::Retiring),
-            (Stage::Settling, Some(Reply::Done)) => {
-                let keeps_keys = !self.keys.is_empty() && self.heirs().is_empty();
+            (Stage::Settling, Some(Reply::Settled { keeps_keys })) => {
+                // Not by this leaf's view: others may have come since the registry found that nobody was there.
+                let keeps_keys = keeps_keys && !self.keys.is_empty();
                 self.outputs.push_back(Output::Left { keeps_keys });
                 Some(Stage::Left)
             }

@@ -1,10 +1,15 @@
 use super::*;
 use crate::machine::calls::CallId;
 use crate::testing::{Chance, Rig, TestStore, config, counter, view};
-use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::cluster::{ClusterView, NodeName, PastOwners};
 use countree_common::key::Counter;
+use countree_common::time::WallMs;
 use countree_common::wire::producer::ToLeaf;
 use countree_common::wire::rpc::{Idempotency, UsedKey};
+
+fn name(leaf: &str) -> NodeName {
+    NodeName::new(leaf).unwrap()
+}
 
 fn likes() -> Vec<(Counter, i64)> {
     vec![(counter("t", "a"), 1)]
@@ -31,7 +36,7 @@ fn drain(rig: &mut Rig) {
 }
 
 fn owners(rig: &mut Rig, owners: &[&str]) {
-    let mut seen = ClusterView { epoch: 9, ..view() };
+    let mut seen = ClusterView { epoch: rig.machine.view.epoch + 1, ..view() };
     seen.keys.owners = owners.iter().map(|name| NodeName::new(name).unwrap()).collect();
     rig.machine.handle_view(seen);
 }
@@ -54,6 +59,7 @@ fn see_off(rig: &mut Rig, store: &mut TestStore) -> Vec<Request> {
         Request::Publish(_) => Reply::Published { durable: store.is_durable },
         Request::Ended { .. } => Reply::Ended(Some(1)),
         Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
+        Request::SettledAt { heirs, .. } => Reply::Settled { keeps_keys: heirs.is_empty() },
         _ => Reply::Done,
     })
 }
@@ -152,7 +158,7 @@ fn a_leaf_leaves_step_by_step_and_a_durable_store_is_not_waited_for() {
     rig.sync();
     assert_eq!(rig.calls().len(), 0, "not all is merged");
     let requests = see_off(&mut rig, &mut TestStore::new(true));
-    let [Request::Publish(table), Request::Retire(ledgers), Request::Settled { heirs, .. }] = &requests[..]
+    let [Request::Publish(table), Request::Retire(ledgers), Request::SettledAt { heirs, .. }] = &requests[..]
     else {
         panic!("{requests:?}")
     };
@@ -169,7 +175,7 @@ fn a_store_that_may_forget_is_given_time_and_asked_once_more() {
     let requests = see_off(&mut rig, &mut TestStore::new(false));
     assert_eq!(left(&mut rig), Some(true));
     assert!(rig.now.mono.since(began) >= SETTLING);
-    let [.., Request::Retire(_), Request::Ended { .. }, Request::Ledgers, Request::Settled { .. }] =
+    let [.., Request::Retire(_), Request::Ended { .. }, Request::Ledgers, Request::SettledAt { .. }] =
         &requests[..]
     else {
         panic!("{requests:?}")
@@ -184,7 +190,7 @@ fn a_leaf_without_sessions_has_no_word_of_the_store_to_leave_upon() {
     let requests = see_off(&mut rig, &mut TestStore::new(true));
     assert_eq!(left(&mut rig), Some(true));
     assert!(rig.now.mono.since(began) >= SETTLING);
-    let [Request::Retire(_), Request::Ledgers, Request::Settled { .. }] = &requests[..] else {
+    let [Request::Retire(_), Request::Ledgers, Request::SettledAt { .. }] = &requests[..] else {
         panic!("{requests:?}")
     };
 }
@@ -206,6 +212,7 @@ fn what_the_store_forgot_in_the_meantime_is_told_again() {
         }
         Request::Ledgers if !std::mem::replace(&mut has_forgotten.2, true) => Reply::Ledgers(Vec::new()),
         Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
+        Request::SettledAt { .. } => Reply::Settled { keeps_keys: true },
         _ => Reply::Done,
     });
     let published = requests.iter().filter(|r| matches!(r, Request::Publish(_))).count();
@@ -248,7 +255,7 @@ fn keys_go_to_their_owners_among_those_who_stay() {
     keys.sort_unstable();
     assert_eq!(keys, (1..=20).map(|key| (key, 5)).collect::<Vec<_>>());
     assert!(requests.iter().filter(|r| matches!(r, Request::TakeKeys(_))).count() > 1, "to both of them");
-    let Some(Request::Settled { heirs, .. }) = requests.last() else { panic!("{requests:?}") };
+    let Some(Request::SettledAt { heirs, .. }) = requests.last() else { panic!("{requests:?}") };
     assert_eq!(heirs.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["leaf-1", "leaf-2"]);
 }
 
@@ -269,10 +276,11 @@ fn when_the_owners_are_others_by_now_keys_are_handed_over_again() {
                     heirs_of_keys.push(heir.to_string());
                     Reply::Done
                 }
-                (Request::Settled { heirs, .. }, _) if heirs[0].as_str() == "leaf-1" => {
+                (Request::SettledAt { heirs, .. }, _) if heirs[0].as_str() == "leaf-1" => {
                     owners(&mut rig, &["leaf-0", "leaf-2"]);
                     Reply::Failed("the owners are others".into())
                 }
+                (Request::SettledAt { .. }, _) => Reply::Settled { keeps_keys: false },
                 (Request::Ledgers, _) => Reply::Ledgers(rig.machine.ledgers()),
                 _ => Reply::Done,
             };
@@ -281,6 +289,63 @@ fn when_the_owners_are_others_by_now_keys_are_handed_over_again() {
     }
     assert_eq!(heirs_of_keys, ["leaf-1", "leaf-2"]);
     assert_eq!(left(&mut rig), Some(true));
+}
+
+/// The heir has left and come back: in the view it has the same name, and it may know nothing.
+#[test]
+fn an_heir_that_was_away_in_between_is_given_the_keys_again() {
+    let mut rig = Rig::start(config());
+    rig.submit(1, &likes(), Idempotency::Request { key: 1, content: 5 });
+    owners(&mut rig, &["leaf-0", "leaf-1"]);
+    rig.sync();
+    drain(&mut rig);
+    rig.merge_all(&mut TestStore::new(true));
+    let (mut handed_over, mut epochs) = (0, Vec::new());
+    for _ in 0..100 {
+        rig.pass(100);
+        for (call, _, request) in rig.calls() {
+            let reply = match request {
+                Request::TakeKeys(_) => {
+                    handed_over += 1;
+                    Reply::Done
+                }
+                Request::SettledAt { epoch, .. } if epochs.is_empty() => {
+                    epochs.push(epoch);
+                    let mut seen = ClusterView { epoch: epoch + 2, ..view() };
+                    seen.keys.owners = vec![name("leaf-0"), name("leaf-1")];
+                    let past = |until, owners| PastOwners { until: WallMs(until), owners };
+                    seen.keys.past = vec![past(9, vec![name("leaf-0")]), past(8, seen.keys.owners.clone())];
+                    rig.machine.handle_view(seen);
+                    Reply::Failed("the owners are others".into())
+                }
+                Request::SettledAt { epoch, .. } => {
+                    epochs.push(epoch);
+                    Reply::Settled { keeps_keys: false }
+                }
+                Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
+                _ => Reply::Done,
+            };
+            rig.reply(call, Some(reply));
+        }
+    }
+    let again = epochs[0] + 2;
+    assert_eq!((handed_over, epochs, left(&mut rig)), (2, vec![again - 2, again], Some(true)));
+}
+
+/// The registry found nobody to take its keys, and another leaf has joined since.
+#[test]
+fn whether_a_leaf_keeps_its_keys_is_for_the_registry_to_say() {
+    let mut rig = Rig::start(config());
+    rig.submit(1, &likes(), Idempotency::Request { key: 1, content: 5 });
+    owners(&mut rig, &["leaf-0", "leaf-1"]);
+    rig.sync();
+    drain(&mut rig);
+    see_off_with(&mut rig, &mut TestStore::new(true), |rig, _, request| match request {
+        Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
+        Request::SettledAt { .. } => Reply::Settled { keeps_keys: true },
+        _ => Reply::Done,
+    });
+    assert_eq!(left(&mut rig), Some(false));
 }
 
 #[test]
@@ -292,7 +357,7 @@ fn the_last_leaf_keeps_its_keys_and_says_so() {
     drain(&mut rig);
     let requests = see_off(&mut rig, &mut TestStore::new(true));
     assert_eq!(left(&mut rig), Some(false));
-    assert!(matches!(requests.last(), Some(Request::Settled { heirs, .. }) if heirs.is_empty()));
+    assert!(matches!(requests.last(), Some(Request::SettledAt { heirs, .. }) if heirs.is_empty()));
 }
 
 #[test]

@@ -15,18 +15,19 @@ use std::collections::BTreeMap;
 /// What a leaving leaf still has to hand over, and to whom.
 #[derive(Debug, Default)]
 pub(super) struct Estate {
-    /// Among whom it was divided; `None` before that, and when something has come since.
-    heirs: Option<Vec<NodeName>>,
+    /// The epoch since which those own keys among whom it was divided; `None` before that, and when something has
+    /// come since.
+    owners_since: Option<u64>,
     parts: Vec<(NodeName, Vec<UsedKey>)>,
 }
 
 impl Estate {
-    /// Gives each key to its owner among the heirs, unless that was done.
-    pub(super) fn divide(&mut self, heirs: Vec<NodeName>, keys: &Keys) {
-        if self.is_planned_for(&heirs) {
+    /// Gives each key to its owner among the heirs, who own keys since an epoch, unless that was done.
+    pub(super) fn divide(&mut self, heirs: Vec<NodeName>, since: u64, keys: &Keys) {
+        if self.owners_since == Some(since) {
             return;
         }
-        let ring = Ring::new(heirs.iter().cloned());
+        let ring = Ring::new(heirs);
         let mut by_heir: BTreeMap<NodeName, Vec<UsedKey>> = BTreeMap::new();
         for (KeyUse { key, content }, at) in keys.listed() {
             if let Some(heir) = ring.key_owner(key) {
@@ -38,11 +39,7 @@ impl Estate {
             pieces.into_iter().map(move |piece| (heir.clone(), piece))
         };
         self.parts = by_heir.into_iter().flat_map(pieces).collect();
-        self.heirs = Some(heirs);
-    }
-
-    fn is_planned_for(&self, heirs: &[NodeName]) -> bool {
-        self.heirs.as_deref() == Some(heirs)
+        self.owners_since = Some(since);
     }
 
     /// The next keys, and who gets them.
@@ -55,13 +52,14 @@ impl Estate {
         self.parts.pop();
     }
 
-    /// Whether these heirs have everything.
-    pub(super) fn is_divided_among(&self, heirs: &[NodeName]) -> bool {
-        self.is_planned_for(heirs) && self.parts.is_empty()
+    /// Whether those who own keys since that epoch have everything. One that left and came back since is another: it
+    /// may know nothing of what it was given.
+    pub(super) fn is_divided_since(&self, since: u64) -> bool {
+        self.owners_since == Some(since) && self.parts.is_empty()
     }
 
     fn reopen(&mut self) {
-        self.heirs = None;
+        self.owners_since = None;
     }
 }
 

@@ -140,8 +140,10 @@ pub struct LeafMachine {
     told_complete: BTreeMap<NodeName, WallMs>,
 
     view: ClusterView,
-    /// The registry has listed this leaf, so that whoever asks all leaves asks this one.
-    is_listed: bool,
+    /// The epoch of the first view that lists this leaf, so that whoever asks all leaves by it asks this one.
+    listed_since: Option<u64>,
+    /// The epoch of the first view with these owners of keys, of whom none has left and come back since.
+    owners_since: u64,
     root_ring: Ring,
     roots: BTreeSet<NodeName>,
 
@@ -203,7 +205,8 @@ impl LeafMachine {
             carried_at: Lsn::MAX,
             told_complete: BTreeMap::new(),
             view: ClusterView::default(),
-            is_listed: false,
+            listed_since: None,
+            owners_since: 0,
             root_ring: Ring::new([]),
             roots: BTreeSet::new(),
             resets: BTreeMap::new(),
@@ -281,9 +284,12 @@ impl LeafMachine {
             let message = FromLeaf::View(view.clone());
             self.outputs.push_back(Output::Send { connection: *connection, message });
         }
-        self.is_listed |= view.keys.owners.contains(&self.config.leaf);
+        if self.listed_since.is_none() && view.keys.owners.contains(&self.config.leaf) {
+            self.listed_since = Some(view.epoch);
+        }
         if self.view.keys != view.keys {
             self.key_rings = None;
+            self.owners_since = view.epoch;
         }
         self.view = view;
     }

@@ -62,7 +62,7 @@ pub enum Output {
         /// What is looked for.
         recut: Recut,
     },
-    /// Ask another node, and hand its answer to [`LeafMachine::handle_reply`]. With [`Request::Settled`] the leaf
+    /// Ask another node, and hand its answer to [`LeafMachine::handle_reply`]. With [`Request::SettledAt`] the leaf
     /// leaves the cluster: no heartbeat may follow it.
     Call {
         /// Which question.

@@ -43,7 +43,7 @@ pub(super) struct Caller {
 impl Caller {
     /// The answer; `None` when there is none.
     pub(super) async fn ask(&self, callee: Callee, request: Request) -> Option<Reply> {
-        let is_last_word = matches!(request, Request::Settled { .. });
+        let is_last_word = matches!(request, Request::SettledAt { .. });
         if is_last_word {
             self.pulse.end().await;
         }

@@ -332,7 +332,7 @@ impl World {
                 Some(Reply::Done)
             }
             Request::Ledgers => Some(Reply::Ledgers(self.retired.values().cloned().collect())),
-            Request::Settled { .. } => Some(Reply::Done),
+            Request::SettledAt { .. } => Some(Reply::Settled { keeps_keys: true }),
             other => panic!("nobody wants to know {other:?}"),
         };
         self.rig.machine.handle_reply(self.rig.now, call, reply);

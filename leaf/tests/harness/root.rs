@@ -174,11 +174,11 @@ impl FakeRoot {
                 Reply::Done
             }
             Request::Ledgers => Reply::Ledgers(state.retired.clone()),
-            Request::Settled { leaf, .. } => {
+            Request::SettledAt { stream: StreamId { leaf, .. }, heirs, .. } => {
                 state.view.nodes.retain(|n| n.name != leaf);
                 state.view.epoch += 1;
                 state.settled.push(leaf);
-                Reply::Done
+                Reply::Settled { keeps_keys: heirs.is_empty() }
             }
             other => Reply::Failed(format!("{other:?}")),
         }

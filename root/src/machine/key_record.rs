@@ -42,12 +42,17 @@ impl KeyRecord {
         self.keepers.insert(leaf.clone(), now);
     }
 
+    /// Whether a leaf is gone and has kept its keys.
+    pub(super) fn is_keeper(&self, leaf: &NodeName) -> bool {
+        self.keepers.contains_key(leaf)
+    }
+
     /// A leaf is back, or has handed its keys over.
     pub(super) fn release(&mut self, leaf: &NodeName) {
         self.keepers.remove(leaf);
     }
 
-    /// A leaf is given up with its keys.
+    /// A leaf has lost what it remembered, or is given up with it.
     pub(super) fn lose(&mut self, leaf: &NodeName, now: WallMs) {
         self.keepers.remove(leaf);
         self.lost.retain(|(name, _)| name != leaf);

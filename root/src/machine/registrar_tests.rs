@@ -2,6 +2,7 @@ use super::*;
 use countree_common::cluster::Tier;
 use countree_common::ledger::Ledger;
 use countree_common::ledger::StreamLedger;
+use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
 
 const LEASE: Duration = Duration::from_secs(5);
@@ -262,15 +263,15 @@ fn a_leaf_settles_once_its_keys_are_with_those_that_own_them() {
         root.answer(&mut stored, beat(name));
     }
     let settled = |heirs: &[&str]| Ask::Settled {
-        leaf: name("a"),
-        incarnation: 1,
+        stream: StreamId { leaf: name("a"), incarnation: 1 },
         heirs: heirs.iter().map(|heir| name(heir)).collect(),
+        epoch: u64::MAX,
     };
     let refused = root.answer(&mut stored, settled(&[]));
     assert!(matches!(&refused, Reply::Failed(why) if why.contains("[b]")), "{refused:?}");
     assert_eq!(root.names(), ["a", "b"]);
     for _ in 0..2 {
-        assert_eq!(root.answer(&mut stored, settled(&["b"])), Reply::Done);
+        assert_eq!(root.answer(&mut stored, settled(&["b"])), Reply::Settled { keeps_keys: false });
     }
     assert_eq!(root.names(), ["b"]);
 }

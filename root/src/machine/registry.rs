@@ -6,6 +6,7 @@ use super::retired::RetiredStreams;
 use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
 use countree_common::ledger::StreamLedger;
 use countree_common::limits::{NODES_PER_CLUSTER, SPLITS_PER_CLUSTER};
+use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,12 +27,23 @@ pub enum RegistryFull {
     Names,
 }
 
-/// The owners of keys are others than those that a leaving leaf has handed its keys to. Nothing changed.
+/// Why a leaving leaf may not go yet. Nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("keys belong to {owners:?} now: hand them over to those, and repeat")]
-pub struct OtherHeirs {
-    /// The owners beside the leaf itself.
-    pub owners: Vec<NodeName>,
+pub enum NotSettled {
+    /// Keys have other owners than those that it has handed its keys to, or other starts of them.
+    #[error("keys belong to {owners:?} since epoch {since}: hand them over to those, and repeat")]
+    OtherHeirs {
+        /// The owners beside the leaf itself.
+        owners: Vec<NodeName>,
+        /// Since when.
+        since: u64,
+    },
+    /// A later start of it may be at work.
+    #[error("{0} has started again: keep this start's data folder")]
+    StartedAgain(NodeName),
+    /// Its name is new, and there are too many.
+    #[error(transparent)]
+    Full(#[from] RegistryFull),
 }
 
 /// A leaf that lives can't be given up. Nothing changed.
@@ -64,6 +76,10 @@ pub struct Registry {
     retired: BTreeMap<NodeName, RetiredStreams>,
     #[serde(default = "KeyRecord::begun_late")]
     keys: KeyRecord,
+    /// The epoch at which the owners of keys last changed. One that left and came back has changed them twice: it may
+    /// have come back without what it knew.
+    #[serde(default)]
+    owners_since: u64,
     /// By topic and item.
     #[serde(default)]
     splits: Vec<Split>,
@@ -108,6 +124,7 @@ impl Registry {
         self.epoch += 1;
         self.keys.begin(now);
         if self.key_owners() != before {
+            self.owners_since = self.epoch;
             self.keys.succeed(before, now);
         }
     }
@@ -118,10 +135,11 @@ impl Registry {
     }
 
     /// Counts the epoch on from `seen`, if the store has forgotten that it was there: nodes take only
-    /// newer views.
+    /// newer views. The owners of keys may be others than in the views that were forgotten.
     pub fn exceed(&mut self, seen: u64) {
         if self.epoch < seen {
             self.epoch = seen.saturating_add(1);
+            self.owners_since = self.epoch;
         }
     }
 
@@ -217,36 +235,41 @@ impl Registry {
     }
 
     /// This start of a leaf has merged all that the leaf ever accepted, takes nothing more, and has handed its keys to
-    /// `heirs`: it is gone. When there is nobody to take them, it remains their owner. Nothing is so once a later
-    /// start has come.
+    /// `heirs`, who were the owners of keys from then on and are so in the view of `epoch`: it is gone. Says whether
+    /// it keeps its keys, since there was nobody to take them; it remains their owner then. A repeat is answered as
+    /// the first was: others may have come since, and its keys are not with them.
     ///
     /// # Errors
-    /// When the owners of keys are others.
+    /// When the owners of keys are others, a later start has come, or the name is one too many.
     pub fn settle(
         &mut self,
-        leaf: &NodeName,
-        incarnation: u64,
+        start: &StreamId,
         heirs: &[NodeName],
+        epoch: u64,
         now: WallMs,
-    ) -> Result<(), OtherHeirs> {
-        let is_known = self.unsettled.contains(leaf) || self.members.contains_key(leaf);
-        let has_started_again = self.incarnations.get(leaf).is_some_and(|last| *last > incarnation);
-        if !is_known || has_started_again {
-            return Ok(());
+    ) -> Result<bool, NotSettled> {
+        let StreamId { leaf, incarnation } = start;
+        if self.incarnations.get(leaf).is_some_and(|last| last > incarnation) {
+            return Err(NotSettled::StartedAgain(leaf.clone()));
         }
-        let before = self.key_owners();
+        if self.settled.get(leaf) == Some(incarnation) {
+            return Ok(self.keys.is_keeper(leaf));
+        }
+        let (before, since) = (self.key_owners(), self.owners_since);
         let owners: BTreeSet<_> = before.iter().filter(|owner| *owner != leaf).collect();
-        if owners != heirs.iter().filter(|heir| *heir != leaf).collect() {
-            return Err(OtherHeirs { owners: owners.into_iter().cloned().collect() });
+        if since > epoch || owners != heirs.iter().filter(|heir| *heir != leaf).collect() {
+            return Err(NotSettled::OtherHeirs { owners: owners.into_iter().cloned().collect(), since });
         }
-        if owners.is_empty() {
+        let keeps_keys = owners.is_empty();
+        self.note_incarnation(leaf, Tier::Leaf, *incarnation)?;
+        if keeps_keys {
             self.keys.keep(leaf, now);
         }
         self.unsettled.remove(leaf);
         self.members.remove(leaf);
-        self.settled.insert(leaf.clone(), incarnation);
+        self.settled.insert(leaf.clone(), *incarnation);
         self.advance(before, now);
-        Ok(())
+        Ok(keeps_keys)
     }
 
     /// A leaf will never come back: what it had not merged is lost, and nobody can say what keys it knew.

@@ -21,6 +21,10 @@ fn start(incarnation: u64, called: &str) -> Node {
     Node { incarnation, ..node(called, 1) }
 }
 
+fn stream(leaf: &str, incarnation: u64) -> StreamId {
+    StreamId { leaf: name(leaf), incarnation }
+}
+
 fn retired(leaf: &str, incarnation: u64, accepted: u64) -> StreamLedger {
     let ledger = Ledger { accepted, merged: accepted, ..Ledger::default() };
     StreamLedger { stream: StreamId { leaf: name(leaf), incarnation }, sealed: true, ledger }
@@ -66,7 +70,8 @@ fn a_leaf_that_has_settled_stays_so_until_it_starts_again() {
     let incarnation = registry.join(&name("a"), Tier::Leaf, 0).unwrap();
     let leaf = start(incarnation, "a");
     registry.heartbeat(&leaf, WallMs(0), LEASE).unwrap();
-    registry.settle(&leaf.name, incarnation, &[], WallMs(1)).unwrap();
+    let stream = stream("a", incarnation);
+    registry.settle(&stream, &[], registry.epoch(), WallMs(1)).unwrap();
     let settled = registry.clone();
     registry.heartbeat(&leaf, WallMs(2), LEASE).unwrap();
     assert_eq!(registry, settled, "a heartbeat that comes late");
@@ -75,7 +80,8 @@ fn a_leaf_that_has_settled_stays_so_until_it_starts_again() {
     let again = start(registry.join(&leaf.name, Tier::Leaf, 0).unwrap(), "a");
     registry.heartbeat(&again, WallMs(3), LEASE).unwrap();
     let live = registry.clone();
-    registry.settle(&leaf.name, incarnation, &[], WallMs(4)).unwrap();
+    let refused = registry.settle(&stream, &[], registry.epoch(), WallMs(4));
+    assert_eq!(refused, Err(NotSettled::StartedAgain(name("a"))));
     assert_eq!(registry, live, "the last word of the start before, once more");
     registry.leave(&again.name);
     assert_eq!(registry.away(), [name("a")]);
@@ -181,7 +187,7 @@ fn a_leaf_is_away_until_it_comes_back_or_says_that_it_is_settled() {
     registry.heartbeat(&leaf, WallMs(0) + LEASE * 2, LEASE).unwrap();
     registry.leave(&leaf.name);
     assert_eq!(registry.away(), std::slice::from_ref(&leaf.name), "leaving does not say that all is merged");
-    assert_eq!(registry.settle(&leaf.name, 1, &[], WallMs(0)), Ok(()));
+    assert_eq!(registry.settle(&stream("leaf-0", 1), &[], registry.epoch(), WallMs(0)), Ok(true));
     assert!(registry.away().is_empty());
 }
 
@@ -209,7 +215,7 @@ fn leaves_that_may_come_back_own_keys_and_their_past_is_kept() {
     assert_eq!(registry.view().keys.owners, names(&["a", "b"]), "both may come back");
     registry.heartbeat(&node("c", 1), WallMs(20_000), LEASE).unwrap();
     registry.heartbeat(&node("a", 2), WallMs(21_000), LEASE).unwrap();
-    registry.settle(&name("a"), 2, &names(&["b", "c"]), WallMs(30_000)).unwrap();
+    registry.settle(&stream("a", 2), &names(&["b", "c"]), registry.epoch(), WallMs(30_000)).unwrap();
     let keys = registry.view().keys;
     assert_eq!(keys.owners, names(&["b", "c"]));
     let sets = [past(30_000, &["a", "b", "c"]), past(20_000, &["a", "b"]), past(0, &["a"])];
@@ -221,27 +227,69 @@ fn a_leaf_settles_only_with_the_heirs_of_the_moment() {
     let mut registry = leaves(&["a", "b"]);
     let before = registry.clone();
     for heirs in [&[][..], &["c"], &["b", "c"]] {
-        let refused = registry.settle(&name("a"), 1, &names(heirs), WallMs(1));
-        assert_eq!(refused, Err(OtherHeirs { owners: names(&["b"]) }));
+        let refused = registry.settle(&stream("a", 1), &names(heirs), registry.epoch(), WallMs(1));
+        assert_eq!(refused, Err(NotSettled::OtherHeirs { owners: names(&["b"]), since: 2 }));
     }
     assert_eq!(registry, before);
-    registry.settle(&name("a"), 1, &names(&["b"]), WallMs(1)).unwrap();
+    registry.settle(&stream("a", 1), &names(&["b"]), registry.epoch(), WallMs(1)).unwrap();
     let settled = registry.clone();
-    registry.settle(&name("a"), 1, &names(&["x"]), WallMs(2)).unwrap();
+    registry.settle(&stream("a", 1), &names(&["x"]), registry.epoch(), WallMs(2)).unwrap();
     assert_eq!(registry, settled, "a repeat changes nothing");
+}
+
+/// Two leaves leave, each the other's heir. The first hands back what it was given, goes with its disk, and is back
+/// empty under its name before the second has settled.
+#[test]
+fn an_heir_that_left_and_came_back_is_another() {
+    let mut registry = leaves(&["a", "b"]);
+    let handed_over = registry.epoch();
+    assert_eq!(registry.settle(&stream("a", 1), &names(&["b"]), handed_over, WallMs(1)), Ok(false));
+    registry.heartbeat(&start(2, "a"), WallMs(2), LEASE).unwrap();
+    let before = registry.clone();
+    let refused = registry.settle(&stream("b", 1), &names(&["a"]), handed_over, WallMs(3));
+    let since = registry.epoch();
+    assert_eq!(refused, Err(NotSettled::OtherHeirs { owners: names(&["a"]), since }));
+    assert_eq!(registry, before);
+    assert_eq!(registry.settle(&stream("b", 1), &names(&["a"]), since, WallMs(4)), Ok(false));
+}
+
+/// What the store has forgotten may have been that an heir left.
+#[test]
+fn after_a_fall_back_of_the_registry_keys_are_handed_over_anew() {
+    let mut registry = leaves(&["a", "b"]);
+    let handed_over = registry.epoch();
+    registry.exceed(handed_over + 7);
+    let settled =
+        |registry: &mut Registry, epoch| registry.settle(&stream("a", 1), &names(&["b"]), epoch, WallMs(1));
+    assert!(settled(&mut registry, handed_over).is_err());
+    let epoch = registry.epoch();
+    assert_eq!(settled(&mut registry, epoch), Ok(false));
+}
+
+/// The answer to the last leaf is lost, and another joins before it asks again.
+#[test]
+fn the_last_leaf_hears_again_that_it_keeps_its_keys_whoever_has_come_since() {
+    let mut registry = leaves(&["a"]);
+    assert_eq!(registry.settle(&stream("a", 1), &[], registry.epoch(), WallMs(1)), Ok(true));
+    registry.heartbeat(&node("b", 1), WallMs(2), LEASE).unwrap();
+    for heirs in [&[][..], &["b"]] {
+        assert_eq!(registry.settle(&stream("a", 1), &names(heirs), registry.epoch(), WallMs(3)), Ok(true));
+    }
+    assert_eq!(registry.view().keys.owners, names(&["a", "b"]));
 }
 
 #[test]
 fn the_last_leaf_keeps_its_keys_until_it_is_back() {
     let mut registry = leaves(&["a"]);
-    registry.settle(&name("a"), 1, &[], WallMs(1)).unwrap();
+    registry.settle(&stream("a", 1), &[], registry.epoch(), WallMs(1)).unwrap();
     assert!(registry.away().is_empty(), "it left nothing unmerged");
     registry.heartbeat(&node("b", 1), WallMs(2), LEASE).unwrap();
     assert_eq!(registry.view().keys.owners, names(&["a", "b"]));
-    let refused = registry.settle(&name("b"), 1, &[], WallMs(3));
-    assert_eq!(refused, Err(OtherHeirs { owners: names(&["a"]) }), "a owns keys still");
+    let refused = registry.settle(&stream("b", 1), &[], registry.epoch(), WallMs(3));
+    let others = NotSettled::OtherHeirs { owners: names(&["a"]), since: registry.epoch() };
+    assert_eq!(refused, Err(others), "a owns keys still");
     registry.heartbeat(&start(2, "a"), WallMs(4), LEASE).unwrap();
-    registry.settle(&name("a"), 2, &names(&["b"]), WallMs(5)).unwrap();
+    registry.settle(&stream("a", 2), &names(&["b"]), registry.epoch(), WallMs(5)).unwrap();
     assert_eq!(registry.view().keys.owners, names(&["b"]));
 }
 
@@ -267,7 +315,7 @@ fn the_past_of_keys_is_bounded_and_says_from_when_it_is_whole() {
     let mut registry = leaves(&["a", "b"]);
     let changes = 4 * KEY_HISTORY as u64;
     for at in 1..=changes {
-        registry.settle(&name("b"), at, &names(&["a"]), WallMs(2 * at)).unwrap();
+        registry.settle(&stream("b", at), &names(&["a"]), registry.epoch(), WallMs(2 * at)).unwrap();
         registry.heartbeat(&start(at + 1, "b"), WallMs(2 * at + 1), LEASE).unwrap();
     }
     let keys = registry.view().keys;
@@ -275,7 +323,7 @@ fn the_past_of_keys_is_bounded_and_says_from_when_it_is_whole() {
     assert_eq!(keys.whole_from.0, keys.past.last().unwrap().until.0 - 1, "the one before was dropped");
 
     let later = WallMs(2 * changes) + Duration::from_secs(25 * 60 * 60);
-    registry.settle(&name("b"), changes + 1, &names(&["a"]), later).unwrap();
+    registry.settle(&stream("b", changes + 1), &names(&["a"]), registry.epoch(), later).unwrap();
     let keys = registry.view().keys;
     assert_eq!((keys.past, keys.whole_from), (vec![past(later.0, &["a", "b"])], WallMs(2 * changes + 1)));
 }

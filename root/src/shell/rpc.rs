@@ -13,6 +13,7 @@ use countree_common::limits::SESSIONS_PER_MESSAGE;
 use countree_common::shell::membership::LEASE;
 use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::stream::StreamId;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::publish::snapshot_parts;
 use countree_common::wire::rpc::{NodeStats, Reply, Request, SessionTable, TOPICS_LISTED};
@@ -75,7 +76,11 @@ impl Desk {
             Request::Join { name, .. } if name != *peer => not_yours(&name),
             Request::Heartbeat { node, .. } if node.name != *peer => not_yours(&node.name),
             Request::Leave(name) if name != *peer => not_yours(&name),
-            Request::Settled { leaf, .. } if leaf != *peer => not_yours(&leaf),
+            Request::Settled { leaf, .. } | Request::SettledAt { stream: StreamId { leaf, .. }, .. }
+                if leaf != *peer =>
+            {
+                not_yours(&leaf)
+            }
             Request::Join { name, tier, at_least } => {
                 vec![self.registry.ask(Ask::Join { name, tier, at_least }).await]
             }
@@ -92,8 +97,16 @@ impl Desk {
                 Some(foreign) => not_yours(&foreign.stream.leaf),
                 None => vec![self.registry.ask(Ask::Retire(ledgers)).await],
             },
+            Request::SettledAt { stream, heirs, epoch } => {
+                vec![self.registry.ask(Ask::Settled { stream, heirs, epoch }).await]
+            }
             Request::Settled { leaf, incarnation, heirs } => {
-                vec![self.registry.ask(Ask::Settled { leaf, incarnation, heirs }).await]
+                // It does not say when it saw them: they are taken to be those of now.
+                let stream = StreamId { leaf, incarnation };
+                match self.registry.ask(Ask::Settled { stream, heirs, epoch: u64::MAX }).await {
+                    Reply::Settled { .. } => vec![Reply::Done],
+                    refused => vec![refused],
+                }
             }
             Request::Forget(leaf) => vec![self.registry.ask(Ask::Forget(leaf)).await],
             Request::Members => vec![self.registry.ask(Ask::Members).await],

@@ -162,7 +162,7 @@ impl World {
             Request::Heartbeat { node, epoch, .. } => Ask::Heartbeat { node, epoch },
             Request::Leave(name) => Ask::Leave(name),
             Request::Retire(ledgers) => Ask::Retire(ledgers),
-            Request::Settled { leaf, incarnation, heirs } => Ask::Settled { leaf, incarnation, heirs },
+            Request::SettledAt { stream, heirs, epoch } => Ask::Settled { stream, heirs, epoch },
             Request::Members => Ask::Members,
             Request::Ledgers => Ask::Ledgers,
             Request::Read(topic) => return self.ask_store(i, Operation::Show(link, topic)),

@@ -3,6 +3,7 @@
 use crate::machine::registry::Registry;
 use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
 use countree_common::ledger::StreamLedger;
+use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
 use countree_common::wire::rpc::Reply;
 use std::time::Duration;
@@ -36,12 +37,12 @@ pub enum Ask {
     Retire(Vec<StreamLedger>),
     /// A leaf is gone and has left nothing unmerged.
     Settled {
-        /// The leaf.
-        leaf: NodeName,
-        /// Which start of it.
-        incarnation: u64,
+        /// Which start of which leaf.
+        stream: StreamId,
         /// Who has its keys now.
         heirs: Vec<NodeName>,
+        /// The epoch of a view in which those own keys.
+        epoch: u64,
     },
     /// A leaf will never come back.
     Forget(NodeName),
@@ -83,8 +84,9 @@ impl Ask {
                 return Ok(view());
             }
             Self::Retire(ledgers) => registry.retire(ledgers).map_err(said)?,
-            Self::Settled { leaf, incarnation, heirs } => {
-                registry.settle(leaf, *incarnation, heirs, now).map_err(said)?;
+            Self::Settled { stream, heirs, epoch } => {
+                let keeps_keys = registry.settle(stream, heirs, *epoch, now).map_err(said)?;
+                return Ok(Reply::Settled { keeps_keys });
             }
             Self::Forget(leaf) => registry.forget(leaf, now).map_err(said)?,
             Self::Split(splits) => registry.split(splits),

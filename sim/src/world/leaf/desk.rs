@@ -49,7 +49,9 @@ impl Desk {
 impl World {
     pub(in crate::world) fn leaf_is_asked(&mut self, i: usize, link: LinkId, request: Request) {
         let now = self.clocks(Place::Leaf(i));
-        let Some(Process { machine: Some(machine), desk, .. }) = &mut self.leaves[i].process else { return };
+        let Some(Process { machine: Some(machine), desk, .. }) = &mut self.leaves[i].process else {
+            return;
+        };
         let id = desk.open(link, &request);
         match request {
             Request::Submit(submission) => machine.handle_submission(now, id, submission),

@@ -51,6 +51,7 @@ impl World {
     pub(super) fn leaf_may_go(&mut self, i: usize, keeps_keys: bool) {
         self.leaf_has_left(i);
         self.tally.note(Mishap::LeafSettled);
+        let keeps_keys = keeps_keys && self.plan.flaw != Some(Flaw::DiscardedKeys);
         if self.plan.disks_go && !keeps_keys && self.random.chance(60) {
             self.leaves[i].disk = Disk::new(self.plan.flaw);
             self.tally.note(Mishap::DiskThrownAway);
@@ -65,7 +66,7 @@ impl World {
             return self.call_returns(i, call, &request, Some(reply));
         }
         let (me, purpose) = (Place::Leaf(i), Purpose::Call(call));
-        let is_last_word = matches!(request, Request::Settled { .. });
+        let is_last_word = matches!(request, Request::SettledAt { .. });
         let is_beating = self.questions.values().any(|q| q.asker == me && q.is_heartbeat());
         let Some(process) = &mut self.leaves[i].process else { return };
         process.is_silent |= is_last_word;
@@ -102,7 +103,7 @@ impl World {
         reply: Option<Reply>,
     ) {
         let now = self.clocks(Place::Leaf(i));
-        if reply.is_none() && matches!(request, Request::Settled { .. }) {
+        if reply.is_none() && matches!(request, Request::SettledAt { .. }) {
             // Heartbeats bring no views any more, and the owners of keys may be others by now.
             self.ask_a_root(Place::Leaf(i), Request::Members, Purpose::Membership);
         }
