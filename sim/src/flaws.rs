@@ -45,6 +45,16 @@ pub enum Flaw {
     DiscardedKeys,
     /// A leaf that has come to own a key does not ask those that owned it before.
     UnaskedKeys,
+    /// A note that an attempt may use up a key is taken for a use.
+    CountedNotes,
+    /// Nobody asks the taker that a note names: it is taken for none.
+    UnfollowedNotes,
+    /// A leaf that restarts forgets whose attempts it has noted.
+    ForgottenNotes,
+    /// A leaf that restarts forgets what keys were used for.
+    ForgottenContent,
+    /// What a client hears last of its request is the verdict, whatever may have become of earlier tries.
+    OverwrittenVerdicts,
     /// Nobody asks about idle topics.
     UnaskedTopics,
     /// What the store forgot is not read back from the log.
@@ -61,7 +71,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 25] = [
+    pub const ALL: [Flaw; 30] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -81,6 +91,11 @@ impl Flaw {
         Flaw::UnhandedKeys,
         Flaw::DiscardedKeys,
         Flaw::UnaskedKeys,
+        Flaw::CountedNotes,
+        Flaw::UnfollowedNotes,
+        Flaw::ForgottenNotes,
+        Flaw::ForgottenContent,
+        Flaw::OverwrittenVerdicts,
         Flaw::UnaskedTopics,
         Flaw::BlindReadBack,
         Flaw::HastyReset,

@@ -42,6 +42,8 @@ pub(crate) struct Event {
     pub(crate) told_at: Time,
     /// The leaf that it was last sent to, if a producer did.
     pub(crate) leaf: Option<usize>,
+    /// Several requests brought it, under one id: that one of them was refused says nothing of the others.
+    pub(crate) is_shared: bool,
 }
 
 /// A batch as a producer speaks of it: which one, and when its first event was queued.
@@ -103,6 +105,7 @@ impl Truth {
             told: Told::Nothing,
             told_at: now,
             leaf: None,
+            is_shared: false,
         });
         column.events.push(id);
         Some(id)
@@ -168,6 +171,22 @@ impl Truth {
         (event.told, event.told_at) = (told, now);
         if told == Told::Acked {
             self.acked.entry(event.counter.topic.clone()).or_default().push(id);
+        }
+        Ok(())
+    }
+
+    /// An HTTP client is told what became of events. What one was told before stays as it is, but for a doubt that another
+    /// request with the event resolves.
+    pub(crate) fn tell_client(&mut self, events: &[EventId], told: Told, now: Time) -> Result<(), String> {
+        for id in events {
+            let event = &mut self.events[*id];
+            if event.is_shared && event.told == Told::InDoubt && told == Told::Acked {
+                event.told = Told::Nothing;
+            }
+            let is_either = event.is_shared && told == Told::Rejected;
+            if event.told == Told::Nothing {
+                self.tell(*id, if is_either { Told::InDoubt } else { told }, now)?;
+            }
         }
         Ok(())
     }

@@ -65,6 +65,11 @@ is_found! {
     a_table_of_sessions_that_is_not_published: UnpublishedSessions where LEAVING within 400, Exact | Told;
     a_leaf_that_forgets_its_seal: ForgottenSeal where RETURNING for 6 times as long
         within 800, Exact;
+    a_note_that_is_taken_for_a_use: CountedNotes within 400, Exact | Told;
+    a_note_that_nobody_follows: UnfollowedNotes within 400, Exact | Told;
+    a_leaf_that_forgets_its_notes: ForgottenNotes within 2000, Exact | Told;
+    a_leaf_that_forgets_what_keys_were_used_for: ForgottenContent within 400, Told;
+    a_verdict_that_the_last_answer_overwrites: OverwrittenVerdicts within 400, Exact;
     topics_that_nobody_asks_about: UnaskedTopics within 400, Exact | Balanced;
     a_log_that_is_not_read_back: BlindReadBack within 50, Exact | Balanced | Shown;
     a_reset_that_does_not_wait: HastyReset within 1000, Exact;

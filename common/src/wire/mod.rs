@@ -6,6 +6,7 @@ pub mod batch;
 pub mod codec;
 pub mod frame;
 pub mod hello;
+pub mod keys;
 pub mod producer;
 pub mod publish;
 pub mod rpc;

@@ -113,6 +113,9 @@ pub enum BusyReason {
     /// No registry has listed it yet: a reset, or a reader that waits for all leaves, would not know of it.
     #[error("the leaf is joining the cluster")]
     Joining,
+    /// A request that brought one of the keys earlier is not decided yet.
+    #[error("an earlier request under one of these keys is still being decided")]
+    UnderWay,
 }
 
 /// What is wrong with an event. Nothing of its batch or request was counted.

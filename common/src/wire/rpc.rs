@@ -1,5 +1,6 @@
 //! Questions between nodes: one request frame, then the answer's frame or frames, and the stream ends.
 
+use super::keys::{Attempt, IdempotencyKey, KeyState, Remembered};
 use super::producer::EventError;
 use super::publish::SnapshotPart;
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
@@ -59,15 +60,14 @@ pub enum Request {
         /// The session with it.
         session: SessionId,
     },
-    /// To a leaf: do you remember this idempotency key, as of this epoch? Answered by `Key`; by `Failed` as long as
-    /// the leaf's own view is older, since it might still take the key itself.
+    /// [`Request::Recall`] as leaves of 0.1.0 ask it, which can't be told of notes. Answered by `Failed`.
     Key {
         /// Hash of the key.
         key: u128,
         /// The asker's epoch.
         epoch: u64,
     },
-    /// To a leaf: remember these idempotency keys, whose leaf is leaving. Answered by `Done` once they are on disk.
+    /// [`Request::TakeOver`] as leaves of 0.1.0 ask it.
     TakeKeys(Vec<UsedKey>),
     /// To a leaf: how far has a stream of yours come? Answered by `Positions`.
     Positions(StreamId),
@@ -95,7 +95,7 @@ pub enum Request {
     },
     /// To a leaf: set counters to 0. Answered by `Submitted`.
     Reset(Reset),
-    /// To a leaf: count these, on behalf of an HTTP client of another leaf. Answered by `Submitted`.
+    /// [`Request::Count`] as leaves of 0.1.0 ask it. Answered by `Submitted`.
     Submit(Submission),
     /// To a leaf: cut this topic without waiting for its window, and say when all is merged that you have accepted of
     /// it by now. Answered by `FlushedTopic`.
@@ -117,6 +117,29 @@ pub enum Request {
         /// The epoch of a view in which these owned keys without a break since they were handed over.
         epoch: u64,
     },
+    /// To a leaf: count these, on behalf of an HTTP client of another leaf. Answered by `Counted`.
+    Count(Submission),
+    /// To a leaf: what do you remember of these idempotency keys, as of this epoch? Answered by `Remembered`; by `Failed`
+    /// as long as the leaf's own view is older, since it might still take the keys itself.
+    Recall {
+        /// The keys.
+        keys: Vec<IdempotencyKey>,
+        /// The asker's epoch.
+        epoch: u64,
+    },
+    /// To a leaf: did these attempts of yours use up these keys? Answered by `Remembered`, with the keys that are used
+    /// up: of the others, the attempts never will.
+    Outcomes(Vec<(IdempotencyKey, Attempt)>),
+    /// To the leaf that owns these keys: note that another is about to use them up. Answered by `Remembered`, with the
+    /// keys that are used up already, once the others are noted on disk.
+    Note {
+        /// The keys.
+        keys: Vec<IdempotencyKey>,
+        /// Who.
+        by: Attempt,
+    },
+    /// To a leaf: remember these idempotency keys, whose leaf is leaving. Answered by `Done` once they are on disk.
+    TakeOver(Vec<Remembered>),
 }
 
 /// What it is answered.
@@ -151,11 +174,11 @@ pub enum Reply {
     },
     /// To `Ended`: the last counted batch, if the leaf has published it.
     Ended(Option<Seq>),
-    /// To `Key`: what it was used for, if it was.
+    /// To `Key`, by a leaf of 0.1.0: what it was used for, if it was.
     Key(Option<UsedKey>),
     /// To `Positions`; `None` when the leaf has no log of it.
     Positions(Option<StreamPositions>),
-    /// To `Retire`, `Settled`, `Forget`, `TakeKeys`, `Flush` and `Drain`.
+    /// To `Retire`, `Settled`, `Forget`, `TakeOver`, `Flush` and `Drain`.
     Done,
     /// To `Submit` and `Reset`.
     Submitted(Result<(), SubmitError>),
@@ -169,6 +192,17 @@ pub enum Reply {
         /// There was nobody to take the leaf's keys: it owns them still, and its disk is needed.
         keeps_keys: bool,
     },
+    /// To `Count`.
+    Counted(Result<Counted, SubmitError>),
+    /// To `Recall`, `Outcomes` and `Note`: all that is known, or why nothing can be said.
+    Remembered(Result<Vec<Remembered>, SubmitError>),
+}
+
+/// A request is counted, once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Nothing of it was new.
+    pub is_replay: bool,
 }
 
 /// One HTTP request's events for one leaf, counted all or not at all.
@@ -192,7 +226,7 @@ pub struct SessionTable {
     pub keep_ms: u64,
 }
 
-/// A used idempotency key.
+/// A used idempotency key, as 0.1.0 tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedKey {
     /// Hash of the key.
@@ -201,6 +235,12 @@ pub struct UsedKey {
     pub content: u128,
     /// When it was used, to age it.
     pub at: WallMs,
+}
+
+impl From<UsedKey> for Remembered {
+    fn from(UsedKey { key, content, at }: UsedKey) -> Self {
+        Self { key: IdempotencyKey::of_request(key), at, state: KeyState::Used { content } }
+    }
 }
 
 /// How far a leaf stream has come: `accepted ≥ durable ≥ cut ≥ merged`.
@@ -245,9 +285,17 @@ pub enum Idempotency {
         /// Hash of the events, to tell a repeat from a mistake.
         content: u128,
     },
-    /// A key for each event (0 for one without), in the order of the events: those known already are
-    /// skipped, the others counted.
+    /// A key for each event (0 for one without), in the order of the events, as leaves of 0.1.0 send them: without
+    /// their topics' scope, for any content.
     Events(Vec<u128>),
+    /// A key for all of it, or ids of events, or both; both hold.
+    Keyed {
+        /// Hash of the `Idempotency-Key`, and of the events with their ids, to tell a repeat from a mistake.
+        request: Option<(u128, u128)>,
+        /// Hash of each event's id (0 for one without), in the order of the events; empty where none has any. Those
+        /// known already are skipped, the others counted.
+        ids: Vec<u128>,
+    },
 }
 
 /// Why a submission was not counted.
@@ -269,10 +317,10 @@ pub enum SubmitError {
     #[error("{} away and may hold what has to be known first: start it again, and repeat", away(.0))]
     Away(Vec<NodeName>),
     /// Not every node that has to be asked answers. Nothing changed.
-    #[error("not every node of the cluster answers: repeat under the same id")]
+    #[error("not every leaf that has to be asked answers: nothing changed; repeat it")]
     Unreachable,
     /// The leaf is leaving; another takes it.
-    #[error("the leaf is draining")]
+    #[error("the leaf is draining: nothing changed; repeat it")]
     Draining,
     /// Another leaf owns the idempotency key since this epoch. Nothing changed.
     #[error("another leaf remembers this key since epoch {epoch}: ask for the view again")]
@@ -284,7 +332,9 @@ pub enum SubmitError {
     #[error("nobody can say whether this key was used before: the leaf that remembered it is lost")]
     KeyLost,
     /// It may have been counted or not. Safe to repeat only under an idempotency key.
-    #[error("no answer from the leaf that took it: it may be counted or not")]
+    #[error(
+        "no answer in time: it may be counted or not; repeat it under the same Idempotency-Key or ids, and only so"
+    )]
     InDoubt,
 }
 

@@ -9,9 +9,12 @@ use countree_common::shell::http::{self, Answer, ErrorBody, error};
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 const OK: u16 = 200;
+/// A node says more of itself within this: it waits for a body, and then for other nodes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(22);
 
 /// Passes a request on to a node, and its answer back as it comes.
 pub(super) async fn pass_on(node: SocketAddr, request: Request) -> Response {
@@ -29,16 +32,18 @@ pub(super) async fn pass_on(node: SocketAddr, request: Request) -> Response {
         Err(e) => return not_there(e.to_string()),
     };
     tokio::spawn(connection);
-    match sender.send_request(request).await {
-        Ok(answer) => answer.map(Body::new).into_response(),
-        Err(e) if changes => {
-            let message = format!("the node broke off ({e}): it may be counted or not");
-            error(StatusCode::CONFLICT, "in_doubt", message, None)
-        }
-        Err(e) => {
-            error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("the node broke off: {e}"), None)
-        }
+    let why = match tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await {
+        Ok(Ok(answer)) => return answer.map(Body::new).into_response(),
+        Ok(Err(e)) => format!("the node broke off ({e})"),
+        Err(_) => format!("the node at {node} does not answer within {} s", ANSWER_TIMEOUT.as_secs()),
+    };
+    if changes {
+        let message = format!(
+            "{why}: it may be counted or not; repeat it under the same Idempotency-Key or ids, and only so"
+        );
+        return error(StatusCode::CONFLICT, "in_doubt", message, None);
     }
+    error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{why}: repeat it"), None)
 }
 
 async fn ask(node: SocketAddr, path: &str) -> Option<Answer> {

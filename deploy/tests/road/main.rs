@@ -26,3 +26,4 @@ mod single_nodes;
 mod store_changes;
 mod stores;
 mod trace;
+mod verdicts;

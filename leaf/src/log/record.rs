@@ -11,6 +11,7 @@ use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
 use countree_common::time::WallMs;
 use countree_common::wire::codec;
+use countree_common::wire::keys::{Attempt, IdempotencyKey, KeyState, KeyUse, Remembered};
 use serde::{Deserialize, Serialize};
 
 /// Bytes before a record's body.
@@ -22,7 +23,7 @@ pub enum Record<'a> {
     /// First in every segment: all that a reader must know of the segments before.
     Checkpoint(Checkpoint),
     /// Idempotency keys that belong to the checkpoint before, which says how many such records follow it.
-    Keys(Vec<(KeyUse, WallMs)>),
+    Keys(Vec<Remembered>),
     /// A session begins.
     Open {
         /// Which.
@@ -51,7 +52,16 @@ pub enum Record<'a> {
     /// The leaf leaves: every session known by now has ended, and no events follow in this stream.
     Seal,
     /// Idempotency keys of a leaf that has left, remembered here from now on.
-    Inherited(Vec<(KeyUse, WallMs)>),
+    Inherited(Vec<Remembered>),
+    /// An attempt of a leaf means to use up idempotency keys that this one owns. Those before it never will.
+    Noted {
+        /// The keys.
+        keys: Vec<IdempotencyKey>,
+        /// When, to age them.
+        at: WallMs,
+        /// Who.
+        by: Attempt,
+    },
 }
 
 /// See [`Record::Submission`].
@@ -67,15 +77,6 @@ pub struct Submission<'a> {
     pub event_count: u32,
     /// The events.
     pub words: &'a [u8],
-}
-
-/// An idempotency key, and the hash of what it was used for (0 where that is one event).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyUse {
-    /// Hash of the key.
-    pub key: u128,
-    /// Hash of the request's events.
-    pub content: u128,
 }
 
 /// How far a session has come.
@@ -105,10 +106,15 @@ pub struct Checkpoint {
 const CHECKPOINT: u8 = 1;
 const OPEN: u8 = 2;
 const BATCH: u8 = 4;
-const SUBMISSION: u8 = 5;
-const KEYS: u8 = 6;
+/// Of 0.1.0, like [`UNSCOPED_KEYS`] and [`UNSCOPED_INHERITED`]: ids have no topic, and nothing is noted.
+const UNSCOPED_SUBMISSION: u8 = 5;
+const UNSCOPED_KEYS: u8 = 6;
 const SEAL: u8 = 7;
-const INHERITED: u8 = 8;
+const UNSCOPED_INHERITED: u8 = 8;
+const SUBMISSION: u8 = 9;
+const KEYS: u8 = 10;
+const INHERITED: u8 = 11;
+const NOTED: u8 = 12;
 
 /// How many idempotency keys one [`Record::Keys`] or [`Record::Inherited`] holds.
 pub const KEYS_PER_RECORD: usize = 65_536;
@@ -182,6 +188,10 @@ fn put_body(record: &Record<'_>, out: &mut Vec<u8>) -> Result<u8, codec::CodecEr
             codec::encode_into(keys, out)?;
             Ok(INHERITED)
         }
+        Record::Noted { keys, at, by } => {
+            codec::encode_into(&(keys, at, by), out)?;
+            Ok(NOTED)
+        }
     }
 }
 
@@ -213,6 +223,7 @@ pub fn take(bytes: &[u8]) -> Option<(Place, Record<'_>)> {
 fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {
     Some(match kind {
         CHECKPOINT => Record::Checkpoint(codec::decode(fields.0).ok()?),
+        UNSCOPED_KEYS => Record::Keys(unscoped(codec::decode(fields.0).ok()?)),
         KEYS => Record::Keys(codec::decode(fields.0).ok()?),
         OPEN => Record::Open { session: SessionId(fields.u128()?), at: WallMs(fields.u64()?) },
         BATCH => {
@@ -222,18 +233,52 @@ fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {
             let definitions = fields.slice(definition_bytes)?;
             Record::Batch { session, seq, at, event_count, definitions, words: fields.0 }
         }
-        SUBMISSION => {
+        UNSCOPED_SUBMISSION | SUBMISSION => {
             let at = WallMs(fields.u64()?);
             let (key_bytes, name_bytes) = (fields.u32()? as usize, fields.u32()? as usize);
             let event_count = fields.u32()?;
-            let keys = codec::decode(fields.slice(key_bytes)?).ok()?;
+            let keys = fields.slice(key_bytes)?;
+            let keys = match kind {
+                SUBMISSION => codec::decode(keys).ok()?,
+                _ => codec::decode::<Vec<UnscopedUse>>(keys)
+                    .ok()?
+                    .into_iter()
+                    .map(UnscopedUse::scoped)
+                    .collect(),
+            };
             let names = fields.slice(name_bytes)?;
             Record::Submission(Submission { at, keys, names, event_count, words: fields.0 })
         }
         SEAL => Record::Seal,
+        UNSCOPED_INHERITED => Record::Inherited(unscoped(codec::decode(fields.0).ok()?)),
         INHERITED => Record::Inherited(codec::decode(fields.0).ok()?),
+        NOTED => {
+            let (keys, at, by) = codec::decode(fields.0).ok()?;
+            Record::Noted { keys, at, by }
+        }
         _ => return None,
     })
+}
+
+/// A used key, as 0.1.0 wrote it. The content of an event's id is 0.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct UnscopedUse {
+    hash: u128,
+    content: u128,
+}
+
+impl UnscopedUse {
+    fn scoped(self) -> KeyUse {
+        KeyUse { key: IdempotencyKey::of_request(self.hash), content: self.content }
+    }
+}
+
+fn unscoped(keys: Vec<(UnscopedUse, WallMs)>) -> Vec<Remembered> {
+    let remembered = |(used, at): (UnscopedUse, WallMs)| {
+        let KeyUse { key, content } = used.scoped();
+        Remembered { key, at, state: KeyState::Used { content } }
+    };
+    keys.into_iter().map(remembered).collect()
 }
 
 /// Little-endian fields, one after another.

@@ -1,7 +1,7 @@
 //! What a leaf knows after reading its old streams: the sessions and keys to carry over, and which topics
 //! may have sums that were never merged. And the sums themselves, once it is known from where.
 
-use super::record::{Checkpoint, KeyUse, Record, SessionRecord};
+use super::record::{Checkpoint, Record, SessionRecord};
 use super::replay::{Known, Replay, TopicNumber};
 use super::segment::LogError;
 use countree_common::cluster::NodeName;
@@ -10,7 +10,7 @@ use countree_common::key::{Counter, Topic};
 use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
 use countree_common::session::SessionId;
 use countree_common::stream::Lsn;
-use countree_common::time::WallMs;
+use countree_common::wire::keys::{IdempotencyKey, KeyState, Remembered};
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 pub struct Carried {
     /// How far each session has come.
     pub sessions: BTreeMap<SessionId, SessionRecord>,
-    /// Each idempotency key's use, and when it was.
-    pub keys: BTreeMap<u128, (KeyUse, WallMs)>,
+    /// What is known of each idempotency key.
+    pub keys: BTreeMap<IdempotencyKey, Remembered>,
 }
 
 impl Carried {
@@ -36,13 +36,23 @@ impl Carried {
                 self.sessions.insert(*session, known);
             }
             Record::Submission(submission) => {
-                let uses = submission.keys.iter().map(|used| (used.key, (*used, submission.at)));
-                self.keys.extend(uses);
+                let at = submission.at;
+                let used = |key, content| (key, Remembered { key, at, state: KeyState::Used { content } });
+                self.keys.extend(submission.keys.iter().map(|of| used(of.key, of.content)));
             }
             Record::Seal => self.sessions.values_mut().for_each(|session| session.is_ended = true),
             Record::Inherited(keys) => {
-                for (used, at) in keys {
-                    self.keys.entry(used.key).or_insert((*used, *at));
+                for of in keys {
+                    let known = self.keys.entry(of.key).or_insert_with(|| of.clone());
+                    if known.state.absorb(&of.state) {
+                        known.at = of.at;
+                    }
+                }
+            }
+            Record::Noted { keys, at, by } => {
+                for key in keys.iter().copied() {
+                    let state = KeyState::Noted(vec![by.clone()]);
+                    self.keys.insert(key, Remembered { key, at: *at, state });
                 }
             }
             Record::Checkpoint(_) | Record::Keys(_) => {}
@@ -154,7 +164,7 @@ impl Recovery {
             }
             Record::Keys(keys) => {
                 if let Some(open) = &mut self.checkpoint {
-                    open.carried.keys.extend(keys.iter().map(|(used, at)| (used.key, (*used, *at))));
+                    open.carried.keys.extend(keys.iter().map(|of| (of.key, of.clone())));
                     open.key_records = open.key_records.saturating_sub(1);
                 }
             }

@@ -2,14 +2,20 @@ use super::*;
 use crate::log::record::Submission;
 use crate::machine::journal::Journal;
 use crate::testing::leaf_name;
+use countree_common::time::WallMs;
 use countree_common::wire::batch::{put_event, put_name};
+use countree_common::wire::keys::Attempt;
 
 fn checkpoint(accepted: u64, key_records: u32) -> Record<'static> {
     Record::Checkpoint(Checkpoint { leaf: Some(leaf_name()), accepted, sessions: Vec::new(), key_records })
 }
 
-fn used(key: u128) -> (KeyUse, WallMs) {
-    (KeyUse { key, content: 0 }, WallMs(1))
+fn key(hash: u128) -> IdempotencyKey {
+    IdempotencyKey::of_request(hash)
+}
+
+fn used(hash: u128) -> Remembered {
+    Remembered { key: key(hash), at: WallMs(1), state: KeyState::Used { content: 0 } }
 }
 
 fn read(recovery: &mut Recovery, records: &[Record<'_>]) {
@@ -26,10 +32,14 @@ fn a_checkpoint_counts_only_with_all_of_its_keys() {
     assert_eq!(recovery.carried.keys.len(), 2);
     recovery.begin_stream();
     read(&mut recovery, &[checkpoint(0, 2), Record::Keys(vec![used(3)])]);
-    assert_eq!(recovery.carried.keys.keys().collect::<Vec<_>>(), [&1, &2], "it was torn");
+    assert_eq!(recovery.carried.keys.keys().collect::<Vec<_>>(), [&key(1), &key(2)], "it was torn");
     recovery.begin_stream();
     read(&mut recovery, &[checkpoint(0, 2), Record::Keys(vec![used(3)]), Record::Keys(vec![used(4)])]);
-    assert_eq!(recovery.carried.keys.keys().collect::<Vec<_>>(), [&3, &4], "what it left out has expired");
+    assert_eq!(
+        recovery.carried.keys.keys().collect::<Vec<_>>(),
+        [&key(3), &key(4)],
+        "what it left out has expired"
+    );
 }
 
 #[test]
@@ -98,4 +108,21 @@ fn a_journal_reads_back_as_it_was_written() {
     }
     assert_eq!((next, recovery.end_stream().end), (10, 9));
     assert_eq!((recovery.carried.keys.len(), recovery.carried.sessions.len()), (3, 1));
+}
+
+#[test]
+fn a_note_follows_the_one_before_and_gives_way_to_a_use() {
+    let mut recovery = Recovery::new(leaf_name());
+    recovery.begin_stream();
+    let note = |number| {
+        let by = Attempt { leaf: leaf_name(), incarnation: 1, number };
+        Record::Noted { keys: vec![key(1), key(2)], at: WallMs(number), by }
+    };
+    read(&mut recovery, &[checkpoint(0, 0), note(1), note(2)]);
+    let known = |recovery: &Recovery, of| recovery.carried.keys.get(&of).map(|of| of.state.clone());
+    let by = Attempt { leaf: leaf_name(), incarnation: 1, number: 2 };
+    assert_eq!(known(&recovery, key(1)), Some(KeyState::Noted(vec![by])));
+    recovery.record(4, &Record::Inherited(vec![used(1)])).unwrap();
+    assert_eq!(known(&recovery, key(1)), Some(KeyState::Used { content: 0 }));
+    assert!(matches!(known(&recovery, key(2)), Some(KeyState::Noted(_))));
 }

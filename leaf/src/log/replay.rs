@@ -65,7 +65,8 @@ impl Replay {
             | Record::Keys(_)
             | Record::Open { .. }
             | Record::Seal
-            | Record::Inherited(_) => Ok(()),
+            | Record::Inherited(_)
+            | Record::Noted { .. } => Ok(()),
         }
     }
 

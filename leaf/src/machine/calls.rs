@@ -29,8 +29,8 @@ pub(super) enum Asker {
     Retirement,
     /// Producers whose session with that leaf is in doubt.
     Producers(NodeName, SessionId),
-    /// A request whose idempotency key may have been used before.
-    Submission(SubmissionId, Question),
+    /// A request with this many idempotency keys that the other leaf is asked about.
+    Submission(SubmissionId, Question, usize),
 }
 
 /// The questions that wait. Each asker bounds its own.
@@ -54,7 +54,7 @@ impl LeafMachine {
             Some(Asker::Leave) => self.leave_answered(now, reply),
             Some(Asker::Retirement) => self.retirement_answered(now, reply),
             Some(Asker::Producers(leaf, session)) => self.tell_ending(&(leaf, session), reply),
-            Some(Asker::Submission(id, question)) => self.cleared(now, id, &question, reply),
+            Some(Asker::Submission(id, question, keys)) => self.cleared(now, id, &question, keys, reply),
             None => {}
         }
     }

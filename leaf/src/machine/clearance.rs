@@ -1,49 +1,80 @@
-//! Whether an idempotency key is new, while the ring of keys changes: its owner asks every leaf that owned it before,
-//! for as long as keys live, and takes nothing on a guess.
+//! Whether idempotency keys are new: before a leaf takes a request it asks whoever may know, and takes nothing on a guess.
 //!
-//! A leaf that is asked has to know of the asker's epoch: from then on it takes the key no more, so that its answer
-//! stays true. The asker has to know of the leaf's start: one that came back empty can't answer for the one before.
-//! The asker goes by the answers only while its own view is the one that it asked under.
+//! A key has one owner, which remembers it. While the ring of keys changes, the owner asks every leaf that owned the key
+//! before, for as long as keys live; from then on those take the key no more, so that what they said stays true,
+//! and none answers for a start before its own.
+//!
+//! A request may bring keys of several owners. One leaf takes all of it, with one log record, which alone decides whether
+//! it counts. Before that it has each of the others note on disk that its attempt may use up the key. An owner that finds
+//! a note asks the taker: what that took is used up; what it gave up, or had not logged before it started again, never
+//! will be. So a repeat under any of the keys is known, wherever it comes.
 
 use super::calls::{Asker, Callee};
-use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
+use super::keys::Keys;
+use super::order::Order;
+use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
 use countree_common::cluster::{KeyHistory, NodeName};
 use countree_common::limits;
 use countree_common::ring::Ring;
 use countree_common::time::{Now, WallMs};
+use countree_common::wire::keys::{Attempt, IdempotencyKey, KeyState, Remembered};
 use countree_common::wire::producer::BusyReason;
-use countree_common::wire::rpc::{Idempotency, Reply, Request, Reset, Submission, SubmitError, UsedKey};
+use countree_common::wire::rpc::{Reply, Request, Reset, SubmitError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Requests that wait for other leaves at once.
 const REQUESTS: usize = 1_024;
-/// Questions to other leaves that wait at once.
+/// Keys that other leaves are asked about at once.
 const QUESTIONS: usize = 8 * limits::HTTP_EVENTS;
+/// How often a request asks anew because others have noted its keys meanwhile.
+const ROUNDS: u32 = 4;
 
-/// Somebody is asked whether it remembers a key.
+/// What a leaf is asked about keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Matter {
+    /// It owned them before: what does it remember?
+    Memory,
+    /// Attempts of its were noted: did they use them up?
+    Outcome,
+    /// It owns them now: they are to be noted.
+    Note,
+}
+
+/// What is asked of one leaf at once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Question {
     leaf: NodeName,
-    key: u128,
+    matter: Matter,
 }
+
+/// Keys by question, each with the attempts that are asked about.
+type Questions = BTreeMap<Question, Vec<(IdempotencyKey, Option<Attempt>)>>;
 
 /// What uses keys up.
 #[derive(Debug, Clone)]
 pub(super) enum Claim {
-    Submission(Submission),
+    Order(Order),
     Reset(Reset),
+    /// Another leaf's attempt to take a request.
+    Note {
+        keys: Vec<IdempotencyKey>,
+        by: Attempt,
+    },
 }
 
 impl Claim {
-    fn keys(&self) -> &[u128] {
+    /// Its keys that are not used up.
+    fn fresh(&self, known: &Keys) -> BTreeSet<IdempotencyKey> {
+        let is_fresh = |key: &IdempotencyKey| known.used(*key).is_none();
         match self {
-            Claim::Submission(Submission { idempotency: Idempotency::None, .. }) => &[],
-            Claim::Submission(Submission { idempotency: Idempotency::Request { key, .. }, .. }) => {
-                std::slice::from_ref(key)
+            Claim::Order(order) if order.is_repeated_by(known) => BTreeSet::new(),
+            Claim::Order(order) => order.keys().filter(is_fresh).collect(),
+            Claim::Reset(Reset { key: 0, .. }) => BTreeSet::new(),
+            Claim::Reset(reset) => {
+                Some(IdempotencyKey::of_request(reset.key)).into_iter().filter(is_fresh).collect()
             }
-            Claim::Submission(Submission { idempotency: Idempotency::Events(keys), .. }) => keys,
-            Claim::Reset(reset) => std::slice::from_ref(&reset.key),
+            Claim::Note { keys, .. } => keys.iter().copied().filter(is_fresh).collect(),
         }
     }
 }
@@ -53,8 +84,22 @@ impl Claim {
 struct Clearance {
     claim: Claim,
     epoch: u64,
-    open: BTreeSet<Question>,
-    found: Vec<UsedKey>,
+    attempt: Attempt,
+    rounds: u32,
+    open: Questions,
+    known: Known,
+}
+
+/// What others have said.
+#[derive(Debug, Default)]
+struct Known {
+    found: Vec<Remembered>,
+    /// Whose memory of which keys that is all.
+    recalled: BTreeSet<(NodeName, IdempotencyKey)>,
+    /// Attempts whose takers have said what became final: a use is among what was found, and else there will be none.
+    settled: BTreeSet<(IdempotencyKey, Attempt)>,
+    /// Keys whose owners have noted this attempt, or have said that they are used up.
+    noted: BTreeSet<IdempotencyKey>,
 }
 
 /// The requests that wait.
@@ -62,6 +107,14 @@ struct Clearance {
 pub(super) struct Clearances {
     waiting: BTreeMap<SubmissionId, Clearance>,
     questions: usize,
+    attempts: u64,
+}
+
+impl Clearances {
+    /// Whether this attempt may still be taken.
+    pub(super) fn is_open(&self, attempt: &Attempt) -> bool {
+        self.waiting.values().any(|clearance| clearance.attempt == *attempt)
+    }
 }
 
 /// Who owns keys in a view, and who did.
@@ -86,29 +139,50 @@ impl LeafMachine {
         self.confirmed = now.mono;
     }
 
+    /// The owner of these keys is to note that another leaf's attempt may use them up. Answered by [`Output::Answer`].
+    pub fn handle_note(&mut self, now: Now, id: SubmissionId, keys: Vec<IdempotencyKey>, by: Attempt) {
+        self.handle_claim(now, id, Claim::Note { keys, by });
+    }
+
     /// Takes a request, at once or when others have been asked about its keys.
     pub(super) fn handle_claim(&mut self, now: Now, id: SubmissionId, claim: Claim) {
-        match self.questions(now, claim.keys()) {
+        let known = Known::default();
+        match self.questions(now, &claim, &known) {
             Ok(questions) if questions.is_empty() => self.take(now, id, claim),
-            Ok(questions) => self.clear(id, claim, questions),
-            Err(e) => self.refuse_submission(id, e),
+            Ok(questions) => self.begin_clearing(id, claim, questions),
+            Err(e) => self.refuse_claim(id, &claim, e),
+        }
+    }
+
+    fn refuse_claim(&mut self, id: SubmissionId, claim: &Claim, error: SubmitError) {
+        match claim {
+            Claim::Order(_) | Claim::Reset(_) => self.refuse_submission(id, error),
+            Claim::Note { .. } => {
+                let reply = Reply::Remembered(Err(error));
+                self.outputs.push_back(Output::Answer { question: id, reply });
+            }
         }
     }
 
     /// Takes a request whose unknown keys are new.
     fn take(&mut self, now: Now, id: SubmissionId, claim: Claim) {
         match claim {
-            Claim::Submission(submission) => self.submit(now, id, &submission),
-            Claim::Reset(reset) => self.begin_reset(id, reset),
+            Claim::Order(order) => self.submit(now, id, &order),
+            Claim::Reset(reset) => {
+                // Those that are there have come to nothing; a later one is in the way of the reset.
+                self.keys.drop_notes(IdempotencyKey::of_request(reset.key));
+                self.begin_reset(id, reset);
+            }
+            Claim::Note { keys, by } => self.note_keys(now, id, &keys, by),
         }
     }
 
-    /// What has to be asked before a request with these keys may be taken.
-    fn questions(&mut self, now: Now, keys: &[u128]) -> Result<BTreeSet<Question>, SubmitError> {
-        let is_new = |key: &&u128| **key != 0 && self.keys.get(**key).is_none();
-        let fresh: BTreeSet<u128> = keys.iter().filter(is_new).copied().collect();
+    /// What has to be asked before a request may be taken, beyond what is known.
+    fn questions(&mut self, now: Now, claim: &Claim, known: &Known) -> Result<Questions, SubmitError> {
+        let fresh = claim.fresh(&self.keys);
+        let mut questions = Questions::new();
         if fresh.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(questions);
         }
         if self.is_leaving() {
             return Err(SubmitError::Draining);
@@ -121,119 +195,231 @@ impl LeafMachine {
         if self.view.keys.whole_from > earlier(now.wall, horizon) {
             return Err(SubmitError::KeyLost);
         }
-        let mut questions = BTreeSet::new();
         for key in fresh {
-            self.ask_about(key, now.wall, &mut questions)?;
+            match self.owner(key, now.wall) {
+                Some(owner) if owner == self.config.leaf => {
+                    self.ask_those_before(key, now.wall, known, &mut questions)?;
+                    self.ask_takers(key, known, &mut questions)?;
+                }
+                Some(owner) if matches!(claim, Claim::Order(_)) => {
+                    if !known.noted.contains(&key) {
+                        self.ask_about(owner, Matter::Note, (key, None), &mut questions)?;
+                    }
+                }
+                _ => return Err(SubmitError::NotOwner { epoch: self.view.epoch }),
+            }
         }
         Ok(questions)
     }
 
+    fn rings(&mut self, now: WallMs) -> &KeyRings {
+        let (horizon, keys) = (self.config.horizon, &self.view.keys);
+        self.key_rings.get_or_insert_with(|| KeyRings::of(keys, earlier(now, horizon)))
+    }
+
+    fn owner(&mut self, key: IdempotencyKey, now: WallMs) -> Option<NodeName> {
+        self.rings(now).present.key_owner(key.hash).cloned()
+    }
+
+    pub(super) fn owns(&mut self, key: IdempotencyKey, now: WallMs) -> bool {
+        self.owner(key, now).is_some_and(|owner| owner == self.config.leaf)
+    }
+
     fn ask_about(
+        &self,
+        leaf: NodeName,
+        matter: Matter,
+        about: (IdempotencyKey, Option<Attempt>),
+        questions: &mut Questions,
+    ) -> Result<(), SubmitError> {
+        if self.view.node(&leaf).is_none() {
+            return Err(SubmitError::Away(vec![leaf]));
+        }
+        questions.entry(Question { leaf, matter }).or_default().push(about);
+        Ok(())
+    }
+
+    /// Those that owned a key before this leaf.
+    fn ask_those_before(
         &mut self,
-        key: u128,
+        key: IdempotencyKey,
         now: WallMs,
-        questions: &mut BTreeSet<Question>,
+        known: &Known,
+        questions: &mut Questions,
     ) -> Result<(), SubmitError> {
         let horizon = self.config.horizon;
-        let (me, view) = (&self.config.leaf, &self.view);
-        let rings = self.key_rings.get_or_insert_with(|| KeyRings::of(&view.keys, earlier(now, horizon)));
-        if rings.present.key_owner(key) != Some(me) {
-            return Err(SubmitError::NotOwner { epoch: view.epoch });
-        }
-        for (until, ring) in rings.past.iter().filter(|(until, _)| now.since(*until) <= horizon) {
-            let Some(owner) = ring.key_owner(key) else { continue };
-            if view.keys.lost.iter().any(|(lost, at)| lost == owner && until <= at) {
+        let past = self.rings(now).past.iter().filter(|(until, _)| now.since(*until) <= horizon);
+        let past: Vec<_> =
+            past.filter_map(|(until, r)| Some((*until, r.key_owner(key.hash)?.clone()))).collect();
+        let mut asked = BTreeSet::new();
+        for (until, owner) in past {
+            if self.view.keys.lost.iter().any(|(lost, at)| *lost == owner && until <= *at) {
                 return Err(SubmitError::KeyLost);
             }
             // One that is no owner any more has handed its keys over.
-            if owner == me || !view.keys.owners.contains(owner) {
+            let is_silent = owner == self.config.leaf || !self.view.keys.owners.contains(&owner);
+            if is_silent || known.recalled.contains(&(owner.clone(), key)) || !asked.insert(owner.clone()) {
                 continue;
             }
-            if view.node(owner).is_none() {
-                return Err(SubmitError::Away(vec![owner.clone()]));
+            self.ask_about(owner, Matter::Memory, (key, None), questions)?;
+        }
+        Ok(())
+    }
+
+    /// Those whose attempts were noted to use up a key of this leaf.
+    fn ask_takers(
+        &self,
+        key: IdempotencyKey,
+        known: &Known,
+        questions: &mut Questions,
+    ) -> Result<(), SubmitError> {
+        let mine = self.keys.notes(key).unwrap_or_default();
+        let found = known.found.iter().filter(|of| of.key == key).flat_map(|of| match &of.state {
+            KeyState::Noted(attempts) => attempts.as_slice(),
+            KeyState::Used { .. } => &[],
+        });
+        let attempts: BTreeSet<_> = mine.iter().chain(found).collect();
+        for attempt in attempts {
+            let leaf = &attempt.leaf;
+            let is_lost = self.view.keys.lost.iter().any(|(lost, _)| lost == leaf)
+                && self.view.node(leaf).is_none_or(|node| node.incarnation > attempt.incarnation);
+            if is_lost {
+                return Err(SubmitError::KeyLost);
             }
-            questions.insert(Question { leaf: owner.clone(), key });
+            if *leaf == self.config.leaf {
+                self.check_own(attempt)?;
+                continue;
+            }
+            // One that is no owner any more has handed over what it took.
+            let has_left = !self.view.keys.owners.contains(leaf);
+            if !has_left && !known.settled.contains(&(key, attempt.clone())) {
+                self.ask_about(leaf.clone(), Matter::Outcome, (key, Some(attempt.clone())), questions)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is certain that an attempt of this leaf, of which it remembers no use, never will use a key.
+    pub(super) fn check_own(&self, attempt: &Attempt) -> Result<(), SubmitError> {
+        let under_way = SubmitError::Busy { reason: BusyReason::UnderWay, retry_after_ms: RETRY_AFTER_MS };
+        if self.clearances.is_open(attempt) || attempt.incarnation > self.live.stream().incarnation {
+            return Err(under_way);
         }
         Ok(())
     }
 
     /// Asks, and takes the request up again once all have answered.
-    fn clear(&mut self, id: SubmissionId, claim: Claim, open: BTreeSet<Question>) {
-        let Clearances { waiting, questions } = &mut self.clearances;
-        if waiting.len() >= REQUESTS || *questions + open.len() > QUESTIONS {
+    fn begin_clearing(&mut self, id: SubmissionId, claim: Claim, questions: Questions) {
+        self.clearances.attempts += 1;
+        let stream = self.live.stream();
+        let attempt = Attempt {
+            leaf: stream.leaf.clone(),
+            incarnation: stream.incarnation,
+            number: self.clearances.attempts,
+        };
+        let (epoch, open, known) = (self.view.epoch, Questions::new(), Known::default());
+        self.clear(id, Clearance { claim, epoch, attempt, rounds: 0, open, known }, questions);
+    }
+
+    fn clear(&mut self, id: SubmissionId, mut clearance: Clearance, questions: Questions) {
+        let keys: usize = questions.values().map(Vec::len).sum();
+        clearance.rounds += 1;
+        let Clearances { waiting, questions: asked, .. } = &mut self.clearances;
+        if waiting.len() >= REQUESTS || *asked + keys > QUESTIONS || clearance.rounds > ROUNDS {
             let busy = SubmitError::Busy { reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS };
-            return self.refuse_submission(id, busy);
+            return self.refuse_claim(id, &clearance.claim, busy);
         }
-        *questions += open.len();
-        let epoch = self.view.epoch;
-        waiting.insert(id, Clearance { claim, epoch, open: open.clone(), found: Vec::new() });
-        for question in open {
-            let (callee, key) = (Callee::Leaf(question.leaf.clone()), question.key);
-            self.call(Asker::Submission(id, question), callee, Request::Key { key, epoch });
+        *asked += keys;
+        clearance.open = questions.clone();
+        let (epoch, by) = (clearance.epoch, clearance.attempt.clone());
+        waiting.insert(id, clearance);
+        for (question, about) in questions {
+            let (callee, matter) = (Callee::Leaf(question.leaf.clone()), question.matter);
+            let keys = || about.iter().map(|(key, _)| *key).collect();
+            let request = match matter {
+                Matter::Memory => Request::Recall { keys: keys(), epoch },
+                Matter::Note => Request::Note { keys: keys(), by: by.clone() },
+                Matter::Outcome => {
+                    let about = about.iter().filter_map(|(key, attempt)| Some((*key, attempt.clone()?)));
+                    Request::Outcomes(about.collect())
+                }
+            };
+            self.call(Asker::Submission(id, question, about.len()), callee, request);
         }
     }
 
-    /// A leaf has answered whether it remembers a key, or has not.
-    pub(super) fn cleared(&mut self, now: Now, id: SubmissionId, question: &Question, reply: Option<Reply>) {
-        self.clearances.questions -= 1;
+    /// A leaf has answered what it was asked about so many keys, or has not.
+    pub(super) fn cleared(
+        &mut self,
+        now: Now,
+        id: SubmissionId,
+        question: &Question,
+        keys: usize,
+        reply: Option<Reply>,
+    ) {
+        self.clearances.questions -= keys;
         let Some(clearance) = self.clearances.waiting.get_mut(&id) else { return };
-        match reply {
-            Some(Reply::Key(None)) => {}
-            Some(Reply::Key(Some(used))) if used.key == question.key => clearance.found.push(used),
-            _ => {
-                self.clearances.waiting.remove(&id);
-                return self.refuse_submission(id, SubmitError::Away(vec![question.leaf.clone()]));
+        let Some(about) = clearance.open.remove(question) else { return };
+        let refused = match reply {
+            Some(Reply::Remembered(Ok(found))) if answers(&about, &found) => {
+                clearance.known.learn(question, about, found);
+                None
             }
-        }
-        clearance.open.remove(question);
-        if !clearance.open.is_empty() {
+            Some(Reply::Remembered(Err(e))) => Some(e),
+            _ => Some(SubmitError::Away(vec![question.leaf.clone()])),
+        };
+        if refused.is_none() && !clearance.open.is_empty() {
             return;
         }
-        let Some(Clearance { claim, epoch, found, .. }) = self.clearances.waiting.remove(&id) else {
-            return;
-        };
-        let epoch_now = self.view.epoch;
-        let result = if epoch == epoch_now {
-            self.inherit(now, &found).map(drop)
-        } else {
-            Err(SubmitError::NotOwner { epoch: epoch_now })
-        };
-        match result {
-            Ok(()) => self.take(now, id, claim),
-            Err(e) => self.refuse_submission(id, e),
+        // From here on the attempt is taken, or asks on, or never will be taken.
+        let Some(clearance) = self.clearances.waiting.remove(&id) else { return };
+        if let Some(e) = refused {
+            return self.refuse_claim(id, &clearance.claim, e);
+        }
+        match self.go_on_clearing(now, &clearance) {
+            Ok(questions) if questions.is_empty() => self.take(now, id, clearance.claim),
+            Ok(questions) => self.clear(id, clearance, questions),
+            Err(e) => self.refuse_claim(id, &clearance.claim, e),
         }
     }
 
-    /// The key's owner by a later view wants to know whether it was used here. Answered by [`Output::Answer`].
-    pub fn handle_key_question(&mut self, now: Now, id: SubmissionId, key: u128, epoch: u64) {
-        let reply = match self.keys.used(key) {
-            _ if self.view.epoch < epoch => Reply::Failed("this leaf has an older view".into()),
-            Some((lsn, used)) => {
-                return self.answer_once_durable(lsn, Waiting::Remembered { question: id, used });
-            }
-            // The asker may mean an earlier start, which has left with what it knew.
-            None if self.listed_since.is_none_or(|since| epoch < since) => {
-                Reply::Failed("this leaf was listed anew since: ask again by the latest view".into())
-            }
-            None if self.is_resetting_under(key) => {
-                Reply::Failed("a reset under this key is under way".into())
-            }
-            None if self.owns(key, now.wall) => {
-                Reply::Failed("this leaf owns the key by a later view".into())
-            }
-            None => Reply::Key(None),
-        };
-        self.outputs.push_back(Output::Answer { question: id, reply });
-    }
-
-    fn owns(&mut self, key: u128, now: WallMs) -> bool {
-        let (horizon, keys) = (self.config.horizon, &self.view.keys);
-        let rings = self.key_rings.get_or_insert_with(|| KeyRings::of(keys, earlier(now, horizon)));
-        rings.present.key_owner(key) == Some(&self.config.leaf)
+    /// What is still to be asked, once all have answered.
+    fn go_on_clearing(&mut self, now: Now, clearance: &Clearance) -> Result<Questions, SubmitError> {
+        if clearance.epoch != self.view.epoch {
+            return Err(SubmitError::NotOwner { epoch: self.view.epoch });
+        }
+        let is_use = |of: &&Remembered| matches!(of.state, KeyState::Used { .. });
+        let uses: Vec<_> = clearance.known.found.iter().filter(is_use).cloned().collect();
+        self.inherit(now, &uses)?;
+        self.questions(now, &clearance.claim, &clearance.known)
     }
 }
 
-fn earlier(now: WallMs, by: Duration) -> WallMs {
+impl Known {
+    fn learn(
+        &mut self,
+        question: &Question,
+        about: Vec<(IdempotencyKey, Option<Attempt>)>,
+        found: Vec<Remembered>,
+    ) {
+        for (key, attempt) in about {
+            match (question.matter, attempt) {
+                (Matter::Memory, _) => drop(self.recalled.insert((question.leaf.clone(), key))),
+                (Matter::Note, _) => drop(self.noted.insert(key)),
+                (Matter::Outcome, attempt) => self.settled.extend(attempt.map(|attempt| (key, attempt))),
+            }
+        }
+        self.found.extend(found);
+    }
+}
+
+/// Whether an answer is about what was asked. What 0.1.0 remembers has no topic.
+fn answers(about: &[(IdempotencyKey, Option<Attempt>)], found: &[Remembered]) -> bool {
+    let asked: BTreeSet<_> = about.iter().flat_map(|(key, _)| [*key, key.unscoped()]).collect();
+    found.iter().all(|of| asked.contains(&of.key))
+}
+
+pub(super) fn earlier(now: WallMs, by: Duration) -> WallMs {
     WallMs(now.0.saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
 }
 

@@ -3,6 +3,7 @@ use crate::machine::calls::CallId;
 use crate::testing::{Chance, Rig, config, counter, view};
 use countree_common::cluster::{ClusterView, Node, PastOwners, Tier};
 use countree_common::wire::producer::EventErrorCode;
+use countree_common::wire::rpc::Idempotency;
 
 const MINUTE: u64 = 60_000;
 
@@ -53,16 +54,24 @@ fn submit(rig: &mut Rig, id: SubmissionId, content: u128) {
     rig.submit(id, &[(counter("t", "a"), 1)], idempotency);
 }
 
-fn questions(rig: &mut Rig) -> Vec<(CallId, u128)> {
+fn questions(rig: &mut Rig) -> Vec<(CallId, IdempotencyKey)> {
     let question = |(call, callee, request)| match (callee, request) {
-        (Callee::Leaf(leaf), Request::Key { key, epoch: 5 }) if leaf == name("leaf-1") => (call, key),
+        (Callee::Leaf(leaf), Request::Recall { keys, epoch: 5 }) if leaf == name("leaf-1") => (call, keys[0]),
         other => panic!("{other:?}"),
     };
     rig.calls().into_iter().map(question).collect()
 }
 
-fn used(key: u128, content: u128) -> Option<Reply> {
-    Some(Reply::Key(Some(UsedKey { key, content, at: WallMs(20 * MINUTE) })))
+fn remembers(key: IdempotencyKey, state: KeyState) -> Option<Reply> {
+    Some(Reply::Remembered(Ok(vec![Remembered { key, at: WallMs(20 * MINUTE), state }])))
+}
+
+fn used(key: IdempotencyKey, content: u128) -> Option<Reply> {
+    remembers(key, KeyState::Used { content })
+}
+
+fn nothing() -> Option<Reply> {
+    Some(Reply::Remembered(Ok(Vec::new())))
 }
 
 fn counted(rig: &Rig) -> u64 {
@@ -85,7 +94,7 @@ fn a_key_is_new_once_those_who_owned_it_say_so() {
     assert_eq!((rig.submitted(), counted(&rig)), (vec![], 0));
     let asked = questions(&mut rig);
     assert_eq!(asked.len(), 1);
-    rig.reply(asked[0].0, Some(Reply::Key(None)));
+    rig.reply(asked[0].0, nothing());
     assert_eq!((told(&mut rig), counted(&rig)), (Ok(()), 1));
     submit(&mut rig, 2, 5);
     assert_eq!((told(&mut rig), counted(&rig), rig.calls().len()), (Ok(()), 1, 0), "known from now on");
@@ -108,20 +117,22 @@ fn a_key_that_another_leaf_remembers_is_not_counted_again_and_is_remembered_here
 #[test]
 fn only_what_is_new_of_a_request_is_counted() {
     let mut rig = rig(|_| {});
-    let keys: Vec<_> = (0..3).map(|n| key_of("leaf-0", n)).collect();
+    let ids: Vec<_> = (0..3).map(|n| key_of("leaf-0", n)).collect();
     let events: Vec<_> = ["a", "b", "c"].map(|item| (counter("t", item), 1)).to_vec();
-    rig.submit(1, &events, Idempotency::Events(keys.clone()));
-    for (call, key) in questions(&mut rig) {
-        let is_known = key == keys[1];
-        rig.reply(call, if is_known { used(key, 0) } else { Some(Reply::Key(None)) });
-    }
+    rig.submit(1, &events, Idempotency::Keyed { request: None, ids: ids.clone() });
+    let calls = rig.calls();
+    let [(call, _, Request::Recall { keys, .. })] = &calls[..] else { panic!("one question: {calls:?}") };
+    assert_eq!(keys.len(), 3);
+    let known = IdempotencyKey::of_event(ids[1], &crate::testing::topic("t"));
+    rig.reply(*call, used(known, 0));
     assert_eq!((told(&mut rig), counted(&rig)), (Ok(()), 2));
 }
 
 #[test]
 fn where_nobody_can_say_nothing_is_counted() {
     let away = || Err(SubmitError::Away(names(&["leaf-1"])));
-    for silence in [None, Some(Reply::Failed("an older view".into())), used(0, 5)] {
+    for silence in [None, Some(Reply::Failed("an older view".into())), used(IdempotencyKey::of_request(0), 5)]
+    {
         let mut rig = rig(|_| {});
         submit(&mut rig, 1, 5);
         let call = questions(&mut rig)[0].0;
@@ -164,11 +175,11 @@ fn nobody_is_asked_who_has_nothing_to_say() {
 }
 
 #[test]
-fn anothers_key_is_not_taken() {
+fn nothing_is_reset_under_anothers_key() {
     let mut rig = rig(|_| {});
-    let key = key_of("leaf-1", 0);
-    rig.submit(1, &[(counter("t", "a"), 1)], Idempotency::Request { key, content: 5 });
-    assert_eq!((told(&mut rig), counted(&rig)), (Err(SubmitError::NotOwner { epoch: 5 }), 0));
+    rig.machine.handle_reset(rig.now, 1, reset(key_of("leaf-1", 0)));
+    rig.collect();
+    assert_eq!((told(&mut rig), rig.calls().len()), (Err(SubmitError::NotOwner { epoch: 5 }), 0));
 }
 
 #[test]
@@ -178,7 +189,7 @@ fn answers_from_before_a_change_are_worth_nothing() {
     let call = questions(&mut rig)[0].0;
     let newer = ClusterView { epoch: 6, ..grown(&rig) };
     rig.machine.handle_view(newer);
-    rig.reply(call, Some(Reply::Key(None)));
+    rig.reply(call, nothing());
     assert_eq!((told(&mut rig), counted(&rig)), (Err(SubmitError::NotOwner { epoch: 6 }), 0));
 }
 
@@ -202,43 +213,6 @@ fn no_more_requests_wait_than_there_is_room_for() {
     assert_eq!(rig.submitted(), [(REQUESTS as u64, Err(full))]);
 }
 
-fn answers(rig: &mut Rig, key: u128, epoch: u64) -> Vec<Reply> {
-    rig.machine.handle_key_question(rig.now, 9, key, epoch);
-    rig.collect();
-    let answers = rig.take(|o| matches!(o, Output::Answer { .. })).into_iter();
-    answers.filter_map(|o| if let Output::Answer { reply, .. } = o { Some(reply) } else { None }).collect()
-}
-
-#[test]
-fn a_leaf_that_is_asked_says_only_what_stays_true() {
-    let mut rig = rig(|_| {});
-    let (own, others) = (key_of("leaf-0", 0), key_of("leaf-1", 0));
-    assert!(matches!(answers(&mut rig, others, 6)[..], [Reply::Failed(_)]), "it may own the key until then");
-    assert!(matches!(answers(&mut rig, own, 5)[..], [Reply::Failed(_)]), "it may take the key itself");
-    assert_eq!(answers(&mut rig, others, 5), [Reply::Key(None)]);
-}
-
-/// What the asker's view calls by this leaf's name was an earlier start, which has left with what it knew.
-#[test]
-fn a_leaf_does_not_answer_for_its_start_before() {
-    let mut rig = rig(|_| {});
-    let (others, listed) = (key_of("leaf-1", 0), view().epoch);
-    assert!(matches!(answers(&mut rig, others, listed - 1)[..], [Reply::Failed(_)]));
-    assert_eq!(answers(&mut rig, others, listed), [Reply::Key(None)]);
-}
-
-#[test]
-fn a_leaf_that_is_asked_waits_until_what_it_knows_is_on_disk() {
-    let mut rig = rig(|view| view.keys.past.clear());
-    submit(&mut rig, 1, 5);
-    assert_eq!(answers(&mut rig, key_of("leaf-0", 0), 5), []);
-    rig.sync();
-    let answers = rig.take(|o| matches!(o, Output::Answer { .. }));
-    assert!(
-        matches!(&answers[..], [Output::Answer { question: 9, reply: Reply::Key(Some(used)) }] if used.content == 5)
-    );
-}
-
 fn reset(key: u128) -> Reset {
     Reset { key, topic: crate::testing::topic("t"), item: None, kind: None }
 }
@@ -252,22 +226,8 @@ fn a_reset_that_another_leaf_has_done_is_not_done_again() {
     let asked = questions(&mut rig);
     assert_eq!(asked.len(), 1);
     let content = crate::machine::resets::content(&reset(key));
-    rig.machine.handle_reply(rig.now, asked[0].0, used(key, content));
+    rig.machine.handle_reply(rig.now, asked[0].0, used(IdempotencyKey::of_request(key), content));
     rig.collect();
     assert_eq!(told(&mut rig), Ok(()));
     assert!(rig.take(|o| matches!(o, Output::Ask { .. })).is_empty(), "nothing is reset");
-}
-
-#[test]
-fn nobody_is_told_that_a_key_is_new_while_a_reset_goes_on_under_it() {
-    let mut rig = rig(|view| view.keys.past.clear());
-    let key = key_of("leaf-0", 0);
-    rig.machine.handle_reset(rig.now, 1, reset(key));
-    let mut later = grown(&rig);
-    (later.epoch, later.keys.owners) = (6, names(&["leaf-1"]));
-    rig.machine.handle_view(later);
-    rig.machine.handle_key_question(rig.now, 2, key, 6);
-    rig.collect();
-    let answers = rig.take(|o| matches!(o, Output::Answer { .. }));
-    assert!(matches!(&answers[..], [Output::Answer { question: 2, reply: Reply::Failed(_) }]), "{answers:?}");
 }

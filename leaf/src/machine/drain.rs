@@ -184,7 +184,7 @@ impl LeafMachine {
         let estate = self.leave.as_mut()?.estate();
         estate.divide(heirs, since, &self.keys);
         match estate.next_part() {
-            Some((heir, keys)) => self.ask_for_leave(Callee::Leaf(heir), Request::TakeKeys(keys)),
+            Some((heir, keys)) => self.ask_for_leave(Callee::Leaf(heir), Request::TakeOver(keys)),
             None => Some(Stage::Retiring),
         }
     }

@@ -4,8 +4,9 @@ use crate::testing::{Chance, Rig, TestStore, config, counter, view};
 use countree_common::cluster::{ClusterView, NodeName, PastOwners};
 use countree_common::key::Counter;
 use countree_common::time::WallMs;
+use countree_common::wire::keys::{KeyState, Remembered};
 use countree_common::wire::producer::ToLeaf;
-use countree_common::wire::rpc::{Idempotency, UsedKey};
+use countree_common::wire::rpc::Idempotency;
 
 fn name(leaf: &str) -> NodeName {
     NodeName::new(leaf).unwrap()
@@ -246,15 +247,16 @@ fn keys_go_to_their_owners_among_those_who_stay() {
     rig.sync();
     drain(&mut rig);
     let mut store = TestStore::new(true);
-    let handed = |requests: &[Request]| -> Vec<UsedKey> {
-        let keys = |r: &Request| if let Request::TakeKeys(keys) = r { keys.clone() } else { Vec::new() };
+    let handed = |requests: &[Request]| -> Vec<Remembered> {
+        let keys = |r: &Request| if let Request::TakeOver(keys) = r { keys.clone() } else { Vec::new() };
         requests.iter().flat_map(keys).collect()
     };
     let requests = see_off(&mut rig, &mut store);
-    let mut keys: Vec<_> = handed(&requests).iter().map(|used| (used.key, used.content)).collect();
-    keys.sort_unstable();
-    assert_eq!(keys, (1..=20).map(|key| (key, 5)).collect::<Vec<_>>());
-    assert!(requests.iter().filter(|r| matches!(r, Request::TakeKeys(_))).count() > 1, "to both of them");
+    let mut keys: Vec<_> = handed(&requests).into_iter().map(|of| (of.key.hash, of.state)).collect();
+    keys.sort_unstable_by_key(|(key, _)| *key);
+    let used = |key| (key, KeyState::Used { content: 5 });
+    assert_eq!(keys, (1..=20).map(used).collect::<Vec<_>>());
+    assert!(requests.iter().filter(|r| matches!(r, Request::TakeOver(_))).count() > 1, "to both of them");
     let Some(Request::SettledAt { heirs, .. }) = requests.last() else { panic!("{requests:?}") };
     assert_eq!(heirs.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["leaf-1", "leaf-2"]);
 }
@@ -272,7 +274,7 @@ fn when_the_owners_are_others_by_now_keys_are_handed_over_again() {
         rig.pass(100);
         for (call, callee, request) in rig.calls() {
             let reply = match (&request, callee) {
-                (Request::TakeKeys(_), Callee::Leaf(heir)) => {
+                (Request::TakeOver(_), Callee::Leaf(heir)) => {
                     heirs_of_keys.push(heir.to_string());
                     Reply::Done
                 }

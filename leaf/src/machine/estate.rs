@@ -1,15 +1,16 @@
 //! Idempotency keys that change their leaf: what a leaving leaf hands over, and what others take from it.
 
-use super::sessions::Keys;
+use super::keys::Keys;
 use super::{LeafMachine, RETRY_AFTER_MS, SubmissionId, Waiting};
-use crate::log::record::{KeyUse, Record};
+use crate::log::record::Record;
 use countree_common::cluster::NodeName;
 use countree_common::limits;
 use countree_common::ring::Ring;
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
+use countree_common::wire::keys::Remembered;
 use countree_common::wire::producer::BusyReason;
-use countree_common::wire::rpc::{SubmitError, UsedKey};
+use countree_common::wire::rpc::{Counted, SubmitError};
 use std::collections::BTreeMap;
 
 /// What a leaving leaf still has to hand over, and to whom.
@@ -18,7 +19,7 @@ pub(super) struct Estate {
     /// The epoch since which those own keys among whom it was divided; `None` before that, and when something has
     /// come since.
     owners_since: Option<u64>,
-    parts: Vec<(NodeName, Vec<UsedKey>)>,
+    parts: Vec<(NodeName, Vec<Remembered>)>,
 }
 
 impl Estate {
@@ -28,13 +29,13 @@ impl Estate {
             return;
         }
         let ring = Ring::new(heirs);
-        let mut by_heir: BTreeMap<NodeName, Vec<UsedKey>> = BTreeMap::new();
-        for (KeyUse { key, content }, at) in keys.listed() {
-            if let Some(heir) = ring.key_owner(key) {
-                by_heir.entry(heir.clone()).or_default().push(UsedKey { key, content, at });
+        let mut by_heir: BTreeMap<NodeName, Vec<Remembered>> = BTreeMap::new();
+        for of in keys.listed() {
+            if let Some(heir) = ring.key_owner(of.key.hash) {
+                by_heir.entry(heir.clone()).or_default().push(of);
             }
         }
-        let pieces = |(heir, keys): (NodeName, Vec<UsedKey>)| {
+        let pieces = |(heir, keys): (NodeName, Vec<Remembered>)| {
             let pieces: Vec<_> = keys.chunks(limits::KEYS_PER_MESSAGE).map(<[_]>::to_vec).collect();
             pieces.into_iter().map(move |piece| (heir.clone(), piece))
         };
@@ -43,7 +44,7 @@ impl Estate {
     }
 
     /// The next keys, and who gets them.
-    pub(super) fn next_part(&self) -> Option<(NodeName, Vec<UsedKey>)> {
+    pub(super) fn next_part(&self) -> Option<(NodeName, Vec<Remembered>)> {
         self.parts.last().cloned()
     }
 
@@ -70,15 +71,18 @@ impl LeafMachine {
     }
 
     /// A leaving leaf hands over keys. Answered like a submission, once they are on disk here.
-    pub fn handle_inheritance(&mut self, now: Now, id: SubmissionId, keys: &[UsedKey]) {
+    pub fn handle_inheritance(&mut self, now: Now, id: SubmissionId, keys: &[Remembered]) {
         match self.inherit(now, keys) {
-            Ok(lsn) => self.answer_once_durable(lsn, Waiting::Submission { submission: id }),
+            Ok(lsn) => {
+                let counted = Counted::default();
+                self.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
+            }
             Err(e) => self.refuse_submission(id, e),
         }
     }
 
     /// Remembers keys from elsewhere; returns the last record that says so.
-    pub(super) fn inherit(&mut self, now: Now, keys: &[UsedKey]) -> Result<Lsn, SubmitError> {
+    pub(super) fn inherit(&mut self, now: Now, keys: &[Remembered]) -> Result<Lsn, SubmitError> {
         let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
         if self.leave.as_ref().is_some_and(|leave| leave.is_beyond_handing_over()) {
             return Err(SubmitError::Draining);
@@ -86,21 +90,18 @@ impl LeafMachine {
         if let Some(reason) = self.busy(0) {
             return Err(busy(reason));
         }
-        let is_news = |used: &&UsedKey| {
-            self.keys.get(used.key).is_none() && now.wall.since(used.at) <= self.config.horizon
-        };
-        let news: Vec<_> = keys.iter().filter(is_news).collect();
+        let is_news = |of: &&Remembered| now.wall.since(of.at) <= self.config.horizon && self.keys.news(of);
+        let news: Vec<_> = keys.iter().filter(is_news).cloned().collect();
         if news.len() > limits::KEYS_PER_MESSAGE || !self.keys.has_room(news.len()) {
             return Err(busy(BusyReason::TableFull));
         }
         if news.is_empty() {
-            let known = keys.iter().filter_map(|used| self.keys.get(used.key));
+            let known = keys.iter().filter_map(|of| self.keys.recall(of.key));
             return Ok(known.map(|(lsn, _)| lsn).max().unwrap_or_default());
         }
-        let uses: Vec<_> = news.iter().map(|u| (KeyUse { key: u.key, content: u.content }, u.at)).collect();
         self.begin_segment_if_full();
-        let lsn = self.log(&Record::Inherited(uses.clone())).ok_or(busy(BusyReason::DiskFailed))?;
-        uses.into_iter().for_each(|(used, at)| self.keys.note(used, lsn, at));
+        let lsn = self.log(&Record::Inherited(news.clone())).ok_or(busy(BusyReason::DiskFailed))?;
+        news.iter().for_each(|of| self.keys.absorb(of, lsn));
         if let Some(leave) = &mut self.leave {
             leave.estate().reopen();
         }

@@ -1,13 +1,15 @@
 use super::*;
 use crate::testing::{Chance, Rig, config, counter};
 use countree_common::time::WallMs;
+use countree_common::wire::keys::{Attempt, IdempotencyKey, KeyState};
 use countree_common::wire::rpc::Idempotency;
 
-fn used(key: u128, at: u64) -> UsedKey {
-    UsedKey { key, content: 5, at: WallMs(at) }
+fn used(key: u128, at: u64) -> Remembered {
+    let state = KeyState::Used { content: 5 };
+    Remembered { key: IdempotencyKey::of_request(key), at: WallMs(at), state }
 }
 
-fn inherit(rig: &mut Rig, id: SubmissionId, keys: &[UsedKey]) {
+fn inherit(rig: &mut Rig, id: SubmissionId, keys: &[Remembered]) {
     rig.machine.handle_inheritance(rig.now, id, keys);
     rig.collect();
 }
@@ -45,7 +47,7 @@ fn an_inherited_key_makes_a_repeat_harmless_restarts_included() {
 fn a_key_that_is_known_here_stays_what_it_is() {
     let mut rig = Rig::start(config());
     repeats(&mut rig, 1, 3);
-    inherit(&mut rig, 2, &[UsedKey { content: 6, ..used(3, 900) }]);
+    inherit(&mut rig, 2, &[Remembered { state: KeyState::Used { content: 6 }, ..used(3, 900) }]);
     rig.sync();
     rig.submitted();
     repeats(&mut rig, 3, 3);
@@ -69,4 +71,20 @@ fn keys_past_their_horizon_are_not_taken_up() {
     inherit(&mut rig, 1, &[used(3, 900)]);
     assert_eq!(rig.submitted(), [(1, Ok(()))]);
     assert!(rig.machine.keys.is_empty());
+}
+
+#[test]
+fn an_inherited_note_is_no_use_and_stays_over_restarts() {
+    let mut rig = Rig::start(config());
+    let by = Attempt { leaf: NodeName::new("leaf-7").unwrap(), incarnation: 2, number: 9 };
+    let state = KeyState::Noted(vec![by.clone()]);
+    inherit(&mut rig, 1, &[Remembered { state, ..used(3, 900) }]);
+    rig.sync();
+    rig.crash(&mut Chance::new(1));
+    let key = IdempotencyKey::of_request(3);
+    assert_eq!((rig.machine.keys.notes(key), rig.machine.keys.used(key)), (Some(&[by][..]), None));
+    inherit(&mut rig, 2, &[used(3, 900)]);
+    rig.sync();
+    rig.crash(&mut Chance::new(1));
+    assert!(rig.machine.keys.used(key).is_some(), "and gives way to a use");
 }

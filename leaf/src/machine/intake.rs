@@ -321,12 +321,12 @@ impl LeafMachine {
             Waiting::Ack { connection, seq } => {
                 self.send(connection, FromLeaf::Ack { seq, durability: Durability::Disk });
             }
-            Waiting::Remembered { question, used } => {
-                let reply = Reply::Key(Some(used));
+            Waiting::Remembered { question, keys } => {
+                let reply = Reply::Remembered(Ok(keys));
                 self.outputs.push_back(Output::Answer { question, reply });
             }
-            Waiting::Submission { submission } => {
-                self.outputs.push_back(Output::Submitted { submission, result: Ok(()) });
+            Waiting::Submission { submission, counted } => {
+                self.outputs.push_back(Output::Submitted { submission, result: Ok(counted) });
             }
         }
     }

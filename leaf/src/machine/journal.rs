@@ -1,10 +1,11 @@
 //! The live stream's log as the machine writes it: records with their LSNs, in segments that can each be
 //! read by themselves.
 
-use crate::log::record::{self, Checkpoint, KEYS_PER_RECORD, KeyUse, Record};
+use crate::log::record::{self, Checkpoint, KEYS_PER_RECORD, Record};
 use countree_common::stream::Lsn;
-use countree_common::time::{Time, WallMs};
+use countree_common::time::Time;
 use countree_common::wire::codec::CodecError;
+use countree_common::wire::keys::Remembered;
 use std::collections::VecDeque;
 
 /// Bytes to be appended to a segment and put on disk.
@@ -99,7 +100,7 @@ impl Journal {
     pub fn begin_segment(
         &mut self,
         mut checkpoint: Checkpoint,
-        keys: &[(KeyUse, WallMs)],
+        keys: &[Remembered],
     ) -> Result<(), CodecError> {
         if self.appended > 0 {
             self.closed.push_back(Closed {

@@ -499,15 +499,32 @@ fn a_repeated_request_waits_for_its_original_and_counts_nothing() {
 #[test]
 fn events_with_ids_are_counted_once_each() {
     let mut rig = Rig::start(config());
-    rig.submit(1, &[likes("a"), likes("a"), likes("b")].concat(), Idempotency::Events(vec![5, 5, 0]));
-    rig.submit(2, &[likes("a"), likes("c")].concat(), Idempotency::Events(vec![5, 6]));
-    rig.submit(3, &likes("d"), Idempotency::Events(vec![]));
+    let ids = |ids: &[u128]| Idempotency::Keyed { request: None, ids: ids.to_vec() };
+    rig.submit(1, &[likes("a"), likes("a"), likes("b")].concat(), ids(&[5, 5, 0]));
+    rig.submit(2, &[likes("a"), likes("c")].concat(), ids(&[5, 6]));
+    rig.submit(3, &[likes("c"), likes("a")].concat(), ids(&[6, 5]));
+    rig.submit(4, &likes("d"), ids(&[7, 8]));
     rig.sync();
-    let results = rig.submitted();
-    assert_eq!(results.iter().filter(|(_, r)| r.is_ok()).count(), 2);
-    assert!(matches!(results[0], (3, Err(SubmitError::Refused(_)))), "a key for each event");
+    let results = rig.verdicts();
+    assert!(matches!(results[0], (4, Err(SubmitError::Refused(_)))), "an id for each event");
+    let counted = |is_replay| Ok(Counted { is_replay });
+    assert_eq!(results[1..], [(1, counted(false)), (2, counted(false)), (3, counted(true))]);
     let counts = ["a", "b", "c", "d"].map(|item| logged(&rig, &counter("t", item)));
     assert_eq!(counts, [1, 1, 1, 0]);
+}
+
+#[test]
+fn the_index_of_an_error_is_the_requests() {
+    let mut rig = Rig::start(config());
+    let ids = |ids: &[u128]| Idempotency::Keyed { request: None, ids: ids.to_vec() };
+    rig.submit(1, &likes("a"), ids(&[1]));
+    rig.machine.handle_near_limit(&[(counter("t", "full"), limits::TOTAL_MAX)]);
+    rig.submit(2, &[likes("a"), likes("b"), likes("full")].concat(), ids(&[1, 2, 3]));
+    rig.sync();
+    let results = rig.submitted();
+    let Err(SubmitError::Refused(e)) = &results[0].1 else { panic!("{results:?}") };
+    assert_eq!((e.code, e.index), (EventErrorCode::TotalOverflow, Some(2)));
+    assert_eq!(logged(&rig, &counter("t", "b")), 0);
 }
 
 #[test]

@@ -13,12 +13,15 @@ mod estate;
 mod flushes;
 mod intake;
 pub mod journal;
+pub mod keys;
 mod merging;
 pub mod names;
+mod order;
 mod output;
 pub mod pending;
 pub mod progress;
 pub mod rates;
+mod recall;
 mod report;
 pub mod resets;
 mod retirement;
@@ -27,6 +30,7 @@ pub mod sketch;
 mod submissions;
 pub mod table;
 pub mod uplink;
+pub mod verdict;
 
 use crate::log::recovery::{Carried, OldStream, Piece};
 use calls::Calls;
@@ -37,14 +41,16 @@ use countree_common::ring::Ring;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::{Now, Time, WallMs};
+use countree_common::wire::keys::Remembered;
 use countree_common::wire::producer::FromLeaf;
-use countree_common::wire::rpc::UsedKey;
+use countree_common::wire::rpc::Counted;
 use drain::Leave;
 use journal::{Append, Journal};
+use keys::Keys;
 use names::CounterId;
 use rates::Rates;
 use retirement::Retirement;
-use sessions::{Keys, Sessions};
+use sessions::Sessions;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use table::{Table, Window};
@@ -96,8 +102,8 @@ enum Waiting {
     Opened { connection: ConnectionId, session: SessionId, last: Seq },
     Ended { connection: ConnectionId, session: SessionId, last: Seq },
     Ack { connection: ConnectionId, seq: Seq },
-    Submission { submission: SubmissionId },
-    Remembered { question: SubmissionId, used: UsedKey },
+    Submission { submission: SubmissionId, counted: Counted },
+    Remembered { question: SubmissionId, keys: Vec<Remembered> },
 }
 
 /// A window that has ended, or one topic's part of the open one, which waits until its last record is on disk.

@@ -13,7 +13,7 @@ use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::WallMs;
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::producer::FromLeaf;
-use countree_common::wire::rpc::{Reply, Request, SubmitError};
+use countree_common::wire::rpc::{Counted, Reply, Request, SubmitError};
 
 /// What the shell has to do.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub enum Output {
         /// Which.
         submission: SubmissionId,
         /// Whether it was counted.
-        result: Result<(), SubmitError>,
+        result: Result<Counted, SubmitError>,
     },
     /// Send cuts to a root.
     Cuts {

@@ -10,7 +10,7 @@
 
 use super::clearance::Claim;
 use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
-use crate::log::record::{self, KeyUse, Record};
+use crate::log::record::{self, Record};
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::{CounterTotal, Version};
 use countree_common::key::{Counter, Topic};
@@ -18,8 +18,9 @@ use countree_common::limits;
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
 use countree_common::wire::batch;
+use countree_common::wire::keys::{IdempotencyKey, KeyUse};
 use countree_common::wire::producer::{BusyReason, EventError, EventErrorCode};
-use countree_common::wire::rpc::{Reset, SubmitError};
+use countree_common::wire::rpc::{Counted, Reset, SubmitError};
 use std::collections::BTreeSet;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -75,9 +76,10 @@ impl LeafMachine {
 
     /// Begins a reset whose key is not known elsewhere.
     pub(super) fn begin_reset(&mut self, id: SubmissionId, reset: Reset) {
-        let refused = match self.keys.get(reset.key) {
-            Some((lsn, known)) if known == content(&reset) => {
-                return self.answer_once_durable(lsn, Waiting::Submission { submission: id });
+        let refused = match self.keys.used(IdempotencyKey::of_request(reset.key)) {
+            Some((lsn, known)) if known.matches(content(&reset)) => {
+                let counted = Counted { is_replay: true };
+                return self.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
             }
             Some(_) => Some(SubmitError::Refused(EventError {
                 code: EventErrorCode::KeyReused,
@@ -94,7 +96,7 @@ impl LeafMachine {
             None => None,
         };
         match refused {
-            Some(e) => self.end_reset(id, Err(e)),
+            Some(e) => self.end_reset(id, e),
             None => {
                 self.resets.insert(id, OpenReset { reset, flushing: BTreeSet::new() });
                 self.ask(id, Question::Members);
@@ -106,21 +108,19 @@ impl LeafMachine {
         self.outputs.push_back(Output::Ask { reset, question });
     }
 
-    fn end_reset(&mut self, id: SubmissionId, result: Result<(), SubmitError>) {
+    fn end_reset(&mut self, id: SubmissionId, error: SubmitError) {
         self.resets.remove(&id);
-        self.outputs.push_back(Output::Submitted { submission: id, result });
+        self.refuse_submission(id, error);
     }
 
     /// The cluster has answered a reset's question.
     pub fn handle_answer(&mut self, now: Now, id: SubmissionId, answer: Answer) {
         let Some(open) = self.resets.get_mut(&id) else { return };
         match answer {
-            Answer::Members { away, .. } if !away.is_empty() => {
-                self.end_reset(id, Err(SubmitError::Away(away)))
-            }
+            Answer::Members { away, .. } if !away.is_empty() => self.end_reset(id, SubmitError::Away(away)),
             // Not listed yet, it would not be asked itself.
             Answer::Members { view, .. } if view.node(&self.config.leaf).is_none() => {
-                self.end_reset(id, Err(SubmitError::Unreachable));
+                self.end_reset(id, SubmitError::Unreachable);
             }
             Answer::Members { view, .. } => {
                 let leaves: Vec<_> = view.tier(Tier::Leaf).cloned().collect();
@@ -139,11 +139,14 @@ impl LeafMachine {
                 let reset = open.reset.clone();
                 self.resets.remove(&id);
                 match self.negate(now, &reset, totals) {
-                    Ok(lsn) => self.answer_once_durable(lsn, Waiting::Submission { submission: id }),
-                    Err(e) => self.end_reset(id, Err(e)),
+                    Ok(lsn) => {
+                        let counted = Counted::default();
+                        self.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
+                    }
+                    Err(e) => self.end_reset(id, e),
                 }
             }
-            Answer::Silence => self.end_reset(id, Err(SubmitError::Unreachable)),
+            Answer::Silence => self.end_reset(id, SubmitError::Unreachable),
         }
     }
 
@@ -155,7 +158,8 @@ impl LeafMachine {
         if let Some(reason) = self.busy(0) {
             return Err(SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS });
         }
-        if self.keys.get(reset.key).is_some() {
+        let key = IdempotencyKey::of_request(reset.key);
+        if self.keys.recall(key).is_some() {
             // Used by a submission in the meantime; a repeat of the reset is told so.
             return Err(SubmitError::Unreachable);
         }
@@ -170,7 +174,7 @@ impl LeafMachine {
             .filter(is_meant)
             .map(|t| (Counter { topic: reset.topic.clone(), item: t.item, kind: t.kind }, -t.total))
             .collect();
-        let used = (reset.key != 0).then(|| KeyUse { key: reset.key, content: content(reset) });
+        let used = (reset.key != 0).then(|| KeyUse { key, content: content(reset) });
         // The key goes with the last record: a crash in between leaves a reset that its repeat completes.
         let (last, earlier) = match negatives.chunks(limits::BATCH_EVENTS).collect::<Vec<_>>().split_last() {
             Some((last, earlier)) => (last.to_vec(), earlier.iter().map(|part| part.to_vec()).collect()),
@@ -181,14 +185,14 @@ impl LeafMachine {
         }
         let lsn = self.log_negatives(now, &last, used.into_iter().collect())?;
         if let Some(used) = used {
-            self.keys.note(used, lsn, now.wall);
+            self.keys.note_use(used, lsn, now.wall);
         }
         Ok(lsn)
     }
 
     /// Whether a reset with this key may still be logged.
-    pub(super) fn is_resetting_under(&self, key: u128) -> bool {
-        self.resets.values().any(|open| open.reset.key == key)
+    pub(super) fn is_resetting_under(&self, key: IdempotencyKey) -> bool {
+        self.resets.values().any(|open| IdempotencyKey::of_request(open.reset.key) == key)
     }
 
     fn log_negatives(

@@ -1,13 +1,12 @@
-//! Which batches of which sessions are in the log already, and which idempotency keys are used up.
+//! Which batches of which sessions are in the log already.
 
-use crate::log::record::{KeyUse, SessionRecord};
+use crate::log::record::SessionRecord;
 use crate::log::recovery::Carried;
 use countree_common::limits;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::UsedKey;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -107,75 +106,5 @@ impl Sessions {
     pub fn listed(&self) -> Vec<(SessionId, SessionRecord)> {
         let record = |s: &Session| SessionRecord { last: s.last, at: s.at, is_ended: s.is_ended };
         self.sessions.iter().map(|(id, s)| (*id, record(s))).collect()
-    }
-}
-
-/// What used up a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Use {
-    content: u128,
-    lsn: Lsn,
-    at: WallMs,
-}
-
-/// Every idempotency key that is not forgotten.
-#[derive(Debug, Default)]
-pub struct Keys {
-    used: BTreeMap<u128, Use>,
-    by_age: VecDeque<(WallMs, u128)>,
-}
-
-impl Keys {
-    /// Those of the streams before.
-    pub fn carried(carried: &Carried) -> Self {
-        let mut keys = Self::default();
-        let mut uses: Vec<_> = carried.keys.values().collect();
-        uses.sort_by_key(|(used, at)| (*at, used.key));
-        uses.into_iter().for_each(|(used, at)| keys.note(*used, 0, *at));
-        keys
-    }
-
-    /// Whether none is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.used.is_empty()
-    }
-
-    /// Whether so many more may be remembered.
-    pub fn has_room(&self, more: usize) -> bool {
-        self.used.len() + more <= limits::IDEMPOTENCY_KEYS_PER_LEAF
-    }
-
-    /// The record that used up the key (0 for one of an earlier stream) and what it was used for.
-    pub fn get(&self, key: u128) -> Option<(Lsn, u128)> {
-        self.used.get(&key).map(|u| (u.lsn, u.content))
-    }
-
-    /// The record that used up the key, and all that is known of its use.
-    pub fn used(&self, key: u128) -> Option<(Lsn, UsedKey)> {
-        let used = self.used.get(&key)?;
-        Some((used.lsn, UsedKey { key, content: used.content, at: used.at }))
-    }
-
-    /// Notes what was logged.
-    pub fn note(&mut self, used: KeyUse, lsn: Lsn, at: WallMs) {
-        self.used.insert(used.key, Use { content: used.content, lsn, at });
-        self.by_age.push_back((at, used.key));
-    }
-
-    /// Forgets keys that are older than the horizon.
-    pub fn expire(&mut self, now: WallMs, horizon: Duration) {
-        while let Some((at, key)) = self.by_age.front().copied()
-            && now.since(at) > horizon
-        {
-            self.by_age.pop_front();
-            if self.used.get(&key).is_some_and(|u| u.at == at) {
-                self.used.remove(&key);
-            }
-        }
-    }
-
-    /// For a checkpoint.
-    pub fn listed(&self) -> Vec<(KeyUse, WallMs)> {
-        self.used.iter().map(|(key, u)| (KeyUse { key: *key, content: u.content }, u.at)).collect()
     }
 }

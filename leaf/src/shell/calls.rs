@@ -51,7 +51,8 @@ impl Caller {
             Callee::Root => self.membership.ask_a_root(&request).await,
             Callee::Leaf(name) => {
                 let node = self.membership.view().borrow().node(&name).cloned()?;
-                let limit = if matches!(request, Request::Key { .. }) { KEY_TIMEOUT } else { CALL_TIMEOUT };
+                let is_quick = matches!(request, Request::Recall { .. } | Request::Outcomes(_));
+                let limit = if is_quick { KEY_TIMEOUT } else { CALL_TIMEOUT };
                 self.membership.peers().call_within(&node, &request, limit).await
             }
         };

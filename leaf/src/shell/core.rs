@@ -11,7 +11,7 @@ use bytes::Bytes;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
 use countree_common::shell::clock::Clock;
-use countree_common::wire::rpc::{Reply, SubmitError};
+use countree_common::wire::rpc::{Counted, Reply, SubmitError};
 use countree_common::wire::uplink::FromRoot;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -35,7 +35,7 @@ struct Core {
     runtime: tokio::runtime::Handle,
     producers: HashMap<ConnectionId, mpsc::Sender<ToProducer>>,
     roots: HashMap<NodeName, (u64, mpsc::Sender<Bytes>)>,
-    submissions: HashMap<SubmissionId, oneshot::Sender<Result<(), SubmitError>>>,
+    submissions: HashMap<SubmissionId, oneshot::Sender<Result<Counted, SubmitError>>>,
     next_submission: SubmissionId,
     questions: HashMap<SubmissionId, oneshot::Sender<Reply>>,
     flushes: HashMap<u64, oneshot::Sender<Version>>,
@@ -180,10 +180,17 @@ impl Core {
                 self.submissions.insert(self.next_submission, reply);
                 self.machine.handle_inheritance(now, self.next_submission, &keys);
             }
-            Input::Key { key, epoch, reply } => {
-                self.next_submission += 1;
-                self.questions.insert(self.next_submission, reply);
-                self.machine.handle_key_question(now, self.next_submission, key, epoch);
+            Input::Recall { keys, epoch, reply } => {
+                let id = self.ask_machine(reply);
+                self.machine.handle_recall(now, id, &keys, epoch);
+            }
+            Input::Attempts { attempts, reply } => {
+                let id = self.ask_machine(reply);
+                self.machine.handle_attempts(id, &attempts);
+            }
+            Input::Note { keys, by, reply } => {
+                let id = self.ask_machine(reply);
+                self.machine.handle_note(now, id, keys, by);
             }
             Input::Flush { topic, by, reply } => {
                 let flush = self.open_flush(reply);
@@ -234,5 +241,11 @@ impl Core {
             }
             Input::End => {}
         }
+    }
+
+    fn ask_machine(&mut self, reply: oneshot::Sender<Reply>) -> SubmissionId {
+        self.next_submission += 1;
+        self.questions.insert(self.next_submission, reply);
+        self.next_submission
     }
 }

@@ -11,9 +11,10 @@ use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::wire::hello::Refusal;
+use countree_common::wire::keys::{Attempt, IdempotencyKey, Remembered};
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
 use countree_common::wire::rpc::{
-    NodeStats, Reply, Reset, StreamPositions, Submission, SubmitError, UsedKey,
+    Counted, NodeStats, Reply, Reset, StreamPositions, Submission, SubmitError,
 };
 use countree_common::wire::uplink::FromRoot;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub(super) enum Input {
     },
     Submission {
         submission: Submission,
-        reply: oneshot::Sender<Result<(), SubmitError>>,
+        reply: oneshot::Sender<Result<Counted, SubmitError>>,
     },
     /// The link is the conversation's number: what is lost may already have been replaced.
     RootConnected {
@@ -82,7 +83,7 @@ pub(super) enum Input {
     },
     Reset {
         reset: Reset,
-        reply: oneshot::Sender<Result<(), SubmitError>>,
+        reply: oneshot::Sender<Result<Counted, SubmitError>>,
     },
     /// The cluster's answer to a reset's question.
     Answer {
@@ -96,13 +97,24 @@ pub(super) enum Input {
     },
     /// Idempotency keys of a leaf that leaves. Answered once they are on disk.
     Inherit {
-        keys: Vec<UsedKey>,
-        reply: oneshot::Sender<Result<(), SubmitError>>,
+        keys: Vec<Remembered>,
+        reply: oneshot::Sender<Result<Counted, SubmitError>>,
     },
-    /// Does this leaf remember a key, as of an epoch?
-    Key {
-        key: u128,
+    /// What does this leaf remember of keys, as of an epoch?
+    Recall {
+        keys: Vec<IdempotencyKey>,
         epoch: u64,
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Did these attempts of this leaf use up these keys?
+    Attempts {
+        attempts: Vec<(IdempotencyKey, Attempt)>,
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Another leaf's attempt may use up these keys.
+    Note {
+        keys: Vec<IdempotencyKey>,
+        by: Attempt,
         reply: oneshot::Sender<Reply>,
     },
     /// Answered once all is merged that was accepted of a topic by now, for a reset by some leaf.

@@ -4,6 +4,7 @@
 
 mod calls;
 mod core;
+mod counting;
 mod disk;
 mod http;
 mod inputs;

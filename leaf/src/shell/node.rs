@@ -2,13 +2,15 @@
 
 use super::calls::{Caller, Pulse};
 use super::core::{self, Threads};
+use super::counting::count_here;
 use super::disk::{Disk, DiskError};
-use super::http::{Front, submit_here};
+use super::http::Front;
 use super::inputs::{CoreHandle, Input};
 use super::producers::Intake;
 use super::questions::{flush_here, flush_topic};
 use super::resets::reset_here;
 use super::roots;
+use crate::machine::verdict::Verdict;
 use crate::machine::{LeafConfig, LeafMachine};
 use countree_common::cluster::{Node, Tier};
 use countree_common::shell::access::Access;
@@ -25,7 +27,8 @@ use countree_common::shell::shutdown::Shutdown;
 use countree_common::wire::codec::CodecError;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
-use countree_common::wire::rpc::{NodeStats, Reply, Request};
+use countree_common::wire::keys::Remembered;
+use countree_common::wire::rpc::{Counted, NodeStats, Reply, Request, Submission, SubmitError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -318,25 +321,47 @@ async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result
         }
         Request::Flush { topic, by } => flush_here(core, topic, by).await,
         Request::FlushTopic { topic, read } => flush_topic(core, topic, read).await,
-        Request::Key { key, epoch } => {
-            core.ask(|reply| Input::Key { key, epoch, reply }).await.unwrap_or_else(stopping)
+        Request::Recall { keys, epoch } => {
+            core.ask(|reply| Input::Recall { keys, epoch, reply }).await.unwrap_or_else(stopping)
+        }
+        Request::Outcomes(attempts) => {
+            core.ask(|reply| Input::Attempts { attempts, reply }).await.unwrap_or_else(stopping)
+        }
+        Request::Note { keys, by } => {
+            core.ask(|reply| Input::Note { keys, by, reply }).await.unwrap_or_else(stopping)
+        }
+        Request::Key { .. } => {
+            Reply::Failed("this leaf may know more of the key than 0.1.0 can be told".into())
         }
         Request::Drain => {
             leave.begin();
             Reply::Done
         }
         Request::Reset(reset) => Reply::Submitted(reset_here(core, reset).await),
-        Request::Submit(submission) => Reply::Submitted(submit_here(core, submission).await),
-        Request::TakeKeys(keys) => match core.ask(|reply| Input::Inherit { keys, reply }).await {
-            Some(Ok(())) => Reply::Done,
-            Some(Err(e)) => Reply::Failed(e.to_string()),
-            None => stopping(),
-        },
+        Request::Count(submission) => Reply::Counted(count_for_another(core, submission).await),
+        Request::Submit(submission) => {
+            Reply::Submitted(count_for_another(core, submission).await.map(|_| ()))
+        }
+        Request::TakeOver(keys) => take_over(core, keys).await,
+        Request::TakeKeys(keys) => take_over(core, keys.into_iter().map(Remembered::from).collect()).await,
         other => Reply::Failed(format!("a leaf does not answer {other:?}")),
     };
     sender.send(FrameKind::Message, &reply).await?;
     sender.finish();
     Ok(())
+}
+
+/// Counts what another leaf was sent.
+async fn count_for_another(core: &CoreHandle, submission: Submission) -> Result<Counted, SubmitError> {
+    Verdict::default().hear(count_here(core, submission).await)
+}
+
+async fn take_over(core: &CoreHandle, keys: Vec<Remembered>) -> Reply {
+    match core.ask(|reply| Input::Inherit { keys, reply }).await {
+        Some(Ok(_)) => Reply::Done,
+        Some(Err(e)) => Reply::Failed(e.to_string()),
+        None => Reply::Failed("the leaf is stopping".into()),
+    }
 }
 
 async fn watch_stats(core: CoreHandle, stats: Arc<Mutex<(NodeStats, u64)>>, shutdown: Shutdown) {

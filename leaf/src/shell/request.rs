@@ -5,10 +5,12 @@ use countree_common::delta::Delta;
 use countree_common::event::Event;
 use countree_common::key::Counter;
 use countree_common::limits;
+use countree_common::wire::keys::content;
 use countree_common::wire::producer::{EventError, EventErrorCode};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use std::borrow::Cow;
+use xxhash_rust::xxh3::Xxh3;
 
 /// An event as it is written.
 #[derive(Debug, Deserialize)]
@@ -33,16 +35,16 @@ fn one() -> i64 {
     1
 }
 
-/// The events of a request, and the idempotency key of each (0 for one without an `id`).
+/// The events of a request, and the hash of each one's `id` (0 for one without); none where no event has one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Parsed {
     pub(super) events: Vec<Event>,
-    pub(super) keys: Vec<u128>,
+    pub(super) ids: Vec<u128>,
 }
 
 /// Hashes what a client calls a key. Request keys and event ids don't meet: they are hashed apart.
 pub(super) fn key_hash(namespace: &str, key: &str) -> u128 {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    let mut hash = Xxh3::new();
     hash.update(namespace.as_bytes());
     hash.update(&[0xff]);
     hash.update(key.as_bytes());
@@ -71,6 +73,9 @@ impl Parsed {
         }
         if parsed.events.is_empty() {
             return Err(error(EventErrorCode::Malformed, "the array has no events", None));
+        }
+        if parsed.ids.iter().all(|id| *id == 0) {
+            parsed.ids.clear();
         }
         Ok(parsed)
     }
@@ -110,7 +115,7 @@ impl Parsed {
         let counter = Counter::new(&written.topic, &written.item, &written.kind).map_err(bad_name)?;
         let delta = Delta::new(written.delta)
             .map_err(|e| error(EventErrorCode::BadDelta, e.to_string(), Some(index)))?;
-        let key = match written.id.as_deref() {
+        let id = match written.id.as_deref() {
             None => 0,
             Some(id) if (1..=limits::IDEMPOTENCY_KEY_BYTES).contains(&id.len()) => key_hash("event", id),
             Some(id) => {
@@ -120,28 +125,20 @@ impl Parsed {
             }
         };
         self.events.push(Event { counter, delta });
-        self.keys.push(key);
+        self.ids.push(id);
         Ok(())
     }
 
-    /// Whether any event has an id.
-    pub(super) fn has_ids(&self) -> bool {
-        self.keys.iter().any(|key| *key != 0)
-    }
-
-    /// Hash of the events, to tell a repeated request from another under the same key.
+    /// Hash of the events and their ids, to tell a repeated request from another under the same key.
     pub(super) fn content_hash(&self) -> u128 {
-        let mut hash = xxhash_rust::xxh3::Xxh3::new();
-        for event in &self.events {
-            for name in
-                [event.counter.topic.as_str(), event.counter.item.as_str(), event.counter.kind.as_str()]
-            {
-                hash.update(&(name.len() as u32).to_le_bytes());
-                hash.update(name.as_bytes());
-            }
-            hash.update(&event.delta.get().to_le_bytes());
+        let events = content(&self.events);
+        if self.ids.is_empty() {
+            return events;
         }
-        hash.digest128()
+        let mut hash = Xxh3::new();
+        hash.update(&events.to_le_bytes());
+        self.ids.iter().for_each(|id| hash.update(&id.to_le_bytes()));
+        hash.digest128().max(1)
     }
 }
 

@@ -101,7 +101,7 @@ async fn reset_at(
 pub(super) async fn reset_here(core: &CoreHandle, reset: Reset) -> Result<(), SubmitError> {
     let answer = core.ask(|reply| Input::Reset { reset, reply });
     match tokio::time::timeout(RESET_TIMEOUT, answer).await {
-        Ok(Some(result)) => result,
+        Ok(Some(result)) => result.map(|_| ()),
         Ok(None) | Err(_) => Err(SubmitError::InDoubt),
     }
 }

@@ -3,7 +3,7 @@
 use super::{Chance, Rig};
 use crate::machine::SubmissionId;
 use countree_common::key::Counter;
-use countree_common::wire::rpc::{Idempotency, SubmitError};
+use countree_common::wire::rpc::{Counted, Idempotency, SubmitError};
 
 pub(crate) struct Client {
     number: u64,
@@ -41,7 +41,8 @@ impl Client {
         let id = self.number << 32 | self.tries;
         self.waits_for.push(id);
         let idempotency = if self.has_ids {
-            Idempotency::Events(self.events.iter().map(|(key, _)| *key).collect())
+            let ids = self.events.iter().map(|(key, _)| *key).collect();
+            Idempotency::Keyed { request: None, ids }
         } else {
             Idempotency::Request { key: self.events[0].0, content: u128::from(self.number) }
         };
@@ -55,11 +56,11 @@ impl Client {
         }
     }
 
-    pub(crate) fn hear(&mut self, id: SubmissionId, result: &Result<(), SubmitError>) {
+    pub(crate) fn hear(&mut self, id: SubmissionId, result: &Result<Counted, SubmitError>) {
         if self.waits_for.contains(&id) {
             self.waits_for.retain(|waited| *waited != id);
             match result {
-                Ok(()) => self.is_acked = true,
+                Ok(_) => self.is_acked = true,
                 Err(SubmitError::Busy { .. } | SubmitError::Draining) => {}
                 Err(other) => panic!("a sound request was told {other}"),
             }

@@ -12,7 +12,7 @@ use countree_common::session::{Seq, SessionId};
 use countree_common::stream::StreamId;
 use countree_common::time::{Now, Time, WallMs};
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
-use countree_common::wire::rpc::{Idempotency, Reply, Request, Submission, SubmitError};
+use countree_common::wire::rpc::{Counted, Idempotency, Reply, Request, Submission, SubmitError};
 use countree_common::wire::uplink::CutOutcome;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -197,12 +197,26 @@ impl Rig {
         watermarks.filter_map(|o| if let Output::Watermark { at, .. } = o { Some(at) } else { None }).max()
     }
 
-    pub(crate) fn submitted(&mut self) -> Vec<(SubmissionId, Result<(), SubmitError>)> {
+    pub(crate) fn verdicts(&mut self) -> Vec<(SubmissionId, Result<Counted, SubmitError>)> {
         let result = |output| match output {
             Output::Submitted { submission, result } => Some((submission, result)),
             _ => None,
         };
         self.take(|o| matches!(o, Output::Submitted { .. })).into_iter().filter_map(result).collect()
+    }
+
+    /// [`Rig::verdicts`], whether they were replays or not.
+    pub(crate) fn submitted(&mut self) -> Vec<(SubmissionId, Result<(), SubmitError>)> {
+        self.verdicts().into_iter().map(|(id, result)| (id, result.map(|_| ()))).collect()
+    }
+
+    /// What other nodes were answered.
+    pub(crate) fn answers(&mut self) -> Vec<(SubmissionId, Reply)> {
+        let answer = |output| match output {
+            Output::Answer { question, reply } => Some((question, reply)),
+            _ => None,
+        };
+        self.take(|o| matches!(o, Output::Answer { .. })).into_iter().filter_map(answer).collect()
     }
 
     pub(crate) fn answer(&mut self, cut: &Cut, outcome: Option<Outcome>) {

@@ -115,6 +115,10 @@ impl Desk {
             | Request::Reset(_)
             | Request::Key { .. }
             | Request::TakeKeys(_)
+            | Request::Recall { .. }
+            | Request::Outcomes(_)
+            | Request::Note { .. }
+            | Request::TakeOver(_)
             | Request::Positions(_) => vec![Reply::Failed("that is a leaf's to do".into())],
             Request::Drain => {
                 self.leave.begin();
@@ -126,7 +130,9 @@ impl Desk {
                 let last = self.store.ended(&leaf, session).await;
                 vec![self.answered(Work::Reading, last.map(Reply::Ended))]
             }
-            Request::Submit(_) => vec![Reply::Failed("a root takes no events: send them to a leaf".into())],
+            Request::Submit(_) | Request::Count(_) => {
+                vec![Reply::Failed("a root takes no events: send them to a leaf".into())]
+            }
         }
     }
 

@@ -15,6 +15,7 @@ mod questions;
 mod road;
 mod root;
 mod viewer;
+mod wishes;
 
 use crate::clock::{Agenda, clocks};
 use crate::faults::Tally;
@@ -59,6 +60,8 @@ pub(crate) struct World {
     producers: Vec<producer::ProducerClient>,
     viewers: Vec<viewer::ViewerClient>,
     clients: Vec<client::HttpClient>,
+    /// What clients have sent under ids and keys, for others to send again.
+    sent: wishes::Sent,
     /// By the connection that they are asked on.
     questions: BTreeMap<LinkId, questions::Question>,
     truth: Truth,
@@ -82,7 +85,7 @@ impl World {
         let truth = Truth::new(
             &mut random,
             plan.topics,
-            plan.events + client::EVENTS_MAX * plan.requests * plan.clients,
+            plan.events + wishes::EVENTS_MAX * plan.requests * plan.clients,
         );
         let topics = truth.topics();
         let mut world = Self {
@@ -96,6 +99,7 @@ impl World {
             producers: (0..plan.producers).map(|i| producer::ProducerClient::new(i, &plan)).collect(),
             viewers: (0..plan.viewers).map(|_| viewer::ViewerClient::new(&topics, &mut random)).collect(),
             clients: (0..plan.clients).map(|i| client::HttpClient::new(i, &plan)).collect(),
+            sent: wishes::Sent::default(),
             questions: BTreeMap::new(),
             truth,
             paused: BTreeMap::new(),

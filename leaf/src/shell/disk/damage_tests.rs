@@ -245,7 +245,11 @@ impl Log {
         }
         let Carried { sessions, keys } = recovery.carried;
         let sessions: BTreeMap<_, _> = sessions.into_iter().map(|(id, known)| (id, known.last)).collect();
-        assert_eq!((sessions, keys.into_keys().collect()), (known.sessions, known.keys), "{damage}");
+        assert_eq!(
+            (sessions, keys.into_keys().map(|key| key.hash).collect()),
+            (known.sessions, known.keys),
+            "{damage}"
+        );
         Some(ends)
     }
 }

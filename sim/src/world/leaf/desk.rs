@@ -11,7 +11,7 @@ use countree_common::delta::Delta;
 use countree_common::document::Version;
 use countree_common::event::Event;
 use countree_common::key::Counter;
-use countree_common::wire::rpc::{Idempotency, Reply, Request, Submission, SubmitError};
+use countree_common::wire::rpc::{Counted, Idempotency, Reply, Request, Submission, SubmitError};
 use countree_leaf::machine::SubmissionId;
 use countree_leaf::machine::resets::{Answer, Question};
 use std::collections::BTreeMap;
@@ -23,20 +23,35 @@ pub(super) struct Desk {
     asked: u64,
 }
 
-/// Somebody who waits, and whether it is for a leaf to take keys over, or to read what it has acked.
+/// Somebody who waits.
 #[derive(Debug)]
 struct Waiting {
     link: LinkId,
-    is_heir: bool,
-    is_read: bool,
+    wants: Wants,
+}
+
+/// What somebody waits for.
+#[derive(Debug)]
+enum Wants {
+    /// Events to be counted.
+    Counted,
+    /// Keys to be taken over.
+    TakenOver,
+    /// All that was acked of a topic to be merged, to read it.
+    Read,
+    Other,
 }
 
 impl Desk {
     fn open(&mut self, link: LinkId, request: &Request) -> SubmissionId {
         self.asked += 1;
-        let is_heir = matches!(request, Request::TakeKeys(_));
-        let is_read = matches!(request, Request::FlushTopic { .. });
-        self.waiting.insert(self.asked, Waiting { link, is_heir, is_read });
+        let wants = match request {
+            Request::Count(_) => Wants::Counted,
+            Request::TakeOver(_) => Wants::TakenOver,
+            Request::FlushTopic { .. } => Wants::Read,
+            _ => Wants::Other,
+        };
+        self.waiting.insert(self.asked, Waiting { link, wants });
         self.asked
     }
 
@@ -54,10 +69,12 @@ impl World {
         };
         let id = desk.open(link, &request);
         match request {
-            Request::Submit(submission) => machine.handle_submission(now, id, submission),
+            Request::Count(submission) => machine.handle_submission(now, id, submission),
             Request::Reset(reset) => machine.handle_reset(now, id, reset),
-            Request::Key { key, epoch } => machine.handle_key_question(now, id, key, epoch),
-            Request::TakeKeys(keys) => machine.handle_inheritance(now, id, &keys),
+            Request::Recall { keys, epoch } => machine.handle_recall(now, id, &keys, epoch),
+            Request::Outcomes(attempts) => machine.handle_attempts(id, &attempts),
+            Request::Note { keys, by } => machine.handle_note(now, id, keys, by),
+            Request::TakeOver(keys) => machine.handle_inheritance(now, id, &keys),
             Request::Flush { topic, by } => {
                 if !machine.handle_flush(now, id, &topic, &by) {
                     self.answer(i, id, Reply::Failed("not now".into()));
@@ -86,24 +103,29 @@ impl World {
         self.drain_leaf(i);
     }
 
-    pub(super) fn submitted(&mut self, i: usize, id: SubmissionId, result: Result<(), SubmitError>) {
-        self.answer(i, id, Reply::Submitted(result));
+    pub(super) fn submitted(&mut self, i: usize, id: SubmissionId, result: Result<Counted, SubmitError>) {
+        let reply = match (self.wants(i, id), result) {
+            (Some(Wants::TakenOver), Ok(_)) => Reply::Done,
+            (Some(Wants::TakenOver), Err(e)) => Reply::Failed(e.to_string()),
+            (Some(Wants::Counted), result) => Reply::Counted(result),
+            (_, result) => Reply::Submitted(result.map(|_| ())),
+        };
+        self.answer(i, id, reply);
+    }
+
+    fn wants(&self, i: usize, id: SubmissionId) -> Option<&Wants> {
+        let waiting = self.leaves[i].process.as_ref()?.desk.waiting.get(&id)?;
+        Some(&waiting.wants)
     }
 
     pub(super) fn flushed(&mut self, i: usize, flush: u64, version: Version) {
-        let desk = self.leaves[i].process.as_ref().map(|p| &p.desk);
-        let is_read = desk.and_then(|desk| desk.waiting.get(&flush)).is_some_and(|waiting| waiting.is_read);
+        let is_read = matches!(self.wants(i, flush), Some(Wants::Read));
         self.answer(i, flush, if is_read { Reply::FlushedTopic(version) } else { Reply::Done });
     }
 
     pub(super) fn answer(&mut self, i: usize, id: SubmissionId, reply: Reply) {
         let waiting = self.leaves[i].process.as_mut().and_then(|p| p.desk.waiting.remove(&id));
-        let Some(Waiting { link, is_heir, .. }) = waiting else { return };
-        let reply = match reply {
-            Reply::Submitted(Ok(())) if is_heir => Reply::Done,
-            Reply::Submitted(Err(e)) if is_heir => Reply::Failed(e.to_string()),
-            reply => reply,
-        };
+        let Some(Waiting { link, .. }) = waiting else { return };
         self.leaf_says(i, link, Message::Reply(reply));
     }
 

@@ -8,6 +8,8 @@ use crate::place::Place;
 use crate::world::World;
 use crate::world::questions::Purpose;
 use countree_common::cluster::NodeName;
+use countree_common::time::WallMs;
+use countree_common::wire::keys::{Attempt, IdempotencyKey, KeyState, Remembered};
 use countree_common::wire::rpc::{Reply, Request};
 use countree_leaf::machine::calls::{CallId, Callee};
 use std::time::Duration;
@@ -61,8 +63,11 @@ impl World {
     /// The machine asks another node. Its word that it has settled is the last: a heartbeat that came after that
     /// would list the leaf anew.
     pub(super) fn leaf_calls(&mut self, i: usize, call: CallId, callee: Callee, request: Request) {
-        let flaw = self.plan.flaw.filter(|flaw| *flaw == Flaw::UnaskedKeys || self.leaves[i].is_leaving());
-        if let Some(reply) = flaw.and_then(|flaw| feigned(flaw, self.leaves[i].name(), &request)) {
+        let is_everyones =
+            |flaw| matches!(flaw, Flaw::UnaskedKeys | Flaw::UnfollowedNotes | Flaw::CountedNotes);
+        let flaw = self.plan.flaw.filter(|flaw| is_everyones(*flaw) || self.leaves[i].is_leaving());
+        let now = self.clocks(Place::Leaf(i)).wall;
+        if let Some(reply) = flaw.and_then(|flaw| feigned(flaw, self.leaves[i].name(), &request, now)) {
             return self.call_returns(i, call, &request, Some(reply));
         }
         let (me, purpose) = (Place::Leaf(i), Purpose::Call(call));
@@ -123,12 +128,21 @@ impl World {
 }
 
 /// What a flawed world answers to a leaf's call, without asking anybody.
-fn feigned(flaw: Flaw, me: &NodeName, request: &Request) -> Option<Reply> {
+fn feigned(flaw: Flaw, me: &NodeName, request: &Request, now: WallMs) -> Option<Reply> {
     match (flaw, request) {
         (Flaw::UnpublishedSessions, Request::Publish(_)) => Some(Reply::Published { durable: true }),
         (Flaw::UnpublishedSessions, Request::Ended { leaf, .. }) if leaf == me => Some(Reply::Ended(Some(0))),
-        (Flaw::UnhandedKeys, Request::TakeKeys(_)) => Some(Reply::Done),
-        (Flaw::UnaskedKeys, Request::Key { .. }) => Some(Reply::Key(None)),
+        (Flaw::UnhandedKeys, Request::TakeOver(_)) => Some(Reply::Done),
+        (Flaw::UnaskedKeys, Request::Recall { .. }) => Some(Reply::Remembered(Ok(Vec::new()))),
+        (Flaw::UnfollowedNotes, Request::Outcomes(_)) => Some(Reply::Remembered(Ok(Vec::new()))),
+        (Flaw::CountedNotes, Request::Outcomes(about)) => {
+            let used = |(key, _): &(IdempotencyKey, Attempt)| Remembered {
+                key: *key,
+                at: now,
+                state: KeyState::Used { content: 0 },
+            };
+            Some(Reply::Remembered(Ok(about.iter().map(used).collect())))
+        }
         _ => None,
     }
 }

@@ -19,6 +19,7 @@ use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::Time;
 use countree_common::wire::codec;
+use countree_common::wire::keys::KeyState;
 use countree_common::wire::rpc::Request;
 use countree_common::wire::uplink::ToRoot;
 use countree_leaf::log::recovery::{Carried, OldStream};
@@ -134,6 +135,14 @@ impl World {
         match self.plan.flaw {
             Some(Flaw::ForgottenSessions) => recovery.carried = Carried::default(),
             Some(Flaw::ForgottenKeys) => recovery.carried.keys.clear(),
+            Some(Flaw::ForgottenNotes) => {
+                recovery.carried.keys.retain(|_, of| matches!(of.state, KeyState::Used { .. }));
+            }
+            Some(Flaw::ForgottenContent) => {
+                let used = recovery.carried.keys.values_mut();
+                let used = used.filter(|of| matches!(of.state, KeyState::Used { .. }));
+                used.for_each(|of| of.state = KeyState::Used { content: 0 });
+            }
             Some(Flaw::ForgottenSeal) => {
                 recovery.carried.sessions.values_mut().for_each(|session| session.is_ended = false);
             }

@@ -1,0 +1,137 @@
+//! Which idempotency keys are used up, and which others may have used.
+
+use crate::log::recovery::Carried;
+use countree_common::limits;
+use countree_common::stream::Lsn;
+use countree_common::time::WallMs;
+use countree_common::wire::keys::{Attempt, IdempotencyKey, KeyState, KeyUse, Remembered};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// A key, as the log knows it.
+#[derive(Debug, Clone)]
+struct Entry {
+    state: KeyState,
+    /// The record that says so; 0 for one of an earlier stream.
+    lsn: Lsn,
+    at: WallMs,
+}
+
+/// Every idempotency key that is not forgotten.
+#[derive(Debug, Default)]
+pub struct Keys {
+    entries: BTreeMap<IdempotencyKey, Entry>,
+    by_age: VecDeque<(WallMs, IdempotencyKey)>,
+}
+
+impl Keys {
+    /// Those of the streams before.
+    pub fn carried(carried: &Carried) -> Self {
+        let mut keys = Self::default();
+        let mut known: Vec<_> = carried.keys.values().collect();
+        known.sort_by_key(|of| (of.at, of.key));
+        known.into_iter().for_each(|of| keys.put(of.key, of.state.clone(), 0, of.at));
+        keys
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether so many more may be remembered.
+    pub fn has_room(&self, more: usize) -> bool {
+        self.entries.len() + more <= limits::IDEMPOTENCY_KEYS_PER_LEAF
+    }
+
+    /// What used up the key, and the record that says so (0 for one of an earlier stream). An id that 0.1.0 counted has
+    /// no topic, and is used up in all of them.
+    pub fn used(&self, key: IdempotencyKey) -> Option<(Lsn, KeyUse)> {
+        let used = |key| match self.entries.get(&key)? {
+            Entry { state: KeyState::Used { content }, lsn, .. } => {
+                Some((*lsn, KeyUse { key, content: *content }))
+            }
+            Entry { state: KeyState::Noted(_), .. } => None,
+        };
+        used(key).or_else(|| used(key.unscoped()))
+    }
+
+    /// The attempts that may have used up the key.
+    pub fn notes(&self, key: IdempotencyKey) -> Option<&[Attempt]> {
+        match &self.entries.get(&key)?.state {
+            KeyState::Noted(attempts) => Some(attempts),
+            KeyState::Used { .. } => None,
+        }
+    }
+
+    /// All that is known of the key, with the record that says so.
+    pub fn recall(&self, key: IdempotencyKey) -> Option<(Lsn, Remembered)> {
+        let key = self.used(key).map_or(key, |(_, used)| used.key);
+        let Entry { state, lsn, at } = self.entries.get(&key)?;
+        Some((*lsn, Remembered { key, at: *at, state: state.clone() }))
+    }
+
+    /// What of somebody else's memory is news.
+    pub fn news(&self, of: &Remembered) -> bool {
+        match self.entries.get(&of.key) {
+            None => true,
+            Some(known) => known.state.clone().absorb(&of.state),
+        }
+    }
+
+    /// Notes a use that was logged.
+    pub fn note_use(&mut self, used: KeyUse, lsn: Lsn, at: WallMs) {
+        self.put(used.key, KeyState::Used { content: used.content }, lsn, at);
+    }
+
+    /// Notes an attempt that was logged; those noted before never used the key.
+    pub fn note_attempt(&mut self, key: IdempotencyKey, by: Attempt, lsn: Lsn, at: WallMs) {
+        self.put(key, KeyState::Noted(vec![by]), lsn, at);
+    }
+
+    /// Takes up somebody else's memory that was logged.
+    pub fn absorb(&mut self, of: &Remembered, lsn: Lsn) {
+        let mut state =
+            self.entries.get(&of.key).map_or_else(|| of.state.clone(), |known| known.state.clone());
+        state.absorb(&of.state);
+        self.put(of.key, state, lsn, of.at);
+    }
+
+    /// Forgets the attempts that were noted: none of them used the key.
+    pub fn drop_notes(&mut self, key: IdempotencyKey) {
+        if self.notes(key).is_some() {
+            self.entries.remove(&key);
+        }
+    }
+
+    fn put(&mut self, key: IdempotencyKey, state: KeyState, lsn: Lsn, at: WallMs) {
+        self.entries.insert(key, Entry { state, lsn, at });
+        self.by_age.push_back((at, key));
+    }
+
+    /// Forgets keys that are older than the horizon.
+    pub fn expire(&mut self, now: WallMs, horizon: Duration) {
+        while let Some((at, key)) = self.by_age.front().copied()
+            && now.since(at) > horizon
+        {
+            self.by_age.pop_front();
+            if self.entries.get(&key).is_some_and(|of| of.at == at) {
+                self.entries.remove(&key);
+            }
+        }
+    }
+
+    /// For a checkpoint.
+    pub fn listed(&self) -> Vec<Remembered> {
+        let remembered = |(key, of): (&IdempotencyKey, &Entry)| Remembered {
+            key: *key,
+            at: of.at,
+            state: of.state.clone(),
+        };
+        self.entries.iter().map(remembered).collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -1,0 +1,113 @@
+//! What other leaves are told of idempotency keys, and what is noted for them.
+
+use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
+use crate::log::record::Record;
+use countree_common::stream::Lsn;
+use countree_common::time::Now;
+use countree_common::wire::keys::{Attempt, IdempotencyKey, Remembered};
+use countree_common::wire::producer::BusyReason;
+use countree_common::wire::rpc::{Reply, SubmitError};
+
+impl LeafMachine {
+    /// The keys' owner by a later view wants to know what is remembered of them here. Answered by [`Output::Answer`].
+    pub fn handle_recall(&mut self, now: Now, id: SubmissionId, keys: &[IdempotencyKey], epoch: u64) {
+        if self.view.epoch < epoch {
+            return self.fail(id, "this leaf has an older view");
+        }
+        let mut found = Vec::new();
+        for key in keys {
+            found.extend(self.keys.recall(*key));
+            if self.keys.used(*key).is_some() {
+                continue;
+            }
+            // The asker may mean an earlier start, which has left with what it knew.
+            if self.listed_since.is_none_or(|since| epoch < since) {
+                return self.fail(id, "this leaf was listed anew since: ask again by the latest view");
+            }
+            if self.is_resetting_under(*key) {
+                return self.fail(id, "a reset under this key is under way");
+            }
+            // It could take the key right after it has answered.
+            if self.owns(*key, now.wall) {
+                return self.fail(id, "this leaf owns the key by a later view");
+            }
+        }
+        self.remember(id, found);
+    }
+
+    /// The keys' owner has notes of attempts of this leaf. Of those that it does not answer with a use, it will never
+    /// take any. Answered by [`Output::Answer`].
+    pub fn handle_attempts(&mut self, id: SubmissionId, attempts: &[(IdempotencyKey, Attempt)]) {
+        let mut found = Vec::new();
+        for (key, attempt) in attempts {
+            if self.keys.used(*key).is_some() {
+                found.extend(self.keys.recall(*key));
+            } else if attempt.leaf != self.config.leaf {
+                return self.fail(id, "the attempt is another leaf's");
+            } else if let Err(e) = self.check_own(attempt) {
+                let reply = Reply::Remembered(Err(e));
+                return self.outputs.push_back(Output::Answer { question: id, reply });
+            }
+        }
+        self.remember(id, found);
+    }
+
+    /// Notes the keys that are not used up, and answers with those that are.
+    pub(super) fn note_keys(&mut self, now: Now, id: SubmissionId, keys: &[IdempotencyKey], by: Attempt) {
+        let (used, fresh): (Vec<_>, Vec<_>) = keys.iter().partition(|key| self.keys.used(**key).is_some());
+        match self.log_notes(now, fresh, by) {
+            Ok(lsn) => {
+                let found = used.into_iter().filter_map(|key| self.keys.recall(key)).collect();
+                self.remember_once(id, lsn, found);
+            }
+            Err(e) => {
+                let reply = Reply::Remembered(Err(e));
+                self.outputs.push_back(Output::Answer { question: id, reply });
+            }
+        }
+    }
+
+    fn log_notes(&mut self, now: Now, keys: Vec<IdempotencyKey>, by: Attempt) -> Result<Lsn, SubmitError> {
+        let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        if self.is_leaving() {
+            return Err(SubmitError::Draining);
+        }
+        if keys.iter().any(|key| self.is_resetting_under(*key)) {
+            return Err(busy(BusyReason::UnderWay));
+        }
+        if let Some(reason) = self.busy(0) {
+            return Err(busy(reason));
+        }
+        if !self.keys.has_room(keys.len()) {
+            return Err(busy(BusyReason::TableFull));
+        }
+        self.begin_segment_if_full();
+        let record = Record::Noted { keys: keys.clone(), at: now.wall, by: by.clone() };
+        let lsn = self.log(&record).ok_or(busy(BusyReason::DiskFailed))?;
+        keys.into_iter().for_each(|key| self.keys.note_attempt(key, by.clone(), lsn, now.wall));
+        Ok(lsn)
+    }
+
+    fn remember(&mut self, id: SubmissionId, found: Vec<(Lsn, Remembered)>) {
+        self.remember_once(id, 0, found);
+    }
+
+    /// Answers once everything that is said is on disk here, up to `lsn` at least.
+    fn remember_once(&mut self, id: SubmissionId, lsn: Lsn, found: Vec<(Lsn, Remembered)>) {
+        let lsn = found.iter().map(|(lsn, _)| *lsn).fold(lsn, Lsn::max);
+        let keys = found.into_iter().map(|(_, of)| of).collect();
+        self.answer_once_durable(lsn, Waiting::Remembered { question: id, keys });
+    }
+
+    fn fail(&mut self, id: SubmissionId, why: &str) {
+        let reply = Reply::Failed(why.into());
+        self.outputs.push_back(Output::Answer { question: id, reply });
+    }
+}
+
+#[cfg(test)]
+#[path = "recall_tests.rs"]
+mod tests;

@@ -1,0 +1,47 @@
+//! What a client is told of a request that was sent more than once.
+
+use countree_common::wire::producer::EventErrorCode;
+use countree_common::wire::rpc::{Counted, SubmitError};
+
+/// How one try to have a request counted ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// The leaf has answered.
+    Answer(Result<Counted, SubmitError>),
+    /// The leaf was never reached.
+    Unreached,
+    /// The leaf was asked, and has not answered: it may count the request, also later.
+    Silence,
+}
+
+/// The verdict on a request, try by try. What may have been counted by any of them is in doubt until another says that
+/// it is counted, or that such a request never is: any other refusal speaks for its own try alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Verdict {
+    is_in_doubt: bool,
+}
+
+impl Verdict {
+    /// Takes up another try; returns what the client is told if it is the last.
+    ///
+    /// # Errors
+    /// When the request is not known to be counted.
+    pub fn hear(&mut self, heard: Heard) -> Result<Counted, SubmitError> {
+        let answer = match heard {
+            Heard::Answer(answer) => answer,
+            Heard::Unreached => Err(SubmitError::Unreachable),
+            Heard::Silence => Err(SubmitError::InDoubt),
+        };
+        self.is_in_doubt |= answer == Err(SubmitError::InDoubt);
+        answer.map_err(|e| if self.is_in_doubt && !is_final(&e) { SubmitError::InDoubt } else { e })
+    }
+}
+
+/// Whether the request itself is wrong, so that no try of it is counted. Totals change.
+fn is_final(e: &SubmitError) -> bool {
+    matches!(e, SubmitError::Refused(e) if e.code != EventErrorCode::TotalOverflow)
+}
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;
