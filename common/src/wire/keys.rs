@@ -13,7 +13,7 @@ pub struct IdempotencyKey {
     /// Hash of what the client sent. It places the key on the ring.
     pub hash: u128,
     /// Hash of the event's topic. 0 for a request's key, and for the id of an event whose topic is not known:
-    /// 0.1.0 did not keep it.
+    /// earlier builds did not keep it.
     pub scope: u64,
 }
 
@@ -28,7 +28,7 @@ impl IdempotencyKey {
         Self { hash, scope: xxh3_64(topic.as_str().as_bytes()).max(1) }
     }
 
-    /// The key under which 0.1.0 remembered the same id.
+    /// The key under which earlier builds remembered the same id.
     pub fn unscoped(self) -> Self {
         Self { scope: 0, ..self }
     }

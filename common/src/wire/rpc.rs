@@ -60,14 +60,14 @@ pub enum Request {
         /// The session with it.
         session: SessionId,
     },
-    /// [`Request::Recall`] as leaves of 0.1.0 ask it, which can't be told of notes. Answered by `Failed`.
+    /// [`Request::Recall`] as earlier builds ask it, which can't be told of notes. Answered by `Failed`.
     Key {
         /// Hash of the key.
         key: u128,
         /// The asker's epoch.
         epoch: u64,
     },
-    /// [`Request::TakeOver`] as leaves of 0.1.0 ask it.
+    /// [`Request::TakeOver`] as earlier builds ask it.
     TakeKeys(Vec<UsedKey>),
     /// To a leaf: how far has a stream of yours come? Answered by `Positions`.
     Positions(StreamId),
@@ -95,7 +95,7 @@ pub enum Request {
     },
     /// To a leaf: set counters to 0. Answered by `Submitted`.
     Reset(Reset),
-    /// [`Request::Count`] as leaves of 0.1.0 ask it. Answered by `Submitted`.
+    /// [`Request::Count`] as earlier builds ask it. Answered by `Submitted`.
     Submit(Submission),
     /// To a leaf: cut this topic without waiting for its window, and say when all is merged that you have accepted of
     /// it by now. Answered by `FlushedTopic`.
@@ -174,7 +174,7 @@ pub enum Reply {
     },
     /// To `Ended`: the last counted batch, if the leaf has published it.
     Ended(Option<Seq>),
-    /// To `Key`, by a leaf of 0.1.0: what it was used for, if it was.
+    /// To `Key`, by an earlier build: what it was used for, if it was.
     Key(Option<UsedKey>),
     /// To `Positions`; `None` when the leaf has no log of it.
     Positions(Option<StreamPositions>),
@@ -226,7 +226,7 @@ pub struct SessionTable {
     pub keep_ms: u64,
 }
 
-/// A used idempotency key, as 0.1.0 tells of it.
+/// A used idempotency key, as earlier builds tell of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedKey {
     /// Hash of the key.
@@ -285,7 +285,7 @@ pub enum Idempotency {
         /// Hash of the events, to tell a repeat from a mistake.
         content: u128,
     },
-    /// A key for each event (0 for one without), in the order of the events, as leaves of 0.1.0 send them: without
+    /// A key for each event (0 for one without), in the order of the events, as earlier builds send them: without
     /// their topics' scope, for any content.
     Events(Vec<u128>),
     /// A key for all of it, or ids of events, or both; both hold.

@@ -106,7 +106,7 @@ pub struct Checkpoint {
 const CHECKPOINT: u8 = 1;
 const OPEN: u8 = 2;
 const BATCH: u8 = 4;
-/// Of 0.1.0, like [`UNSCOPED_KEYS`] and [`UNSCOPED_INHERITED`]: ids have no topic, and nothing is noted.
+/// Of earlier builds, like [`UNSCOPED_KEYS`] and [`UNSCOPED_INHERITED`]: ids have no topic, and nothing is noted.
 const UNSCOPED_SUBMISSION: u8 = 5;
 const UNSCOPED_KEYS: u8 = 6;
 const SEAL: u8 = 7;
@@ -260,7 +260,7 @@ fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {
     })
 }
 
-/// A used key, as 0.1.0 wrote it. The content of an event's id is 0.
+/// A used key, as earlier builds wrote it. The content of an event's id is 0.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct UnscopedUse {
     hash: u128,

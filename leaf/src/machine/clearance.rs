@@ -413,7 +413,7 @@ impl Known {
     }
 }
 
-/// Whether an answer is about what was asked. What 0.1.0 remembers has no topic.
+/// Whether an answer is about what was asked. What earlier builds counted has no topic.
 fn answers(about: &[(IdempotencyKey, Option<Attempt>)], found: &[Remembered]) -> bool {
     let asked: BTreeSet<_> = about.iter().flat_map(|(key, _)| [*key, key.unscoped()]).collect();
     found.iter().all(|of| asked.contains(&of.key))

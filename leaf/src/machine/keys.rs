@@ -44,7 +44,7 @@ impl Keys {
         self.entries.len() + more <= limits::IDEMPOTENCY_KEYS_PER_LEAF
     }
 
-    /// What used up the key, and the record that says so (0 for one of an earlier stream). An id that 0.1.0 counted has
+    /// What used up the key, and the record that says so (0 for one of an earlier stream). An id that an earlier build counted has
     /// no topic, and is used up in all of them.
     pub fn used(&self, key: IdempotencyKey) -> Option<(Lsn, KeyUse)> {
         let used = |key| match self.entries.get(&key)? {

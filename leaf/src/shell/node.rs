@@ -331,7 +331,7 @@ async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result
             core.ask(|reply| Input::Note { keys, by, reply }).await.unwrap_or_else(stopping)
         }
         Request::Key { .. } => {
-            Reply::Failed("this leaf may know more of the key than 0.1.0 can be told".into())
+            Reply::Failed("this leaf may know more of the key than an earlier build can be told".into())
         }
         Request::Drain => {
             leave.begin();
