@@ -307,7 +307,7 @@ fn an_heir_that_was_away_in_between_is_given_the_keys_again() {
         rig.pass(100);
         for (call, _, request) in rig.calls() {
             let reply = match request {
-                Request::TakeKeys(_) => {
+                Request::TakeOver(_) => {
                     handed_over += 1;
                     Reply::Done
                 }
