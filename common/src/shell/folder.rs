@@ -2,9 +2,13 @@
 
 use crate::cluster::NodeName;
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// The form of what is in a data folder: records, segments, the embedded store. It goes up with every release that
+/// writes what the one before can't read. Form 1 is that of release 0.1.0 (b0dc694).
+const FORMAT: u32 = 2;
 
 /// Why a folder can't be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,17 @@ pub enum FolderError {
         found: String,
         /// Whose it should be.
         expected: NodeName,
+    },
+    /// A newer build's data.
+    #[error(
+        "{path} was written by a newer build, in form {found}; this build knows forms up to {FORMAT}: start the newer \
+         build (docs/upgrading.md)"
+    )]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// Its form.
+        found: u32,
     },
     /// It could not be read or made.
     #[error("{path}: {source}")]
@@ -47,7 +62,7 @@ impl DataFolder {
     /// Makes the folder if it is not there, and takes it.
     ///
     /// # Errors
-    /// When another process holds it, or it is another cluster's.
+    /// When another process holds it, or it is another cluster's or a newer build's.
     pub fn claim(path: &Path, cluster: &NodeName) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(io)?;
@@ -57,18 +72,20 @@ impl DataFolder {
             TryLockError::Error(source) => io(source),
         })?;
         let marker = path.join("cluster");
-        match std::fs::read_to_string(&marker) {
-            Ok(found) if found.trim() == cluster.as_str() => {}
-            Ok(found) if !found.trim().is_empty() => {
-                let found = found.trim().to_owned();
-                return Err(FolderError::WrongCluster {
-                    path: path.to_owned(),
-                    found,
-                    expected: cluster.clone(),
-                });
-            }
-            // Absent, or empty after a crash in the middle of the first start.
-            _ => std::fs::write(&marker, format!("{cluster}\n")).map_err(io)?,
+        let text = match std::fs::read_to_string(&marker) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(e)),
+            text => text.unwrap_or_default(),
+        };
+        let (found, format) = read_marker(&text);
+        if !found.is_empty() && found != cluster.as_str() {
+            let (path, found, expected) = (path.to_owned(), found.to_owned(), cluster.clone());
+            return Err(FolderError::WrongCluster { path, found, expected });
+        }
+        if format > FORMAT {
+            return Err(FolderError::Newer { path: path.to_owned(), found: format });
+        }
+        if found.is_empty() || format < FORMAT {
+            write_marker(path, &marker, cluster).map_err(io)?;
         }
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
@@ -77,6 +94,26 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// What a marker says: the cluster, and the form of the data. Empty after a crash in the middle of the first start.
+fn read_marker(text: &str) -> (&str, u32) {
+    let mut lines = text.lines();
+    let cluster = lines.next().unwrap_or_default().trim();
+    let format = lines.next().and_then(|line| line.strip_prefix("form ")?.split(':').next()?.parse().ok());
+    (cluster, format.unwrap_or(1))
+}
+
+/// On disk before anything of that form is. A build of form 1 takes all of the marker for the cluster's name, finds
+/// another than its own, and shows it.
+fn write_marker(folder: &Path, marker: &Path, cluster: &NodeName) -> io::Result<()> {
+    let text = format!("{cluster}\nform {FORMAT}: written by a newer build of Countree, start that one\n");
+    let new = marker.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, marker)?;
+    sync_folder(folder)
 }
 
 /// Makes creations, renamings and deletions in a folder durable.
@@ -124,6 +161,24 @@ mod tests {
         drop(held);
         assert!(matches!(DataFolder::claim(&dir, &theirs), Err(FolderError::WrongCluster { .. })));
         assert!(DataFolder::claim(&dir, &ours).is_ok());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_form_1_becomes_one_that_its_builds_refuse_with_words() {
+        let dir = std::env::temp_dir().join(format!("countree-form-{}", std::process::id()));
+        let ours = NodeName::new("ours").unwrap();
+        std::fs::create_dir_all(&dir).unwrap();
+        for before in ["ours\n", ""] {
+            std::fs::write(dir.join("cluster"), before).unwrap();
+            drop(DataFolder::claim(&dir, &ours).unwrap());
+            let marker = std::fs::read_to_string(dir.join("cluster")).unwrap();
+            assert_ne!(marker.trim(), "ours", "what form 1 compares");
+            assert!(marker.contains("newer build"), "what form 1 shows");
+            assert!(DataFolder::claim(&dir, &ours).is_ok());
+        }
+        std::fs::write(dir.join("cluster"), format!("ours\nform {}: words\n", FORMAT + 1)).unwrap();
+        assert!(matches!(DataFolder::claim(&dir, &ours), Err(FolderError::Newer { .. })));
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

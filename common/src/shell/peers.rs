@@ -6,7 +6,7 @@ use crate::document::Snapshot;
 use crate::key::Topic;
 use crate::limits;
 use crate::wire::frame::FrameKind;
-use crate::wire::hello::{Conversation, Hello, PROTOCOL};
+use crate::wire::hello::{Conversation, Hello};
 use crate::wire::publish::SnapshotAssembly;
 use crate::wire::rpc::{Reply, Request};
 use std::collections::HashMap;
@@ -125,7 +125,7 @@ impl Peers {
         let (send, receive) = connection.open_bi().await.map_err(StreamError::from)?;
         let mut sender = FrameSender::new(send);
         let hello = Hello {
-            protocol: PROTOCOL,
+            protocol: conversation.protocol(),
             cluster: self.shared.cluster.clone(),
             conversation,
             node: self.shared.node.clone(),

@@ -5,7 +5,7 @@ use super::shutdown::Shutdown;
 use crate::cluster::{NodeName, Tier};
 use crate::limits;
 use crate::wire::frame::FrameKind;
-use crate::wire::hello::{Conversation, Hello, PROTOCOL, Refusal, RefusalCode};
+use crate::wire::hello::{Conversation, Hello, Refusal, RefusalCode};
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::future::Future;
 use std::sync::Arc;
@@ -150,8 +150,12 @@ where
 
 fn admit(hello: &Hello, connection: &quinn::Connection, policy: &Policy) -> Result<(), Refusal> {
     let refuse = |code, message| Err(Refusal { code, message });
-    if hello.protocol != PROTOCOL {
-        let message = format!("this node speaks protocol {PROTOCOL}, not {}", hello.protocol);
+    let (spoken, heard) = (hello.conversation.protocol(), hello.protocol);
+    if heard != spoken {
+        let what = if hello.conversation.is_for_nodes() { "node protocol" } else { "protocol" };
+        let message = format!(
+            "this node speaks {what} {spoken}, not {heard}: the two are of different releases (docs/upgrading.md)"
+        );
         return refuse(RefusalCode::Protocol, message);
     }
     if hello.cluster != policy.cluster {

@@ -3,8 +3,11 @@
 use crate::cluster::NodeName;
 use serde::{Deserialize, Serialize};
 
-/// The protocol's version; a server refuses another.
+/// The version of what producers and viewers speak; a node refuses another.
 pub const PROTOCOL: u16 = 1;
+/// The version of what nodes speak among themselves. It goes up with every release that changes a message or what it
+/// means, so that nodes of two releases refuse each other rather than misunderstand.
+pub const NODE_PROTOCOL: u16 = 2;
 
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +29,17 @@ impl Conversation {
     pub fn is_for_nodes(self) -> bool {
         !matches!(self, Self::Produce | Self::Watch)
     }
+
+    /// The version of the protocol that it is held in.
+    pub fn protocol(self) -> u16 {
+        if self.is_for_nodes() { NODE_PROTOCOL } else { PROTOCOL }
+    }
 }
 
 /// Opens a conversation. The server answers only to refuse; the peer may go on at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// [`PROTOCOL`]
+    /// [`Conversation::protocol`]
     pub protocol: u16,
     /// The cluster that the peer believes it speaks to.
     pub cluster: NodeName,

@@ -26,4 +26,5 @@ mod single_nodes;
 mod store_changes;
 mod stores;
 mod trace;
+mod upgrade;
 mod verdicts;

@@ -208,6 +208,16 @@ pub struct Place {
 
 /// Takes one whole record off the front; `None` when the bytes there are not one.
 pub fn take(bytes: &[u8]) -> Option<(Place, Record<'_>)> {
+    let (place, kind, body) = take_whole(bytes)?;
+    Some((place, take_body(kind, body)?))
+}
+
+/// The kind of the whole record at the front, which nothing has torn, whether this build knows that kind or not.
+pub fn whole_kind(bytes: &[u8]) -> Option<u8> {
+    take_whole(bytes).map(|(_, kind, _)| kind)
+}
+
+fn take_whole(bytes: &[u8]) -> Option<(Place, u8, Fields<'_>)> {
     let mut fields = Fields(bytes);
     let (length, crc) = (fields.u32()? as usize, fields.u32()?);
     let checked = fields.0.get(..HEADER_BYTES - 8 + length)?;
@@ -217,7 +227,7 @@ pub fn take(bytes: &[u8]) -> Option<(Place, Record<'_>)> {
     let mut fields = Fields(checked);
     let place = Place { lsn: fields.u64()?, durable: fields.u64()?, bytes: HEADER_BYTES + length };
     let kind = fields.u8()?;
-    Some((place, take_body(kind, fields)?))
+    Some((place, kind, fields))
 }
 
 fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {

@@ -18,6 +18,17 @@ pub enum LogError {
         /// Which record.
         lsn: Lsn,
     },
+    /// A whole record that this build can't read. Taken for torn, it would be cut off, acked or not.
+    #[error(
+        "record {lsn} of the log is whole, and this build can't read its kind ({kind}): a newer build wrote it. Start \
+         that build (docs/upgrading.md)"
+    )]
+    Newer {
+        /// Which record.
+        lsn: Lsn,
+        /// Its kind.
+        kind: u8,
+    },
     /// A segment that is missing, or one that belongs elsewhere.
     #[error(
         "record {expected} of the log should come next and {found} does: a segment is missing or misplaced"
@@ -74,6 +85,9 @@ pub fn read<'a>(
     while offset < bytes.len() {
         let rest = &bytes[offset..];
         let Some((place, record)) = record::take(rest) else {
+            if let Some(kind) = record::whole_kind(rest) {
+                return Err(LogError::Newer { lsn: expected, kind });
+            }
             if !is_last || was_stored(rest, expected) {
                 return Err(LogError::Damaged { offset, lsn: expected });
             }

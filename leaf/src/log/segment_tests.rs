@@ -53,6 +53,18 @@ fn every_truncation_recovers_the_records_before_it() {
 }
 
 #[test]
+fn a_whole_record_of_a_newer_build_is_refused_and_not_taken_for_torn() {
+    let mut bytes = segment();
+    let last = bytes.len() - HEADER_BYTES - 1;
+    bytes[last + HEADER_BYTES - 1] = 200;
+    let crc = crc32fast::hash(&bytes[last + 8..]);
+    bytes[last + 4..last + 8].copy_from_slice(&crc.to_le_bytes());
+    for is_last in [true, false] {
+        assert_eq!(read_all(&bytes, is_last), Err(LogError::Newer { lsn: 4, kind: 200 }));
+    }
+}
+
+#[test]
 fn every_bit_flip_is_noticed() {
     let whole = segment();
     let last = whole.len() - HEADER_BYTES - 1;

@@ -15,6 +15,7 @@ pub mod merge;
 mod near;
 pub mod registrar;
 pub mod registry;
+pub mod registry_text;
 pub mod retired;
 mod root;
 pub mod splits;

@@ -169,7 +169,7 @@ impl Registrar {
             None => Ok((0, Registry::default())),
             Some((revision, text)) => Registry::from_text(&text)
                 .map(|registry| (revision, registry))
-                .map_err(|e| format!("the registry in the store is damaged: {e}")),
+                .map_err(|e| format!("the registry in the store can't be used: {e}")),
         });
         match parsed {
             Ok((revision, registry)) => {

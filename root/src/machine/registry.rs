@@ -86,22 +86,6 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// From the store's text.
-    ///
-    /// # Errors
-    /// When it is not a registry.
-    pub fn from_text(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
-    }
-
-    /// For the store.
-    ///
-    /// # Errors
-    /// Never for a registry; the type of the JSON writer says otherwise.
-    pub fn to_text(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
-    }
-
     /// The live nodes at this epoch.
     pub fn view(&self) -> ClusterView {
         ClusterView {

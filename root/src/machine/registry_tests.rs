@@ -330,7 +330,7 @@ fn the_past_of_keys_is_bounded_and_says_from_when_it_is_whole() {
 
 #[test]
 fn a_registry_of_before_key_records_knows_keys_from_its_next_change_on() {
-    let mut text: serde_json::Value = serde_json::from_str(&leaves(&["a"]).to_text().unwrap()).unwrap();
+    let mut text = serde_json::to_value(leaves(&["a"])).unwrap();
     let fields = text.as_object_mut().unwrap();
     for field in ["keys", "splits", "unsettled"] {
         fields.remove(field).unwrap();
