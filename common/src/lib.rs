@@ -8,6 +8,7 @@ pub mod cut;
 pub mod delta;
 pub mod document;
 pub mod event;
+pub mod import;
 pub mod indexed;
 pub mod key;
 pub mod ledger;

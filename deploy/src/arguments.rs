@@ -1,8 +1,10 @@
 //! The command line.
 
 mod store;
+mod totals;
 
-pub(crate) use store::{CopyArguments, StoreArguments, StoreCommand};
+pub(crate) use store::{CopyArguments, MendArguments, StoreArguments, StoreCommand};
+pub(crate) use totals::{BackupArguments, ExportArguments, ImportArguments};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use countree_common::cluster::NodeName;
@@ -74,7 +76,13 @@ pub(crate) enum Command {
     Apply(ManifestArguments),
     /// Take one node out gracefully.
     Drain(DrainArguments),
-    /// Work on a store while no cluster uses it.
+    /// Print totals as NDJSON, with everything that was acked before.
+    Export(ExportArguments),
+    /// Add the totals in a file (NDJSON or CSV), each row once however often it is repeated.
+    Import(ImportArguments),
+    /// Copy the embedded store of a running cluster into a folder, with what it takes to restore it.
+    Backup(BackupArguments),
+    /// Copy stores, and mend their topics.
     Store(StoreArguments),
     /// Make a token (JWT).
     Token(TokenArguments),

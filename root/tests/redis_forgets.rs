@@ -12,6 +12,7 @@ use countree_common::cluster::NodeName;
 use countree_common::cut::{Applied, Outcome};
 use countree_common::document::Version;
 use countree_common::wire::publish::FromRoot;
+use countree_root::store::redis::Mended;
 use countree_root::store::{Redis, Store, StoreError};
 use harness::{cut, total};
 use history::{Feeding, History, Random};
@@ -23,6 +24,7 @@ use std::time::Duration;
 const TRUNCATIONS: u64 = 30;
 const KILLS: u64 = 6;
 const PROMOTIONS: u64 = 10;
+const KEY: &str = "countree:local:topic:t";
 
 /// So that the file holds what was answered.
 const FSYNC_FIRST: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
@@ -70,7 +72,7 @@ async fn an_aof_cut_off_anywhere_is_a_state_that_was() {
 /// A Redis that loses the end of its log in the middle of a transaction keeps the commands before, and carries them out
 /// when it starts the time after.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_merge_that_was_cut_in_two_does_not_come_to_life_later() {
+async fn a_merge_that_was_cut_in_two_is_not_there_or_is_finished() {
     let known = ("known", 10);
     // One that the root plans with what it remembers and what it does not, and two of more than one write.
     cut_in_two(&[known, ("new", 100)], 9, true).await;
@@ -93,7 +95,11 @@ async fn cut_in_two(sums: &[(&str, i64)], step: usize, is_remembered: bool) {
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     server.kill();
     let after = server.aof().metadata().unwrap().len();
-    let mut halves = 0;
+    let whole = {
+        let copy = RedisServer::start_on(copy_of(server.dir())).unwrap();
+        open(&copy).await.read(&harness::topic("t")).await.unwrap().unwrap().totals
+    };
+    let mut finished = 0;
     for length in (before..after).step_by(step) {
         let copy = copy_of(server.dir());
         truncate(&growing_aof(copy.path()), length);
@@ -102,20 +108,47 @@ async fn cut_in_two(sums: &[(&str, i64)], step: usize, is_remembered: bool) {
         copy.order(&["EVAL", two_writes, "0"]);
         copy.kill();
         copy.revive();
-        match open(&copy).await.read(&harness::topic("t")).await {
-            Ok(Some(found)) => {
-                let found = (found.version.number, found.totals);
-                assert_eq!(found, (1, vec![total("known", 1)]), "cut at {length}");
+        let is_half = copy.command(&["HGET", KEY, "version"]).contains("half of 2");
+        let store = open(&copy).await;
+        // Whoever comes first finishes it: a reader, somebody who reads it whole, or a merge.
+        let found = match length % 3 {
+            0 => store.read(&harness::topic("t")).await.unwrap().unwrap(),
+            1 => {
+                store.document(&harness::topic("t")).await.unwrap().unwrap().snapshot(&harness::topic("t"), 0)
             }
-            Err(StoreError::Damaged(why)) if why.contains("half of 2") => halves += 1,
-            other => panic!("cut at {length}: {other:?}"),
+            _ => {
+                let probe = store.merge(Arc::from([cut("t", (9, 9), &[])])).await.remove(0).unwrap();
+                let Outcome::Have { lsn, version, .. } = probe else { panic!("{probe:?}") };
+                assert_eq!(lsn, version.number, "cut at {length}");
+                store.read(&harness::topic("t")).await.unwrap().unwrap()
+            }
+        };
+        if found.version.number == 1 {
+            assert_eq!(found.totals, vec![total("known", 1)], "cut at {length}");
+        } else {
+            assert!(found.version.number == 2 && found.totals == whole, "cut at {length}: {}", found.version);
         }
+        finished += usize::from(is_half);
+        assert_eq!(copy.command(&["HEXISTS", KEY, "redo"]).trim(), "0", "cut at {length}");
     }
-    assert_eq!(
-        halves > 0,
-        sums.len() > 3_900,
-        "only what takes several writes can be half there, and is known"
-    );
+    assert_eq!(finished > 0, sums.len() > 3_900, "only what takes several writes can be half there");
+}
+
+/// What a release wrote that did not say what was left to be written.
+#[tokio::test]
+async fn a_half_document_of_which_nobody_knows_the_rest_takes_the_operators_word() {
+    let Some(server) = RedisServer::start() else { return };
+    let (store, topic) = (open(&server).await, harness::topic("t"));
+    store.merge(Arc::from([cut("t", (0, 1), &[("known", 1)])])).await.remove(0).unwrap();
+    assert_eq!(store.mend(&topic, false).await, Ok(Mended::Whole));
+    server.command(&["HSET", KEY, "version", "half of 2", "total:like:a", "7"]);
+    assert!(matches!(store.read(&topic).await, Err(StoreError::Damaged(why)) if why.contains("half of 2")));
+    assert_eq!(store.mend(&topic, false).await, Ok(Mended::Half { version: "half of 2".into() }));
+    assert!(store.read(&topic).await.is_err(), "nothing is guessed");
+    assert_eq!(store.mend(&topic, true).await, Ok(Mended::Accepted));
+    let found = store.read(&topic).await.unwrap().unwrap();
+    assert_eq!((found.version.number, found.totals.len()), (2, 2));
+    assert_eq!(store.mend(&topic, true).await, Ok(Mended::Whole));
 }
 
 #[tokio::test]

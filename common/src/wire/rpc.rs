@@ -6,6 +6,7 @@ use super::publish::SnapshotPart;
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
 use crate::document::Version;
 use crate::event::Event;
+use crate::import::{ImportPart, ImportRefusal};
 use crate::key::{Item, Kind, Topic};
 use crate::ledger::StreamLedger;
 use crate::session::{Seq, SessionId};
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 /// How many topics a list holds.
 pub const TOPICS_LISTED: usize = 100;
+/// How many topics a page of all topics holds.
+pub const TOPICS_SCANNED: u32 = 1_000;
 
 /// What a node asks another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,6 +143,23 @@ pub enum Request {
     },
     /// To a leaf: remember these idempotency keys, whose leaf is leaving. Answered by `Done` once they are on disk.
     TakeOver(Vec<Remembered>),
+    /// To a root: take a step of an import. Answered by `Import`.
+    Import(ImportPart),
+    /// To a root: some of all topics, about `limit` of them, from the first, or after a page before. Answered by `TopicPage`.
+    Scan {
+        /// What the page before says.
+        after: Option<String>,
+        /// At most [`TOPICS_SCANNED`].
+        limit: u32,
+    },
+    /// To a root with an embedded store: write a copy of it into this folder, which is not there yet. Answered by `BackedUp` at
+    /// once; repeated, it tells how far that has come.
+    BackUp {
+        /// An absolute path on the root's machine.
+        folder: String,
+        /// Tells a repeat from another backup.
+        id: String,
+    },
 }
 
 /// What it is answered.
@@ -196,6 +216,17 @@ pub enum Reply {
     Counted(Result<Counted, SubmitError>),
     /// To `Recall`, `Outcomes` and `Note`: all that is known, or why nothing can be said.
     Remembered(Result<Vec<Remembered>, SubmitError>),
+    /// To `Import`: how many of the rows count, 0 for a step without rows.
+    Import(Result<u64, ImportRefusal>),
+    /// To `Scan`.
+    TopicPage {
+        /// The topics.
+        topics: Vec<Topic>,
+        /// Where the next page begins; none after the last.
+        next: Option<String>,
+    },
+    /// To `BackUp`: its bytes once it is whole, or why there is none.
+    BackedUp(Result<Option<u64>, String>),
 }
 
 /// A request is counted, once.

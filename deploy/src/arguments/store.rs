@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use countree_common::cluster::NodeName;
+use countree_common::key::Topic;
 
 /// `countree store`
 #[derive(Debug, Args)]
@@ -16,6 +17,23 @@ pub(crate) struct StoreArguments {
 pub(crate) enum StoreCommand {
     /// Copy a store into an empty one, of any form, and compare the two.
     Copy(CopyArguments),
+    /// Make a topic in Redis whole of which a merge was cut in two.
+    Mend(MendArguments),
+}
+
+/// `countree store mend`
+#[derive(Debug, Args)]
+pub(crate) struct MendArguments {
+    /// The store: redis://…, rediss://… or redis-cluster://host1,host2.
+    pub(crate) store: String,
+    /// The topic.
+    pub(crate) topic: Topic,
+    /// The cluster's name.
+    #[arg(long)]
+    pub(crate) name: Option<NodeName>,
+    /// Take it as it is, where nothing says what is missing.
+    #[arg(long)]
+    pub(crate) accept: bool,
 }
 
 /// `countree store copy`

@@ -2,9 +2,12 @@
 
 mod apply;
 mod audit;
+mod backup;
 mod drain;
+mod export;
 mod get;
 mod health;
+mod import;
 mod keys;
 mod plan;
 mod replay;
@@ -55,6 +58,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::run(arguments, report).await,
         Command::Apply(arguments) => apply::run(arguments, report).await,
         Command::Drain(arguments) => drain::run(arguments, report).await,
+        Command::Backup(arguments) => backup::run(arguments, report).await,
+        Command::Export(arguments) => export::run(arguments).await,
+        Command::Import(arguments) => import::run(arguments, report).await,
         Command::Store(arguments) => store::run(arguments, report).await,
         Command::Token(arguments) => keys::token(&arguments, report),
         Command::Certs(arguments) => keys::certs(&arguments, report),
@@ -88,19 +94,19 @@ impl ClusterArguments {
         id: Option<&str>,
         patience: Duration,
     ) -> Result<T, Failure> {
-        let asking = async {
-            loop {
-                let answer = self.request(method, path, id, None).await?;
-                if ![UNAVAILABLE, IN_DOUBT].contains(&answer.status) {
-                    return Ok::<_, Failure>(answer);
-                }
-                tokio::time::sleep(ASK_AGAIN).await;
-            }
-        };
-        match tokio::time::timeout(patience, asking).await {
-            Ok(answer) => self.understand(path, answer?),
-            Err(_) => self.understand(path, self.request(method, path, id, None).await?),
-        }
+        let asking = || self.request(method, path, id, None);
+        self.understand(path, patiently(patience, Absent::Refused, asking).await?)
+    }
+
+    /// Posts a body, which has to be harmless when it is repeated, until the cluster is there and can take it.
+    async fn post_patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &[u8],
+        patience: Duration,
+    ) -> Result<T, Failure> {
+        let posting = || self.request("POST", path, None, Some(body.to_vec()));
+        self.understand(path, patiently(patience, Absent::Awaited, posting).await?)
     }
 
     fn understand<T: DeserializeOwned>(&self, path: &str, answer: Answer) -> Result<T, Failure> {
@@ -131,5 +137,35 @@ impl ClusterArguments {
         http::request(method, &self.url, path, &headers, body).await.map_err(|e| {
             Failure::failed(format!("{e}; start one with 'countree up', or say which with --cluster"))
         })
+    }
+}
+
+/// What is done about a cluster that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    /// It may come back.
+    Awaited,
+    /// It won't, or the address is wrong.
+    Refused,
+}
+
+/// Asks again while the answer is that it can't be had just now. When `patience` is over, the next answer is the last.
+async fn patiently<A: Future<Output = Result<Answer, Failure>>>(
+    patience: Duration,
+    absent: Absent,
+    ask: impl Fn() -> A,
+) -> Result<Answer, Failure> {
+    let asking = async {
+        loop {
+            match ask().await {
+                Ok(answer) if ![UNAVAILABLE, IN_DOUBT].contains(&answer.status) => return Ok(answer),
+                Err(e) if absent == Absent::Refused => return Err(e),
+                Ok(_) | Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+            }
+        }
+    };
+    match tokio::time::timeout(patience, asking).await {
+        Ok(answer) => answer,
+        Err(_) => ask().await,
     }
 }

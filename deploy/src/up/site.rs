@@ -24,6 +24,7 @@ const MANIFEST_BYTES: usize = 64 << 10;
 const NODES: &str = "/v1/nodes/";
 /// What leaves do. All nodes know all other routes, but for the page and the reads, which are a broadcast node's.
 const WRITES: [&str; 3] = ["/v1/events", "/v1/topics/", NODES];
+const ADMINISTRATION: [&str; 2] = ["/v1/imports", "/v1/backups"];
 
 #[derive(Clone)]
 struct Site {
@@ -129,7 +130,7 @@ async fn pass_on(State(site): State<Site>, mut request: Request) -> Response {
         request.extensions_mut().insert(peer);
     }
     // A node would take the request for one of this machine, since that is where it then comes from.
-    if request.uri().path().starts_with(NODES)
+    if (request.uri().path().starts_with(NODES) || ADMINISTRATION.contains(&request.uri().path()))
         && let Err(refused) = site.admit(request.headers(), request.extensions())
     {
         return refused.into_response();

@@ -312,6 +312,12 @@ impl Running {
         self.process.signal(signal);
     }
 
+    /// As kill -9 does.
+    pub(crate) fn kill(&mut self) {
+        self.process.signal("-KILL");
+        self.process.wait();
+    }
+
     /// Waits for the end; gives each line of its output and whether it succeeded.
     pub(crate) fn finish(mut self) -> (Vec<Value>, bool) {
         let mut text = String::new();

@@ -8,10 +8,12 @@
     reason = "a failed step is a failed test"
 )]
 
+mod backups;
 mod clocks;
 mod cluster;
 mod events;
 mod hot;
+mod imports;
 mod leaving;
 mod load;
 mod main_job;

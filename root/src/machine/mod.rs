@@ -8,6 +8,8 @@ pub mod binding;
 pub mod document;
 mod fold;
 mod gathered;
+pub mod import;
+mod imports;
 pub mod interest;
 mod key_record;
 pub mod memory;

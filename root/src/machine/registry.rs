@@ -1,9 +1,11 @@
 //! The registry: who is in the cluster, as one document in the store. Roots change it by compare-and-set;
 //! every operation may be repeated.
 
+use super::imports::Imports;
 use super::key_record::KeyRecord;
 use super::retired::RetiredStreams;
 use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
+use countree_common::import::{Direction, ImportFile, ImportRefusal};
 use countree_common::ledger::StreamLedger;
 use countree_common::limits::{NODES_PER_CLUSTER, SPLITS_PER_CLUSTER};
 use countree_common::stream::StreamId;
@@ -83,6 +85,8 @@ pub struct Registry {
     /// By topic and item.
     #[serde(default)]
     splits: Vec<Split>,
+    #[serde(default)]
+    imports: Imports,
 }
 
 impl Registry {
@@ -327,9 +331,31 @@ impl Registry {
         Ok(())
     }
 
-    /// The ledgers of retired streams, for the audit.
+    /// The ledgers of retired streams and of imports, for the audit.
     pub fn ledgers(&self) -> Vec<StreamLedger> {
-        self.retired.iter().flat_map(|(leaf, streams)| streams.ledgers(leaf)).collect()
+        let retired = self.retired.iter().flat_map(|(leaf, streams)| streams.ledgers(leaf));
+        retired.chain(self.imports.ledgers()).collect()
+    }
+
+    /// An import begins, or goes on.
+    ///
+    /// # Errors
+    /// When it can't.
+    pub fn begin_import(&mut self, file: &ImportFile, direction: Direction) -> Result<(), ImportRefusal> {
+        self.imports.begin(file, direction)
+    }
+
+    /// All rows of an import were sent, and so many of them count.
+    ///
+    /// # Errors
+    /// When it can't be.
+    pub fn end_import(
+        &mut self,
+        file: &ImportFile,
+        direction: Direction,
+        rows: u64,
+    ) -> Result<(), ImportRefusal> {
+        self.imports.end(file, direction, rows)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The task that owns the root machine. It never waits for a peer or the store: what takes time runs
 //! beside it and reports back.
 
+use super::errands::{Errands, Outcomes};
 use super::gauges::Gauges;
 use super::outbox::{Outbox, Overflowing};
 use super::registry::RegistryHandle;
@@ -41,6 +42,8 @@ pub(super) enum Input {
     BroadcastOpened(ConnectionId, Outbox),
     Broadcast(ConnectionId, publish::ToRoot),
     BroadcastClosed(ConnectionId),
+    /// Cuts that are not a leaf's.
+    Errand(Vec<Cut>, Outcomes),
 }
 
 /// What was begun here and has come to an end. There are only as many as the machine has under way.
@@ -67,6 +70,7 @@ pub(super) struct Core {
     gauges: Arc<Gauges>,
     leaves: HashMap<ConnectionId, Outbox>,
     broadcasts: HashMap<ConnectionId, Outbox>,
+    errands: Errands,
     finished: mpsc::UnboundedSender<Finished>,
     merging: usize,
 }
@@ -87,6 +91,7 @@ pub(super) fn start(
         gauges,
         leaves: HashMap::new(),
         broadcasts: HashMap::new(),
+        errands: Errands::default(),
         finished: finished.clone(),
         merging: 0,
     };
@@ -163,6 +168,7 @@ impl Core {
                 }
             }
             Input::BroadcastClosed(connection) => self.close_broadcast(connection),
+            Input::Errand(cuts, reply) => self.begin_errand(cuts, reply),
         }
     }
 
@@ -198,6 +204,17 @@ impl Core {
         });
     }
 
+    fn begin_errand(&mut self, cuts: Vec<Cut>, reply: Outcomes) {
+        let Some(name) = Errands::name() else { return };
+        let errand = self.errands.begin(cuts.len(), reply);
+        self.machine.handle_leaf_opened(errand, name);
+        if let Err(e) = self.machine.handle_leaf(errand, uplink::ToRoot::Cuts(cuts)) {
+            tracing::error!("an errand can't be done: {e}");
+            self.errands.refuse(errand);
+            self.machine.handle_leaf_closed(errand);
+        }
+    }
+
     fn end_leaf(&mut self, connection: ConnectionId, reason: String) {
         tracing::warn!("a leaf is sent away: {reason}");
         if let Some(outbox) = self.leaves.remove(&connection) {
@@ -230,6 +247,11 @@ impl Core {
             match output {
                 Output::Merge { batch, cuts } => self.merge(batch, cuts),
                 Output::Read { read, topic } => self.read(read, topic),
+                Output::Answer { connection, message } if self.errands.is_one(connection) => {
+                    if self.errands.answered(connection, message) {
+                        self.machine.handle_leaf_closed(connection);
+                    }
+                }
                 Output::Answer { connection, message } => {
                     let sent = self.leaves.get(&connection).map(|outbox| send(outbox, &message));
                     if let Some(Err(Overflowing)) = sent {

@@ -4,7 +4,9 @@
 
 mod conversations;
 mod core;
+mod errands;
 mod gauges;
+mod importing;
 mod joining;
 mod node;
 mod outbox;

@@ -109,7 +109,7 @@ impl RootNode {
         let node = Node { name: name.clone(), tier: Tier::Root, quic, http, incarnation };
 
         let (core_handle, core) = core::start(store.clone(), gauges.clone(), &registry, shutdown.clone());
-        let desk = Desk::new(registry.clone(), store, gauges.clone(), leave);
+        let desk = Desk::new(core_handle.clone(), registry.clone(), store, gauges.clone(), leave);
         let (held, conversations) = watch::channel(0);
         let server = Server::new(core_handle, desk.clone(), held);
         let policy = server::policy(cluster.clone());

@@ -1,11 +1,14 @@
 //! The short conversations: one question, one answer.
 
+use super::core::CoreHandle;
 use super::gauges::Gauges;
+use super::importing;
 use super::outbox::SNAPSHOT_PART_BYTES;
 use super::registry::RegistryHandle;
 use super::trouble::Work;
 use crate::machine::registrar::Ask;
-use crate::store::{AnyStore, Store, StoreError};
+use crate::store::embedded::Backup;
+use crate::store::{AnyStore, Cursor, Page, Store, StoreError};
 use countree_common::cluster::NodeName;
 use countree_common::document::{Snapshot, Version};
 use countree_common::key::Topic;
@@ -16,8 +19,9 @@ use countree_common::shell::shutdown::Shutdown;
 use countree_common::stream::StreamId;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::publish::snapshot_parts;
-use countree_common::wire::rpc::{NodeStats, Reply, Request, SessionTable, TOPICS_LISTED};
+use countree_common::wire::rpc::{NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -30,6 +34,7 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the answers are made of.
 #[derive(Debug, Clone)]
 pub(super) struct Desk {
+    core: CoreHandle,
     registry: RegistryHandle,
     store: Arc<AnyStore>,
     gauges: Arc<Gauges>,
@@ -41,13 +46,14 @@ pub(super) struct Desk {
 impl Desk {
     /// `leave` is thrown when the root is asked to leave.
     pub(super) fn new(
+        core: CoreHandle,
         registry: RegistryHandle,
         store: Arc<AnyStore>,
         gauges: Arc<Gauges>,
         leave: Shutdown,
     ) -> Self {
         let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
-        Self { registry, store, gauges, stats: Arc::default(), reads, leave }
+        Self { core, registry, store, gauges, stats: Arc::default(), reads, leave }
     }
 
     /// Answers one question of `peer`.
@@ -133,6 +139,12 @@ impl Desk {
             Request::Submit(_) | Request::Count(_) => {
                 vec![Reply::Failed("a root takes no events: send them to a leaf".into())]
             }
+            Request::Import(part) => vec![match importing::ask(&part) {
+                Some(ask) => self.registry.ask(ask).await,
+                None => importing::put(&self.store, &self.core, &part).await,
+            }],
+            Request::BackUp { folder, id } => vec![self.back_up(&folder, &id)],
+            Request::Scan { after, limit } => vec![self.scan(after, limit).await],
         }
     }
 
@@ -169,6 +181,29 @@ impl Desk {
 
     async fn topics(&self) -> Reply {
         self.answered(Work::Reading, self.store.topics(TOPICS_LISTED).await.map(Reply::Topics))
+    }
+
+    fn back_up(&self, folder: &str, id: &str) -> Reply {
+        Reply::BackedUp(match &*self.store {
+            AnyStore::Embedded(store) => match store.back_up(Path::new(folder), id) {
+                Backup::Running => Ok(None),
+                Backup::Done(bytes) => Ok(Some(bytes)),
+                Backup::Failed(reason) => Err(reason),
+            },
+            AnyStore::Redis(_) => {
+                Err("this cluster's store is Redis: back up its data files, as docs/stores.md says".into())
+            }
+        })
+    }
+
+    async fn scan(&self, after: Option<String>, limit: u32) -> Reply {
+        let after = after.map(Cursor::from_text);
+        let page = self.store.scan(after, limit.min(TOPICS_SCANNED) as usize).await;
+        let reply = |Page { found, next }: Page<Topic>| Reply::TopicPage {
+            topics: found,
+            next: next.map(|next| next.as_str().to_owned()),
+        };
+        self.answered(Work::Reading, page.map(reply))
     }
 
     async fn publish(&self, table: SessionTable) -> Reply {

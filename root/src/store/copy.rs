@@ -238,7 +238,7 @@ fn raise(document: &mut Document, era: u64) {
 
 /// The registry of a store that is there and that nobody uses.
 async fn source_registry(cluster: &NodeName, from: &End) -> Result<Option<super::SavedRegistry>, CopyError> {
-    if let Some(CopyMark { from: other, .. }) = from.store.copy_mark().await.map_err(from.failed())? {
+    if let Some(CopyMark { from: other }) = from.store.copy_mark().await.map_err(from.failed())? {
         return Err(from.failed()(StoreError::HalfCopied { from: other }));
     }
     let registry = from.store.load_registry().await.map_err(from.failed())?;
@@ -270,7 +270,7 @@ async fn claim_target(from: &End, to: &End) -> Result<(), CopyError> {
     if has_registry || !is_without_topics(to).await? {
         return Err(CopyError::NotEmpty { store: to.name.clone() });
     }
-    let mark = CopyMark { from: from.name.clone(), id: String::new() };
+    let mark = CopyMark { from: from.name.clone() };
     to.store.set_copy_mark(Some(mark)).await.map_err(to.failed())
 }
 

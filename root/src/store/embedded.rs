@@ -1,5 +1,6 @@
 //! The embedded store: one redb file, for a cluster on one machine. Every merge is on disk when it is answered.
 
+mod backup;
 mod blocks;
 mod documents;
 mod file;
@@ -15,6 +16,8 @@ use super::whole::refuse_half;
 use super::{Cursor, Page, SavedRegistry, Store, StoreError};
 use crate::machine::binding::FoundStore;
 use crate::machine::document::{Document, Position};
+pub use backup::Backup;
+use backup::Backups;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
@@ -46,6 +49,7 @@ pub struct Embedded {
     file: Arc<StoreFile>,
     /// Held by whoever merges.
     index: Arc<Mutex<Index>>,
+    backups: Backups,
 }
 
 impl std::fmt::Debug for Embedded {
@@ -123,7 +127,11 @@ impl Embedded {
         file.with(|database| prepare(database, &path, cluster))?;
         sync_path_to(data_dir, sync_folder)
             .map_err(|(folder, e)| at(format!("{}: {e}", folder.display())))?;
-        Ok(Self { file: Arc::new(file), index: Arc::new(Mutex::new(Index::new(NUMBERS_HELD))) })
+        Ok(Self {
+            file: Arc::new(file),
+            index: Arc::new(Mutex::new(Index::new(NUMBERS_HELD))),
+            backups: Backups::default(),
+        })
     }
 
     /// Works with the database where waiting for the disk holds up nothing else.

@@ -12,7 +12,13 @@ impl Cursor {
         Self(text.into())
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// One that was kept as text.
+    pub fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
+    /// To keep it as text.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

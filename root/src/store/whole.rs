@@ -12,9 +12,6 @@ use std::future::Future;
 pub struct CopyMark {
     /// Where it is filled from, without credentials.
     pub from: String,
-    /// The identity that it is to have.
-    #[serde(default)]
-    pub id: String,
 }
 
 /// A store that can be written and read in whole.
@@ -60,13 +57,13 @@ pub trait Whole: Store {
 
 /// The mark in the store's text. A text that is no mark is one all the same.
 pub(super) fn parse_mark(text: &str) -> CopyMark {
-    serde_json::from_str(text).unwrap_or_else(|_| CopyMark { from: text.to_owned(), id: String::new() })
+    serde_json::from_str(text).unwrap_or_else(|_| CopyMark { from: text.to_owned() })
 }
 
 /// Refuses a store that was copied into by half.
 pub(super) fn refuse_half(mark: Option<CopyMark>) -> Result<(), StoreError> {
     match mark {
-        Some(CopyMark { from, .. }) => Err(StoreError::HalfCopied { from }),
+        Some(CopyMark { from }) => Err(StoreError::HalfCopied { from }),
         None => Ok(()),
     }
 }

@@ -2,10 +2,14 @@
 //! answer, by asking the others.
 
 mod audit;
+mod backups;
+mod imports;
 mod nodes;
 mod status;
 
 pub use audit::{Audit, Road, StreamState};
+pub use backups::BackedUp;
+pub use imports::Imported;
 pub use nodes::{Draining, Forgotten};
 pub use status::{NodeStatus, Status};
 
@@ -13,10 +17,10 @@ use super::access::{Access, Right};
 use super::http::error;
 use super::membership::Membership;
 use super::peers::PeerError;
-use super::routes::without_parameters;
+use super::routes::{Parameters, without_parameters};
 use crate::cluster::{ClusterView, NodeName};
 use crate::key::Topic;
-use crate::wire::rpc::{Reply, Request};
+use crate::wire::rpc::{Reply, Request, TOPICS_SCANNED};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn;
@@ -30,6 +34,22 @@ use serde::{Deserialize, Serialize};
 pub struct TopicList {
     /// Some topics, the last merged first.
     pub topics: Vec<Topic>,
+}
+
+/// What `GET /v1/topics?after=…` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicPage {
+    /// Some of all topics. One may come in several pages.
+    pub topics: Vec<Topic>,
+    /// What `after` takes for the next page; none after the last.
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TopicsQuery {
+    /// Pages of all topics, rather than the last merged; empty for the first.
+    after: Option<String>,
 }
 
 /// What the routes need.
@@ -52,6 +72,15 @@ impl Office {
         match result.await {
             Ok(body) => Json(body).into_response(),
             Err(unanswered) => unanswered.into_response(),
+        }
+    }
+
+    /// A page of all topics.
+    async fn page(&self, after: String) -> Result<TopicPage, Unanswered> {
+        let after = (!after.is_empty()).then_some(after);
+        match self.membership.ask_a_root(&Request::Scan { after, limit: TOPICS_SCANNED }).await? {
+            Reply::TopicPage { topics, next } => Ok(TopicPage { topics, next }),
+            _ => Err(PeerError::Mismatched.into()),
         }
     }
 
@@ -105,17 +134,30 @@ impl IntoResponse for Unanswered {
     }
 }
 
-/// `/v1/audit`, `/v1/status`, `/v1/topics` and `/v1/nodes/…`.
+/// `/v1/audit`, `/v1/status`, `/v1/topics`, `/v1/imports`, `/v1/backups` and `/v1/nodes/…`.
 pub fn router(membership: Membership, access: Access) -> Router {
     type Asked = State<Office>;
     let get_status = async |State(o): Asked, h: HeaderMap| o.answer(&h, status::read(&o.membership)).await;
-    let get_topics = async |State(o): Asked, h: HeaderMap| o.answer(&h, o.topics()).await;
     Router::new()
         .route("/v1/status", get(get_status))
-        .route("/v1/topics", get(get_topics))
+        .route("/v1/imports", post(imports::take))
+        .route("/v1/backups", post(backups::take))
         .route("/v1/nodes/{name}/drain", post(nodes::drain))
         .route("/v1/nodes/{name}", delete(nodes::forget))
         .route_layer(from_fn(without_parameters))
         .route("/v1/audit", get(audit::answer))
+        .route("/v1/topics", get(topics))
         .with_state(Office { membership, access })
+}
+
+/// `GET /v1/topics`
+async fn topics(
+    State(office): State<Office>,
+    Parameters(TopicsQuery { after }): Parameters<TopicsQuery>,
+    headers: HeaderMap,
+) -> Response {
+    match after {
+        None => office.answer(&headers, office.topics()).await,
+        Some(after) => office.answer(&headers, office.page(after)).await,
+    }
 }

@@ -1,6 +1,7 @@
-//! `countree store`: what is done with a store while no cluster uses it.
+//! `countree store`: what is done with a store, not through a cluster.
 
 mod copy;
+mod mend;
 mod place;
 
 use crate::arguments::{StoreArguments, StoreCommand};
@@ -10,5 +11,6 @@ use countree_common::shell::failure::Failure;
 pub(super) async fn run(arguments: StoreArguments, report: Report) -> Result<(), Failure> {
     match arguments.command {
         StoreCommand::Copy(arguments) => copy::run(arguments, report).await,
+        StoreCommand::Mend(arguments) => mend::run(arguments, report).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::machine::registry::Registry;
 use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
+use countree_common::import::{Direction, ImportFile};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
@@ -46,6 +47,22 @@ pub enum Ask {
     },
     /// A leaf will never come back.
     Forget(NodeName),
+    /// An import begins, or goes on.
+    BeginImport {
+        /// Which.
+        file: ImportFile,
+        /// Which way.
+        direction: Direction,
+    },
+    /// All rows of an import were sent.
+    EndImport {
+        /// Which.
+        file: ImportFile,
+        /// Which way.
+        direction: Direction,
+        /// How many of them count.
+        rows: u64,
+    },
     /// Items are to be split like this.
     Split(Vec<Split>),
     /// The ledgers of retired streams, as the store has them now: a copy could lack one whose log is gone.
@@ -90,6 +107,12 @@ impl Ask {
             }
             Self::Forget(leaf) => registry.forget(leaf, now).map_err(said)?,
             Self::Split(splits) => registry.split(splits),
+            Self::BeginImport { file, direction } => {
+                return Ok(Reply::Import(registry.begin_import(file, *direction).map(|()| 0)));
+            }
+            Self::EndImport { file, direction, rows } => {
+                return Ok(Reply::Import(registry.end_import(file, *direction, *rows).map(|()| 0)));
+            }
             Self::Ledgers => return Ok(Reading::Ledgers.of(registry)),
             Self::Members => return Ok(Reading::Members.of(registry)),
         }

@@ -84,7 +84,7 @@ async fn tables_of_sessions_are_read_again(store: &impl Whole) -> Result<(), Bro
 }
 
 async fn a_copy_is_marked(store: &impl Whole) -> Result<(), Broken> {
-    let mark = CopyMark { from: "redis://there".into(), id: "7".into() };
+    let mark = CopyMark { from: "redis://there".into() };
     ensure("a store is no copy at first", store.copy_mark().await?, None)?;
     store.set_copy_mark(Some(mark.clone())).await?;
     ensure("one that is filled says so", store.copy_mark().await?, Some(mark))?;

@@ -57,6 +57,24 @@ impl StoreFile {
         result
     }
 
+    /// The folder that it is in.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// Copies the file, durably. Nobody works with it meanwhile, so what is copied is what the last commit has left, as
+    /// after a crash; its bytes.
+    pub(super) fn copy_to(&self, to: &Path) -> Result<u64, StoreError> {
+        let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.database.is_none() {
+            return Err(state.error.clone());
+        }
+        let bytes = std::fs::copy(&self.path, to).map_err(failed)?;
+        drop(state);
+        std::fs::File::open(to).and_then(|copy| copy.sync_all()).map_err(failed)?;
+        Ok(bytes)
+    }
+
     fn close(&self, opened: u64, error: &StoreError) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if state.opened == opened && state.database.take().is_some() {

@@ -1,7 +1,7 @@
 //! How a topic document looks in Redis. Other programs read it with `HGETALL`, so it is documented and stable:
 //!
 //! `countree:CLUSTER:topic:TOPIC` is a hash with the fields `version`, `era`, `leaf:STREAM` = `LSN EVENTS`,
-//! and `total:KIND:ITEM` = the total. In KIND `%` and `:` are written `%25` and `%3A`; ITEM is as it is.
+//! and `total:KIND:ITEM` = the total; a field `redo` is there while a large merge is written. In KIND `%` and `:` are written `%25` and `%3A`; ITEM is as it is.
 //!
 //! Beside the topics there are `countree:CLUSTER:identity`, `:registry`, `:recent`, `:servers`, `:copy` and `:sessions:LEAF`, which are
 //! Countree's own.

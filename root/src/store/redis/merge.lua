@@ -1,5 +1,7 @@
 -- Merges one cut into one topic document: the rule of machine/document.rs, in Redis.
 --
+-- What writing.lua defines stands before this.
+--
 -- KEYS[1]  the document, a hash
 -- ERA      the era of the server process that is to run this
 -- ARGV     1 the stream's field   2 from   3 to   4 events   5 era floor   6 how many counters
@@ -15,8 +17,6 @@
 local BILLION = 1000000000
 -- Fields in one HMGET: unpack() takes some 8,000 values.
 local CHUNK = 2000
--- Values in one HSET, as in write.lua.
-local VALUES = 7800
 
 -- The ends of a range, as billions and the rest.
 local I64 = { high = 9223372036, low = 854775807, low_negative = 854775808 }
@@ -75,6 +75,9 @@ end
 
 local stream, from, to = ARGV[1], ARGV[2], ARGV[3]
 local head = redis.call('HMGET', KEYS[1], stream, 'version', 'era')
+if head[2] and not is_number(head[2]) and finish() then
+  head = redis.call('HMGET', KEYS[1], stream, 'version', 'era')
+end
 local lsn, events = '0', '0'
 if head[1] then
   lsn, events = string.match(head[1], '^(%d+) (%d+)$')
@@ -135,11 +138,5 @@ for first = 1, count, CHUNK do
 end
 
 writes[used + 1], writes[used + 2] = 'version', new_version
-used = used + 2
-if used > VALUES then
-  redis.call('HSET', KEYS[1], 'version', 'half of ' .. new_version)
-end
-for first = 1, used, VALUES do
-  redis.call('HSET', KEYS[1], unpack(writes, first, math.min(first + VALUES - 1, used)))
-end
+put(writes)
 return answer

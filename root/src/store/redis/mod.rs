@@ -8,6 +8,7 @@ mod durability;
 mod identity;
 mod layout;
 mod link;
+mod mending;
 mod merging;
 mod process;
 mod refusal;
@@ -33,6 +34,7 @@ use countree_common::wire::rpc::SessionTable;
 use durability::Durability;
 use layout::Keys;
 use link::Link;
+pub use mending::Mended;
 use process::Process;
 use redis::aio::ConnectionLike;
 use redis::{ErrorKind, Pipeline, RedisResult, Script, ServerErrorKind, Value, cmd, from_redis_value};
@@ -54,6 +56,7 @@ pub struct Redis {
     /// The process that served last.
     process: Arc<tokio::sync::Mutex<Option<Arc<Process>>>>,
     save: Arc<Script>,
+    mend: Arc<Script>,
     noted: Arc<Mutex<HashMap<Topic, Instant>>>,
     durability: Arc<Durability>,
 }
@@ -88,6 +91,7 @@ impl Redis {
             memory: Arc::default(),
             process: Arc::default(),
             save: Arc::new(Script::new(include_str!("save.lua"))),
+            mend: mending::script(),
             noted: Arc::default(),
             durability: Arc::default(),
         };
@@ -240,7 +244,7 @@ impl Store for Redis {
     }
 
     async fn read(&self, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
-        let (fields, era) = self.fields(topic).await?;
+        let (fields, era) = self.whole_fields(topic).await?;
         if fields.is_empty() { Ok(None) } else { layout::snapshot(topic, fields, era).map(Some) }
     }
 

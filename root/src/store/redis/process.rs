@@ -57,7 +57,10 @@ impl Process {
         let era = give.query_async(link).await?;
         let nonce = rand::random();
         let script = |body| EraScript::new(era, nonce, body);
-        let (merge, write) = (script(include_str!("merge.lua")), script(include_str!("write.lua")));
+        let (merge, write) = (
+            script(concat!(include_str!("writing.lua"), include_str!("merge.lua"))),
+            script(concat!(include_str!("writing.lua"), include_str!("write.lua"))),
+        );
         let seen = script("return ERA");
         for script in [&merge, &write, &seen] {
             link.load(&script.text).await?;

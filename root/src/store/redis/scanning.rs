@@ -95,7 +95,7 @@ impl Redis {
     pub(super) async fn whole_document(&self, topic: &Topic) -> Result<Option<Document>, StoreError> {
         let fields = match self.paged_fields(topic).await? {
             Some(fields) => fields,
-            None => self.fields(topic).await?.0,
+            None => self.whole_fields(topic).await?.0,
         };
         if fields.is_empty() {
             return Ok(None);
@@ -115,7 +115,8 @@ impl Redis {
             let fields = self.field_pages(topic).await?;
             let after = self.head(topic).await?;
             // A key that has moved between servers makes the cursor worthless, and fields are missed.
-            let is_whole = before == after && fields.len() == after.1;
+            let is_half = before.0.iter().flatten().any(|head| head.starts_with("half of "));
+            let is_whole = before == after && fields.len() == after.1 && !is_half;
             if is_whole && process.serves(&mut self.link.clone()).await? {
                 return Ok(Some(fields.into_iter().collect()));
             }

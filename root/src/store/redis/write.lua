@@ -1,5 +1,7 @@
 -- Writes what some cuts of one topic come to, if the document is the one that the root remembers.
 --
+-- What writing.lua defines stands before this.
+--
 -- KEYS[1]  the document, a hash
 -- ERA      the era of the server process that is to run this
 -- ARGV     1 how many fields are to be compared   2 how many values are to be written   3 how many gains
@@ -10,10 +12,6 @@
 
 -- Fields in one HMGET: unpack() takes some 8,000 values.
 local CHUNK = 4000
--- Values in one HSET. Several are logged as a transaction, and a Redis (7.0.15) that loses the end of its log in the
--- middle of a command of it keeps the commands before, and carries them out when it starts again the next time. So the
--- first says that the document is half, and the last is the first to say otherwise.
-local VALUES = 7800
 
 local compared, written, gains = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local at = 3
@@ -45,21 +43,8 @@ for first = 1, gains, CHUNK do
   end
 end
 
-if gains > 0 then
-  for i = 1, written do
-    writes[2 * gains + i] = ARGV[at + i]
-  end
+for i = 1, written do
+  writes[2 * gains + i] = ARGV[at + i]
 end
-local values = written + 2 * gains
-if values > VALUES then
-  redis.call('HSET', KEYS[1], 'version', 'half of ' .. ARGV[at + written])
-end
-for first = 1, values, VALUES do
-  local last = math.min(first + VALUES - 1, values)
-  if gains > 0 then
-    redis.call('HSET', KEYS[1], unpack(writes, first, last))
-  else
-    redis.call('HSET', KEYS[1], unpack(ARGV, at + first, at + last))
-  end
-end
+put(writes)
 return answer

@@ -1,0 +1,99 @@
+//! A copy of the store, made by the process that has it open.
+
+use super::Embedded;
+use super::file::StoreFile;
+use crate::store::StoreError;
+use countree_common::shell::folder::sync_folder;
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a data folder holds beside the store that a restored one needs: whose it is, and its certificate authority.
+const BESIDE: [&str; 3] = ["cluster", "tls/ca.pem", "tls/ca.key"];
+/// Nobody else may read the authority's key.
+const OWN_FOLDER: u32 = 0o700;
+
+/// How far a backup has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backup {
+    /// It is being written.
+    Running,
+    /// It is whole, and has so many bytes.
+    Done(u64),
+    /// There is none, and why.
+    Failed(String),
+}
+
+/// The last backup, by the id of who asked for it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Backups(Arc<Mutex<Option<(String, Backup)>>>);
+
+impl Backups {
+    fn set(&self, id: &str, state: Backup) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((id.to_owned(), state));
+    }
+
+    /// Begins one, unless that was done; how far it has come.
+    fn begin(&self, id: &str) -> Option<Backup> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((known, state)) if known == id => Some(state.clone()),
+            Some((_, Backup::Running)) => {
+                Some(Backup::Failed("another backup is being written: repeat it when that is done".into()))
+            }
+            _ => {
+                *last = Some((id.to_owned(), Backup::Running));
+                None
+            }
+        }
+    }
+}
+
+impl Embedded {
+    /// Writes a backup into a folder that is not there yet, and tells how far it has come when it is asked again under the same
+    /// id. Merges wait while the file is copied.
+    pub fn back_up(&self, to: &Path, id: &str) -> Backup {
+        if let Some(known) = self.backups.begin(id) {
+            return known;
+        }
+        let (file, backups, to, id) = (self.file.clone(), self.backups.clone(), to.to_owned(), id.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let state = match write(&file, &to) {
+                Ok(bytes) => Backup::Done(bytes),
+                Err(e) => Backup::Failed(e.to_string()),
+            };
+            backups.set(&id, state);
+        });
+        Backup::Running
+    }
+}
+
+/// Writes it beside its place first: a folder that is there is whole.
+fn write(file: &StoreFile, to: &Path) -> Result<u64, StoreError> {
+    let at = |e: io::Error| StoreError::Failed(format!("{}: {e}", to.display()));
+    if !to.is_absolute() || to.exists() {
+        let to = to.display();
+        return Err(StoreError::Failed(format!("{to} is there already: name a folder that is not")));
+    }
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    if part.exists() {
+        std::fs::remove_dir_all(&part).map_err(at)?;
+    }
+    DirBuilder::new().recursive(true).mode(OWN_FOLDER).create(part.join("tls")).map_err(at)?;
+    std::fs::set_permissions(&part, Permissions::from_mode(OWN_FOLDER)).map_err(at)?;
+    let bytes = file.copy_to(&part.join(super::FILE_NAME))?;
+    for name in BESIDE {
+        let from = file.folder().join(name);
+        if from.exists() {
+            std::fs::copy(&from, part.join(name)).map_err(at)?;
+        }
+    }
+    sync_folder(&part.join("tls")).and_then(|()| sync_folder(&part)).map_err(at)?;
+    std::fs::rename(&part, to).map_err(at)?;
+    to.parent().map_or(Ok(()), sync_folder).map_err(at)?;
+    Ok(bytes)
+}
