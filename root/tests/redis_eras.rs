@@ -94,6 +94,24 @@ async fn every_root_serves_in_the_same_era_until_the_process_is_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_redis_and_another_one_begin_eras_after_all_that_were_seen() {
+    let Some(server) = RedisServer::start() else { return };
+    let store = open(&server).await;
+    let era = store.served_in().await.unwrap();
+    let mut viewer = Viewer::default();
+    viewer.merges(&store, 1).await;
+    viewer.merges(&store, 2).await;
+    server.order(&["FLUSHALL"]);
+    let after = store.served_in().await.unwrap();
+    assert!(after > era);
+    viewer.merges(&store, 1).await;
+    let other = RedisServer::start().unwrap();
+    let store = open(&other).await;
+    assert!(store.served_in().await.unwrap() > after);
+    viewer.merges(&store, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_comes_back_without_a_restart_is_another() {
     let Some(one) = RedisServer::start() else { return };
     let two = RedisServer::start().unwrap();

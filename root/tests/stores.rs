@@ -9,9 +9,11 @@ mod redis_server;
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{CounterSum, Cut, Outcome};
+use countree_common::document::Version;
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::stream::StreamId;
 use countree_root::store::conformance::{check_all, check_whole, compare_with_model};
+use countree_root::store::embedded::FILE_NAME;
 use countree_root::store::{self, Embedded, Redis, Store, StoreError, Whole};
 use history::History;
 use redb::TableDefinition;
@@ -69,6 +71,37 @@ async fn the_embedded_store_carries_on_after_a_restart_and_belongs_to_one_cluste
 
     let again = Embedded::open(dir.path(), &cluster("local")).await.unwrap();
     assert_eq!(again.load_registry().await.unwrap(), Some((1, "kept".into())));
+}
+
+#[tokio::test]
+async fn each_start_of_an_embedded_store_is_an_era_also_of_a_wiped_one_and_of_an_older_copy() {
+    let (dir, copy) = (tempdir().unwrap(), tempdir().unwrap());
+    let (file, kept) = (dir.path().join(FILE_NAME), copy.path().join(FILE_NAME));
+    let topic = Topic::new("t").unwrap();
+    let open = async || Embedded::open(dir.path(), &cluster("local")).await.unwrap();
+    let store = open().await;
+    let first = store.served_in().await.unwrap();
+    assert!(first > 1 << 48 && first < 1 << 53, "{first}");
+    // As a leaf asks for one that has seen more eras than there are.
+    let cut = Cut { era: first + 10_000_000, ..growing_cut("t", 1, 1) };
+    assert!(matches!(store.merge([cut].into()).await.remove(0).unwrap(), Outcome::Applied(_)));
+    drop(store);
+
+    std::fs::copy(&file, &kept).unwrap();
+    let mut eras = vec![first + 10_000_000];
+    for _ in 0..2 {
+        let store = open().await;
+        let era = store.served_in().await.unwrap();
+        assert_eq!(store.read(&topic).await.unwrap().unwrap().version, Version { era, number: 1 });
+        eras.push(era);
+    }
+    assert!(eras.is_sorted_by(|a, b| a < b), "{eras:?}");
+    std::fs::copy(&kept, &file).unwrap();
+    let era = open().await.served_in().await.unwrap();
+    assert!(era > first && !eras.contains(&era), "{era}, after {eras:?}");
+    std::fs::remove_file(&file).unwrap();
+    let era = open().await.served_in().await.unwrap();
+    assert!(era > first && !eras.contains(&era), "{era}, after {eras:?}");
 }
 
 #[tokio::test]

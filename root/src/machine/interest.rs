@@ -34,7 +34,7 @@ enum Hold {
     /// Nothing, or something too old: it waits for its turn to be read.
     Waiting,
     /// The same, and the read is under way.
-    Reading { read: ReadId, held: Vec<Update>, held_totals: usize, floor: Version },
+    Reading { read: ReadId, held: Vec<Update>, held_totals: usize, floor: Option<Version> },
     /// Everything up to this version.
     Current(Version),
 }
@@ -174,7 +174,7 @@ impl Interests {
                 receivers.push(connection);
             }
             Hold::Reading { held, held_totals, floor, .. } => {
-                *floor = update.version.max(*floor);
+                *floor = Some(later(*floor, update.version));
                 *held_totals += update.totals.len();
                 if *held_totals <= TOTALS_HELD {
                     held.push(update.clone());
@@ -182,7 +182,9 @@ impl Interests {
                     held.clear();
                 }
             }
-            Hold::Current(version) if update.version > *version => state.fall_behind(follow, &update.topic),
+            Hold::Current(version) if !covers(*version, update.version) => {
+                state.fall_behind(follow, &update.topic);
+            }
             Hold::Current(_) | Hold::Waiting => {}
         });
         receivers
@@ -192,8 +194,8 @@ impl Interests {
     /// or this one and the answer was lost. Whoever holds less is read the topic again.
     pub fn notice(&mut self, topic: &Topic, seen: Version) {
         self.for_each_follower(topic, |_, state, follow| match &mut follow.hold {
-            Hold::Current(version) if seen > *version => state.fall_behind(follow, topic),
-            Hold::Reading { floor, .. } => *floor = seen.max(*floor),
+            Hold::Current(version) if !covers(*version, seen) => state.fall_behind(follow, topic),
+            Hold::Reading { floor, .. } => *floor = Some(later(*floor, seen)),
             Hold::Current(_) | Hold::Waiting => {}
         });
     }
@@ -242,7 +244,7 @@ impl Interests {
                 };
                 let read = ReadId(self.next_read);
                 self.next_read += 1;
-                *hold = Hold::Reading { read, held: Vec::new(), held_totals: 0, floor: Version::default() };
+                *hold = Hold::Reading { read, held: Vec::new(), held_totals: 0, floor: None };
                 state.under_way += 1;
                 self.reads.insert(read, (*connection, topic.clone()));
                 return Some((read, topic));
@@ -276,7 +278,7 @@ impl Interests {
         let never_counted =
             Snapshot { topic: topic.clone(), version: Version::default(), totals: Vec::new() };
         let snapshot = fold(snapshot.unwrap_or(never_counted), held);
-        if snapshot.version < floor {
+        if floor.is_some_and(|floor| !covers(snapshot.version, floor)) {
             state.under_way -= 1;
             state.read_again(read, &topic);
             return Arrival::Nothing;
@@ -316,6 +318,17 @@ impl Connection {
             self.queue.retain(|t| waits(t) && seen.insert(t.clone()));
         }
     }
+}
+
+/// Whether who holds one version lacks nothing of another that was seen. Of two eras nobody knows here which is the
+/// later one.
+fn covers(held: Version, seen: Version) -> bool {
+    held.era == seen.era && held >= seen
+}
+
+/// The later one of what was seen: within an era the higher, else the last one.
+fn later(before: Option<Version>, seen: Version) -> Version {
+    before.filter(|before| covers(*before, seen)).unwrap_or(seen)
 }
 
 /// The part of a [`Connection`] beside its topics.

@@ -6,6 +6,7 @@
 
 pub mod binding;
 pub mod document;
+pub mod eras;
 mod fold;
 mod gathered;
 pub mod import;

@@ -130,10 +130,10 @@ impl Root {
         self.owe_watermark(advanced);
     }
 
-    /// The store serves in this era. A new one means that another process serves, which may have forgotten what
-    /// its readers were told: they are told anew.
+    /// The store serves in this era. Another one, higher or lower, means that another process serves, or another store,
+    /// which may have forgotten what its readers were told: they are told anew.
     pub fn handle_served_in(&mut self, era: u64) {
-        if era > self.served_in {
+        if era != self.served_in {
             self.served_in = era;
             self.interests.read_all_again();
         }

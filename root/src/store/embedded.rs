@@ -15,7 +15,8 @@ mod whole;
 use super::whole::refuse_half;
 use super::{Cursor, Page, SavedRegistry, Store, StoreError};
 use crate::machine::binding::FoundStore;
-use crate::machine::document::{Document, Position};
+use crate::machine::document::{Document, Position, served};
+use crate::machine::eras::of_start;
 pub use backup::Backup;
 use backup::Backups;
 use countree_common::cluster::NodeName;
@@ -31,7 +32,9 @@ use countree_common::wire::rpc::SessionTable;
 use documents::Documents;
 use file::StoreFile;
 use index::{Index, NUMBERS_HELD};
-use layout::{ABOUT, FORMAT, NAMES, NEXT, NEXT_TOPIC, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS};
+use layout::{
+    ABOUT, ERAS, FORMAT, HIGHEST_ERA, NAMES, NEXT, NEXT_TOPIC, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS,
+};
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use sessions::SESSIONS;
 use std::io::ErrorKind;
@@ -40,8 +43,6 @@ use std::sync::{Arc, Mutex};
 
 /// What the file is called in the data folder.
 pub const FILE_NAME: &str = "store.redb";
-/// A merge is on disk when it is answered: there is nothing that a restart could forget.
-const SERVED_IN: u64 = 0;
 
 /// One file that holds everything, and the lock on it.
 #[derive(Clone)]
@@ -50,6 +51,9 @@ pub struct Embedded {
     /// Held by whoever merges.
     index: Arc<Mutex<Index>>,
     backups: Backups,
+    /// The era of this start. No merge that was answered is forgotten by a restart, but the file may be another: wiped, or
+    /// an older copy.
+    served_in: u64,
 }
 
 impl std::fmt::Debug for Embedded {
@@ -124,14 +128,11 @@ impl Embedded {
         let at = |e: String| StoreError::Failed(format!("{}: {e}", path.display()));
         std::fs::create_dir_all(data_dir).map_err(|e| at(e.to_string()))?;
         let file = StoreFile::create(&path)?;
-        file.with(|database| prepare(database, &path, cluster))?;
+        let served_in = file.with(|database| prepare(database, &path, cluster))?;
         sync_path_to(data_dir, sync_folder)
             .map_err(|(folder, e)| at(format!("{}: {e}", folder.display())))?;
-        Ok(Self {
-            file: Arc::new(file),
-            index: Arc::new(Mutex::new(Index::new(NUMBERS_HELD))),
-            backups: Backups::default(),
-        })
+        let index = Arc::new(Mutex::new(Index::new(NUMBERS_HELD)));
+        Ok(Self { file: Arc::new(file), index, backups: Backups::default(), served_in })
     }
 
     /// Works with the database where waiting for the disk holds up nothing else.
@@ -145,23 +146,33 @@ impl Embedded {
 }
 
 /// Merges all of the cuts, or none. What the index has learned from a transaction that failed is not so.
-fn merge(database: &Database, index: &Mutex<Index>, cuts: &[Cut]) -> Result<Vec<Outcome>, StoreError> {
+fn merge(
+    database: &Database,
+    index: &Mutex<Index>,
+    served_in: u64,
+    cuts: &[Cut],
+) -> Result<Vec<Outcome>, StoreError> {
     let mut index = index.lock().unwrap_or_else(|poisoned| {
         index.clear_poison();
         let mut index = poisoned.into_inner();
         index.clear();
         index
     });
-    let outcomes = merge_with(database, &mut index, cuts);
+    let outcomes = merge_with(database, &mut index, served_in, cuts);
     if outcomes.is_err() {
         index.clear();
     }
     outcomes
 }
 
-fn merge_with(database: &Database, index: &mut Index, cuts: &[Cut]) -> Result<Vec<Outcome>, StoreError> {
+fn merge_with(
+    database: &Database,
+    index: &mut Index,
+    served_in: u64,
+    cuts: &[Cut],
+) -> Result<Vec<Outcome>, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
-    let mut documents = Documents::open(&transaction, index)?;
+    let mut documents = Documents::open(&transaction, index, served_in)?;
     let outcomes = cuts.iter().map(|cut| documents.merge(cut)).collect::<Result<Vec<_>, _>>()?;
     drop(documents);
     transaction.commit().map_err(failed)?;
@@ -189,8 +200,8 @@ fn save_registry(database: &Database, expected: u64, next: u64, text: &str) -> R
     Ok(true)
 }
 
-/// Makes the file ready for this cluster.
-fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<(), StoreError> {
+/// Makes the file ready for this cluster; the era of this start.
+fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<u64, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
     claim(&transaction, path, cluster)?;
     // Tables come to be when they are first written to; readers expect them.
@@ -202,7 +213,29 @@ fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<(), S
     transaction.open_table(REGISTRY).map_err(failed)?;
     transaction.open_table(SESSIONS).map_err(failed)?;
     number_topics(&transaction)?;
-    transaction.commit().map_err(failed)
+    let era = begin_era(&transaction)?;
+    transaction.commit().map_err(failed)?;
+    Ok(era)
+}
+
+/// Begins the era of this start. Files of before this was kept have eras of 0, or of what leaves asked for.
+fn begin_era(transaction: &WriteTransaction) -> Result<u64, StoreError> {
+    let mut eras = transaction.open_table(ERAS).map_err(failed)?;
+    let held = eras.get(HIGHEST_ERA).map_err(failed)?.map(|era| era.value());
+    let held = match held {
+        Some(held) => held,
+        None => {
+            let (topics, mut highest) = (transaction.open_table(TOPICS).map_err(failed)?, 0);
+            for entry in topics.iter().map_err(failed)? {
+                let (_, era, ..) = entry.map_err(failed)?.1.value();
+                highest = highest.max(era);
+            }
+            highest
+        }
+    };
+    let era = of_start(held, wall(), rand::random());
+    eras.insert(HIGHEST_ERA, era).map_err(failed)?;
+    Ok(era)
 }
 
 /// Files of before this was kept numbered topics by how many there were.
@@ -254,8 +287,8 @@ async fn blocking<T: Send + 'static>(
 
 impl Store for Embedded {
     async fn merge(&self, cuts: Arc<[Cut]>) -> Vec<Result<Outcome, StoreError>> {
-        let (batch, index) = (cuts.clone(), self.index.clone());
-        match self.with(move |database| merge(database, &index, &batch)).await {
+        let (batch, index, era) = (cuts.clone(), self.index.clone(), self.served_in);
+        match self.with(move |database| merge(database, &index, era, &batch)).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(e) => vec![Err(e); cuts.len()],
         }
@@ -263,11 +296,12 @@ impl Store for Embedded {
 
     async fn read(&self, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
         let topic = topic.clone();
-        self.with(move |database| reading::snapshot(database, &topic)).await
+        let stored = self.with(move |database| reading::snapshot(database, &topic)).await?;
+        Ok(stored.map(|s| Snapshot { version: served(s.version, self.served_in), ..s }))
     }
 
     async fn served_in(&self) -> Result<u64, StoreError> {
-        Ok(SERVED_IN)
+        Ok(self.served_in)
     }
 
     async fn topics(&self, limit: usize) -> Result<Vec<Topic>, StoreError> {

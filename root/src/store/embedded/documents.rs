@@ -1,10 +1,9 @@
 //! One merge: the tables, and what the index says of them.
 
-use super::SERVED_IN;
 use super::blocks::Raised;
 use super::failed;
 use super::index::{Index, NEAR, Numbers};
-use super::layout::{NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, place};
+use super::layout::{ERAS, HIGHEST_ERA, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, place};
 use super::name::pack;
 use crate::machine::document::{Position, Verdict, judge};
 use crate::store::StoreError;
@@ -22,11 +21,18 @@ pub(super) struct Documents<'t> {
     names: Table<'t, u64, &'static [u8]>,
     totals: Table<'t, u64, &'static [u8]>,
     next: Table<'t, &'static str, u32>,
+    eras: Table<'t, &'static str, u64>,
+    served_in: u64,
     index: &'t mut Index,
 }
 
 impl<'t> Documents<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction, index: &'t mut Index) -> Result<Self, StoreError> {
+    /// All of them, as they are served in that era.
+    pub(super) fn open(
+        transaction: &'t WriteTransaction,
+        index: &'t mut Index,
+        served_in: u64,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             topics: transaction.open_table(TOPICS).map_err(failed)?,
             turns: transaction.open_table(TURNS).map_err(failed)?,
@@ -34,6 +40,8 @@ impl<'t> Documents<'t> {
             names: transaction.open_table(NAMES).map_err(failed)?,
             totals: transaction.open_table(TOTALS).map_err(failed)?,
             next: transaction.open_table(NEXT).map_err(failed)?,
+            eras: transaction.open_table(ERAS).map_err(failed)?,
+            served_in,
             index,
         })
     }
@@ -53,7 +61,7 @@ impl<'t> Documents<'t> {
         let numbers = self.index.take(&cut.topic, topic_number, &self.names)?;
         let mut raising = Raising::new(cut, numbers, Raised::new(&mut self.totals, topic_number));
         let (version, position) = (Version { era, number }, Position { lsn, events });
-        let change = match judge(version, SERVED_IN, position, cut, |sum| raising.raise(sum))? {
+        let change = match judge(version, self.served_in, position, cut, |sum| raising.raise(sum))? {
             Verdict::Unchanged(outcome) => {
                 self.index.put(cut.topic.clone(), raising.numbers);
                 return Ok(outcome);
@@ -68,6 +76,9 @@ impl<'t> Documents<'t> {
         let Position { lsn, events } = change.position;
         self.streams.insert((topic, stream.as_str()), (lsn, events)).map_err(failed)?;
         let Version { era, number } = change.version;
+        if era > self.served_in {
+            raise_era(&mut self.eras, era)?;
+        }
         let turn = self.next_turn(topic, header.map(|_| turn))?;
         self.topics.insert(topic, (number, era, turn, topic_number)).map_err(failed)?;
         Ok(change.into_outcome(true))
@@ -93,6 +104,15 @@ impl<'t> Documents<'t> {
         self.turns.insert(last + 1, topic).map_err(failed)?;
         Ok(last + 1)
     }
+}
+
+/// No start to come may serve in this era.
+pub(super) fn raise_era(eras: &mut Table<'_, &'static str, u64>, era: u64) -> Result<(), StoreError> {
+    let highest = eras.get(HIGHEST_ERA).map_err(failed)?.map_or(0, |highest| highest.value());
+    if era > highest {
+        eras.insert(HIGHEST_ERA, era).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// What a cut does to its topic, until it is certain that it goes in.

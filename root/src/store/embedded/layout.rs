@@ -27,6 +27,11 @@ pub(super) const NEXT: TableDefinition<'_, &str, u32> = TableDefinition::new("ne
 /// The key of that number.
 pub(super) const NEXT_TOPIC: &str = "topics";
 
+/// `highest`: at least as high as every era in the file.
+pub(super) const ERAS: TableDefinition<'_, &str, u64> = TableDefinition::new("eras");
+/// The key of that era.
+pub(super) const HIGHEST_ERA: &str = "highest";
+
 /// The key of one of a topic's counters or blocks.
 pub(super) fn place(topic_number: u32, number: u32) -> u64 {
     u64::from(topic_number) << 32 | u64::from(number)

@@ -11,7 +11,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// A topic's totals at the version where it stands.
+/// A topic's totals at the version that is stored.
 pub(super) fn snapshot(database: &Database, topic: &Topic) -> Result<Option<Snapshot>, StoreError> {
     snapshot_in(&database.begin_read().map_err(failed)?, topic)
 }

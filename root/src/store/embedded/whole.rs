@@ -1,6 +1,7 @@
 //! Writing documents as they are, and reading what a copy of the store takes.
 
-use super::layout::{ABOUT, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, of_topic, place};
+use super::documents::raise_era;
+use super::layout::{ABOUT, ERAS, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, of_topic, place};
 use super::sessions::SESSIONS;
 use super::{Embedded, blocks, failed, name};
 use crate::machine::document::{Document, Position};
@@ -22,6 +23,7 @@ fn put_documents(database: &Database, documents: &[(Topic, Document)]) -> Result
     for (topic, document) in documents {
         remove(&transaction, topic)?;
         put(&transaction, topic, document)?;
+        raise_era(&mut transaction.open_table(ERAS).map_err(failed)?, document.version.era)?;
     }
     transaction.commit().map_err(failed)
 }

@@ -250,7 +250,7 @@ impl Store for Redis {
 
     async fn served_in(&self) -> Result<u64, StoreError> {
         let process = self.process().await?;
-        if process.serves(&mut self.link.clone()).await? {
+        if process.serves_still(&mut self.link.clone(), &self.keys).await? {
             return Ok(process.era);
         }
         Ok(self.process_other_than(Some(&process)).await?.era)

@@ -7,11 +7,12 @@
 //! * The era is part of the scripts' text. A new process does not know them (`NOSCRIPT`), so that nothing is ever
 //!   done, or read, under another process's era.
 //! * All roots take the era from one hash, `countree:CLUSTER:servers`. Where that was forgotten as well, the clock
-//!   keeps eras apart: they are milliseconds since 1970.
+//!   keeps eras apart. A process that no longer has it there has been emptied, and begins another.
 //! * In a Redis Cluster the primaries are taken for one process: any failover begins an era.
 
 use super::layout::Keys;
 use super::link::Link;
+use crate::machine::eras::{ERA_GAP, by_clock};
 use countree_common::shell::clock::wall;
 use redis::{ErrorKind, RedisError, RedisResult, Script, cmd};
 
@@ -53,7 +54,8 @@ impl Process {
     pub(super) async fn meet(link: &mut Link, keys: &Keys) -> RedisResult<Self> {
         let id = link.process_id().await?;
         let mut give = cmd("EVAL");
-        give.arg(include_str!("servers.lua")).arg(1).arg(keys.servers()).arg(&id).arg(wall().0);
+        let least = by_clock(wall(), rand::random());
+        give.arg(include_str!("servers.lua")).arg(1).arg(keys.servers()).arg(&id).arg(least).arg(ERA_GAP);
         let era = give.query_async(link).await?;
         let nonce = rand::random();
         let script = |body| EraScript::new(era, nonce, body);
@@ -74,6 +76,16 @@ impl Process {
             ErrorKind::UnexpectedReturnType,
             "another Redis process has taken over just now",
         )))
+    }
+
+    /// Whether it still serves, and holds what it held when it was met: emptied, it is as good as another.
+    pub(super) async fn serves_still(&self, link: &mut Link, keys: &Keys) -> RedisResult<bool> {
+        if !self.serves(link).await? {
+            return Ok(false);
+        }
+        let mut get = cmd("HGET");
+        let era: Option<u64> = get.arg(keys.servers()).arg(&self.id).query_async(link).await?;
+        Ok(era == Some(self.era))
     }
 
     /// Whether it still serves.
