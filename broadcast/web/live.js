@@ -45,11 +45,12 @@ function watch(name, { remember = true } = {}) {
 function follow() {
   source?.close();
   state('connecting', 'connecting');
-  // An EventSource can't send headers.
-  const query = token ? `?access_token=${encodeURIComponent(token)}` : '';
-  const events = new EventSource(`/v1/topics/${encodeURIComponent(topic)}/stream${query}`);
+  // An EventSource can't send headers. When it comes back by itself it says what it had last.
+  const query = new URLSearchParams();
+  if (token) query.set('access_token', token);
+  if (totals.held) query.set('since', totals.held);
+  const events = new EventSource(`/v1/topics/${encodeURIComponent(topic)}/stream?${query}`);
   source = events;
-  events.onopen = () => state('live', 'live');
   events.addEventListener('snapshot', (event) => {
     const view = JSON.parse(event.data);
     seen(view);
@@ -192,6 +193,10 @@ function sumOutput(kind) {
 }
 
 function drawSums() {
+  // Another era may lack kinds.
+  for (const output of $('sums').querySelectorAll('output')) {
+    if (!totals.sums.has(output.dataset.kind)) output.parentElement.remove();
+  }
   for (const [kind, sum] of totals.sums) {
     const output = sumOutput(kind);
     const first = output.dataset.value === undefined;

@@ -29,10 +29,17 @@ export class Totals {
     this.changes = 0;
   }
 
-  /** Takes a whole topic; false when it is older than what is shown. */
+  /** What is shown, for whoever is asked to go on from there; null when it is nothing. */
+  get held() {
+    return this.version > 0 ? `${this.era}-${this.version}` : null;
+  }
+
+  /**
+   * Takes a whole topic; false when it is older than what is shown. Another era is newer, whatever its number: the node
+   * was told what is shown, and has asked the store.
+   */
   snapshot(view) {
-    const older = view.era === this.era && view.version < this.version;
-    if (older || view.era < this.era) return false;
+    if (view.era === this.era && view.version < this.version) return false;
     this.begin();
     this.take(view);
     return true;
@@ -40,7 +47,8 @@ export class Totals {
 
   /** Takes what changed; returns by how many events the sums moved. */
   update(view) {
-    const older = view.era < this.era || (view.era === this.era && view.version < this.version);
+    // Another era begins with a snapshot.
+    const older = view.era !== this.era || view.version < this.version;
     return older ? 0 : this.take(view);
   }
 

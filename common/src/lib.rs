@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod cut;
 pub mod delta;
 pub mod document;
+pub mod era;
 pub mod event;
 pub mod import;
 pub mod indexed;

@@ -48,19 +48,23 @@ pub enum Fault {
     ViewerCrash,
     /// A viewer's process stands still for a while.
     ViewerPaused,
+    /// A viewer goes to another broadcast node, or comes back to the same.
+    ViewerMoved,
     /// The store answers nobody for a while; then the same server process goes on, or another.
     StoreDown,
     /// The store stands still for a while: it does what it was asked long after its roots gave up.
     StorePaused,
     /// Topic documents go back to an earlier state, all or one of them.
     StoreRollback,
+    /// An older copy takes the place of all topic documents, under a clock that has stepped back.
+    StoreReplaced,
     /// The registry goes back to an earlier state.
     RegistryRollback,
 }
 
 impl Fault {
     /// Every kind that a seed draws from.
-    pub const ALL: [Fault; 24] = [
+    pub const ALL: [Fault; 26] = [
         Fault::BrokenConnection,
         Fault::Partition,
         Fault::OneWayPartition,
@@ -81,9 +85,11 @@ impl Fault {
         Fault::ProducerPaused,
         Fault::ViewerCrash,
         Fault::ViewerPaused,
+        Fault::ViewerMoved,
         Fault::StoreDown,
         Fault::StorePaused,
         Fault::StoreRollback,
+        Fault::StoreReplaced,
         Fault::RegistryRollback,
     ];
 }

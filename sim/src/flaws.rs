@@ -65,13 +65,17 @@ pub enum Flaw {
     HastyWatermark,
     /// A server process of the store that forgot something serves in the era of the one before it.
     LastingEra,
+    /// Viewers take no era that is lower than the one they show.
+    HighestEraWins,
+    /// Viewers don't tell a broadcast node which era they show.
+    UntoldEras,
     /// What broadcast nodes send for certain gets lost like a datagram.
     LossyStreams,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 30] = [
+    pub const ALL: [Flaw; 32] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -101,6 +105,8 @@ impl Flaw {
         Flaw::HastyReset,
         Flaw::HastyWatermark,
         Flaw::LastingEra,
+        Flaw::HighestEraWins,
+        Flaw::UntoldEras,
         Flaw::LossyStreams,
     ];
 }

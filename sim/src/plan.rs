@@ -85,7 +85,9 @@ impl Plan {
         // Of most kinds of faults, half of the seeds have none: a fault must not hide what another brings to light.
         let drawn: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.chance(60)).collect();
         let faults = if setting.kinds.is_empty() { drawn } else { setting.kinds.clone() };
-        let forgets = |fault: &Fault| matches!(fault, Fault::StoreRollback | Fault::RegistryRollback);
+        let forgets = |fault: &Fault| {
+            matches!(fault, Fault::StoreRollback | Fault::StoreReplaced | Fault::RegistryRollback)
+        };
         let durable_store = !faults.iter().any(forgets) && random.chance(60);
         let keeps_briefly = random.chance(50);
         let forgets_members = faults.contains(&Fault::RegistryRollback);

@@ -13,7 +13,7 @@ use countree_common::session::{Seq, SessionId};
 use countree_common::time::Time;
 use countree_common::wire::publish::SnapshotPart;
 use countree_common::wire::rpc::{Reply, SessionTable};
-use countree_root::machine::document::Document;
+use countree_root::machine::document::{Document, served};
 use countree_root::machine::{BatchId, ReadId, Registry as Registrations};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -79,6 +79,9 @@ type Endings = BTreeMap<(NodeName, SessionId), Seq>;
 /// The registry's revision and text.
 type Registry = Option<(u64, String)>;
 
+/// Between the eras of two server processes.
+const ERA_GAP: u64 = 1_000;
+
 /// The store, and the states that it may go back to.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -92,8 +95,16 @@ pub(crate) struct Store {
     /// Of the same moments.
     earlier_endings: Vec<Endings>,
     earlier_registries: Vec<Registry>,
-    /// The era of the last server process that began to serve.
-    last_era: u64,
+    /// At least as high as every era in it, and part of what a copy holds.
+    era_record: u64,
+    /// Of the same moments.
+    earlier_era_records: Vec<u64>,
+    /// Every era that a server process had; the last one that began to serve comes last.
+    given_eras: Vec<u64>,
+    /// The eras that each topic was in, one after another.
+    era_order: BTreeMap<Topic, Vec<u64>>,
+    /// Whether an older copy has taken its place already.
+    was_replaced: bool,
     /// The era of the process that serves all topics but these.
     era: u64,
     eras: BTreeMap<Topic, u64>,
@@ -118,7 +129,11 @@ impl Store {
             earlier_documents: vec![Documents::new()],
             earlier_endings: vec![Endings::new()],
             earlier_registries: vec![None],
-            last_era: 1,
+            era_record: 1,
+            earlier_era_records: vec![1],
+            given_eras: vec![1],
+            era_order: BTreeMap::new(),
+            was_replaced: false,
             era: 1,
             eras: BTreeMap::new(),
             forgetful: BTreeSet::new(),
@@ -155,7 +170,7 @@ impl Store {
             Operation::Ended(link, leaf, session) => {
                 Answer::Replied(link, Reply::Ended(self.endings.get(&(leaf, session)).copied()))
             }
-            Operation::Era => Answer::Era(Some(self.last_era)),
+            Operation::Era => Answer::Era(Some(self.last_era())),
             Operation::Load => Answer::Loaded(Some(self.registry.clone())),
             Operation::Save { expected, next, text } => {
                 let revision = self.registry.as_ref().map_or(0, |(revision, _)| *revision);
@@ -185,8 +200,10 @@ impl Store {
                 outcome
             }
         };
-        if matches!(outcome, Outcome::Applied(_)) {
+        if let Outcome::Applied(applied) = &outcome {
+            self.era_record = self.era_record.max(applied.version.era);
             self.remember();
+            self.note_eras();
         }
         outcome
     }
@@ -200,6 +217,7 @@ impl Store {
         if !self.is_durable {
             self.earlier_documents.push(self.documents.clone());
             self.earlier_endings.push(self.endings.clone());
+            self.earlier_era_records.push(self.era_record);
         }
     }
 
@@ -213,11 +231,46 @@ impl Store {
         if self.flaw == Some(Flaw::LastingEra) {
             return;
         }
-        self.last_era += 1;
+        // Far enough apart for what leaves ask for in between.
+        let era = self.given_eras.iter().copied().fold(self.era_record, u64::max) + ERA_GAP;
+        self.begin_era(era, only);
+    }
+
+    fn begin_era(&mut self, era: u64, only: Option<&Topic>) {
+        self.given_eras.push(era);
+        self.era_record = self.era_record.max(era);
         match only {
-            Some(topic) => drop(self.eras.insert(topic.clone(), self.last_era)),
-            None => self.era = self.last_era,
+            Some(topic) => drop(self.eras.insert(topic.clone(), era)),
+            None => {
+                self.era = era;
+                self.eras.clear();
+            }
         }
+        self.note_eras();
+    }
+
+    fn last_era(&self) -> u64 {
+        self.given_eras.last().copied().unwrap_or_default()
+    }
+
+    /// Notes which era each topic is in now.
+    fn note_eras(&mut self) {
+        for topic in self.documents.keys().chain(self.forgetful.iter()) {
+            let era = self
+                .documents
+                .get(topic)
+                .map_or(0, |document| served(document.version, self.served_in(topic)).era);
+            let order = self.era_order.entry(topic.clone()).or_default();
+            if order.last() != Some(&era) {
+                order.push(era);
+            }
+        }
+    }
+
+    /// When the topic was last in an era: its place among all that it was in, where 0 is before the first.
+    pub(crate) fn place_of(&self, topic: &Topic, era: u64) -> Option<usize> {
+        let place = self.era_order.get(topic).and_then(|order| order.iter().rposition(|e| *e == era));
+        place.map(|place| place + 1).or((era == 0).then_some(0))
     }
 
     /// The ledgers of streams whose logs are gone.
@@ -230,6 +283,7 @@ impl Store {
     pub(crate) fn save(&mut self) {
         self.earlier_documents.drain(..self.earlier_documents.len() - 1);
         self.earlier_endings.drain(..self.earlier_endings.len() - 1);
+        self.earlier_era_records.drain(..self.earlier_era_records.len() - 1);
         self.earlier_registries.drain(..self.earlier_registries.len() - 1);
     }
 
@@ -266,7 +320,31 @@ impl Store {
         }
         let changed = before.iter().filter(|(topic, document)| self.documents.get(*topic) != Some(*document));
         self.forgetful.extend(changed.map(|(topic, _)| topic.clone()));
+        self.note_eras();
         self.documents != before
+    }
+
+    /// An older copy takes the place of all documents. Its clock has stepped back: it begins an era after all that it
+    /// knows of, and maybe before some that are known elsewhere.
+    pub(crate) fn replace(&mut self, random: &mut Random) -> bool {
+        let Some(to) = random.place(self.earlier_documents.len()) else { return false };
+        let (earlier, record) = (self.earlier_documents[to].clone(), self.earlier_era_records[to]);
+        // Leaves that find nothing ask for an era that they make up; twice it could be the same one.
+        if std::mem::replace(&mut self.was_replaced, true) && earlier.len() < self.documents.len() {
+            return false;
+        }
+        let changed =
+            self.documents.iter().filter(|(topic, document)| earlier.get(*topic) != Some(*document));
+        self.forgetful.extend(changed.map(|(topic, _)| topic.clone()));
+        self.earlier_documents[to..].iter_mut().for_each(|state| state.clone_from(&earlier));
+        self.documents = earlier;
+        if self.flaw != Some(Flaw::LastingEra) {
+            self.era_record = record;
+            let is_new = |era: &u64| !self.given_eras.contains(era);
+            let era = (1..).map(|n| record + n * ERA_GAP / 4).find(is_new).unwrap_or_default();
+            self.begin_era(era, None);
+        }
+        true
     }
 
     /// Forgets what happened to the registry since some moment after it was last made durable.

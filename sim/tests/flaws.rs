@@ -13,6 +13,16 @@ const LAST: [Fault; 1] = [Fault::LeafDrained];
 const RETURNING: [Fault; 5] =
     [Fault::LeafDrained, Fault::LeafDrained, Fault::LeafKilled, Fault::LeafPaused, Fault::Isolation];
 
+/// Where stores are replaced while viewers move between nodes that lag.
+const REPLACING: [Fault; 6] = [
+    Fault::StoreReplaced,
+    Fault::StoreReplaced,
+    Fault::StoreRollback,
+    Fault::ViewerMoved,
+    Fault::ViewerMoved,
+    Fault::BroadcastPaused,
+];
+
 /// What the first seed that finds the flaw says; `kinds` of faults alone, if there are any, for `longer` than usual.
 fn found(flaw: Flaw, kinds: &[Fault], longer: u32, seeds: u64) -> Option<Broken> {
     let setting = Setting { flaw: Some(flaw), kinds: kinds.to_vec(), longer, ..Setting::default() };
@@ -75,5 +85,7 @@ is_found! {
     a_reset_that_does_not_wait: HastyReset within 1000, Exact;
     a_leaf_that_calls_too_much_complete: HastyWatermark within 20, Shown;
     a_store_that_fell_back_and_does_not_say_so: LastingEra within 500, Shown;
+    a_viewer_that_ignores_lower_eras: HighestEraWins where REPLACING within 100, Shown;
+    a_viewer_that_does_not_say_what_it_shows: UntoldEras where REPLACING within 400, Shown;
     a_broadcast_node_whose_streams_lose_bytes: LossyStreams within 10, Shown | Orderly;
 }

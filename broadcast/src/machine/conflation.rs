@@ -108,6 +108,8 @@ enum Delivery {
     Done,
     /// No room: it stays dirty.
     Later,
+    /// What is held here may be of an era before the one that the viewer has.
+    Doubtful,
 }
 
 /// What a delivery reads and writes besides its viewer and topic.
@@ -125,6 +127,7 @@ impl Machine {
     pub fn handle_tick(&mut self, now: Time, mut room: impl FnMut(ViewerId) -> Room) {
         self.tick += 1;
         self.tend_roots(now);
+        self.tend_checks(now);
         for handle in std::mem::take(&mut self.changed) {
             if let Some(topic) = self.topics.get_mut(handle) {
                 topic.changed = false;
@@ -174,7 +177,12 @@ impl Machine {
 
     /// The topic's viewers have waited for this, or hold what is void now: they are served at once.
     pub(super) fn hurry(&mut self, handle: Handle) {
-        self.mark_viewers(handle, |_| true);
+        self.hurry_those(handle, |_| true);
+    }
+
+    /// [`Machine::hurry`], of those of them.
+    pub(super) fn hurry_those(&mut self, handle: Handle, which: impl Fn(&Subscription) -> bool) {
+        self.mark_viewers(handle, which);
         self.arrivals.append(&mut self.waiting);
     }
 
@@ -192,12 +200,17 @@ impl Machine {
         };
         let format = viewer.format;
         let mut skipped = !parcel.put_farewell(self.farewell.as_ref(), viewer);
+        let mut doubtful = Vec::new();
         for handle in viewer.take_dirty() {
             let Some(topic) = self.topics.get_mut(handle) else { continue };
             let Some(subscription) = viewer.subscription(handle) else { continue };
-            if let Delivery::Later = deliver(&mut turn, &mut parcel, format, subscription, handle, topic) {
-                viewer.mark(handle);
-                skipped = true;
+            match deliver(&mut turn, &mut parcel, format, subscription, handle, topic) {
+                Delivery::Done => {}
+                Delivery::Later => {
+                    viewer.mark(handle);
+                    skipped = true;
+                }
+                Delivery::Doubtful => doubtful.push(handle),
             }
         }
         if skipped {
@@ -206,6 +219,7 @@ impl Machine {
             self.waiting.push(id);
         }
         self.dispatch(id, parcel);
+        doubtful.into_iter().for_each(|handle| self.check(handle));
     }
 
     fn dispatch(&mut self, viewer: ViewerId, parcel: Parcel) {
@@ -237,11 +251,14 @@ fn deliver(
             return Delivery::Later;
         }
         parcel.put_stream(encoding::subscribed(&topic.name, handle));
+        subscription.announced = true;
     }
-    subscription.announced = true;
     // Its first snapshot makes it dirty again.
     let Some(document) = &topic.document else { return Delivery::Done };
     let (version, now) = (document.version(), turn.now);
+    if !subscription.may_be_sent(version.era, topic.confirmed) {
+        return Delivery::Doubtful;
+    }
     let (name, sources) = (&topic.name, &topic.sources);
     let subject = Subject { handle, name, document, sources, roots: turn.roots, tick: turn.tick, now };
 
@@ -255,13 +272,15 @@ fn deliver(
             turn.outputs.push_back(Output::Share { topic, version: snapshot.version, event });
         }
         parcel.put_stream(snapshot.bytes);
+        subscription.announced = true;
         subscription.stands_at(snapshot.version, now);
         turn.stats.deliveries += 1;
     }
     let (Some(sent), Some(reliable)) = (subscription.sent, subscription.reliable) else {
         return Delivery::Done;
     };
-    if reliable == version {
+    // Who comes back is told that it has the newest, too.
+    if reliable == version && subscription.announced {
         return Delivery::Done;
     }
 
@@ -286,6 +305,7 @@ fn deliver(
     let changes = topic.encodings.stream(format, &subject, reliable);
     if let Some(bytes) = &changes.bytes {
         parcel.put_stream(bytes.clone());
+        subscription.announced = true;
         subscription.stands_at(version, now);
     }
     // A settled value repeats what was delivered before: its age says nothing.

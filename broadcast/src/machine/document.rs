@@ -73,12 +73,12 @@ impl Document {
     /// Whether the update fits. One from an older base fits too, since it holds every total that changed
     /// after that base; but not across eras, where equal numbers may stand for different totals.
     pub(super) fn fit(&self, update: &Update) -> Fit {
-        if update.version <= self.version {
+        let era = self.version.era;
+        if update.version.era != era {
+            Fit::Gap
+        } else if update.version <= self.version {
             Fit::Old
-        } else if update.version.era == self.version.era
-            && update.base.era == self.version.era
-            && update.base <= self.version
-        {
+        } else if update.base.era == era && update.base <= self.version {
             Fit::Next
         } else {
             Fit::Gap

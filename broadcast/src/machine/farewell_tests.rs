@@ -1,5 +1,5 @@
 use super::super::testing::*;
-use super::super::{Format, Output};
+use super::super::{Format, Output, Since};
 use super::*;
 
 fn others() -> Vec<(NodeName, SocketAddr)> {
@@ -13,7 +13,7 @@ fn viewers_are_told_once_where_to_go_and_served_until_they_have_gone() {
     let slow = audience.join(&mut machine, 2, Format::Frames);
     let browser = audience.join(&mut machine, 3, Format::Events);
     for viewer in [quick, slow, browser] {
-        machine.handle_subscribe(viewer, vec![topic("t")], None, Time(0));
+        machine.handle_subscribe(viewer, vec![topic("t")], Since::Nothing, Time(0));
     }
     machine.handle_from_root(&root("root-0"), from_root_snapshot("t", (0, 1), &[("a", 1)]), Time(0));
     machine.handle_arrivals(Time(0), |_| ROOMY);
@@ -38,7 +38,7 @@ fn viewers_are_told_once_where_to_go_and_served_until_they_have_gone() {
     }
 
     let late = audience.join(&mut machine, 4, Format::Frames);
-    machine.handle_subscribe(late, vec![topic("t")], None, Time(3));
+    machine.handle_subscribe(late, vec![topic("t")], Since::Nothing, Time(3));
     machine.handle_arrivals(Time(3), |_| ROOMY);
     audience.take(drain(&mut machine), || false);
     assert_eq!(audience.moves.get(&late), Some(&told), "who comes now is told too");

@@ -5,7 +5,8 @@ use super::sources::{Due, Link, Source};
 use super::topics::{Handle, KEEP_IDLE};
 use super::{Machine, Output};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
-use countree_common::document::{Snapshot, Update};
+use countree_common::document::{CounterTotal, Snapshot, Update, Version};
+use countree_common::era::Word;
 use countree_common::key::Topic;
 use countree_common::ring::Ring;
 use countree_common::time::Time;
@@ -72,7 +73,7 @@ impl Machine {
                 self.roots.freeze(&mut topic.sources);
             }
             if let Some(source) = topic.sources.by_root.get_mut(root) {
-                (source.asked, source.joined) = (None, false);
+                (source.asked, source.joined, source.followed) = (None, false, None);
             }
         }
         if let Some(link) = self.roots.links.get_mut(root) {
@@ -97,46 +98,50 @@ impl Machine {
     fn take_snapshot(&mut self, root: &NodeName, snapshot: Snapshot, now: Time) {
         let Some(handle) = self.topics.handle(&snapshot.topic) else { return };
         let Some(topic) = self.topics.get_mut(handle) else { return };
-        if let Some(source) = topic.sources.by_root.get_mut(root) {
-            (source.asked, source.joined) = (None, true);
+        let source = topic.sources.by_root.get_mut(root);
+        // What a root that is no source any more sends may be from long ago.
+        let Some(Source { asked, joined, followed: Some(followed), .. }) = source else { return };
+        (*asked, *joined) = (None, true);
+        let held = topic.document.as_ref().map(|document| document.version().era);
+        match topic.eras.judge(followed, held, snapshot.version.era) {
+            Word::Same => self.advance(handle, snapshot.version, snapshot.totals, now),
+            Word::Next => self.begin_era(handle, snapshot, now),
+            Word::Unclear => self.check(handle),
         }
-        let held = topic.document.as_ref().map(Document::version);
-        match (held, &mut topic.document) {
-            (Some(held), _) if snapshot.version <= held => {}
-            (Some(held), Some(document)) if snapshot.version.era == held.era => {
-                let before = document.counters();
-                document.advance(snapshot.version, snapshot.totals, now);
-                self.counters += document.counters() - before;
-                self.changed(handle, now);
-            }
-            _ => {
-                let document = Document::new(snapshot, now);
-                self.counters += document.counters();
-                self.counters -= topic.document.as_ref().map_or(0, Document::counters);
-                topic.document = Some(document);
-                if topic.encodings.forget_snapshots() {
-                    self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
-                }
-                self.changed(handle, now);
-                self.hurry(handle);
-            }
+    }
+
+    /// Brings a document forward to that version of its era, if it isn't there.
+    pub(super) fn advance(&mut self, handle: Handle, version: Version, totals: Vec<CounterTotal>, now: Time) {
+        let Some(topic) = self.topics.get_mut(handle) else { return };
+        let Some(document) = topic.document.as_mut().filter(|d| d.version() < version) else { return };
+        let before = document.counters();
+        document.advance(version, totals, now);
+        self.counters += document.counters() - before;
+        self.changed(handle, now);
+    }
+
+    /// Puts a document of another era in the place of the one that is held, if any.
+    pub(super) fn begin_era(&mut self, handle: Handle, snapshot: Snapshot, now: Time) {
+        let Some(topic) = self.topics.get_mut(handle) else { return };
+        let document = Document::new(snapshot, now);
+        self.counters += document.counters();
+        self.counters -= topic.document.as_ref().map_or(0, Document::counters);
+        topic.document = Some(document);
+        if topic.encodings.forget_snapshots() {
+            self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
         }
+        self.changed(handle, now);
+        self.hurry(handle);
     }
 
     fn take_update(&mut self, root: &NodeName, update: Update, now: Time) {
         let Some(handle) = self.topics.handle(&update.topic) else { return };
         let Some(topic) = self.topics.get_mut(handle) else { return };
-        let fit = topic.document.as_ref().map_or(Fit::Gap, |document| document.fit(&update));
-        match (fit, &mut topic.document) {
-            (Fit::Next, Some(document)) => {
-                let before = document.counters();
-                document.advance(update.version, update.totals, now);
-                self.counters += document.counters() - before;
-                self.changed(handle, now);
-            }
-            (Fit::Old, _) => {}
-            _ if topic.sources.awaits_a_snapshot() => {}
-            _ => {
+        match topic.document.as_ref().map_or(Fit::Gap, |document| document.fit(&update)) {
+            Fit::Next => self.advance(handle, update.version, update.totals, now),
+            Fit::Old => {}
+            Fit::Gap if topic.sources.awaits_a_snapshot() => {}
+            Fit::Gap => {
                 // Whoever sent this can send the rest; a root that is no source any more is not asked.
                 let known = topic.sources.by_root.contains_key(root);
                 let asked = if known { Some(root.clone()) } else { topic.sources.owner.clone() };
@@ -178,6 +183,7 @@ impl Machine {
         self.roots.freeze(&mut topic.sources);
         let Some(source) = topic.sources.by_root.get_mut(root) else { return };
         source.asked = Some(now);
+        source.followed.get_or_insert(topic.eras.ask());
         self.roots.asked.push_back((now, handle, root.clone()));
         let name = topic.name.clone();
         self.tell(root, ToRoot::Interest(vec![name]));
@@ -189,6 +195,7 @@ impl Machine {
         self.counters -= topic.document.as_ref().map_or(0, Document::counters);
         self.changed.retain(|h| *h != handle);
         self.unsettled.remove(&handle);
+        self.checks.give_up(handle);
         if topic.encodings.shares_snapshot() {
             self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
         }

@@ -1,5 +1,5 @@
 use super::super::testing::*;
-use super::super::{Format, ViewerId};
+use super::super::{Format, Since, ViewerId};
 use super::*;
 use countree_common::time::WallMs;
 
@@ -11,7 +11,7 @@ fn seconds(s: u64) -> Time {
 
 fn watch(machine: &mut Machine, name: &str, now: Time) -> Vec<(String, ToRoot)> {
     machine.handle_viewer_joined(VIEWER, Format::Frames);
-    machine.handle_subscribe(VIEWER, vec![topic(name)], None, now);
+    machine.handle_subscribe(VIEWER, vec![topic(name)], Since::Nothing, now);
     to_roots(&drain(machine))
 }
 
@@ -61,19 +61,33 @@ fn older_versions_are_ignored() {
     watch(&mut machine, "t", Time(0));
     machine.handle_from_root(&from, from_root_snapshot("t", (1, 5), &[("a", 5)]), Time(0));
     machine.handle_from_root(&from, from_root_snapshot("t", (1, 4), &[("a", 4)]), Time(0));
-    machine.handle_from_root(&from, from_root_update("t", (0, 8), (0, 9), &[("a", 9)]), Time(0));
+    machine.handle_from_root(&from, from_root_update("t", (1, 3), (1, 4), &[("a", 4)]), Time(0));
     assert_eq!(machine.standing(&topic("t")).unwrap().0, version(1, 5));
     assert_eq!(to_roots(&drain(&mut machine)), []);
+}
+
+#[test]
+fn a_root_is_followed_into_any_era_and_an_update_of_another_asks_for_it() {
+    let mut machine = connected();
+    let from = root("root-0");
+    watch(&mut machine, "t", Time(0));
+    for era in [5, 6, 2] {
+        machine.handle_from_root(&from, from_root_snapshot("t", (era, 9), &[("a", 1)]), Time(0));
+        assert_eq!(machine.standing(&topic("t")).unwrap().0, version(era, 9));
+    }
+    machine.handle_from_root(&from, from_root_update("t", (1, 9), (1, 10), &[("a", 9)]), Time(0));
+    assert_eq!(machine.standing(&topic("t")).unwrap().0, version(2, 9));
+    assert_eq!(to_roots(&drain(&mut machine)), [interest("root-0", "t")]);
 }
 
 #[test]
 fn a_reconnected_root_is_told_of_all_interest_again() {
     let mut machine = connected();
     watch(&mut machine, "t", Time(0));
-    machine.handle_subscribe(VIEWER, vec![topic("u")], None, Time(0));
+    machine.handle_subscribe(VIEWER, vec![topic("u")], Since::Nothing, Time(0));
     drain(&mut machine);
     machine.handle_root_lost(&root("root-0"));
-    machine.handle_subscribe(VIEWER, vec![topic("v")], None, Time(1));
+    machine.handle_subscribe(VIEWER, vec![topic("v")], Since::Nothing, Time(1));
     assert_eq!(to_roots(&drain(&mut machine)), [], "there is nobody to tell");
     machine.handle_root_connected(&root("root-0"), Time(2));
     let all = ToRoot::Interest(vec![topic("t"), topic("u"), topic("v")]);
@@ -160,11 +174,11 @@ fn a_topic_that_nobody_watches_is_given_up_after_a_while() {
 fn a_full_node_gives_up_idle_topics_first_and_then_sends_viewers_elsewhere() {
     let mut machine = Machine::new(2);
     machine.handle_viewer_joined(VIEWER, Format::Frames);
-    machine.handle_subscribe(VIEWER, vec![topic("a"), topic("b")], None, Time(0));
+    machine.handle_subscribe(VIEWER, vec![topic("a"), topic("b")], Since::Nothing, Time(0));
     machine.handle_unsubscribe(VIEWER, vec![topic("a")], Time(1));
-    machine.handle_subscribe(VIEWER, vec![topic("c")], None, Time(2));
+    machine.handle_subscribe(VIEWER, vec![topic("c")], Since::Nothing, Time(2));
     assert!(drain(&mut machine).is_empty());
-    machine.handle_subscribe(VIEWER, vec![topic("d")], None, Time(3));
+    machine.handle_subscribe(VIEWER, vec![topic("d")], Since::Nothing, Time(3));
     assert!(matches!(drain(&mut machine).as_slice(), [Output::Dismiss { viewer: VIEWER, .. }]));
     assert_eq!((machine.viewers(), machine.topics()), (0, 2));
 }

@@ -5,6 +5,7 @@
 //! [`Machine::handle_arrivals`], to be called after other inputs, for those who have nothing to show yet.
 //! Both ask what room each viewer has at that moment, and only of viewers that there is something for.
 
+mod checks;
 pub mod complete;
 mod conflation;
 mod document;
@@ -20,10 +21,11 @@ mod random_tests;
 #[cfg(test)]
 mod testing;
 
+pub use checks::CheckId;
 pub use conflation::{CATCH_UP, DatagramRoom, QUIET, Room};
 pub use interest::{ASK_AGAIN, LINGER};
 pub use topics::{Handle, KEEP_IDLE};
-pub use viewers::{Format, ViewerId};
+pub use viewers::{Format, Since, ViewerId};
 
 use bytes::Bytes;
 use countree_common::cluster::NodeName;
@@ -32,6 +34,7 @@ use countree_common::key::Topic;
 use countree_common::limits;
 use countree_common::time::{Time, WallMs};
 use countree_common::wire::publish::ToRoot;
+use countree_common::wire::viewer::ToBroadcast;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -96,6 +99,13 @@ pub enum Output {
         /// The topic.
         topic: Topic,
     },
+    /// Read the topic from the store, through any root, and bring the answer to [`Machine::handle_checked`].
+    Check {
+        /// To be brought back with the answer.
+        check: CheckId,
+        /// The topic.
+        topic: Topic,
+    },
 }
 
 /// What was sent since the start.
@@ -136,6 +146,7 @@ pub struct Machine {
     waiting: Vec<ViewerId>,
     /// Those who are served before the tick.
     arrivals: Vec<ViewerId>,
+    checks: checks::Checks,
     packed: conflation::Packed,
     /// What every viewer is told once, since the node is leaving.
     farewell: Option<Bytes>,
@@ -163,6 +174,7 @@ impl Machine {
             unsettled: BTreeSet::new(),
             waiting: Vec::new(),
             arrivals: Vec::new(),
+            checks: checks::Checks::default(),
             packed: conflation::Packed::default(),
             farewell: None,
             tick: 0,
@@ -189,14 +201,22 @@ impl Machine {
         }
     }
 
-    /// A viewer wants these topics. `since` is the version that it has of them; `None` for nothing.
-    pub fn handle_subscribe(
-        &mut self,
-        viewer: ViewerId,
-        topics: Vec<Topic>,
-        since: Option<Version>,
-        now: Time,
-    ) {
+    /// A viewer over QUIC says something.
+    pub fn handle_viewer(&mut self, viewer: ViewerId, message: ToBroadcast, now: Time) {
+        match message {
+            ToBroadcast::Subscribe(topics) => self.handle_subscribe(viewer, topics, Since::Nothing, now),
+            ToBroadcast::Unsubscribe(topics) => self.handle_unsubscribe(viewer, topics, now),
+            ToBroadcast::Resume(topics) => {
+                for (topic, version) in topics {
+                    self.handle_subscribe(viewer, vec![topic], Since::Held(version), now);
+                }
+            }
+        }
+    }
+
+    /// A viewer wants these topics, and has that of them. It is sent another era only once the store was read anew: what
+    /// is held here may lag behind what the viewer has seen.
+    pub fn handle_subscribe(&mut self, viewer: ViewerId, topics: Vec<Topic>, since: Since, now: Time) {
         for topic in topics {
             if let Err(reason) = self.subscribe(viewer, topic, since, now) {
                 self.handle_viewer_left(viewer, now);
@@ -206,13 +226,7 @@ impl Machine {
         }
     }
 
-    fn subscribe(
-        &mut self,
-        id: ViewerId,
-        topic: Topic,
-        since: Option<Version>,
-        now: Time,
-    ) -> Result<(), String> {
+    fn subscribe(&mut self, id: ViewerId, topic: Topic, since: Since, now: Time) -> Result<(), String> {
         let Some(viewer) = self.viewers.get(&id) else { return Ok(()) };
         let watched = viewer.topics();
         let handle = match self.topics.handle(&topic) {
@@ -221,7 +235,7 @@ impl Machine {
             None => self.hold(topic, now)?,
         };
         let Some(viewer) = self.viewers.get_mut(&id) else { return Ok(()) };
-        if viewer.subscribe(handle, since, now) {
+        if viewer.subscribe(handle, since, self.checks.begun(), now) {
             self.topics.watch(handle, id);
         }
         if viewer.topics() > limits::TOPICS_PER_VIEWER {

@@ -156,7 +156,7 @@ impl World {
             let viewer = self.audience.join(&mut self.machine, n, format);
             let wanted = if format == Format::Events { vec![name] } else { TOPICS.to_vec() };
             let topics = wanted.iter().map(|t| topic(t)).collect();
-            self.machine.handle_subscribe(viewer, topics, None, self.now);
+            self.machine.handle_subscribe(viewer, topics, Since::Nothing, self.now);
             self.watching.insert(viewer, wanted);
             if self.dice.percent(30) {
                 self.stalled.insert(viewer);

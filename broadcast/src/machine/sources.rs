@@ -2,6 +2,7 @@
 
 use super::topics::Handle;
 use countree_common::cluster::NodeName;
+use countree_common::era::Followed;
 use countree_common::ring::Ring;
 use countree_common::time::{Time, WallMs};
 use countree_common::wire::publish::SnapshotAssembly;
@@ -24,6 +25,8 @@ pub(super) struct Source {
     pub(super) asked: Option<Time>,
     /// Whether a snapshot of it has come on the present link: only then does what it sends join up.
     pub(super) joined: bool,
+    /// How far it has followed the topic's eras on the present link, on which it was asked.
+    pub(super) followed: Option<Followed>,
     /// Once it is not the owner any more: until when it is listened to.
     pub(super) until: Option<Time>,
 }

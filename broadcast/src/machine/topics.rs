@@ -1,9 +1,11 @@
 //! The topics that somebody here watches, or watched a moment ago.
 
+use super::checks::{Check, CheckId};
 use super::document::Document;
 use super::encoding::Encodings;
 use super::sources::Sources;
 use super::viewers::ViewerId;
+use countree_common::era::Eras;
 use countree_common::key::Topic;
 use countree_common::time::Time;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -22,6 +24,12 @@ pub(super) struct TopicState {
     pub(super) name: Topic,
     /// None until a root has sent the first snapshot.
     pub(super) document: Option<Document>,
+    /// The eras that the document has gone through.
+    pub(super) eras: Eras,
+    /// A reading of the store that is to say which era it is in.
+    pub(super) check: Option<Check>,
+    /// The last one that said so.
+    pub(super) confirmed: CheckId,
     /// The roots that send its totals.
     pub(super) sources: Sources,
     pub(super) viewers: BTreeSet<ViewerId>,
@@ -93,6 +101,9 @@ impl Topics {
         let state = TopicState {
             name: name.clone(),
             document: None,
+            eras: Eras::default(),
+            check: None,
+            confirmed: CheckId::default(),
             sources: Sources::default(),
             viewers: BTreeSet::new(),
             encodings: Encodings::default(),

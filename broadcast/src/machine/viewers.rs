@@ -1,5 +1,6 @@
 //! Viewers: for each, only which version of each topic it was last sent, and last sent reliably.
 
+use super::checks::CheckId;
 use super::topics::Handle;
 use countree_common::document::Version;
 use countree_common::time::Time;
@@ -15,6 +16,26 @@ pub enum Format {
     Frames,
     /// Server-Sent Events with JSON: HTTP viewers.
     Events,
+}
+
+/// What a viewer has of a topic when it subscribes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// Nothing.
+    Nothing,
+    /// This version, which it was sent by this node just now.
+    Sent(Version),
+    /// This version, by its own word, from this node or another.
+    Held(Version),
+}
+
+impl Since {
+    fn version(self) -> Option<Version> {
+        match self {
+            Since::Nothing => None,
+            Since::Sent(version) | Since::Held(version) => Some(version),
+        }
+    }
 }
 
 /// One viewer.
@@ -41,13 +62,37 @@ pub(super) struct Subscription {
     pub(super) reliable: Option<Version>,
     /// When it was last sent something for certain.
     pub(super) reliable_at: Time,
-    /// Whether it knows the topic's handle.
+    /// Whether it knows the topic's handle, or was sent an event.
     pub(super) announced: bool,
+    /// The era that it says it holds, as long as nothing was sent on top of that.
+    claim: Option<Claim>,
     /// Whether the handle is in the viewer's `dirty`.
     dirty: bool,
 }
 
+/// An era that a viewer holds already, by its own word. Another one is sent to it only if it is known to be later.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    era: u64,
+    /// The last check that was begun before the viewer came: only later ones say anything about it.
+    after: CheckId,
+}
+
 impl Subscription {
+    /// Whether the viewer may be sent this era; `confirmed` is the last check that found it in the store.
+    pub(super) fn may_be_sent(&mut self, era: u64, confirmed: CheckId) -> bool {
+        let may = self.claim.is_none_or(|claim| claim.era == era || confirmed > claim.after);
+        if may {
+            self.claim = None;
+        }
+        may
+    }
+
+    /// Whether it waits for a check.
+    pub(super) fn awaits_check(&self) -> bool {
+        self.claim.is_some()
+    }
+
     /// The viewer was sent this version on its stream.
     pub(super) fn stands_at(&mut self, version: Version, now: Time) {
         (self.sent, self.reliable, self.reliable_at) = (Some(version), Some(version), now);
@@ -78,15 +123,19 @@ impl Viewer {
         self.subscriptions.get_mut(at)
     }
 
-    /// Adds a topic, of which the viewer says that it has version `since`; false if it watches it already.
-    pub(super) fn subscribe(&mut self, handle: Handle, since: Option<Version>, now: Time) -> bool {
+    /// Adds a topic; false if the viewer watches it already. `checked` is the last check that was begun.
+    pub(super) fn subscribe(&mut self, handle: Handle, since: Since, checked: CheckId, now: Time) -> bool {
         let Err(at) = self.place(handle) else { return false };
+        // Those who put snapshots together know by the first that they have everything.
+        let sent = since.version().filter(|_| self.format == Format::Events);
         let subscription = Subscription {
             handle,
-            sent: since,
-            reliable: since,
+            sent,
+            reliable: sent,
             reliable_at: now,
-            announced: false,
+            announced: matches!(since, Since::Sent(_)),
+            // A topic never counted is older than any other.
+            claim: since.version().filter(|v| v.number > 0).map(|v| Claim { era: v.era, after: checked }),
             dirty: false,
         };
         self.subscriptions.insert(at, subscription);

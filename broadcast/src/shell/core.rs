@@ -2,17 +2,19 @@
 
 use super::board::{Board, SharedSnapshot};
 use super::links::Link;
+use super::read;
 use super::report::{Report, Reporter};
 use super::viewers::Outlet;
-use crate::machine::{Format, Machine, Output, Room, ViewerId};
+use crate::machine::{CheckId, Format, Machine, Output, Room, Since, ViewerId};
 use countree_common::cluster::NodeName;
-use countree_common::document::Version;
+use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::time::Time;
 use countree_common::wire::publish::{FromRoot, ToRoot};
+use countree_common::wire::viewer::ToBroadcast;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,10 +40,12 @@ pub(super) enum Input {
     Joined { viewer: ViewerId, format: Format, outlet: Outlet },
     /// A viewer went.
     Left(ViewerId),
-    /// A viewer wants these topics; of which it has version `since`.
-    Subscribe { viewer: ViewerId, topics: Vec<Topic>, since: Option<Version> },
-    /// A viewer wants these topics no more.
-    Unsubscribe { viewer: ViewerId, topics: Vec<Topic> },
+    /// A viewer over QUIC says something.
+    Viewer { viewer: ViewerId, message: ToBroadcast },
+    /// A viewer over HTTP wants this topic, of which it has that.
+    Subscribe { viewer: ViewerId, topic: Topic, since: Since },
+    /// A topic was read from the store; `None`: nobody could read it.
+    Checked { check: CheckId, snapshot: Option<Snapshot> },
     /// The node is leaving: viewers go to these within this time.
     Leaving { alternates: Vec<(NodeName, SocketAddr)>, within: Duration },
 }
@@ -161,12 +165,11 @@ impl Core {
                 self.outlets.remove(&viewer);
                 self.machine.handle_viewer_left(viewer, now);
             }
-            Input::Subscribe { viewer, topics, since } => {
-                self.machine.handle_subscribe(viewer, topics, since, now);
+            Input::Viewer { viewer, message } => self.machine.handle_viewer(viewer, message, now),
+            Input::Subscribe { viewer, topic, since } => {
+                self.machine.handle_subscribe(viewer, vec![topic], since, now);
             }
-            Input::Unsubscribe { viewer, topics } => {
-                self.machine.handle_unsubscribe(viewer, topics, now);
-            }
+            Input::Checked { check, snapshot } => self.machine.handle_checked(check, snapshot, now),
             Input::Leaving { alternates, within } => self.machine.handle_leaving(alternates, within, now),
         }
     }
@@ -221,6 +224,15 @@ impl Core {
                 self.board.share(topic, SharedSnapshot { version, event });
             }
             Output::Unshare { topic } => self.board.unshare(&topic),
+            Output::Check { check, topic } => {
+                let (membership, board) = (self.membership.clone(), self.board.clone());
+                let inputs = self.inputs.clone();
+                tokio::spawn(async move {
+                    let snapshot = read::snapshot(&membership, &board, &topic).await.ok();
+                    // The core may have ended.
+                    let _ = inputs.send(Input::Checked { check, snapshot }).await;
+                });
+            }
         }
     }
 }

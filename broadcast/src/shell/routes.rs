@@ -73,6 +73,8 @@ struct PageQuery {
 struct TopicQuery {
     /// `complete`, in a read.
     wait: Option<String>,
+    /// `era-version`, in a stream: what a client has that opens one anew and can't send `Last-Event-ID`.
+    since: Option<String>,
     /// For those who can't send it in a header (RFC 6750, 2.3).
     access_token: Option<String>,
 }
@@ -80,7 +82,7 @@ struct TopicQuery {
 /// Reads the path as it was sent: decoded by the router, `%2F` and `/` could not be told apart.
 async fn topic(
     State(site): State<Site>,
-    Parameters(TopicQuery { wait, access_token }): Parameters<TopicQuery>,
+    Parameters(TopicQuery { wait, since, access_token }): Parameters<TopicQuery>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Response {
@@ -100,7 +102,11 @@ async fn topic(
         TopicPath::Stream(_) if wait.is_some() => {
             bad("bad_query", "a stream shows totals as they come: it takes no wait".to_owned())
         }
-        TopicPath::Stream(topic) => sse::stream(&site, topic, &headers).await,
+        TopicPath::Stream(topic) => {
+            // A version that can't be read is as good as none, as in the header.
+            let held = since.and_then(|since| since.parse().ok());
+            sse::stream(&site, topic, &headers, held).await
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::core::Input;
 use super::routes::{Site, unavailable};
 use super::viewers::{Inbox, Visit};
-use crate::machine::Format;
+use crate::machine::{Format, Since};
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -23,22 +23,29 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const RETRY: &str = "retry: 1000\n\n";
 
 /// Answers with the topic's totals as they change.
-pub(super) async fn stream(site: &Site, topic: Topic, headers: &HeaderMap) -> Response {
+///
+/// `held` is the version that the client says it has, where it can't send the header `Last-Event-ID`.
+pub(super) async fn stream(
+    site: &Site,
+    topic: Topic,
+    headers: &HeaderMap,
+    held: Option<Version>,
+) -> Response {
     if site.lobby.present() >= CONNECTIONS_PER_NODE {
         return unavailable("this node has as many viewers as it can carry".into());
     }
-    let mut since = last_event_id(headers);
+    let mut since = last_event_id(headers).or(held).map_or(Since::Nothing, Since::Held);
     let mut ready = VecDeque::from([Bytes::from_static(RETRY.as_bytes())]);
     // A snapshot that was made for someone else saves the core the work; what changed since follows.
-    if since.is_none()
+    if since == Since::Nothing
         && let Some(shared) = site.board.snapshot(&topic)
     {
-        since = Some(shared.version);
+        since = Since::Sent(shared.version);
         ready.push_back(shared.event);
     }
     let leaving = || unavailable("this node is leaving".into());
     let Some((visit, inbox)) = site.lobby.admit(Format::Events, None).await else { return leaving() };
-    let subscribe = Input::Subscribe { viewer: visit.viewer, topics: vec![topic], since };
+    let subscribe = Input::Subscribe { viewer: visit.viewer, topic, since };
     if !visit.tell(subscribe).await {
         return leaving();
     }

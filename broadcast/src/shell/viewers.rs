@@ -167,12 +167,8 @@ pub(super) async fn watch(greeted: Greeted, lobby: Arc<Lobby>) -> Result<(), Str
 
 async fn read(mut receiver: FrameReceiver, visit: &Visit) -> Result<(), StreamError> {
     let viewer = visit.viewer;
-    while let Some(message) = receiver.message().await? {
-        let input = match message {
-            ToBroadcast::Subscribe(topics) => Input::Subscribe { viewer, topics, since: None },
-            ToBroadcast::Unsubscribe(topics) => Input::Unsubscribe { viewer, topics },
-        };
-        if !visit.tell(input).await {
+    while let Some(message) = receiver.message::<ToBroadcast>().await? {
+        if !visit.tell(Input::Viewer { viewer, message }).await {
             break;
         }
     }

@@ -110,6 +110,12 @@ async fn a_client_that_comes_back_gets_what_it_missed() {
     let mut first = EventSource::open(&house, "/v1/topics/t/stream", None).await;
     assert_eq!(first.next().await.unwrap().id, "0-1");
     let mut current = EventSource::open(&house, "/v1/topics/t/stream", Some("0-1")).await;
+    let event = current.next().await.unwrap();
+    assert_eq!(
+        (event.name.as_str(), event.id.as_str(), event.view.counts.len()),
+        ("update", "0-1", 0),
+        "it is current"
+    );
     house.root.merge("t", &[("a", "like", 1)]);
     let event = current.next().await.unwrap();
     assert_eq!((event.name.as_str(), event.id.as_str()), ("update", "0-2"), "no snapshot again");
@@ -117,6 +123,13 @@ async fn a_client_that_comes_back_gets_what_it_missed() {
     let mut behind = EventSource::open(&house, "/v1/topics/t/stream", Some("0-1")).await;
     let event = behind.next().await.unwrap();
     assert_eq!((event.name.as_str(), total(&event.view, "b", "like")), ("update", None));
+    // Of a store that was there before this one, by the header or, from a page that opens a new stream, by the address.
+    for (path, header) in
+        [("/v1/topics/t/stream", Some("9007199254740991-25")), ("/v1/topics/t/stream?since=7-25", None)]
+    {
+        let event = EventSource::open(&house, path, header).await.next().await.unwrap();
+        assert_eq!((event.name.as_str(), event.id.as_str()), ("snapshot", "0-2"), "{path}");
+    }
     let mut astray = EventSource::open(&house, "/v1/topics/t/stream", Some("nonsense")).await;
     assert_eq!(astray.next().await.unwrap().name, "snapshot");
 }

@@ -2,10 +2,12 @@
 //! handed out yet.
 //!
 //! Each counter keeps the total of the highest version that spoke of it, whatever the order in which
-//! stream and datagrams arrive. Nothing queues: what was not asked for in time is replaced by what is newer.
+//! stream and datagrams arrive. Another era replaces everything, whatever its number, when it comes from a node that
+//! knows what was held before. Nothing queues: what was not asked for in time is replaced by what is newer.
 
 use countree_common::cluster::NodeName;
 use countree_common::document::{CounterTotal, Snapshot, TopicView, Version};
+use countree_common::era::{Eras, Followed, Word};
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::limits;
 use countree_common::time::WallMs;
@@ -42,7 +44,14 @@ pub struct Feed {
     assembling: BTreeMap<Topic, usize>,
     /// Topics whose first snapshot has not come.
     awaited: BTreeSet<Topic>,
+    /// How far the node has followed each topic's eras: it was told which one is held.
+    followed: BTreeMap<Topic, Followed>,
 }
+
+/// The node shows an era that may be an older one: another node has shown a new one since this one was told what is
+/// held. The conversation is to be ended, and a new one begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outdated;
 
 impl Feed {
     /// Whether every topic's first snapshot has come: what is shown no longer depends on another feed.
@@ -62,6 +71,8 @@ struct Held {
     version: Version,
     complete_to: WallMs,
     cells: BTreeMap<(Item, Kind), Cell>,
+    /// The eras that were held.
+    eras: Eras,
     /// Set from the first snapshot on.
     is_known: bool,
     /// What was not handed out yet; everything when `is_fresh`.
@@ -71,16 +82,17 @@ struct Held {
 }
 
 impl Held {
-    /// Takes up a snapshot; returns whether there is something to hand out.
-    fn snapshot(&mut self, snapshot: Snapshot) -> bool {
+    /// Takes up a snapshot of a node; returns whether there is something to hand out.
+    fn snapshot(&mut self, node: &mut Followed, snapshot: Snapshot) -> Result<bool, Outdated> {
         let version = snapshot.version;
-        if self.is_known && version.era < self.version.era {
-            return false;
+        match self.eras.judge(node, self.is_known.then_some(self.version.era), version.era) {
+            Word::Same => {}
+            Word::Next => {
+                *self = Self { version, eras: self.eras, is_known: true, is_fresh: true, ..Self::default() };
+            }
+            Word::Unclear => return Err(Outdated),
         }
-        if !self.is_known || version.era > self.version.era {
-            *self = Self { version, is_known: true, is_fresh: true, ..Self::default() };
-        }
-        self.apply(version, snapshot.totals) || self.is_fresh
+        Ok(self.apply(version, snapshot.totals) || self.is_fresh)
     }
 
     /// Takes up totals of an era that is held.
@@ -161,17 +173,31 @@ impl Watch {
 
     /// There is a connection to a broadcast node: what to say to it, and what will be heard of it.
     pub fn connected(&self) -> (ToBroadcast, Feed) {
+        let topics = || self.topics.keys().cloned();
         let feed = Feed {
             handles: HashMap::new(),
             assembly: SnapshotAssembly::default(),
             assembling: BTreeMap::new(),
-            awaited: self.topics.keys().cloned().collect(),
+            awaited: topics().collect(),
+            followed: self.topics.iter().map(|(topic, held)| (topic.clone(), held.eras.ask())).collect(),
         };
-        (ToBroadcast::Subscribe(self.topics.keys().cloned().collect()), feed)
+        let message = if self.topics.values().any(|held| held.is_known) {
+            ToBroadcast::Resume(self.topics.iter().map(|(t, held)| (t.clone(), held.version)).collect())
+        } else {
+            ToBroadcast::Subscribe(topics().collect())
+        };
+        (message, feed)
     }
 
     /// The node says something on the stream; maybe that the viewer is to go.
-    pub fn handle_message(&mut self, feed: &mut Feed, message: FromBroadcast) -> Option<Departure> {
+    ///
+    /// # Errors
+    /// When nothing more is to be heard of this node before it is told anew what is held.
+    pub fn handle_message(
+        &mut self,
+        feed: &mut Feed,
+        message: FromBroadcast,
+    ) -> Result<Option<Departure>, Outdated> {
         match message {
             FromBroadcast::Subscribed { topic, handle } => {
                 if self.topics.contains_key(&topic) {
@@ -185,10 +211,10 @@ impl Watch {
             }
             FromBroadcast::Move { reason, alternates, within_ms } => {
                 let within = Duration::from_millis(within_ms.into()).min(WITHIN_MAX);
-                return Some(Departure { reason, alternates, within });
+                return Ok(Some(Departure { reason, alternates, within }));
             }
         }
-        None
+        Ok(None)
     }
 
     /// A datagram came. One that makes no sense is as good as lost. It makes nothing complete: one before it,
@@ -199,22 +225,23 @@ impl Watch {
         }
     }
 
-    fn snapshot_part(&mut self, feed: &mut Feed, part: SnapshotPart) -> Option<Departure> {
-        let held = self.topics.get_mut(&part.topic)?;
+    fn snapshot_part(&mut self, feed: &mut Feed, part: SnapshotPart) -> Result<Option<Departure>, Outdated> {
+        let Some(held) = self.topics.get_mut(&part.topic) else { return Ok(None) };
+        let Some(followed) = feed.followed.get_mut(&part.topic) else { return Ok(None) };
         let counters = feed.assembling.entry(part.topic.clone()).or_default();
         *counters += part.totals.len();
         if *counters > COUNTERS_PER_TOPIC {
             let reason = format!("topic '{}' has more than {COUNTERS_PER_TOPIC} counters", part.topic);
-            return Some(Departure { reason, alternates: Vec::new(), within: Duration::ZERO });
+            return Ok(Some(Departure { reason, alternates: Vec::new(), within: Duration::ZERO }));
         }
-        let snapshot = feed.assembly.push(part)?;
+        let Some(snapshot) = feed.assembly.push(part) else { return Ok(None) };
         feed.assembling.remove(&snapshot.topic);
         feed.awaited.remove(&snapshot.topic);
         let topic = snapshot.topic.clone();
-        if held.snapshot(snapshot) {
+        if held.snapshot(followed, snapshot)? {
             self.announce(topic);
         }
-        None
+        Ok(None)
     }
 
     /// Changes of another era than the one held, or from before the first snapshot, are of no use: the

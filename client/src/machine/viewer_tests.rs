@@ -35,7 +35,7 @@ struct Screen {
 
 impl Screen {
     fn hears(&mut self, message: FromBroadcast) {
-        assert_eq!(self.watch.handle_message(&mut self.feed, message), None);
+        assert_eq!(self.watch.handle_message(&mut self.feed, message), Ok(None));
     }
 
     fn hears_datagram(&mut self, bytes: &[u8]) {
@@ -124,17 +124,56 @@ fn half_a_snapshot_of_a_lost_connection_is_forgotten() {
 }
 
 #[test]
-fn a_higher_era_replaces_everything_and_a_lower_one_nothing() {
+fn another_era_replaces_everything_whether_it_is_higher_or_lower() {
     let mut screen = connected();
-    screen.hears(snapshot(version(1, 30), &[("a", 10), ("b", 10)], true));
+    screen.hears(snapshot(version(5, 30), &[("a", 10), ("b", 10)], true));
     seen(&mut screen);
-    screen.hears_datagram(&datagram(&[changes(version(2, 5), &[("a", 2)])]));
-    assert_eq!(seen(&mut screen), None, "the era's snapshot comes first");
-    screen.hears(snapshot(version(2, 5), &[("a", 2)], true));
-    assert_eq!(seen(&mut screen), Some((2, 5, expect(&[("a", 2)]))));
-    screen.hears(snapshot(version(1, 31), &[("a", 11)], true));
-    screen.hears(FromBroadcast::Changes(changes(version(1, 32), &[("a", 12)])));
+    for era in [6, 2] {
+        screen.hears_datagram(&datagram(&[changes(version(era, 5), &[("a", 2)])]));
+        assert_eq!(seen(&mut screen), None, "the era's snapshot comes first");
+        screen.hears(snapshot(version(era, 5), &[("a", 2)], true));
+        assert_eq!(seen(&mut screen), Some((era, 5, expect(&[("a", 2)]))));
+    }
+    screen.hears(FromBroadcast::Changes(changes(version(6, 32), &[("a", 12)])));
+    assert_eq!(seen(&mut screen), None, "what is late from the era before");
+}
+
+#[test]
+fn a_new_conversation_takes_another_era_and_nothing_lower_within_one() {
+    let mut screen = connected();
+    screen.hears(snapshot(version(5, 25), &[("a", 25)], true));
+    seen(&mut screen);
+    let (message, feed) = screen.watch.connected();
+    assert_eq!(
+        message,
+        ToBroadcast::Resume(vec![(topic("t"), version(5, 25))]),
+        "the node is told what is held"
+    );
+    screen.feed = feed;
+    screen.hears(snapshot(version(5, 20), &[("a", 20)], true));
     assert_eq!(seen(&mut screen), None);
+    screen.reconnect();
+    screen.hears(snapshot(version(3, 4), &[("a", 4)], true));
+    assert_eq!(seen(&mut screen), Some((3, 4, expect(&[("a", 4)]))), "the store is another");
+    screen.reconnect();
+    screen.hears(snapshot(version(0, 0), &[], true));
+    assert_eq!(seen(&mut screen), Some((0, 0, vec![])), "and one in which nothing was counted");
+}
+
+#[test]
+fn of_two_nodes_in_different_eras_the_one_that_does_not_know_what_is_held_is_asked_anew() {
+    let mut screen = connected();
+    screen.hears(snapshot(version(5, 25), &[("a", 25)], true));
+    seen(&mut screen);
+    let (_, mut next) = screen.watch.connected();
+    screen.hears(snapshot(version(3, 4), &[("a", 4)], true));
+    assert!(seen(&mut screen).is_some());
+    let behind = snapshot(version(5, 26), &[("a", 26)], true);
+    assert_eq!(screen.watch.handle_message(&mut next, behind), Err(Outdated));
+    assert_eq!(seen(&mut screen), None);
+    screen.reconnect();
+    screen.hears(snapshot(version(6, 1), &[("a", 5)], true));
+    assert_eq!(seen(&mut screen), Some((6, 1, expect(&[("a", 5)]))));
 }
 
 #[test]
@@ -169,14 +208,15 @@ fn a_viewer_that_is_sent_away_hears_both_nodes_until_it_has_arrived() {
     let message =
         FromBroadcast::Move { reason: "leaving".into(), alternates: alternates.clone(), within_ms: 200 };
     let departure = Departure { reason: "leaving".into(), alternates, within: Duration::from_millis(200) };
-    assert_eq!(screen.watch.handle_message(&mut screen.feed, message), Some(departure));
+    assert_eq!(screen.watch.handle_message(&mut screen.feed, message), Ok(Some(departure)));
 
     let (_, mut next) = screen.watch.connected();
     screen.hears(FromBroadcast::Changes(changes(version(0, 5), &[("a", 5)])));
     assert_eq!(seen(&mut screen), Some((0, 5, expect(&[("a", 5)]))), "the old node is still heard");
     assert!(!next.is_complete());
     // The other node may lag behind for a moment.
-    screen.watch.handle_message(&mut next, snapshot(version(0, 4), &[("a", 4), ("b", 1)], true));
+    let behind = snapshot(version(0, 4), &[("a", 4), ("b", 1)], true);
+    assert_eq!(screen.watch.handle_message(&mut next, behind), Ok(None));
     assert!(next.is_complete());
     assert_eq!(seen(&mut screen), Some((0, 5, expect(&[("b", 1)]))), "and nothing goes back");
 }

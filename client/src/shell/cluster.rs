@@ -7,7 +7,7 @@ use countree_common::shell::identity::anonymous_tls;
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
@@ -34,11 +34,19 @@ struct Inner {
     url: String,
     token: Option<String>,
     name: NodeName,
-    ca: String,
     info: Mutex<ClusterInfo>,
     view: watch::Sender<Arc<ClusterView>>,
     trouble: Arc<Notify>,
-    viewers: OnceLock<(quinn::Endpoint, quinn::ClientConfig)>,
+    viewers: Mutex<Option<ViewerSide>>,
+}
+
+/// What all viewers use.
+#[derive(Debug, Clone)]
+struct ViewerSide {
+    endpoint: quinn::Endpoint,
+    /// Trusts that CA.
+    config: quinn::ClientConfig,
+    ca: String,
 }
 
 impl Cluster {
@@ -54,11 +62,10 @@ impl Cluster {
             url: url.to_owned(),
             token,
             name: info.cluster.clone(),
-            ca: info.ca.clone(),
             view: watch::Sender::new(Arc::new(info.view.clone())),
             info: Mutex::new(info),
             trouble: Arc::default(),
-            viewers: OnceLock::new(),
+            viewers: Mutex::default(),
         });
         tokio::spawn(keep_up_to_date(Arc::downgrade(&inner), inner.trouble.clone()));
         Ok(Self { inner })
@@ -96,20 +103,28 @@ impl Cluster {
 
     /// Connections of a producer of its own.
     pub(super) fn producer_peers(&self) -> Result<Peers, ClientError> {
-        let config = quic::client_config(anonymous_tls(&self.inner.ca)?, Profile::Bulk)?;
+        let config = quic::client_config(anonymous_tls(&self.info().ca)?, Profile::Bulk)?;
         Ok(self.peers(endpoint()?, config))
     }
 
     /// Connections of one viewer; the socket is shared, the connections are not, since datagrams of two
     /// viewers could not be told apart.
     pub(super) fn viewer_peers(&self) -> Result<Peers, ClientError> {
-        if self.inner.viewers.get().is_none() {
-            let config = quic::client_config(anonymous_tls(&self.inner.ca)?, Profile::Fanout)?;
-            // Another viewer may have been faster; its socket is as good.
-            let _ = self.inner.viewers.set((endpoint()?, config));
-        }
-        let (endpoint, config) = self.inner.viewers.get().ok_or(ClientError::Stopped)?;
-        Ok(self.peers(endpoint.clone(), config.clone()))
+        // A cluster that was set up anew has another CA.
+        let ca = self.info().ca;
+        let mut viewers = self.inner.viewers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = viewers.take();
+        let side = match known {
+            Some(side) if side.ca == ca => side,
+            other => ViewerSide {
+                config: quic::client_config(anonymous_tls(&ca)?, Profile::Fanout)?,
+                endpoint: other.map_or_else(endpoint, |side| Ok(side.endpoint))?,
+                ca,
+            },
+        };
+        let peers = self.peers(side.endpoint.clone(), side.config.clone());
+        *viewers = Some(side);
+        Ok(peers)
     }
 
     fn peers(&self, endpoint: quinn::Endpoint, config: quinn::ClientConfig) -> Peers {

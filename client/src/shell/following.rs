@@ -3,7 +3,7 @@
 use super::cluster::Cluster;
 use super::error::ClientError;
 use super::viewer::Shared;
-use crate::machine::viewer::{Departure, Feed};
+use crate::machine::viewer::{Departure, Feed, Outdated};
 use countree_common::cluster::{ClusterView, Node};
 use countree_common::shell::peers::{PeerError, Peers};
 use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
@@ -165,7 +165,7 @@ impl Talk {
         message: Result<Option<FromBroadcast>, StreamError>,
     ) -> Result<Option<Departure>, StreamError> {
         let message = message?.ok_or(StreamError::Ended)?;
-        Ok(self.shared.act(|watch| watch.handle_message(feed, message)))
+        self.shared.act(|watch| watch.handle_message(feed, message)).map_err(|Outdated| StreamError::Ended)
     }
 
     /// A node that is not listed as it was may be dead, which would be noticed only much later.

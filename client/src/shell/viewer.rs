@@ -113,12 +113,12 @@ struct Task {
 impl Task {
     /// Goes from node to node; returns only what no node will help against.
     async fn run(&self) -> ClientError {
-        let peers = match self.cluster.viewer_peers() {
-            Ok(peers) => peers,
-            Err(e) => return e,
-        };
         let (mut last, mut failures) = (None, 0u32);
         loop {
+            let peers = match self.cluster.viewer_peers() {
+                Ok(peers) => peers,
+                Err(e) => return e,
+            };
             if let Some(node) = self.choose(last.as_ref()) {
                 let feed = Following::begin(&self.cluster, &self.shared, &peers, node);
                 let (name, end) = self.stay(feed, &peers).await;

@@ -16,6 +16,9 @@ pub enum ToBroadcast {
     Subscribe(Vec<Topic>),
     /// Watch these no more.
     Unsubscribe(Vec<Topic>),
+    /// Watch these topics too, of which the viewer holds these versions. Another era than the one that it holds is sent
+    /// only once the store was read after this came.
+    Resume(Vec<(Topic, Version)>),
 }
 
 /// From a broadcast node, on the stream.

@@ -6,12 +6,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_countree");
 /// Nothing in these tests takes so long unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running process that is ended with the test.
 pub(crate) struct Process {
@@ -316,6 +317,18 @@ impl Running {
     pub(crate) fn kill(&mut self) {
         self.process.signal("-KILL");
         self.process.wait();
+    }
+
+    /// The lines of its output, as they come.
+    pub(crate) fn lines(&mut self) -> mpsc::Receiver<Value> {
+        let (line, lines) = mpsc::channel();
+        let stdout = BufReader::new(self.process.child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for text in stdout.lines().map_while(Result::ok) {
+                let _ = line.send(serde_json::from_str(&text).unwrap());
+            }
+        });
+        lines
     }
 
     /// Waits for the end; gives each line of its output and whether it succeeded.

@@ -11,6 +11,7 @@
 mod backups;
 mod clocks;
 mod cluster;
+mod eras;
 mod events;
 mod hot;
 mod imports;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Headless Chromium on a page; `None`, said aloud, where none is installed.
-fn browse(url: &str, profile: &Path) -> Option<(Process, u16)> {
+pub(crate) fn browse(url: &str, profile: &Path) -> Option<(Process, u16)> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let child = Command::new("chromium")
         .args([
@@ -34,7 +34,7 @@ fn browse(url: &str, profile: &Path) -> Option<(Process, u16)> {
 }
 
 /// The titles of the browser's pages, by its debugging interface.
-fn titles(port: u16) -> Option<Vec<String>> {
+pub(crate) fn titles(port: u16) -> Option<Vec<String>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     stream.write_all(b"GET /json/list HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").ok()?;

@@ -2,17 +2,20 @@
 
 use super::World;
 use super::membership::Membership;
+use super::questions::Purpose;
 use crate::flaws::Flaw;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
 use crate::place::{Life, Place};
 use crate::promise::Promise;
 use crate::random::Random;
-use countree_broadcast::machine::{DatagramRoom, Format, Machine, Output, Room, ViewerId};
+use countree_broadcast::machine::{CheckId, DatagramRoom, Format, Machine, Output, Room, ViewerId};
 use countree_common::cluster::{ClusterView, NodeName};
+use countree_common::document::Snapshot;
 use countree_common::limits::DATAGRAM_BYTES;
 use countree_common::wire::hello::Conversation;
-use countree_common::wire::publish::FromRoot;
+use countree_common::wire::publish::{FromRoot, SnapshotPart};
+use countree_common::wire::rpc::{Reply, Request};
 use countree_common::wire::viewer::ToBroadcast;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -191,11 +194,29 @@ impl World {
 
     pub(super) fn broadcast_hears_viewer(&mut self, i: usize, link: LinkId, message: ToBroadcast) {
         let now = self.agenda.now();
-        if let Some(machine) = self.broadcasts[i].machine() {
-            match message {
-                ToBroadcast::Subscribe(topics) => machine.handle_subscribe(ViewerId(link), topics, None, now),
-                ToBroadcast::Unsubscribe(topics) => machine.handle_unsubscribe(ViewerId(link), topics, now),
+        let message = match message {
+            ToBroadcast::Resume(topics) if self.plan.flaw == Some(Flaw::UntoldEras) => {
+                ToBroadcast::Subscribe(topics.into_iter().map(|(topic, _)| topic).collect())
             }
+            message => message,
+        };
+        if let Some(machine) = self.broadcasts[i].machine() {
+            machine.handle_viewer(ViewerId(link), message, now);
+        }
+        self.drain_broadcast(i);
+    }
+
+    /// The store was read for a check, or could not be.
+    pub(super) fn broadcast_checked(&mut self, i: usize, check: CheckId, reply: Option<Reply>) {
+        let now = self.agenda.now();
+        let snapshot = match reply {
+            Some(Reply::Snapshot(SnapshotPart { topic, version, totals, last: true })) => {
+                Some(Snapshot { topic, version, totals })
+            }
+            _ => None,
+        };
+        if let Some(machine) = self.broadcasts[i].machine() {
+            machine.handle_checked(check, snapshot, now);
         }
         self.drain_broadcast(i);
     }
@@ -261,6 +282,9 @@ impl World {
                 self.leave(viewer.0, Side::Acceptor);
             }
             Output::Share { .. } | Output::Unshare { .. } => {}
+            Output::Check { check, topic } => {
+                self.ask_a_root(Place::Broadcast(i), Request::Read(topic), Purpose::Check(check));
+            }
         }
     }
 

@@ -133,6 +133,10 @@ impl World {
                 let viewer = self.random.place(self.viewers.len()).unwrap_or_default();
                 self.pause(Place::Viewer(viewer))
             }
+            Fault::ViewerMoved => {
+                let viewer = self.random.place(self.viewers.len()).unwrap_or_default();
+                self.move_viewer(viewer)
+            }
             Fault::StorePaused => {
                 self.store.paused_until = self.agenda.now() + self.random.millis(50, 2_500);
                 true
@@ -142,6 +146,7 @@ impl World {
                 self.heal_in(100, 2_500, Heal::Store)
             }
             Fault::StoreRollback => self.store.roll_back(&mut self.random),
+            Fault::StoreReplaced => self.store.replace(&mut self.random),
             Fault::RegistryRollback => self.store.roll_registry_back(&mut self.random),
         }
     }

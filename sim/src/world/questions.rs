@@ -5,6 +5,7 @@ use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
 use crate::place::Place;
 use crate::promise::Promise;
+use countree_broadcast::machine::CheckId;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::rpc::{Reply, Request};
 use countree_leaf::machine::SubmissionId;
@@ -25,6 +26,8 @@ pub(super) enum Purpose {
     Call(CallId),
     /// What an HTTP client wants.
     Client,
+    /// A check of this broadcast node's machine.
+    Check(CheckId),
 }
 
 /// A question under way.
@@ -98,6 +101,7 @@ impl World {
             (Purpose::Reset(reset), Place::Leaf(i)) => self.reset_hears(i, reset, whom, reply),
             (Purpose::Call(call), Place::Leaf(i)) => self.call_returns(i, call, &request, reply),
             (Purpose::Client, Place::Client(i)) => self.client_hears(i, reply),
+            (Purpose::Check(check), Place::Broadcast(i)) => self.broadcast_checked(i, check, reply),
             (purpose, _) => self.violate(Promise::Orderly, format!("{asker} asked for {purpose:?}")),
         }
     }

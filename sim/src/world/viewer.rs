@@ -1,25 +1,29 @@
 //! The viewer's shell: it watches its topics on one broadcast node or another.
 
 use super::World;
+use crate::flaws::Flaw;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
 use crate::place::Place;
 use crate::promise::Promise;
 use crate::random::Random;
 use bytes::Bytes;
-use countree_client::machine::viewer::{Departure, Feed, Watch};
+use countree_client::machine::viewer::{Departure, Feed, Outdated, Watch};
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::document::{TopicView, Version};
 use countree_common::key::{Counter, Topic};
 use countree_common::limits::NODE_FRAME_BYTES;
 use countree_common::wire::frame::{FrameKind, FrameReader};
 use countree_common::wire::hello::Conversation;
+use countree_common::wire::viewer::FromBroadcast;
 use std::collections::BTreeMap;
 
 /// What a viewer was last shown of a topic.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     pub(super) version: Version,
+    /// The place of its era among all eras that the store had the topic in.
+    era_place: usize,
     pub(super) totals: BTreeMap<Counter, i64>,
     /// So many acked events were seen to be in it.
     pub(super) verified: usize,
@@ -69,6 +73,11 @@ impl ViewerClient {
         }
     }
 
+    fn shows_a_higher_era(&self, message: &FromBroadcast) -> bool {
+        let FromBroadcast::Snapshot(part) = message else { return false };
+        self.shown.get(&part.topic).is_some_and(|shown| shown.version.era > part.version.era)
+    }
+
     /// What it shows of each topic that it watches.
     pub(super) fn shown(&self) -> impl Iterator<Item = (&Topic, Option<&Shown>)> {
         self.topics.iter().map(|topic| (topic, self.shown.get(topic)))
@@ -85,6 +94,14 @@ impl World {
         true
     }
 
+    /// The viewer goes on at another node, or at the same.
+    pub(super) fn move_viewer(&mut self, i: usize) -> bool {
+        let Some((_, link)) = self.viewers[i].at.clone() else { return false };
+        self.leave(link, Side::Opener);
+        self.viewer_loses(i, link);
+        true
+    }
+
     pub(super) fn viewer_sees(&mut self, i: usize, view: ClusterView) {
         let viewer = &mut self.viewers[i];
         // A registry that has fallen back may have lower epochs.
@@ -93,12 +110,10 @@ impl World {
         }
         viewer.view = view;
         // A dead process would be noticed only much later.
-        if let Some((node, link)) = &viewer.at
+        if let Some((node, _)) = &viewer.at
             && viewer.view.node(&node.name) != Some(node)
         {
-            let link = *link;
-            self.leave(link, Side::Opener);
-            self.viewer_loses(i, link);
+            self.move_viewer(i);
         }
     }
 
@@ -141,6 +156,7 @@ impl World {
         if let Some(Place::Broadcast(node)) = self.network.link(link).map(|l| l.place(Side::Acceptor)) {
             self.stretch_arrived(node, link);
         }
+        let flaw = self.plan.flaw;
         let viewer = &mut self.viewers[i];
         chunks.iter().for_each(|chunk| viewer.frames.push(chunk));
         loop {
@@ -149,11 +165,19 @@ impl World {
                 None => Ok(None),
             }) {
                 Ok(Some(message)) => {
-                    if let Some(Departure { reason, .. }) =
-                        viewer.watch.handle_message(&mut viewer.feed, message)
-                    {
-                        let story = format!("viewer-{i} was told to leave: {reason}");
-                        return self.violate(Promise::Orderly, story);
+                    if flaw == Some(Flaw::HighestEraWins) && viewer.shows_a_higher_era(&message) {
+                        continue;
+                    }
+                    match viewer.watch.handle_message(&mut viewer.feed, message) {
+                        Ok(None) => {}
+                        Ok(Some(Departure { reason, .. })) => {
+                            let story = format!("viewer-{i} was told to leave: {reason}");
+                            return self.violate(Promise::Orderly, story);
+                        }
+                        Err(Outdated) => {
+                            self.move_viewer(i);
+                            break;
+                        }
                     }
                 }
                 Ok(None) => break,
@@ -177,16 +201,22 @@ impl World {
         }
     }
 
-    /// Within an era versions do not go back, and what is said to be complete is.
+    /// Within an era versions do not go back, eras follow one another as they did in the store, and what is said to be
+    /// complete is.
     fn show(&mut self, i: usize, view: TopicView) {
         let TopicView { topic, era, version, counts, complete_to, .. } = view;
         let version = Version { era, number: version };
         let shown = self.viewers[i].shown.entry(topic.clone()).or_default();
-        let went_back = (version < shown.version).then_some(shown.version);
-        if era > shown.version.era {
+        let before = shown.version;
+        let era_place = self.store.place_of(&topic, era);
+        let went_back = if era == before.era {
+            version < before
+        } else {
             shown.totals.clear();
-        }
+            era_place.is_none_or(|place| place < shown.era_place)
+        };
         shown.version = version;
+        shown.era_place = era_place.unwrap_or_default();
         for (item, kinds) in counts {
             for (kind, total) in kinds {
                 let counter = Counter { topic: topic.clone(), item: item.clone(), kind };
@@ -194,7 +224,7 @@ impl World {
             }
         }
         self.check_complete(i, &topic, complete_to);
-        if let Some(before) = went_back {
+        if went_back {
             self.violate(Promise::Shown, format!("viewer-{i} was shown {topic} at {version} after {before}"));
         }
     }

@@ -93,8 +93,10 @@ impl Uplink {
             }
             Some(Outcome::Have { lsn, events, version }) => {
                 findings.store_went_back = lsn < from;
-                // All leaves that notice the same fall back ask for the same era: the one after the last they saw.
-                let next = if findings.store_went_back { state.era + 1 } else { 0 };
+                // Another process of the store, or another store, has begun an era by itself. Of the one that was there
+                // before, all leaves that notice the same fall back ask for the same era: the one after the last they saw.
+                let is_the_same = version.number == 0 || version.era == state.era;
+                let next = if findings.store_went_back && is_the_same { state.era + 1 } else { 0 };
                 state.era = version.era.max(next);
                 self.read_back(topic, in_flight, lsn, events);
                 self.note_merged(now, topic, lsn == 0);

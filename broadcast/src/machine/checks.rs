@@ -1,0 +1,132 @@
+//! Checks: which era the store is in now, where what is held here can't say so.
+//!
+//! A root may lag behind another, and a viewer may come from a node that was ahead of this one. Then an era that is not
+//! the one held is either older or newer, and eras don't say which (see [`countree_common::era`]). A reading of the store
+//! that was begun after the question had come up does.
+
+use super::document::Document;
+use super::topics::Handle;
+use super::{Machine, Output};
+use countree_common::document::Snapshot;
+use countree_common::era::{Followed, Word};
+use countree_common::time::Time;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Topics that are checked at the same time; the others wait.
+pub(super) const CHECKS_UNDER_WAY: usize = 32;
+/// What no root has answered is asked again after this long.
+pub(super) const CHECK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A check's number: they go up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CheckId(u64);
+
+/// How far a topic's check has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    /// It waits for its turn, or for a root.
+    Waiting,
+    /// The store is asked.
+    UnderWay(CheckId, Followed),
+}
+
+/// All checks.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    begun: CheckId,
+    /// Each topic once.
+    waiting: VecDeque<Handle>,
+    under_way: BTreeMap<CheckId, Handle>,
+    /// When those that nobody answered are asked again, in that order.
+    failed: VecDeque<(Time, Handle)>,
+}
+
+impl Checks {
+    /// The last check that was begun.
+    pub(super) fn begun(&self) -> CheckId {
+        self.begun
+    }
+
+    /// The topic is held no more.
+    pub(super) fn give_up(&mut self, handle: Handle) {
+        self.waiting.retain(|waiting| *waiting != handle);
+        self.failed.retain(|(_, failed)| *failed != handle);
+    }
+}
+
+impl Machine {
+    /// Finds out which era of the topic is the store's.
+    pub(super) fn check(&mut self, handle: Handle) {
+        let Some(topic) = self.topics.get_mut(handle) else { return };
+        if topic.check.is_none() {
+            topic.check = Some(Check::Waiting);
+            self.checks.waiting.push_back(handle);
+            self.begin_checks();
+        }
+    }
+
+    fn begin_checks(&mut self) {
+        while self.checks.under_way.len() < CHECKS_UNDER_WAY
+            && let Some(handle) = self.checks.waiting.pop_front()
+        {
+            let Some(topic) = self.topics.get_mut(handle) else { continue };
+            self.checks.begun.0 += 1;
+            let check = self.checks.begun;
+            topic.check = Some(Check::UnderWay(check, topic.eras.ask()));
+            self.checks.under_way.insert(check, handle);
+            self.outputs.push_back(Output::Check { check, topic: topic.name.clone() });
+        }
+    }
+
+    /// The store's answer to a check; `None` when no root could give one.
+    pub fn handle_checked(&mut self, check: CheckId, snapshot: Option<Snapshot>, now: Time) {
+        if let Some(handle) = self.checks.under_way.remove(&check) {
+            self.take_check(handle, check, snapshot, now);
+        }
+        self.begin_checks();
+    }
+
+    fn take_check(&mut self, handle: Handle, check: CheckId, snapshot: Option<Snapshot>, now: Time) {
+        // The topic that has this handle now may be another.
+        let Some(topic) = self.topics.get_mut(handle) else { return };
+        let Some(Check::UnderWay(id, mut followed)) = topic.check else { return };
+        if id != check {
+            return;
+        }
+        let Some(snapshot) = snapshot else {
+            topic.check = Some(Check::Waiting);
+            self.checks.failed.push_back((now + CHECK_AGAIN, handle));
+            return;
+        };
+        topic.check = None;
+        let held = topic.document.as_ref().map(Document::version);
+        match topic.eras.judge(&mut followed, held.map(|v| v.era), snapshot.version.era) {
+            Word::Same => {
+                topic.confirmed = check;
+                self.advance(handle, snapshot.version, snapshot.totals, now);
+                self.hurry_those(handle, |subscription| subscription.awaits_check());
+            }
+            Word::Next => {
+                topic.confirmed = check;
+                self.begin_era(handle, snapshot, now);
+            }
+            // The era has changed since the store was asked.
+            Word::Unclear => self.check(handle),
+        }
+    }
+
+    /// Asks again what nobody has answered.
+    pub(super) fn tend_checks(&mut self, now: Time) {
+        let is_due = |(at, _): &&(Time, Handle)| *at <= now;
+        while let Some((_, handle)) = self.checks.failed.front().filter(is_due).copied() {
+            self.checks.failed.pop_front();
+            self.checks.waiting.push_back(handle);
+        }
+        self.begin_checks();
+    }
+}
+
+#[cfg(test)]
+#[path = "checks_tests.rs"]
+mod tests;

@@ -1,0 +1,77 @@
+//! Which of two eras is the later one. Their numbers alone don't say: a store that was wiped, or replaced by an older
+//! copy, under a clock that has stepped back, serves in a lower era than the one before it.
+//!
+//! Whoever holds a topic takes another era only from a source that is known to have spoken, or to have been asked,
+//! after the era that is held was taken. A source that lags behind, and still sends the era before, is none.
+
+/// The eras that a holder of a topic has gone through.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Eras {
+    /// How many; none at first.
+    turns: u64,
+}
+
+/// How far one source has come through the holder's eras: what it says next, in its order, is from after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Followed(u64);
+
+/// What a source's era is to the holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// The one that is held: version numbers decide.
+    Same,
+    /// A later one, or the first: it replaces everything.
+    Next,
+    /// Nobody knows: it is not to be taken, and the source, or another, has to be asked now.
+    Unclear,
+}
+
+impl Eras {
+    /// A source that is asked now: whatever it answers is from after everything that is held.
+    pub fn ask(&self) -> Followed {
+        Followed(self.turns)
+    }
+
+    /// Judges the era of what a source says. `held` is the era that is held.
+    pub fn judge(&mut self, source: &mut Followed, held: Option<u64>, era: u64) -> Word {
+        let word = match held {
+            Some(held) if held == era => Word::Same,
+            Some(_) if source.0 != self.turns => return Word::Unclear,
+            _ => {
+                self.turns += 1;
+                Word::Next
+            }
+        };
+        source.0 = self.turns;
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_in_order_is_followed_up_and_down() {
+        let mut eras = Eras::default();
+        let mut source = eras.ask();
+        assert_eq!(eras.judge(&mut source, None, 7), Word::Next);
+        assert_eq!(eras.judge(&mut source, Some(7), 7), Word::Same);
+        assert_eq!(eras.judge(&mut source, Some(7), 9), Word::Next);
+        assert_eq!(eras.judge(&mut source, Some(9), 3), Word::Next, "a lower era may be the later one");
+    }
+
+    #[test]
+    fn a_source_that_lags_changes_nothing_until_it_has_caught_up() {
+        let mut eras = Eras::default();
+        let (mut quick, mut slow) = (eras.ask(), eras.ask());
+        assert_eq!(eras.judge(&mut quick, None, 7), Word::Next);
+        assert_eq!(eras.judge(&mut slow, Some(7), 7), Word::Same);
+        assert_eq!(eras.judge(&mut quick, Some(7), 3), Word::Next);
+        assert_eq!(eras.judge(&mut slow, Some(3), 7), Word::Unclear);
+        let mut asked_since = eras.ask();
+        assert_eq!(eras.judge(&mut slow, Some(3), 3), Word::Same);
+        assert_eq!(eras.judge(&mut slow, Some(3), 5), Word::Next);
+        assert_eq!(eras.judge(&mut asked_since, Some(5), 3), Word::Unclear, "which was asked before 5 came");
+    }
+}
