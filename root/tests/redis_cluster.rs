@@ -8,10 +8,15 @@ mod redis_server;
 
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
+use countree_common::session::SessionId;
+use countree_common::wire::rpc::SessionTable;
 use countree_root::store::conformance::{check_all, compare_with_model};
-use countree_root::store::{Redis, Store, StoreError};
+use countree_root::store::copy::{CopyError, End, copy};
+use countree_root::store::{AnyStore, Embedded, Redis, Store, StoreError};
 use history::{Feeding, History};
 use redis_server::RedisServer;
+use std::path::Path;
+use std::sync::Arc;
 
 const MOVES: usize = 12;
 /// The first topic of a history.
@@ -93,6 +98,57 @@ async fn a_scan_ends_with_words_where_slots_have_moved() {
     let (from, to) = (&cluster.nodes[0], cluster.id(1));
     from.order(&["CLUSTER", "SETSLOT", "0", "MIGRATING", &to]);
     assert_eq!(store.scan(None, 1).await, Err(StoreError::ScanBroken));
+}
+
+/// Into the cluster, to a single server, and back into a file; what a copy holds, the next one holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_copied_from_any_form_to_any() {
+    let (Some(cluster), Some(single)) = (RedisCluster::start(), RedisServer::start()) else { return };
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = NodeName::new("local").unwrap();
+    let embedded = async |folder: &Path| AnyStore::Embedded(Embedded::open(folder, &name).await.unwrap());
+    let end = |store, name: &str| End { store: Arc::new(store), name: name.into() };
+    let forms = [
+        end(embedded(one.path()).await, "one"),
+        end(AnyStore::Redis(cluster.open().await), "cluster"),
+        end(AnyStore::Redis(Redis::open(&single.url(), &name).await.unwrap()), "single"),
+        end(embedded(two.path()).await, "two"),
+    ];
+    compare_with_model(&*forms[0].store, "random", 1, 80).await.unwrap();
+    let sessions = (1..300).map(|n| (SessionId(n), 7)).collect();
+    let leaf = NodeName::new("leaf-0").unwrap();
+    let table = SessionTable { leaf: leaf.clone(), sessions, keep_ms: 600_000 };
+    forms[0].store.put_sessions(table).await.unwrap();
+    forms[0]
+        .store
+        .save_registry(0, 5, "{\"epoch\":3,\"members\":{},\"incarnations\":{},\"retired\":{}}".into())
+        .await
+        .unwrap();
+    let topics = forms[0].store.scan(None, 100).await.unwrap().found;
+    for ends in forms.windows(2) {
+        let copied = copy(&name, &ends[0], &ends[1], |_, _| {}).await.unwrap();
+        assert_eq!((copied.topics, copied.sessions), (topics.len() as u64, 299));
+        for topic in &topics {
+            let [from, to] = [&ends[0], &ends[1]].map(|end| end.store.document(topic));
+            let (from, to) = (from.await.unwrap().unwrap(), to.await.unwrap().unwrap());
+            assert_eq!(
+                (&from.totals, &from.streams, from.version.number),
+                (&to.totals, &to.streams, to.version.number)
+            );
+            let [from, to] = [&ends[0], &ends[1]].map(|end| end.store.read(topic));
+            assert!(
+                from.await.unwrap().unwrap().version < to.await.unwrap().unwrap().version,
+                "a higher era"
+            );
+        }
+        assert_eq!(ends[1].store.ended(&leaf, SessionId(4)).await.unwrap(), Some(7));
+        assert_eq!(
+            ends[1].store.load_registry().await.unwrap(),
+            ends[0].store.load_registry().await.unwrap()
+        );
+        let again = copy(&name, &ends[0], &ends[1], |_, _| {}).await.unwrap_err();
+        assert!(matches!(again, CopyError::NotEmpty { .. }), "{again}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -180,6 +180,30 @@ fn growing_cut(topic: &str, round: u64, items: u64) -> Cut {
     }
 }
 
+/// A document that is larger than what is read at once, and merged into all the while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_document_is_read_in_pages_and_as_of_one_moment() {
+    let Some(server) = RedisServer::start() else { return };
+    let store = Redis::open(&server.url(), &cluster("local")).await.unwrap();
+    let (topic, counters) = (Topic::new("large").unwrap(), 12_000);
+    let writer = store.clone();
+    let writing = tokio::spawn(async move {
+        for round in 1..=40 {
+            // Round by round every counter goes up by one.
+            let cut = Cut { from: round - 1, to: round, ..growing_cut("large", 1, counters) };
+            assert!(matches!(writer.merge([cut].into()).await.remove(0), Ok(Outcome::Applied(_))));
+        }
+    });
+    let mut last = 0;
+    while last < 40 {
+        let Some(found) = store.document(&topic).await.unwrap() else { continue };
+        assert_eq!(found.totals.len() as u64, counters);
+        assert!(found.totals.values().all(|total| *total as u64 == found.version.number), "of one moment");
+        last = found.version.number;
+    }
+    writing.await.unwrap();
+}
+
 #[tokio::test]
 async fn two_clusters_share_a_redis_without_meeting() {
     let Some(server) = RedisServer::start() else { return };
