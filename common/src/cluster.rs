@@ -150,16 +150,25 @@ pub struct KeyHistory {
     /// Earlier sets of owners, the latest first. A leaf of these that is neither an owner nor `lost` has
     /// handed its keys over, and need not be asked.
     pub past: Vec<PastOwners>,
-    /// Leaves that were given up with all they remembered, and when: nobody can say what they knew.
+    /// Leaves that were given up with all they remembered, and when, by the registry's clock: nobody can say what they knew.
     pub lost: Vec<(NodeName, WallMs)>,
-    /// `past` and `lost` are whole back to here.
+    /// `past` and `lost` are whole back to here; the end of time where nothing is known yet.
     pub whole_from: WallMs,
+}
+
+impl KeyHistory {
+    /// The time that it speaks of last: the registry's clock showed as much, or more.
+    pub fn latest(&self) -> WallMs {
+        let past = self.past.iter().map(|past| past.until);
+        let times = past.chain(self.lost.iter().map(|(_, at)| *at)).chain([self.whole_from]);
+        times.filter(|at| *at != WallMs(u64::MAX)).max().unwrap_or_default()
+    }
 }
 
 /// A set of owners that was in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastOwners {
-    /// Until when.
+    /// Until when, by the registry's clock.
     pub until: WallMs,
     /// Who.
     pub owners: Vec<NodeName>,

@@ -29,8 +29,8 @@ impl Sub<Duration> for Time {
     }
 }
 
-/// Wall-clock milliseconds since the Unix epoch: shown to people and used to age sessions and leases,
-/// never to order events.
+/// Milliseconds since the Unix epoch, by a wall clock, which people are shown, or by a [`SteadyClock`], which ages what is
+/// remembered for a while. Neither orders events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct WallMs(pub u64);
 
@@ -48,11 +48,55 @@ impl Add<Duration> for WallMs {
     }
 }
 
+/// Milliseconds that only go forward, as fast as a process's monotonic time: what is remembered for a while is aged by
+/// them. Whoever steps the wall clock changes nothing here. The time begins where it was left, so what passes while
+/// nobody counts is left out: a start errs towards remembering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SteadyClock {
+    at: WallMs,
+    since: Time,
+}
+
+impl SteadyClock {
+    /// A clock that shows `at` now.
+    pub fn begin(at: WallMs, now: Time) -> Self {
+        Self { at, since: now }
+    }
+
+    /// What it shows.
+    pub fn read(&self, now: Time) -> WallMs {
+        self.at + now.since(self.since)
+    }
+
+    /// Another that counts the same time has come this far.
+    pub fn catch_up(&mut self, at: WallMs, now: Time) {
+        if at > self.read(now) {
+            *self = Self::begin(at, now);
+        }
+    }
+}
+
 /// Both clocks, read together by a shell and handed to a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// For durations.
     pub mono: Time,
-    /// For people, ages and leases.
+    /// For people.
     pub wall: WallMs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_clock_goes_forward_with_monotonic_time_from_where_it_was_left() {
+        let second = |s: u64| Time(s * 1_000_000);
+        let mut clock = SteadyClock::begin(WallMs(500_000), second(10));
+        assert_eq!(clock.read(second(12)), WallMs(502_000));
+        clock.catch_up(WallMs(400_000), second(12));
+        assert_eq!(clock.read(second(13)), WallMs(503_000), "it does not go back");
+        clock.catch_up(WallMs(600_000), second(13));
+        assert_eq!(clock.read(second(14)), WallMs(601_000));
+    }
 }

@@ -6,6 +6,7 @@ use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::config::node::NodeConfig;
 use countree_common::shell::access::Access;
+use countree_common::shell::clock;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::NodeRoutes;
 use countree_common::shell::identity::{Identity, fingerprints};
@@ -109,6 +110,7 @@ impl AnyNode {
 impl Running {
     /// Starts a node and returns once it is in the cluster. `stop` gives up.
     pub(crate) async fn start(start: Start<'_>, stop: &Shutdown) -> Result<Self, Failure> {
+        clock::watch_steps();
         let identity = start.node.identity.clone();
         let node = AnyNode::start(start, stop).await?;
         Ok(Self {
@@ -145,6 +147,12 @@ impl Running {
     pub(crate) fn metrics(&self, page: &mut Page) {
         if let Some(node) = &*self.node() {
             each!(node, n => n.metrics(page));
+            page.counter(
+                "countree_clock_steps_total",
+                "How often the wall clock was stepped, as far as the process saw.",
+                &[("node", self.listed.name.as_str())],
+                clock::steps(),
+            );
         }
     }
 

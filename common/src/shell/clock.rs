@@ -1,7 +1,17 @@
 //! The clocks, read in one place.
 
 use crate::time::{Now, Time, WallMs};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often the wall clock is compared with the time that has passed.
+const LOOK: Duration = Duration::from_secs(1);
+/// Less than this is no step: time servers slew clocks, and a process may be held up between two readings.
+const STEP_MIN: Duration = Duration::from_millis(500);
+
+/// How often this machine's wall clock was stepped since the process began to watch it.
+static STEPS: AtomicU64 = AtomicU64::new(0);
 
 /// Reads both clocks. Copies share their origin.
 #[derive(Debug, Clone, Copy)]
@@ -26,4 +36,58 @@ impl Clock {
 pub fn wall() -> WallMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// How often the wall clock was stepped while [`watch_steps`] looked.
+pub fn steps() -> u64 {
+    STEPS.load(Ordering::Relaxed)
+}
+
+/// Says so in the log whenever the wall clock is stepped, from now on; once for a process. Nothing that counts rests on
+/// that clock, but what people are shown does.
+pub fn watch_steps() {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        tokio::spawn(async {
+            let clock = Clock::start();
+            let mut last = clock.now();
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let now = clock.now();
+                if let Some(step) = step_between(last, now) {
+                    STEPS.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(
+                        "the wall clock was stepped by {step} s: what is counted and remembered does not go by it; times \
+                         that are shown do, and tokens end by it"
+                    );
+                }
+                last = now;
+            }
+        });
+    });
+}
+
+/// By how much the wall clock went otherwise than the time that passed, in seconds; `None` where that is no step.
+fn step_between(last: Now, now: Now) -> Option<String> {
+    let passed = now.mono.since(last.mono);
+    let (ahead, expected) = (now.wall, last.wall + passed);
+    let (sign, step) =
+        if ahead >= expected { ("+", ahead.since(expected)) } else { ("-", expected.since(ahead)) };
+    (step >= STEP_MIN).then(|| format!("{sign}{:.1}", step.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_told_from_time_that_passes() {
+        let at = |ms: u64, wall: u64| Now { mono: Time(ms * 1_000), wall: WallMs(1_000_000 + wall) };
+        let step = |mono, wall| step_between(at(0, 0), Now { ..at(mono, wall) });
+        assert_eq!(step(1_000, 1_000), None);
+        assert_eq!(step(30_000, 30_200), None, "a process may be held up");
+        assert_eq!(step(1_000, 1_201_000).as_deref(), Some("+1200.0"));
+        let back = Now { mono: Time(1_000_000), wall: WallMs(941_000) };
+        assert_eq!(step_between(at(0, 0), back).as_deref(), Some("-60.0"));
+    }
 }

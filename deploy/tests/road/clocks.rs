@@ -74,6 +74,37 @@ fn what_was_acked_is_read_whichever_way_the_clock_goes() {
     }
 }
 
+fn post_keyed(cluster: &Cluster, topic: &str, key: &str) {
+    let header = format!("idempotency-key: {key}\r\n");
+    let (status, body) = cluster.http("POST", "/v1/events", &header, event(topic).as_bytes());
+    assert_eq!(status, 202, "{body}");
+}
+
+#[test]
+fn keys_are_remembered_whichever_way_the_clock_goes() {
+    let Some((mut cluster, clock)) = cluster("[leaf]\nreplicas = 2\n") else { return };
+    // One of each leaf at least, nearly always.
+    let keys: Vec<String> = (0..8).map(|i| format!("key-{i}")).collect();
+    keys.iter().for_each(|key| post_keyed(&cluster, "t", key));
+    for offset in ["+20m", "+48h", "+0s", "-20m"] {
+        clock.step(offset);
+        keys.iter().for_each(|key| post_keyed(&cluster, "t", key));
+        assert_eq!(complete(&cluster, "t")["counts"]["i"]["like"], 8, "after {offset}");
+    }
+    // What was used while the clock was an hour ahead is remembered for no longer than anything else.
+    clock.step("+3600s");
+    cluster.kill();
+    cluster.start_again();
+    keys.iter().for_each(|key| post_keyed(&cluster, "t", key));
+    assert_eq!(complete(&cluster, "t")["counts"]["i"]["like"], 8, "after a restart under another clock");
+    eventually("the steps are counted", || {
+        clock.step("+0s");
+        let (_, metrics) = cluster.http("GET", "/metrics", "", b"");
+        let mut steps = metrics.lines().filter(|line| line.starts_with("countree_clock_steps_total{"));
+        steps.any(|line| !line.ends_with(" 0")).then_some(())
+    });
+}
+
 #[test]
 fn a_long_window_holds_nobody_up_who_wants_to_read_what_was_acked() {
     let cluster = Cluster::start_with("[cluster]\nwindow = \"20s\"\n[leaf]\nreplicas = 2\n");

@@ -10,6 +10,7 @@ use countree_common::key::{Counter, Topic};
 use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
 use countree_common::session::SessionId;
 use countree_common::stream::Lsn;
+use countree_common::time::WallMs;
 use countree_common::wire::keys::{IdempotencyKey, KeyState, Remembered};
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -24,6 +25,12 @@ pub struct Carried {
 }
 
 impl Carried {
+    /// The latest time in it, by the clock that ages it; `None` when there is nothing to age.
+    pub fn latest(&self) -> Option<WallMs> {
+        let sessions = self.sessions.values().map(|session| session.at);
+        sessions.chain(self.keys.values().map(|of| of.at)).max()
+    }
+
     /// Takes up a record that is no part of a checkpoint.
     fn record(&mut self, record: &Record<'_>) {
         match record {

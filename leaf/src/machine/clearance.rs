@@ -192,13 +192,14 @@ impl LeafMachine {
         if now.mono.since(self.confirmed) > horizon / 2 {
             return Err(SubmitError::Unreachable);
         }
-        if self.view.keys.whole_from > earlier(now.wall, horizon) {
+        let registry_now = self.registry_now(now);
+        if self.view.keys.whole_from > earlier(registry_now, horizon) {
             return Err(SubmitError::KeyLost);
         }
         for key in fresh {
-            match self.owner(key, now.wall) {
+            match self.owner(key, registry_now) {
                 Some(owner) if owner == self.config.leaf => {
-                    self.ask_those_before(key, now.wall, known, &mut questions)?;
+                    self.ask_those_before(key, registry_now, known, &mut questions)?;
                     self.ask_takers(key, known, &mut questions)?;
                 }
                 Some(owner) if matches!(claim, Claim::Order(_)) => {

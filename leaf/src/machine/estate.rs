@@ -90,8 +90,10 @@ impl LeafMachine {
         if let Some(reason) = self.busy(0) {
             return Err(busy(reason));
         }
-        let is_news = |of: &&Remembered| now.wall.since(of.at) <= self.config.horizon && self.keys.news(of);
-        let news: Vec<_> = keys.iter().filter(is_news).cloned().collect();
+        // The other leaf's clock is another: here the time of what it remembered begins anew.
+        let at = self.age(now);
+        let news = keys.iter().filter(|of| self.keys.news(of));
+        let news: Vec<_> = news.map(|of| Remembered { at, ..of.clone() }).collect();
         if news.len() > limits::KEYS_PER_MESSAGE || !self.keys.has_room(news.len()) {
             return Err(busy(BusyReason::TableFull));
         }

@@ -65,12 +65,18 @@ fn a_leaving_leaf_takes_keys_until_it_has_none_to_hand_over_any_more() {
 }
 
 #[test]
-fn keys_past_their_horizon_are_not_taken_up() {
-    let mut rig = Rig::start(config());
-    rig.pass(700_000);
-    inherit(&mut rig, 1, &[used(3, 900)]);
-    assert_eq!(rig.submitted(), [(1, Ok(()))]);
-    assert!(rig.machine.keys.is_empty());
+fn inherited_keys_are_aged_from_when_they_came_since_the_other_leaf_has_another_clock() {
+    for at in [0, 900, 1 << 50] {
+        let mut rig = Rig::start(config());
+        rig.pass(700_000);
+        inherit(&mut rig, 1, &[used(3, at)]);
+        rig.sync();
+        assert_eq!(rig.submitted(), [(1, Ok(()))]);
+        rig.pass(599_000);
+        assert!(!rig.machine.keys.is_empty(), "{at}");
+        rig.pass(2_000);
+        assert!(rig.machine.keys.is_empty(), "{at}");
+    }
 }
 
 #[test]

@@ -115,8 +115,9 @@ impl LeafMachine {
         if let Some(reason) = busy {
             return self.send(connection, FromLeaf::Busy { seq: 0, reason, retry_after_ms: RETRY_AFTER_MS });
         }
-        if let Some(lsn) = self.log(&Record::Open { session, at: now.wall }) {
-            self.sessions.note(session, 0, lsn, now.wall);
+        let at = self.age(now);
+        if let Some(lsn) = self.log(&Record::Open { session, at }) {
+            self.sessions.note(session, 0, lsn, at);
             self.answer_once_durable(lsn, Waiting::Opened { connection, session, last: 0 });
         }
     }
@@ -224,7 +225,7 @@ impl LeafMachine {
         self.renamed = renamed;
         let Some(lsn) = lsn else { return };
         self.live.note_accepted(u64::from(event_count));
-        self.sessions.note(session, seq, lsn, now.wall);
+        self.sessions.note(session, seq, lsn, self.age(now));
         self.answer_once_durable(lsn, Waiting::Ack { connection, seq });
         self.end_window_if_full(now);
     }
@@ -240,7 +241,8 @@ impl LeafMachine {
     ) -> Option<Lsn> {
         let ids = Events::new(words).map(|(id, _)| id);
         let definitions = &self.table.define(ids, self.journal.segments());
-        self.log(&Record::Batch { session, seq, at: now.wall, event_count, definitions, words })
+        let at = self.age(now);
+        self.log(&Record::Batch { session, seq, at, event_count, definitions, words })
     }
 
     /// Refuses events that could take a total past its limit, by what is merged and what this leaf holds. What other

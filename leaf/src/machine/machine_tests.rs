@@ -182,6 +182,40 @@ fn a_session_that_is_not_known_is_refused_and_counts_nothing() {
 }
 
 #[test]
+fn keys_and_sessions_are_aged_by_time_that_passes_and_not_by_the_wall_clock() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let mut rig = Rig::start(config());
+    rig.open(1, 7);
+    let keyed = |rig: &mut Rig, id| {
+        rig.submit(id, &[(counter("t", "a"), 1)], Idempotency::Request { key: 9, content: 5 });
+        rig.sync();
+        let answered = rig.submitted();
+        assert!(matches!(answered[..], [(_, Ok(_))]), "{answered:?}");
+        assert_eq!(rig.machine.ledgers().iter().map(|of| of.ledger.accepted).sum::<u64>(), 1);
+    };
+    keyed(&mut rig, 1);
+    rig.now.wall = rig.now.wall + HOUR;
+    rig.pass(200);
+    keyed(&mut rig, 2);
+    rig.now.wall = WallMs(1);
+    rig.pass(200);
+    keyed(&mut rig, 3);
+    assert_eq!(rig.machine.sessions.listed().len(), 1);
+
+    // What passes while nobody counts is left out, and the next start goes on where the log was left.
+    rig.pass(300_000);
+    rig.now.wall = rig.now.wall + HOUR;
+    rig.crash(&mut Chance::new(1));
+    rig.sync();
+    keyed(&mut rig, 4);
+    rig.pass(599_000);
+    assert!(!rig.machine.keys.is_empty());
+    rig.pass(2_000);
+    assert!(rig.machine.keys.is_empty());
+    assert!(rig.machine.sessions.listed().is_empty());
+}
+
+#[test]
 fn a_session_is_forgotten_past_its_horizon_and_not_before() {
     let mut rig = Rig::start(config());
     rig.open(1, 7);

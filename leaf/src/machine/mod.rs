@@ -40,7 +40,7 @@ use countree_common::key::Topic;
 use countree_common::ring::Ring;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::{Lsn, StreamId};
-use countree_common::time::{Now, Time, WallMs};
+use countree_common::time::{Now, SteadyClock, Time, WallMs};
 use countree_common::wire::keys::Remembered;
 use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::rpc::Counted;
@@ -157,6 +157,12 @@ pub struct LeafMachine {
     flushes: VecDeque<flushes::Flush>,
 
     began: WallMs,
+    /// Ages sessions and keys; it goes on where the log was left.
+    clock: SteadyClock,
+    /// The latest time that the view's key history speaks of.
+    registry_time: WallMs,
+    /// The registry's time, or less: what its key history says of the past is aged by it.
+    registry_clock: SteadyClock,
     rates: Rates,
     calls: Calls,
     clearances: Clearances,
@@ -200,6 +206,9 @@ impl LeafMachine {
             abandoned: 0,
             renamed: Vec::new(),
             began: now.wall,
+            clock: SteadyClock::begin(carried.latest().unwrap_or(now.wall), now.mono),
+            registry_time: WallMs::default(),
+            registry_clock: SteadyClock::default(),
             waiting: VecDeque::new(),
             near_limit: BTreeMap::new(),
             window_ends: now.mono + config.window,
@@ -252,13 +261,15 @@ impl LeafMachine {
 
     /// Time has passed: windows end, unanswered cuts are repeated, old sessions are forgotten.
     pub fn handle_time(&mut self, now: Now) {
+        self.registry_now(now);
         for uplink in self.old.values_mut().chain([&mut self.live]) {
             uplink.handle_time(now.mono);
         }
         if now.mono >= self.window_ends {
             self.end_window(now);
-            self.sessions.expire(now.wall, self.config.horizon, self.journal.durable());
-            self.keys.expire(now.wall, self.config.horizon);
+            let age = self.age(now);
+            self.sessions.expire(age, self.config.horizon, self.journal.durable());
+            self.keys.expire(age, self.config.horizon);
             self.rates.handle_time(now.mono);
         }
         self.send_up(now);
@@ -296,8 +307,20 @@ impl LeafMachine {
         if self.view.keys != view.keys {
             self.key_rings = None;
             self.owners_since = view.epoch;
+            self.registry_time = view.keys.latest();
         }
         self.view = view;
+    }
+
+    /// The time that ages what is remembered.
+    fn age(&self, now: Now) -> WallMs {
+        self.clock.read(now.mono)
+    }
+
+    /// The registry's time, or less: then questions are asked for longer than they have to be.
+    fn registry_now(&mut self, now: Now) -> WallMs {
+        self.registry_clock.catch_up(self.registry_time, now.mono);
+        self.registry_clock.read(now.mono)
     }
 
     /// Whether everything that was accepted is merged.

@@ -28,7 +28,8 @@ impl LeafMachine {
                 return self.fail(id, "a reset under this key is under way");
             }
             // It could take the key right after it has answered.
-            if self.owns(*key, now.wall) {
+            let registry_now = self.registry_now(now);
+            if self.owns(*key, registry_now) {
                 return self.fail(id, "this leaf owns the key by a later view");
             }
         }
@@ -85,9 +86,10 @@ impl LeafMachine {
             return Err(busy(BusyReason::TableFull));
         }
         self.begin_segment_if_full();
-        let record = Record::Noted { keys: keys.clone(), at: now.wall, by: by.clone() };
+        let at = self.age(now);
+        let record = Record::Noted { keys: keys.clone(), at, by: by.clone() };
         let lsn = self.log(&record).ok_or(busy(BusyReason::DiskFailed))?;
-        keys.into_iter().for_each(|key| self.keys.note_attempt(key, by.clone(), lsn, now.wall));
+        keys.into_iter().for_each(|key| self.keys.note_attempt(key, by.clone(), lsn, at));
         Ok(lsn)
     }
 

@@ -185,7 +185,7 @@ impl LeafMachine {
         }
         let lsn = self.log_negatives(now, &last, used.into_iter().collect())?;
         if let Some(used) = used {
-            self.keys.note_use(used, lsn, now.wall);
+            self.keys.note_use(used, lsn, self.age(now));
         }
         Ok(lsn)
     }
@@ -208,7 +208,8 @@ impl LeafMachine {
             batch::put_event(id, *delta, &mut words);
         }
         let event_count = negatives.len() as u32;
-        let record = record::Submission { at: now.wall, keys, names: &names, event_count, words: &words };
+        let record =
+            record::Submission { at: self.age(now), keys, names: &names, event_count, words: &words };
         let full = SubmitError::Busy { reason: BusyReason::DiskFull, retry_after_ms: RETRY_AFTER_MS };
         let lsn = self.log(&Record::Submission(record)).ok_or(full)?;
         let volume = negatives.iter().fold(0u64, |v, (_, delta)| v.saturating_add(delta.unsigned_abs()));

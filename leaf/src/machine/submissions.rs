@@ -67,7 +67,7 @@ impl LeafMachine {
         self.begin_segment_if_full();
         let (names, words) = encode(events);
         let record = record::Submission {
-            at: now.wall,
+            at: self.age(now),
             keys: uses.clone(),
             names: &names,
             event_count: events.len() as u32,
@@ -78,7 +78,8 @@ impl LeafMachine {
         };
         self.table.add(sums.into_iter(), volume);
         self.live.note_accepted(events.len() as u64);
-        uses.iter().for_each(|used| self.keys.note_use(*used, lsn, now.wall));
+        let at = self.age(now);
+        uses.iter().for_each(|used| self.keys.note_use(*used, lsn, at));
         self.end_window_if_full(now);
         Ok((lsn.max(*repeats), counted))
     }

@@ -37,6 +37,13 @@ impl KeyRecord {
         present.into_iter().chain(self.keepers.keys().cloned()).collect()
     }
 
+    /// The latest time that it speaks of.
+    pub(super) fn latest(&self) -> WallMs {
+        let times = self.past.iter().map(|past| past.until).chain(self.lost.iter().map(|(_, at)| *at));
+        let times = times.chain(self.keepers.values().copied()).chain([self.whole_from]);
+        times.filter(|at| *at != UNKNOWN).max().unwrap_or_default()
+    }
+
     /// A leaf keeps its keys while it is gone.
     pub(super) fn keep(&mut self, leaf: &NodeName, now: WallMs) {
         self.keepers.insert(leaf.clone(), now);

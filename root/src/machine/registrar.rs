@@ -7,7 +7,7 @@ pub use ask::{Ask, AskId};
 use super::registry::Registry;
 use ask::Reading;
 use countree_common::cluster::{ClusterView, Node, NodeName};
-use countree_common::time::{Now, Time, WallMs};
+use countree_common::time::{Now, SteadyClock, Time, WallMs};
 use countree_common::wire::rpc::Reply;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -76,6 +76,8 @@ pub struct Registrar {
     /// Makes revisions; see [`Registrar::next_revision`].
     chance: u64,
     registry: Registry,
+    /// The registry's time, as it goes on here: no root's wall clock has a say in who lives and what is remembered.
+    clock: SteadyClock,
     /// When the copy was last known to be what the store holds; `None` when it may not be.
     fresh_at: Option<Time>,
     /// Since when the store has answered every time.
@@ -111,6 +113,7 @@ impl Registrar {
             refresh,
             revision: 0,
             registry: Registry::default(),
+            clock: SteadyClock::default(),
             fresh_at: None,
             answering_since: None,
             highest_epoch: 0,
@@ -135,7 +138,7 @@ impl Registrar {
     pub fn handle_ask(&mut self, ask: AskId, question: Ask, now: Now) {
         match question {
             Ask::Heartbeat { node, epoch } if epoch <= self.highest_epoch && self.can_renew(&node) => {
-                if self.registry.needs_heartbeat(&node, now.wall, self.lease) {
+                if self.registry.needs_heartbeat(&node, self.clock.read(now.mono), self.lease) {
                     self.renewals.insert(node.name.clone(), node);
                 }
                 self.reply(ask, Reply::View(self.registry.view()));
@@ -219,6 +222,8 @@ impl Registrar {
 
     fn learn(&mut self, revision: u64, registry: Registry, now: Now) {
         (self.revision, self.registry) = (revision, registry);
+        self.registry.begin_time(now.wall, self.lease);
+        self.clock.catch_up(self.registry.time(), now.mono);
         self.fresh_at = Some(now.mono);
         self.answering_since.get_or_insert(now.mono);
         self.highest_epoch = self.highest_epoch.max(self.registry.epoch());
@@ -270,24 +275,24 @@ impl Registrar {
     fn must_expire(&self, now: Now) -> bool {
         let answered_throughout =
             self.answering_since.is_some_and(|since| now.mono.since(since) >= self.lease);
-        answered_throughout && self.registry.has_expired(now.wall)
+        answered_throughout && self.registry.has_expired(self.clock.read(now.mono))
     }
 
     fn write(&mut self, now: Now) {
-        let mut registry = self.registry.clone();
+        let (mut registry, time) = (self.registry.clone(), self.clock.read(now.mono));
         let seen =
             self.asks.iter().map(|(_, ask)| if let Ask::Heartbeat { epoch, .. } = ask { *epoch } else { 0 });
         registry.exceed(seen.fold(self.highest_epoch, u64::max));
         let renewals = std::mem::take(&mut self.renewals);
         for node in renewals.values() {
             // Only nodes that are listed already are renewed, and the registry holds those.
-            let _ = registry.heartbeat(node, now.wall, self.lease);
+            let _ = registry.heartbeat(node, time, self.lease);
         }
         let asks = std::mem::take(&mut self.asks);
         let results: Vec<_> =
-            asks.iter().map(|(_, ask)| ask.apply(&mut registry, self.lease, now.wall)).collect();
+            asks.iter().map(|(_, ask)| ask.apply(&mut registry, self.lease, time)).collect();
         if self.must_expire(now) {
-            registry.expire(now.wall);
+            registry.expire(time);
         }
         if registry.epoch() != self.registry.epoch() {
             registry.leap(self.leap);
@@ -303,6 +308,7 @@ impl Registrar {
             asks.into_iter().zip(replies).for_each(|((ask, _), reply)| self.reply(ask, reply));
             return;
         }
+        registry.note_time(time);
         match registry.to_text() {
             Ok(text) => {
                 let replies = replies.collect();

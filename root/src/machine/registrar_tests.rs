@@ -114,6 +114,53 @@ fn join(called: &str) -> Ask {
 }
 
 #[test]
+fn leases_go_by_time_that_passes_and_not_by_a_wall_clock() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let (mut root, mut stored) = (Bench::new(), None);
+    root.answer(&mut stored, beat("a"));
+    root.answer(&mut stored, beat("b"));
+    let live = |root: &mut Bench, stored: &mut Stored, names: &[&str], time: Duration| {
+        for _ in 0..time.as_millis() / 400 {
+            for name in names {
+                root.ask(stored, beat(name));
+            }
+            root.pass(stored, Duration::from_millis(400));
+        }
+    };
+    live(&mut root, &mut stored, &["a", "b"], LEASE * 2);
+    root.now.wall = root.now.wall + HOUR;
+    live(&mut root, &mut stored, &["a", "b"], Duration::from_secs(3));
+    assert_eq!(root.names(), ["a", "b"], "nobody is out because the clock is ahead");
+    root.now.wall = WallMs(root.now.wall.0 - HOUR.as_millis() as u64);
+    live(&mut root, &mut stored, &["a"], LEASE + Duration::from_secs(2));
+    assert_eq!(root.names(), ["a"], "nor is anybody listed for an hour");
+
+    // Another root, with a clock of its own, goes by the same time.
+    let mut other = Bench::new();
+    other.now.wall = WallMs(1);
+    live(&mut other, &mut stored, &["a"], LEASE * 3);
+    assert_eq!(other.names(), ["a"]);
+    live(&mut other, &mut stored, &["c"], LEASE * 3);
+    assert_eq!(other.names(), ["c"]);
+}
+
+#[test]
+fn a_registry_without_a_clock_gets_one_and_leases_that_were_ahead_end_like_others() {
+    let (mut root, mut stored) = (Bench::new(), None);
+    root.answer(&mut stored, beat("a"));
+    let Some((_, text)) = &mut stored else { panic!() };
+    let mut document: serde_json::Value = serde_json::from_str(text).unwrap();
+    document.as_object_mut().unwrap().remove("time");
+    document["members"]["a"]["lease_until"] = u64::from(u32::MAX).into();
+    *text = document.to_string();
+    let mut later = Bench::new();
+    later.pass(&mut stored, LEASE);
+    assert_eq!(later.names(), ["a"]);
+    later.pass(&mut stored, LEASE);
+    assert!(later.names().is_empty());
+}
+
+#[test]
 fn two_roots_never_give_one_incarnation_twice() {
     let (mut one, mut two, mut stored) = (Bench::new(), Bench::new(), None);
     let mut given = Vec::new();

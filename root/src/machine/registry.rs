@@ -63,6 +63,9 @@ struct Member {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Registry {
     epoch: u64,
+    /// What the registry's clock showed when it was last written; 0 before it had one. All times in here are that clock's.
+    #[serde(default)]
+    time: WallMs,
     members: BTreeMap<NodeName, Member>,
     /// Of leaves, by name.
     incarnations: BTreeMap<NodeName, u64>,
@@ -115,6 +118,25 @@ impl Registry {
             self.owners_since = self.epoch;
             self.keys.succeed(before, now);
         }
+    }
+
+    /// Gives the registry a clock, if it was written before there was one: by wall clocks, which may have been ahead.
+    pub fn begin_time(&mut self, wall: WallMs, lease: Duration) {
+        if self.time == WallMs(0) {
+            self.time = wall.max(self.keys.latest());
+            let until = self.time + lease;
+            self.members.values_mut().for_each(|m| m.lease_until = m.lease_until.min(until));
+        }
+    }
+
+    /// What the registry's clock showed when it was last written.
+    pub fn time(&self) -> WallMs {
+        self.time
+    }
+
+    /// The registry is about to be written at this time.
+    pub fn note_time(&mut self, time: WallMs) {
+        self.time = self.time.max(time);
     }
 
     /// The epoch.
