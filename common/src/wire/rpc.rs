@@ -88,13 +88,14 @@ pub enum Request {
     Ledgers,
     /// To a root: these streams are wholly merged and their logs are about to be deleted. Answered by `Done`.
     Retire(Vec<StreamLedger>),
-    /// To a leaf: say when all that you have accepted by now is merged. Answered by `Done`; by `Failed` while it resets
-    /// that topic itself.
+    /// To a leaf: as `FlushTopic`, for a reset. Answered by `FlushedTopic`; by `Failed` while it resets that topic itself.
     Flush {
         /// What is to be reset.
         topic: Topic,
         /// By which leaf.
         by: NodeName,
+        /// The version that the reset has read, 0-0 for none.
+        read: Version,
     },
     /// To a leaf: set counters to 0. Answered by `Submitted`.
     Reset(Reset),
@@ -198,13 +199,13 @@ pub enum Reply {
     Key(Option<UsedKey>),
     /// To `Positions`; `None` when the leaf has no log of it.
     Positions(Option<StreamPositions>),
-    /// To `Retire`, `Settled`, `Forget`, `TakeOver`, `Flush` and `Drain`.
+    /// To `Retire`, `Settled`, `Forget`, `TakeOver` and `Drain`.
     Done,
     /// To `Submit` and `Reset`.
     Submitted(Result<(), SubmitError>),
     /// The node could not do it now; nothing changed that a repeat would change again.
     Failed(String),
-    /// To `FlushTopic`: the version of the topic's document that holds it all, 0-0 where there was nothing. A document
+    /// To `FlushTopic` and `Flush`: the version of the topic's document that holds it all, 0-0 where there was nothing. A document
     /// of the same era that is as far holds it, too.
     FlushedTopic(Version),
     /// To `SettledAt`.

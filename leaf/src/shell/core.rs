@@ -192,9 +192,9 @@ impl Core {
                 let id = self.ask_machine(reply);
                 self.machine.handle_note(now, id, keys, by);
             }
-            Input::Flush { topic, by, reply } => {
+            Input::Flush { topic, by, read, reply } => {
                 let flush = self.open_flush(reply);
-                if !self.machine.handle_flush(now, flush, &topic, &by) {
+                if !self.machine.handle_flush(now, flush, &topic, &by, read) {
                     self.flushes.remove(&flush);
                 }
             }

@@ -121,6 +121,7 @@ pub(super) enum Input {
     Flush {
         topic: Topic,
         by: NodeName,
+        read: Version,
         reply: oneshot::Sender<Version>,
     },
     /// The same for somebody who has read that version of it.

@@ -319,7 +319,7 @@ async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result
             let positions = core.ask(|reply| Input::Positions { stream, reply }).await;
             positions.map_or_else(stopping, Reply::Positions)
         }
-        Request::Flush { topic, by } => flush_here(core, topic, by).await,
+        Request::Flush { topic, by, read } => flush_here(core, topic, by, read).await,
         Request::FlushTopic { topic, read } => flush_topic(core, topic, read).await,
         Request::Recall { keys, epoch } => {
             core.ask(|reply| Input::Recall { keys, epoch, reply }).await.unwrap_or_else(stopping)
