@@ -8,7 +8,7 @@ use crate::document::Version;
 use crate::event::Event;
 use crate::import::{ImportPart, ImportRefusal};
 use crate::key::{Item, Kind, Topic};
-use crate::ledger::StreamLedger;
+use crate::ledger::{Ledger, StreamLedger};
 use crate::session::{Seq, SessionId};
 use crate::stream::{Lsn, StreamId};
 use crate::time::WallMs;
@@ -161,6 +161,24 @@ pub enum Request {
         /// Tells a repeat from another backup.
         id: String,
     },
+    /// To a root: a leaf starts on this log; which incarnation is it? Answered by `JoinedOnLog`.
+    JoinOnLog {
+        /// Which leaf.
+        leaf: NodeName,
+        /// Where the streams of its log end.
+        log: Vec<LogEnd>,
+    },
+    /// To a root: `Heartbeat` of a leaf, that says how far it has come, too. Answered by `View`.
+    Beat {
+        /// The leaf as it wants to be listed.
+        node: Node,
+        /// What `countree status` shows of it.
+        stats: NodeStats,
+        /// The epoch of the view that it goes by.
+        epoch: u64,
+        /// How far its live stream has come.
+        reached: Reached,
+    },
 }
 
 /// What it is answered.
@@ -228,6 +246,13 @@ pub enum Reply {
     },
     /// To `BackUp`: its bytes once it is whole, or why there is none.
     BackedUp(Result<Option<u64>, String>),
+    /// To `JoinOnLog`.
+    JoinedOnLog {
+        /// Higher than any that the name had before.
+        incarnation: u64,
+        /// Streams that should be in the log and are not, or not to their end: the log was lost, or is an older copy.
+        missing: Vec<StreamId>,
+    },
 }
 
 /// A request is counted, once.
@@ -273,6 +298,26 @@ impl From<UsedKey> for Remembered {
     fn from(UsedKey { key, content, at }: UsedKey) -> Self {
         Self { key: IdempotencyKey::of_request(key), at, state: KeyState::Used { content } }
     }
+}
+
+/// Where a stream ends in the log that a leaf starts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnd {
+    /// Which stream of the leaf.
+    pub incarnation: u64,
+    /// Its last record.
+    pub last: Lsn,
+    /// How many events it holds, those whose records are gone included.
+    pub accepted: u64,
+}
+
+/// How far a leaf says that its live stream has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The last record on disk.
+    pub last: Lsn,
+    /// Its events.
+    pub ledger: Ledger,
 }
 
 /// How far a leaf stream has come: `accepted ≥ durable ≥ cut ≥ merged`.

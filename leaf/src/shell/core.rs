@@ -4,7 +4,7 @@ mod outputs;
 
 use super::calls::Caller;
 use super::disk::{Deletion, Disk, Written};
-use super::inputs::{CoreHandle, INPUTS, Input, ToProducer};
+use super::inputs::{CoreHandle, INPUTS, Input, Latest, ToProducer};
 use crate::machine::journal::Append;
 use crate::machine::{ConnectionId, LeafMachine, SubmissionId};
 use bytes::Bytes;
@@ -233,7 +233,8 @@ impl Core {
             Input::Positions { stream, reply } => drop(reply.send(self.machine.positions(&stream))),
             Input::Ledgers(reply) => drop(reply.send(self.machine.ledgers())),
             Input::Stats(reply) => {
-                drop(reply.send((self.machine.stats(now.wall), self.machine.imbalances())))
+                let (stats, imbalances) = (self.machine.stats(now.wall), self.machine.imbalances());
+                drop(reply.send(Latest { stats, imbalances, reached: self.machine.reached() }))
             }
             Input::Drain(reply) => {
                 self.draining = Some(reply);
