@@ -1,9 +1,10 @@
 //! `loadtest exact` on the command line.
 
-use super::value::{minutes, rate};
+use super::value::{duration, minutes, rate};
 use crate::exact::Allowed;
 use clap::Args;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `loadtest exact`
 #[derive(Debug, Args)]
@@ -51,6 +52,9 @@ pub(crate) struct ExactArguments {
     /// How many topics they go to.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "T")]
     pub(crate) topics: u16,
+    /// How long leaves keep what a store may forget; what an older copy of the store lacks beyond it is declared lost.
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(crate) retention: Option<Duration>,
     /// The countree binary [default: the one next to loadtest].
     #[arg(long, value_name = "PATH")]
     pub(crate) countree: Option<PathBuf>,

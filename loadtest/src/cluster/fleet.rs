@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) redis: Option<Fsync>,
     pub(crate) window: Option<Duration>,
     pub(crate) tick: Option<Duration>,
+    /// How long leaves keep what a store may forget.
+    pub(crate) retention: Option<Duration>,
 }
 
 /// All of them. Dropping it kills those that run.
@@ -65,7 +67,8 @@ impl Fleet {
             .collect::<Result<_, Failure>>()?;
         let roots = nodes.iter().filter(|n| n.place == Place::Root).map(|n| n.quic).collect();
         make_certificates(&binary, folder, &nodes)?;
-        let common = Common { folder, redis, roots, window: settings.window, tick: settings.tick };
+        let Settings { window, tick, retention, .. } = settings;
+        let common = Common { folder, redis, roots, window, tick, retention };
         for node in &nodes {
             fleet.add_node(&binary, node, &common)?;
         }

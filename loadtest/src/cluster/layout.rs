@@ -45,8 +45,9 @@ impl NodePlan {
             "[cluster]\nname = \"loadtest\"\nstore = \"{store}\"\n{}\
              [node]\nname = \"{name}\"\nquic = \"127.0.0.1:{quic}\"\nhttp = \"127.0.0.1:{http}\"\n\
              certificates = \"{at}/certs\"\ndata = \"{at}/{name}\"\n{roots}\
-             [broadcast]\n{}",
+             [leaf]\n{}[broadcast]\n{}",
             duration("window", common.window),
+            duration("retention", common.retention),
             duration("tick", common.tick),
         )
     }
@@ -62,6 +63,7 @@ pub(crate) struct Common<'a> {
     pub(crate) roots: Vec<u16>,
     pub(crate) window: Option<Duration>,
     pub(crate) tick: Option<Duration>,
+    pub(crate) retention: Option<Duration>,
 }
 
 /// Ports that are free, and stay so while their process is down: outside the range that the system gives

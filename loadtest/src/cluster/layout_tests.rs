@@ -2,8 +2,8 @@ use super::*;
 
 #[test]
 fn a_node_is_told_all_roots_and_a_root_none() {
-    let common =
-        Common { folder: Path::new("/x"), redis: Some(3), roots: vec![4, 5], window: None, tick: None };
+    let (folder, roots) = (Path::new("/x"), vec![4, 5]);
+    let common = Common { folder, redis: Some(3), roots, window: None, tick: None, retention: None };
     let node = |place| NodePlan { place, number: 1, quic: 1, http: 2 }.settings(&common);
     assert!(node(Place::Leaf).contains("roots = [\"127.0.0.1:4\", \"127.0.0.1:5\"]"));
     assert!(node(Place::Leaf).contains("name = \"leaf-1\""));

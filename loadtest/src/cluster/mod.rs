@@ -62,7 +62,12 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("countree-loadtest-").tempdir()?;
         let countree = server::binary(target.countree.as_deref())?;
         let leaves = u16::try_from(target.leaves.unwrap_or(1)).unwrap_or(u16::MAX);
-        let settings = Settings { redis: target.store.redis(), window: target.window, tick: target.tick };
+        let settings = Settings {
+            redis: target.store.redis(),
+            window: target.window,
+            tick: target.tick,
+            retention: None,
+        };
         let tiers = Tiers { leaves, roots: 1, broadcasts: 1 };
         let mut fleet = Fleet::new(folder.path(), &countree, tiers, settings)?;
         fleet.start(START).await?;

@@ -31,6 +31,8 @@ pub(crate) enum Act {
     KillForLong,
     /// A kill of a Redis server, whose log then loses so many bytes at its end.
     KillAndForget(u64),
+    /// A kill of a Redis server, whose data is then as it was at the last such kill.
+    KillAndRestore,
     Pause,
     Resume,
     Terminate,
@@ -62,7 +64,7 @@ impl Process {
         let name = &self.name;
         let signal = match act {
             Act::Start => return self.start(),
-            Act::Kill | Act::KillForLong | Act::KillAndForget(_) => Signal::KILL,
+            Act::Kill | Act::KillForLong | Act::KillAndForget(_) | Act::KillAndRestore => Signal::KILL,
             Act::Pause => Signal::STOP,
             Act::Resume => Signal::CONT,
             Act::Terminate => Signal::TERM,
@@ -77,6 +79,7 @@ impl Process {
         }
         match (act, &self.data) {
             (Act::KillAndForget(bytes), Some(data)) => redis::forget(data, bytes),
+            (Act::KillAndRestore, Some(data)) => redis::restore(data),
             _ => Ok(()),
         }
     }

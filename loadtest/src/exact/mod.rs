@@ -48,10 +48,10 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// Runs, prints, and fails on any difference.
 pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Failure> {
-    let kills = [Allowed::Kill, Allowed::Redis, Allowed::Away, Allowed::Forget];
+    let kills = [Allowed::Kill, Allowed::Redis, Allowed::Away, Allowed::Forget, Allowed::Restore];
     if arguments.minutes.is_none() && !arguments.faults.iter().any(|fault| kills.contains(fault)) {
         return Err(Failure::wrong(
-            "--faults without kill, redis, away or forget never comes to --kills: say --minutes",
+            "--faults without kill, redis, away, forget or restore never comes to --kills: say --minutes",
         ));
     }
     let folder = tempfile::Builder::new().prefix("countree-exact-").tempdir()?;
@@ -78,12 +78,14 @@ pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Fai
 async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Result<Outcome, Failure> {
     let tiers = Tiers { leaves: arguments.leaves, roots: arguments.roots, broadcasts: arguments.broadcasts };
     let countree = server::binary(arguments.countree.as_deref())?;
-    let settings = Settings { redis: Some(Fsync::Always), ..Settings::default() };
+    let settings =
+        Settings { redis: Some(Fsync::Always), retention: arguments.retention, ..Settings::default() };
     let mut fleet = Fleet::new(folder, &countree, tiers, settings)?;
     fleet.start(START).await?;
     let book = Book::new("exact", arguments.topics)?;
     let rate = arguments.rate / f64::from(arguments.producers + arguments.http_senders);
-    let run = Arc::new(Run::new(book, rate, PATIENCE, !json)?);
+    let may_lose = arguments.faults.contains(&Allowed::Restore);
+    let run = Arc::new(Run::new(book, rate, PATIENCE, may_lose, !json)?);
 
     let leaves = fleet.urls(Place::Leaf);
     let (viewers, watching) = watch_all(&run, arguments.viewers, &leaves);
@@ -123,7 +125,7 @@ async fn conclude(
     let deadline = now() + run.patience;
     settle::ready(run, fleet, deadline).await;
     let ready = now();
-    let audit = settle::merged(run, fleet, deadline).await;
+    let audit = settle::merged(run, fleet, over, deadline).await;
     let merged = now();
     let totals = settle::totals(run, fleet, deadline + run.patience).await;
     settle::viewers_agree(run, viewers, &totals, now() + run.patience).await;
@@ -168,7 +170,7 @@ async fn conclude(
 /// The ledger has to speak of as many events as the totals hold.
 fn check_ledger(run: &Run, audit: Option<&Audit>, counted: u64) -> Ledger {
     let Some(audit) = audit else { return Ledger::default() };
-    let spoken = audit.total.accepted;
+    let spoken = audit.total.accepted - audit.total.declared_lost;
     if spoken != counted {
         let streams = audit.streams.iter().map(|s| format!("{} {}", s.stream, s.ledger.accepted));
         let streams = streams.collect::<Vec<_>>().join(", ");

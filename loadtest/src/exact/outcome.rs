@@ -105,7 +105,7 @@ impl Outcome {
             faults.entry(fault).or_default().insert(place, times);
         }
         let figures = Figures {
-            exact: complaints.is_empty() && verdict.is_exact(),
+            exact: complaints.is_empty() && verdict.is_exact(measured.ledger.declared_lost),
             verdict,
             counters: measured.counters,
             kills: storm.kills(),
@@ -186,8 +186,8 @@ impl Figures {
             (
                 "ledger",
                 format!(
-                    "{} accepted; read {} times on the way, {} times in silence about acked events",
-                    self.ledger.accepted, self.audits, self.short_audits
+                    "{} accepted, {} declared lost; read {} times on the way, {} times in silence about acked events",
+                    self.ledger.accepted, self.ledger.declared_lost, self.audits, self.short_audits
                 ),
             ),
             (
@@ -221,6 +221,7 @@ impl Fault {
             Self::Stop => "  SIGTERM",
             Self::Away => "  away",
             Self::Forget => "  rollback",
+            Self::Restore => "  older copy",
         }
     }
 }

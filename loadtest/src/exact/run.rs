@@ -38,6 +38,8 @@ pub(super) struct Run {
     pub(super) journal: Mutex<Vec<Entry>>,
     /// Tries of HTTP requests that were not accepted at once.
     pub(super) tries: Mutex<Vec<String>>,
+    /// Whether faults take more from the store than logs may still hold. The ledger has to say so.
+    pub(super) may_lose: bool,
     pub(super) is_loud: bool,
 }
 
@@ -51,7 +53,13 @@ pub(super) struct Entry {
 
 impl Run {
     /// The load begins now: `rate` events per second from each sender.
-    pub(super) fn new(book: Book, rate: f64, patience: Duration, is_loud: bool) -> Result<Self, Failure> {
+    pub(super) fn new(
+        book: Book,
+        rate: f64,
+        patience: Duration,
+        may_lose: bool,
+        is_loud: bool,
+    ) -> Result<Self, Failure> {
         let start = now();
         Ok(Self {
             book,
@@ -67,6 +75,7 @@ impl Run {
             remarks: Mutex::default(),
             journal: Mutex::default(),
             tries: Mutex::default(),
+            may_lose,
             is_loud,
         })
     }

@@ -19,6 +19,9 @@ const DOWN_MS: RangeInclusive<u64> = 0..=2_000;
 const AWAY_MS: RangeInclusive<u64> = 6_000..=9_000;
 /// Of the store's log, the end that it forgets: up to some seconds of the default load.
 const FORGOTTEN_BYTES: RangeInclusive<u64> = 1..=500_000;
+/// What is drawn from, kills twice as often.
+const FAULTS: [Fault; 7] =
+    [Fault::Kill, Fault::Kill, Fault::Pause, Fault::Stop, Fault::Away, Fault::Forget, Fault::Restore];
 /// A process that has not drained after this long is killed.
 const DRAIN: Duration = Duration::from_secs(30);
 /// A process that ended by itself is started again after this long, as whatever runs containers would.
@@ -39,6 +42,8 @@ pub(crate) enum Allowed {
     Away,
     /// kill -9 of redis-server, and a restart without the last writes in its log
     Forget,
+    /// kill -9 of redis-server, and a restart on an older copy of all its data
+    Restore,
 }
 
 /// A fault that was done.
@@ -50,6 +55,7 @@ pub(super) enum Fault {
     Stop,
     Away,
     Forget,
+    Restore,
 }
 
 /// An act on the process of that number.
@@ -118,7 +124,7 @@ impl Storm {
 
     /// How many processes were killed.
     pub(super) fn kills(&self) -> u32 {
-        self.count(Fault::Kill) + self.count(Fault::Away) + self.count(Fault::Forget)
+        [Fault::Kill, Fault::Away, Fault::Forget, Fault::Restore].map(|fault| self.count(fault)).iter().sum()
     }
 
     /// How often one fault was done.
@@ -173,6 +179,7 @@ impl Storm {
                 Fault::Stop => Allowed::Stop,
                 Fault::Away => Allowed::Away,
                 Fault::Forget => return place == Place::Redis && self.allowed.contains(&Allowed::Forget),
+                Fault::Restore => return place == Place::Redis && self.allowed.contains(&Allowed::Restore),
             };
             match place {
                 Place::Redis => {
@@ -185,7 +192,7 @@ impl Storm {
         let fits = |fault, state| state == State::Up || fault == Fault::Kill && state != State::Down;
         let mut choices: BTreeMap<Place, Vec<(usize, Fault)>> = BTreeMap::new();
         for (process, &(place, state)) in self.processes.iter().enumerate() {
-            for fault in [Fault::Kill, Fault::Kill, Fault::Pause, Fault::Stop, Fault::Away, Fault::Forget] {
+            for fault in FAULTS {
                 if may(fault, place) && fits(fault, state) {
                     choices.entry(place).or_default().push((process, fault));
                 }
@@ -200,6 +207,7 @@ impl Storm {
             Fault::Stop => Act::Terminate,
             Fault::Away => Act::KillForLong,
             Fault::Forget => Act::KillAndForget(self.random.random_range(FORGOTTEN_BYTES)),
+            Fault::Restore => Act::KillAndRestore,
         };
         let command = Command { process, act };
         self.carry_out(command, now);
@@ -212,6 +220,7 @@ impl Storm {
             Act::Kill => self.kill(Fault::Kill, process, DOWN_MS, now),
             Act::KillForLong => self.kill(Fault::Away, process, AWAY_MS, now),
             Act::KillAndForget(_) => self.kill(Fault::Forget, process, DOWN_MS, now),
+            Act::KillAndRestore => self.kill(Fault::Restore, process, DOWN_MS, now),
             Act::Pause => {
                 self.note(Fault::Pause, process);
                 self.set(process, State::Paused);

@@ -1,8 +1,15 @@
 use super::*;
 
 const STEP: Duration = Duration::from_millis(10);
-const ALL: [Allowed; 6] =
-    [Allowed::Kill, Allowed::Pause, Allowed::Stop, Allowed::Redis, Allowed::Away, Allowed::Forget];
+const ALL: [Allowed; 7] = [
+    Allowed::Kill,
+    Allowed::Pause,
+    Allowed::Stop,
+    Allowed::Redis,
+    Allowed::Away,
+    Allowed::Forget,
+    Allowed::Restore,
+];
 
 fn places() -> Vec<Place> {
     [Place::Redis, Place::Root, Place::Leaf, Place::Leaf, Place::Leaf, Place::Broadcast].into()
@@ -26,7 +33,7 @@ fn run(seed: u64, allowed: &[Allowed], limit: Limit) -> (Storm, Vec<(Time, Comma
                     assert!(*is_running && !*is_paused);
                     draining.insert(command.process, now + 10 * STEP);
                 }
-                Act::Kill | Act::KillForLong | Act::KillAndForget(_) => {
+                Act::Kill | Act::KillForLong | Act::KillAndForget(_) | Act::KillAndRestore => {
                     assert!(*is_running);
                     (*is_running, *is_paused) = (false, false);
                     draining.remove(&command.process);
