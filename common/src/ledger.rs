@@ -8,15 +8,22 @@ use std::ops::AddAssign;
 pub struct Ledger {
     /// Events in the log.
     pub accepted: u64,
-    /// Events that the store has confirmed.
+    /// Events that the store has confirmed and, as far as is known, still holds.
     pub merged: u64,
     /// Events in sums that the store has not confirmed yet.
     pub in_flight: u64,
-    /// Events that the store forgot after their log had been trimmed.
+    /// Events that the store lost after their log had been deleted.
     pub declared_lost: u64,
 }
 
 impl Ledger {
+    /// The store has lost so many of the merged events for good.
+    pub fn declare_lost(&mut self, events: u64) {
+        let lost = events.min(self.merged);
+        self.merged -= lost;
+        self.declared_lost += lost;
+    }
+
     /// Whether both sides agree.
     pub fn balanced(&self) -> bool {
         self.accepted == self.merged + self.in_flight + self.declared_lost

@@ -128,6 +128,9 @@ pub(crate) struct AuditArguments {
     /// Only this leaf stream, like leaf-0/3, and how far each step has come with it.
     #[arg(long)]
     pub stream: Option<StreamId>,
+    /// Read every document now, and compare it with every ledger; that may take a while.
+    #[arg(long, conflicts_with = "stream")]
+    pub full: bool,
     #[command(flatten)]
     pub cluster: ClusterArguments,
 }

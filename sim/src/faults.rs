@@ -26,10 +26,6 @@ pub enum Fault {
     LeafDrained,
     /// A leaf that was not there at the beginning joins.
     LeafJoined,
-    /// A leaf's process dies, and its data folder is gone when it starts again.
-    LeafFolderLost,
-    /// A leaf's process dies, and starts again on the copy of its folder that was made before an earlier start.
-    LeafFolderRestored,
     /// A leaf's process stands still for a while (SIGSTOP).
     LeafPaused,
     /// A leaf's disk has no room for a while.
@@ -68,7 +64,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind that a seed draws from.
-    pub const ALL: [Fault; 28] = [
+    pub const ALL: [Fault; 26] = [
         Fault::BrokenConnection,
         Fault::Partition,
         Fault::OneWayPartition,
@@ -78,8 +74,6 @@ impl Fault {
         Fault::LeafPowerCut,
         Fault::LeafDrained,
         Fault::LeafJoined,
-        Fault::LeafFolderLost,
-        Fault::LeafFolderRestored,
         Fault::LeafPaused,
         Fault::DiskFull,
         Fault::FsyncFailed,

@@ -43,10 +43,6 @@ pub enum Flaw {
     UnhandedKeys,
     /// The disk of the last leaf goes with the keys that there was nobody to take.
     DiscardedKeys,
-    /// A leaf that starts does not say what its log holds, so that nobody notices that it is not what it was.
-    UncomparedLogs,
-    /// A leaf that starts on an older copy of its folder goes on with the sessions that are in it.
-    TrustedCopies,
     /// A leaf that has come to own a key does not ask those that owned it before.
     UnaskedKeys,
     /// A note that an attempt may use up a key is taken for a use.
@@ -75,11 +71,13 @@ pub enum Flaw {
     UntoldEras,
     /// What broadcast nodes send for certain gets lost like a datagram.
     LossyStreams,
+    /// The audit believes what leaves remember, and does not ask the store.
+    TrustingAudit,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 34] = [
+    pub const ALL: [Flaw; 33] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -98,8 +96,6 @@ impl Flaw {
         Flaw::UnpublishedSessions,
         Flaw::UnhandedKeys,
         Flaw::DiscardedKeys,
-        Flaw::UncomparedLogs,
-        Flaw::TrustedCopies,
         Flaw::UnaskedKeys,
         Flaw::CountedNotes,
         Flaw::UnfollowedNotes,
@@ -114,6 +110,7 @@ impl Flaw {
         Flaw::HighestEraWins,
         Flaw::UntoldEras,
         Flaw::LossyStreams,
+        Flaw::TrustingAudit,
     ];
 }
 

@@ -4,6 +4,7 @@
 use crate::flaws::Flaw;
 use crate::network::LinkId;
 use crate::random::Random;
+use countree_common::audit::Books;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
@@ -275,14 +276,13 @@ impl Store {
 
     /// The ledgers of streams whose logs are gone.
     pub(crate) fn retired(&self) -> Vec<StreamLedger> {
-        let registry = self.registry.as_ref().and_then(|(_, text)| Registrations::from_text(text).ok());
-        registry.map(|r| r.ledgers()).unwrap_or_default()
+        self.books().retired
     }
 
-    /// The leaves that may hold events which nobody can be asked for.
-    pub(crate) fn away(&self) -> Vec<NodeName> {
+    /// What the registry holds for the audit.
+    pub(crate) fn books(&self) -> Books {
         let registry = self.registry.as_ref().and_then(|(_, text)| Registrations::from_text(text).ok());
-        registry.map(|r| r.away()).unwrap_or_default()
+        registry.map(|r| r.books()).unwrap_or_default()
     }
 
     /// Everything so far is durable.

@@ -133,13 +133,29 @@ pub struct Answer {
 
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES: usize = 256 << 20;
-const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+/// A request without a limit of its own takes no longer.
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends a request to `base` (`http://host:port`) + `path` and reads the whole answer.
 ///
 /// # Errors
 /// When there is no answer.
 pub async fn request(
+    method: &str,
+    base: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<Vec<u8>>,
+) -> Result<Answer, HttpError> {
+    request_within(HTTP_TIMEOUT, method, base, path, headers, body).await
+}
+
+/// [`request`] with a time limit of its own.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn request_within(
+    limit: Duration,
     method: &str,
     base: &str,
     path: &str,
@@ -176,9 +192,9 @@ pub async fn request(
         let body = body.map_err(|e| unreachable(e.to_string()))?.to_bytes();
         Ok(Answer { status, body })
     };
-    tokio::time::timeout(HTTP_TIMEOUT, exchange)
+    tokio::time::timeout(limit, exchange)
         .await
-        .map_err(|_| unreachable(format!("no answer within {} s", HTTP_TIMEOUT.as_secs())))?
+        .map_err(|_| unreachable(format!("no answer within {} s", limit.as_secs())))?
 }
 
 /// Percent-encodes one path segment (RFC 3986, 2.1), so that any topic fits into a route.

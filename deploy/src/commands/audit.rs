@@ -2,22 +2,30 @@
 
 use crate::arguments::{AuditArguments, ClusterArguments};
 use crate::report::{Report, thousands};
+use countree_common::audit::{StoreCheck, StreamGap, TopicGap};
 use countree_common::ledger::Ledger;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::path_segment;
 use countree_common::shell::overview::{Audit, Road, StreamState};
+use countree_common::stream::StreamId;
 use countree_common::wire::rpc::StreamPositions;
 use std::fmt::Write;
 use std::time::Duration;
 
 /// A cluster that was just resized has this long to settle.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The cluster gives up reading every document a little earlier.
+const FULL_AUDIT: Duration = Duration::from_secs(3_700);
 
 pub(super) async fn run(arguments: AuditArguments, report: Report) -> Result<(), Failure> {
-    let AuditArguments { stream, cluster } = arguments;
+    let AuditArguments { stream, full, cluster } = arguments;
     let balanced = match stream {
         None => {
-            let audit: Audit = cluster.read("/v1/audit").await?;
+            let audit: Audit = if full {
+                cluster.read_within(FULL_AUDIT, "/v1/audit?full=true").await?
+            } else {
+                cluster.read("/v1/audit").await?
+            };
             report.print(&audit, || show(&audit));
             audit.balanced
         }
@@ -54,12 +62,54 @@ pub(super) fn show(audit: &Audit) -> String {
     for leaf in &audit.away {
         let _ = write!(
             text,
-            "\n  {leaf} is away, or runs without an earlier log of its own: what that has accepted and not merged is missing here; start it again on its data folder, or give up what is missing with countree drain {leaf} --dead"
+            "\n  {leaf} is away: what it has accepted and not merged is missing here; start it again, or give it up with countree drain {leaf} --dead"
         );
     }
+    text.push_str(&show_store(audit.store.as_ref()));
     for stream in &audit.streams {
         let state = if stream.sealed { "sealed" } else { "live" };
         let _ = write!(text, "\n  {} ({state})  {}", stream.stream, show_ledger(&stream.ledger));
+    }
+    text
+}
+
+/// What the store was found to hold, a line for each difference.
+fn show_store(store: Option<&StoreCheck>) -> String {
+    let Some(check) = store else {
+        return "\n  the store's documents have not been compared with this yet: ask again, or use --full"
+            .into();
+    };
+    let StoreCheck { age_ms, full, documents, held, short, over, topics, unreadable, not_compared, .. } =
+        check;
+    let extent = if *full { ", read whole" } else { "" };
+    let mut text = format!(
+        "\n  the store holds {} events in {} documents{extent}, as of {} s ago",
+        number(*held),
+        number(*documents),
+        age_ms / 1_000
+    );
+    let mut say = |line: String| {
+        text.push_str("\n  ");
+        text.push_str(&line);
+    };
+    for StreamGap { stream, events } in short {
+        say(format!(
+            "{stream}: the store lacks {} events that were merged; leaves send what is in a log still, the rest will be declared lost",
+            number(*events)
+        ));
+    }
+    for StreamGap { stream, events } in over {
+        say(format!("{stream}: the store holds {} events more than were accepted", number(*events)));
+    }
+    for TopicGap { topic, events } in topics {
+        say(format!("topic {topic} has {} events fewer than before", number(*events)));
+    }
+    for topic in unreadable {
+        say(format!("topic {topic} can't be read: see the roots' logs"));
+    }
+    if !not_compared.is_empty() {
+        let names: Vec<_> = not_compared.iter().map(StreamId::to_string).collect();
+        say(format!("not compared: {}", names.join(", ")));
     }
     text
 }

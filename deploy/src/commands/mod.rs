@@ -77,6 +77,11 @@ impl ClusterArguments {
         self.understand(path, self.get(path).await?)
     }
 
+    /// [`ClusterArguments::read`] of what may take a while.
+    async fn read_within<T: DeserializeOwned>(&self, limit: Duration, path: &str) -> Result<T, Failure> {
+        self.understand(path, self.request_within(limit, "GET", path, None, None).await?)
+    }
+
     /// [`ClusterArguments::read`], asking again while the cluster says that it can't answer just now.
     async fn read_patiently<T: DeserializeOwned>(
         &self,
@@ -131,10 +136,22 @@ impl ClusterArguments {
         id: Option<&str>,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, Failure> {
+        self.request_within(http::HTTP_TIMEOUT, method, path, id, body).await
+    }
+
+    /// [`ClusterArguments::request`] with a time limit of its own.
+    async fn request_within(
+        &self,
+        limit: Duration,
+        method: &str,
+        path: &str,
+        id: Option<&str>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Failure> {
         let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
         let bearer = bearer.iter().map(|b| ("authorization", b.as_str()));
         let headers: Vec<_> = bearer.chain(id.map(|id| ("idempotency-key", id))).collect();
-        http::request(method, &self.url, path, &headers, body).await.map_err(|e| {
+        http::request_within(limit, method, &self.url, path, &headers, body).await.map_err(|e| {
             Failure::failed(format!("{e}; start one with 'countree up', or say which with --cluster"))
         })
     }

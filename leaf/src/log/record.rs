@@ -7,6 +7,7 @@
 //! a torn write from damage to what had been fsynced.
 
 use countree_common::cluster::NodeName;
+use countree_common::ledger::Ledger;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
 use countree_common::time::WallMs;
@@ -62,6 +63,8 @@ pub enum Record<'a> {
         /// Who.
         by: Attempt,
     },
+    /// The last ledgers of streams whose logs are about to go, by incarnation: a registry that falls back forgets them.
+    Retired(Vec<(u64, Ledger)>),
 }
 
 /// See [`Record::Submission`].
@@ -115,6 +118,7 @@ const SUBMISSION: u8 = 9;
 const KEYS: u8 = 10;
 const INHERITED: u8 = 11;
 const NOTED: u8 = 12;
+const RETIRED: u8 = 16;
 
 /// How many idempotency keys one [`Record::Keys`] or [`Record::Inherited`] holds.
 pub const KEYS_PER_RECORD: usize = 65_536;
@@ -192,6 +196,10 @@ fn put_body(record: &Record<'_>, out: &mut Vec<u8>) -> Result<u8, codec::CodecEr
             codec::encode_into(&(keys, at, by), out)?;
             Ok(NOTED)
         }
+        Record::Retired(ledgers) => {
+            codec::encode_into(ledgers, out)?;
+            Ok(RETIRED)
+        }
     }
 }
 
@@ -266,6 +274,7 @@ fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {
             let (keys, at, by) = codec::decode(fields.0).ok()?;
             Record::Noted { keys, at, by }
         }
+        RETIRED => Record::Retired(codec::decode(fields.0).ok()?),
         _ => return None,
     })
 }

@@ -7,12 +7,12 @@ use super::segment::LogError;
 use countree_common::cluster::NodeName;
 use countree_common::cut::CounterSum;
 use countree_common::key::{Counter, Topic};
+use countree_common::ledger::Ledger;
 use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
 use countree_common::session::SessionId;
-use countree_common::stream::{Lsn, StreamId};
+use countree_common::stream::Lsn;
 use countree_common::time::WallMs;
 use countree_common::wire::keys::{IdempotencyKey, KeyState, Remembered};
-use countree_common::wire::rpc::LogEnd;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ pub struct Carried {
     pub sessions: BTreeMap<SessionId, SessionRecord>,
     /// What is known of each idempotency key.
     pub keys: BTreeMap<IdempotencyKey, Remembered>,
+    /// The last ledgers of the streams that retired last, by incarnation.
+    pub retired: BTreeMap<u64, Ledger>,
 }
 
 impl Carried {
@@ -30,14 +32,6 @@ impl Carried {
     pub fn latest(&self) -> Option<WallMs> {
         let sessions = self.sessions.values().map(|session| session.at);
         sessions.chain(self.keys.values().map(|of| of.at)).max()
-    }
-
-    /// The registry knows of streams that should be in this log, and are not. Sessions may have gone further there than
-    /// it says: none goes on, or a batch that was counted would be taken once more. The keys were used all the same.
-    pub fn note_missing(&mut self, missing: &[StreamId]) {
-        if !missing.is_empty() {
-            self.sessions.clear();
-        }
     }
 
     /// Takes up a record that is no part of a checkpoint.
@@ -71,6 +65,7 @@ impl Carried {
                     self.keys.insert(key, Remembered { key, at: *at, state });
                 }
             }
+            Record::Retired(ledgers) => self.retired.extend(ledgers.iter().copied()),
             Record::Checkpoint(_) | Record::Keys(_) => {}
         }
     }
@@ -92,16 +87,6 @@ pub struct OldStream {
     pub accepted: u64,
     /// The topics with events in the records that are still there.
     pub topics: BTreeMap<Topic, TopicInLog>,
-}
-
-/// Where old streams end, for the registry to compare.
-pub fn ends(old: &BTreeMap<StreamId, OldStream>) -> Vec<LogEnd> {
-    let end = |(stream, old): (&StreamId, &OldStream)| LogEnd {
-        incarnation: stream.incarnation,
-        last: old.end,
-        accepted: old.accepted,
-    };
-    old.iter().map(end).collect()
 }
 
 /// A topic's events in an old stream's log.
@@ -185,7 +170,7 @@ impl Recovery {
     fn take_up(&mut self, record: &Record<'_>) {
         match record {
             Record::Checkpoint(Checkpoint { sessions, key_records, .. }) => {
-                let carried = Carried { sessions: sessions.iter().copied().collect(), keys: BTreeMap::new() };
+                let carried = Carried { sessions: sessions.iter().copied().collect(), ..Carried::default() };
                 self.checkpoint = Some(OpenCheckpoint { carried, key_records: *key_records });
             }
             Record::Keys(keys) => {
@@ -197,7 +182,9 @@ impl Recovery {
             other => self.carried.record(other),
         }
         if let Some(open) = self.checkpoint.take_if(|open| open.key_records == 0) {
-            self.carried = open.carried;
+            // No checkpoint says what retired: those ledgers are records of their own.
+            let retired = std::mem::take(&mut self.carried.retired);
+            self.carried = Carried { retired, ..open.carried };
         }
     }
 

@@ -66,7 +66,8 @@ impl Replay {
             | Record::Open { .. }
             | Record::Seal
             | Record::Inherited(_)
-            | Record::Noted { .. } => Ok(()),
+            | Record::Noted { .. }
+            | Record::Retired(_) => Ok(()),
         }
     }
 

@@ -289,7 +289,11 @@ impl LeafMachine {
             sessions: self.sessions.listed(),
             key_records: 0,
         };
-        self.journal.begin_segment(checkpoint, &self.keys.listed())
+        self.journal.begin_segment(checkpoint, &self.keys.listed())?;
+        match self.retirement.remembered() {
+            ledgers if ledgers.is_empty() => Ok(()),
+            ledgers => self.journal.carry(&Record::Retired(ledgers)),
+        }
     }
 
     /// Logs a record; `None` when it can't be, and then nothing is acked any more.

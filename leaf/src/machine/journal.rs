@@ -125,6 +125,18 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes what has to be known besides of the segments before, behind the checkpoint.
+    ///
+    /// # Errors
+    /// When it can't be encoded; nothing was written.
+    pub fn carry(&mut self, record: &Record<'_>) -> Result<(), CodecError> {
+        self.append(record)?;
+        if let Some(closed) = self.closed.back_mut() {
+            closed.carried_at = self.appended;
+        }
+        Ok(())
+    }
+
     /// Writes a record; returns its LSN.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::names::Marks;
 use super::table::Table;
 use super::uplink::{NamedSums, NearLimit, Uplink};
 use super::{Found, Frozen, LeafMachine, Output};
-use countree_common::cluster::NodeName;
+use countree_common::cluster::{NodeName, Tier};
 use countree_common::cut::Cut;
 use countree_common::key::Counter;
 use countree_common::limits;
@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 
 /// Counters are not looked for to forget before so many may go.
 const ABANDONED_MIN: usize = 65_536;
+/// Topics that all leaves together ask about in a second, beside those that the store may forget. Each costs roots and
+/// store some 30 µs.
+const SURVEYED_PER_S: u128 = 200;
 
 impl LeafMachine {
     /// A root is connected: cuts of its topics can go.
@@ -83,6 +86,25 @@ impl LeafMachine {
             self.near_limit.remove(&counter);
         } else if has_room || self.near_limit.contains_key(&counter) {
             self.near_limit.insert(counter, total);
+        }
+    }
+
+    /// The store may lack something: every topic is asked about.
+    pub fn handle_ask_again(&mut self, now: Now) {
+        self.old.values_mut().chain([&mut self.live]).for_each(Uplink::ask_again);
+        self.send_up(now);
+    }
+
+    /// Asks about some topics with each window, all leaves together about no more than roots have time for.
+    fn survey(&mut self, now: Now) {
+        let leaves = self.view.tier(Tier::Leaf).count().max(1) as u128;
+        let most = SURVEYED_PER_S * self.config.window.as_millis() / 1_000 / leaves;
+        let mut left = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+        for uplink in self.old.values_mut().chain([&mut self.live]) {
+            left -= uplink.survey(now.mono, left);
+            if left == 0 {
+                return;
+            }
         }
     }
 
@@ -155,6 +177,7 @@ impl LeafMachine {
         self.forget_abandoned();
         self.settle_flushes();
         self.retire_settled(now);
+        self.survey(now);
         self.trim(now);
         self.tell_watermark();
         self.begin_scans();

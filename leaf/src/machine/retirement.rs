@@ -3,8 +3,10 @@
 
 use super::calls::{Asker, Callee};
 use super::{LeafMachine, Output};
+use crate::log::record::Record;
+use crate::log::recovery::Carried;
 use countree_common::ledger::{Ledger, StreamLedger};
-use countree_common::stream::StreamId;
+use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::{Now, Time};
 use countree_common::wire::rpc::{Reply, Request};
 use std::collections::BTreeMap;
@@ -14,12 +16,39 @@ use std::time::Duration;
 /// lets pass between two fsyncs.
 pub(super) const SETTLING: Duration = Duration::from_secs(2);
 
-/// The streams that are about to go.
+/// Ledgers of streams without a log that a leaf remembers; no fewer than the registry keeps apart.
+const LEDGERS_REMEMBERED: usize = 16;
+
+/// The streams that are about to go, and the last that went.
 #[derive(Debug, Default)]
 pub(super) struct Retirement {
     /// When the registry took each ledger over; `None` while it is being told.
     handed_over: BTreeMap<StreamId, Option<Time>>,
     is_asking: bool,
+    /// By incarnation. The registry keeps them for good, unless it falls back.
+    remembered: BTreeMap<u64, Ledger>,
+    /// The last record that says so; no log goes before it is on disk.
+    remembered_at: Lsn,
+}
+
+impl Retirement {
+    /// With the ledgers that earlier streams remembered.
+    pub(super) fn carried(carried: &Carried) -> Self {
+        let mut retirement = Self { remembered: carried.retired.clone(), ..Self::default() };
+        retirement.forget_oldest();
+        retirement
+    }
+
+    fn forget_oldest(&mut self) {
+        while self.remembered.len() > LEDGERS_REMEMBERED {
+            self.remembered.pop_first();
+        }
+    }
+
+    /// The ledgers that the next segment has to carry on.
+    pub(super) fn remembered(&self) -> Vec<(u64, Ledger)> {
+        self.remembered.iter().map(|(incarnation, ledger)| (*incarnation, *ledger)).collect()
+    }
 }
 
 /// Whether the registry has the ledgers of these streams of one leaf; its oldest are one sum.
@@ -58,13 +87,45 @@ impl LeafMachine {
         if streams.is_empty() {
             return;
         }
-        let ledgers = self.ledgers().into_iter().filter(|l| streams.contains(&l.stream)).collect();
+        let ledgers: Vec<_> = self.ledgers().into_iter().filter(|l| streams.contains(&l.stream)).collect();
+        self.remember_ledgers(&ledgers);
         self.retirement.handed_over.extend(streams.into_iter().map(|stream| (stream, None)));
         self.outputs.push_back(Output::Retire(ledgers));
     }
 
+    /// Keeps ledgers beyond their logs.
+    fn remember_ledgers(&mut self, ledgers: &[StreamLedger]) {
+        let of = |of: &StreamLedger| (of.stream.incarnation, of.ledger);
+        let news: Vec<_> =
+            ledgers.iter().map(of).filter(|(i, l)| self.retirement.remembered.get(i) != Some(l)).collect();
+        if !news.is_empty()
+            && let Some(lsn) = self.log(&Record::Retired(news.clone()))
+        {
+            self.retirement.remembered.extend(news);
+            self.retirement.remembered_at = lsn;
+        }
+        self.retirement.forget_oldest();
+    }
+
+    /// The ledgers of all streams that this leaf knows, those without a log included.
+    pub fn known_ledgers(&self) -> Vec<StreamLedger> {
+        let here = self.ledgers();
+        let retired = self.retirement.remembered.iter().map(|(incarnation, ledger)| StreamLedger {
+            stream: StreamId { leaf: self.config.leaf.clone(), incarnation: *incarnation },
+            sealed: true,
+            ledger: *ledger,
+        });
+        let is_gone = |of: &StreamLedger| here.iter().all(|here| here.stream != of.stream);
+        let mut ledgers: Vec<_> = retired.filter(is_gone).collect();
+        ledgers.extend(here.iter().cloned());
+        ledgers
+    }
+
     /// Streams whose ledgers the registry must have for good by now.
     fn rested(&self, now: Now) -> Vec<StreamId> {
+        if self.journal.durable() < self.retirement.remembered_at {
+            return Vec::new();
+        }
         let has_rested = |since: &Option<Time>| since.is_some_and(|since| now.mono >= since + SETTLING);
         let streams = self.retirement.handed_over.iter().filter(|(_, since)| has_rested(since));
         streams.map(|(stream, _)| stream.clone()).collect()

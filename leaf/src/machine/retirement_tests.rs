@@ -1,8 +1,15 @@
 use super::*;
 use crate::testing::{Chance, Rig, TestStore, config, counter};
 
-/// A leaf that has started again, and whose old stream is merged; what it hands over.
+/// A leaf that has started again, and whose old stream is merged; what it hands over, and remembers on disk.
 fn restarted() -> (Rig, Vec<StreamLedger>) {
+    let (mut rig, ledgers) = handing_over();
+    rig.sync();
+    (rig, ledgers)
+}
+
+/// The same before that is on disk.
+fn handing_over() -> (Rig, Vec<StreamLedger>) {
     let mut rig = Rig::start(config());
     rig.open(1, 7);
     rig.batch(1, 1, &[(counter("t", "a"), 1)]);
@@ -36,6 +43,33 @@ fn a_log_goes_once_the_registry_has_shown_that_it_kept_the_ledger() {
     let [(call, Callee::Root, Request::Ledgers)] = &calls[..] else { panic!("{calls:?}") };
     rig.reply(*call, Some(Reply::Ledgers(ledgers)));
     assert_eq!(dropped(&mut rig), 1);
+}
+
+#[test]
+fn a_leaf_remembers_the_ledger_of_a_log_that_is_gone_also_when_it_starts_again() {
+    let (mut rig, ledgers) = restarted();
+    rig.machine.handle_retired(rig.now, &ledgers[0].stream);
+    rig.pass(2_100);
+    let call = rig.calls()[0].0;
+    rig.reply(call, Some(Reply::Ledgers(ledgers.clone())));
+    assert_eq!(dropped(&mut rig), 1);
+    let remembered =
+        |rig: &Rig| rig.machine.known_ledgers().into_iter().find(|of| of.stream == ledgers[0].stream);
+    assert_eq!(remembered(&rig).map(|of| of.ledger), Some(ledgers[0].ledger));
+    rig.disk.streams.remove(&ledgers[0].stream.incarnation);
+    rig.crash(&mut Chance::new(1));
+    assert_eq!(remembered(&rig).map(|of| of.ledger), Some(ledgers[0].ledger));
+}
+
+#[test]
+fn a_log_stays_until_its_ledger_is_remembered_on_disk() {
+    let (mut rig, ledgers) = handing_over();
+    rig.machine.handle_retired(rig.now, &ledgers[0].stream);
+    rig.pass(2_100);
+    assert_eq!(rig.calls(), []);
+    rig.sync();
+    rig.pass(100);
+    assert_eq!(rig.calls().len(), 1);
 }
 
 #[test]

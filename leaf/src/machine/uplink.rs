@@ -9,6 +9,7 @@ mod positions;
 mod probes;
 mod readings;
 mod sending;
+mod survey;
 mod topics;
 
 pub use outcomes::{Findings, NearLimit};
@@ -54,6 +55,7 @@ pub struct Uplink {
     merged: u64,
     declared_lost: u64,
     volume: u64,
+    survey: survey::Survey,
 }
 
 impl Uplink {
@@ -82,6 +84,7 @@ impl Uplink {
             merged: 0,
             declared_lost: 0,
             volume: 0,
+            survey: survey::Survey::default(),
         }
     }
 

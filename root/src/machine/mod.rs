@@ -4,6 +4,7 @@
 //! [`Registrar`] keeps the cluster's registry. [`document`] is the rule that every store obeys.
 //! Inputs are `handle_*`, outputs are drained with `poll_output`.
 
+pub mod audit;
 pub mod binding;
 pub mod document;
 pub mod eras;
@@ -16,7 +17,6 @@ mod key_record;
 pub mod memory;
 pub mod merge;
 mod near;
-mod open_streams;
 pub mod registrar;
 pub mod registry;
 pub mod registry_text;

@@ -3,15 +3,14 @@
 
 use super::imports::Imports;
 use super::key_record::KeyRecord;
-use super::open_streams::OpenStreams;
 use super::retired::RetiredStreams;
+use countree_common::audit::Books;
 use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
 use countree_common::import::{Direction, ImportFile, ImportRefusal};
-use countree_common::ledger::{Ledger, StreamLedger};
+use countree_common::ledger::StreamLedger;
 use countree_common::limits::{NODES_PER_CLUSTER, SPLITS_PER_CLUSTER};
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{LogEnd, Reached};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -52,7 +51,7 @@ pub enum NotSettled {
 
 /// A leaf that lives can't be given up. Nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is live, and no log of it is missing: drain it")]
+#[error("{0} is live: drain it")]
 pub struct StillLive(pub NodeName);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +80,6 @@ pub struct Registry {
     #[serde(default)]
     unsettled: BTreeSet<NodeName>,
     retired: BTreeMap<NodeName, RetiredStreams>,
-    #[serde(default)]
-    open: OpenStreams,
     #[serde(default = "KeyRecord::begun_late")]
     keys: KeyRecord,
     /// The epoch at which the owners of keys last changed. One that left and came back has changed them twice: it may
@@ -176,41 +173,6 @@ impl Registry {
         Ok(incarnation)
     }
 
-    /// The number of this start of a leaf on a log that holds these streams: higher than any before by `jump` or more.
-    /// A registry that fell back, and a log that is lost at once, would give a number again whose stream the store
-    /// knows. Where the log lacks what an earlier start has known, nobody can say any more what keys it knew, and those
-    /// streams are missing until they are found or given up.
-    ///
-    /// # Errors
-    /// When its name is new and there are too many.
-    pub fn join_on_log(
-        &mut self,
-        leaf: &NodeName,
-        log: &[LogEnd],
-        jump: u64,
-        now: WallMs,
-    ) -> Result<(u64, Vec<StreamId>), RegistryFull> {
-        let at_least = log.iter().map(|end| end.incarnation).max().unwrap_or_default() + 1;
-        let incarnation = self.join(leaf, Tier::Leaf, at_least.saturating_add(jump))?;
-        if self.open.compare(leaf, log) {
-            let owners = self.key_owners();
-            self.keys.lose(leaf, now);
-            self.advance(owners.clone(), now);
-            if self.key_owners() == owners {
-                self.owners_since = self.epoch;
-                self.keys.succeed(owners, now);
-            }
-        }
-        Ok((incarnation, self.open.missing_of(leaf)))
-    }
-
-    /// A leaf says how far its live stream has come.
-    pub fn reach(&mut self, node: &Node, reached: Reached) {
-        if node.tier == Tier::Leaf {
-            self.open.reach(&node.name, node.incarnation, reached);
-        }
-    }
-
     /// A node has started that often, by its own word: a registry that fell back may have forgotten it, and would give
     /// the number again.
     fn note_incarnation(
@@ -269,7 +231,6 @@ impl Registry {
         if node.tier == Tier::Leaf {
             self.unsettled.insert(node.name.clone());
             self.settled.remove(&node.name);
-            self.open.open(&node.name, node.incarnation);
             self.keys.release(&node.name);
         }
         self.members.insert(node.name.clone(), Member { node: node.clone(), lease_until: until });
@@ -318,27 +279,17 @@ impl Registry {
         self.unsettled.remove(leaf);
         self.members.remove(leaf);
         self.settled.insert(leaf.clone(), *incarnation);
-        self.open.settle(leaf, *incarnation, keeps_keys);
         self.advance(before, now);
         Ok(keeps_keys)
     }
 
-    /// A leaf will never come back: what it had not merged is lost, and nobody can say what keys it knew. Of one that
-    /// lives on without its earlier logs, those are given up. What was last heard of them is declared lost.
+    /// A leaf will never come back: what it had not merged is lost, and nobody can say what keys it knew.
     ///
     /// # Errors
-    /// When it is live and no log of it is missing.
+    /// When it is live.
     pub fn forget(&mut self, leaf: &NodeName, now: WallMs) -> Result<(), StillLive> {
-        let is_live = self.members.contains_key(leaf);
-        if is_live && self.open.missing_of(leaf).is_empty() {
+        if self.members.contains_key(leaf) {
             return Err(StillLive(leaf.clone()));
-        }
-        let lost = self.open.give_up(leaf, is_live);
-        if lost != Ledger::default() {
-            self.retired.entry(leaf.clone()).or_default().declare(lost);
-        }
-        if is_live {
-            return Ok(());
         }
         let before = self.key_owners();
         if before.contains(leaf) {
@@ -365,12 +316,9 @@ impl Registry {
         self.members.iter().filter(|(_, m)| m.lease_until >= now).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Leaves that may hold events that are not merged, where nobody can be asked: those that are not live, and those
-    /// that live on without an earlier log.
+    /// Leaves that are not live and may hold events that are not merged.
     pub fn away(&self) -> Vec<NodeName> {
-        let away = self.unsettled.iter().filter(|name| !self.members.contains_key(*name));
-        let away: BTreeSet<_> = away.chain(self.open.forgetful()).collect();
-        away.into_iter().cloned().collect()
+        self.unsettled.iter().filter(|name| !self.members.contains_key(*name)).cloned().collect()
     }
 
     /// Whether a lease has run out.
@@ -397,7 +345,6 @@ impl Registry {
                 return Err(RegistryFull::Names);
             }
             self.note_incarnation(&stream.leaf, Tier::Leaf, stream.incarnation)?;
-            self.open.close(&stream.leaf, stream.incarnation, ledger);
             self.retired.entry(stream.leaf.clone()).or_default().retire(stream.incarnation, *ledger);
         }
         let oldest = ledgers.iter().map(|of| &of.stream).min_by_key(|stream| stream.incarnation);
@@ -407,10 +354,10 @@ impl Registry {
         Ok(())
     }
 
-    /// The ledgers of retired streams and of imports, for the audit.
+    /// The ledgers of retired streams, as their leaves gave them, and of imports.
     pub fn ledgers(&self) -> Vec<StreamLedger> {
         let retired = self.retired.iter().flat_map(|(leaf, streams)| streams.ledgers(leaf));
-        retired.chain(self.open.ledgers()).chain(self.imports.ledgers()).collect()
+        retired.chain(self.imports.ledgers()).collect()
     }
 
     /// An import begins, or goes on.
@@ -432,6 +379,35 @@ impl Registry {
         rows: u64,
     ) -> Result<(), ImportRefusal> {
         self.imports.end(file, direction, rows)
+    }
+
+    /// The store lacks so many of a stream's merged events, for good; 0 when it lacks none after all.
+    ///
+    /// # Errors
+    /// When the leaf's name is new and there are too many.
+    pub fn declare_lost(&mut self, stream: &StreamId, events: u64) -> Result<(), RegistryFull> {
+        if !self.retired.contains_key(&stream.leaf) && self.retired.len() >= NAMES_REMEMBERED {
+            return Err(RegistryFull::Names);
+        }
+        self.retired.entry(stream.leaf.clone()).or_default().declare_lost(stream.incarnation, events);
+        Ok(())
+    }
+
+    /// All that the audit needs to know from here.
+    pub fn books(&self) -> Books {
+        let of = |leaf: &NodeName, incarnation| StreamId { leaf: leaf.clone(), incarnation };
+        let lost = self.retired.iter().flat_map(|(leaf, retired)| {
+            retired.lost().map(move |(incarnation, events)| (of(leaf, incarnation), events))
+        });
+        let folded = self.retired.iter().map(|(leaf, retired)| (leaf.clone(), retired.folded_to()));
+        Books {
+            view: self.view(),
+            away: self.away(),
+            retired: self.ledgers(),
+            folded: folded.filter(|(_, to)| *to > 0).collect(),
+            lost: lost.collect(),
+            starts: self.incarnations.iter().map(|(leaf, last)| (leaf.clone(), *last)).collect(),
+        }
     }
 }
 

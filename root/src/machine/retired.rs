@@ -21,6 +21,10 @@ pub struct RetiredStreams {
     streams: BTreeMap<u64, Ledger>,
     folded: Ledger,
     folded_to: u64,
+    /// Events that the store was found to lack, of streams that are retired or not yet. What is lost of those that are
+    /// one sum stands under 0.
+    #[serde(default)]
+    lost: BTreeMap<u64, u64>,
 }
 
 impl RetiredStreams {
@@ -33,11 +37,6 @@ impl RetiredStreams {
         true
     }
 
-    /// Adds what a log held that is given up.
-    pub fn declare(&mut self, ledger: Ledger) {
-        self.folded += ledger;
-    }
-
     /// The leaf has no log before that of `kept_from`.
     pub fn fold(&mut self, kept_from: u64) {
         let is_over = |streams: &BTreeMap<u64, Ledger>| {
@@ -48,12 +47,32 @@ impl RetiredStreams {
             let Some((oldest, ledger)) = self.streams.pop_first() else { break };
             self.folded += ledger;
             self.folded_to = oldest;
+            if let Some(lost) = self.lost.remove(&oldest) {
+                *self.lost.entry(0).or_default() += lost;
+            }
         }
     }
 
-    /// The ledgers, for the audit.
+    /// So many of a stream's merged events are not in the store any more; returns whether that was news.
+    pub fn declare_lost(&mut self, incarnation: u64, events: u64) -> bool {
+        let before =
+            if events == 0 { self.lost.remove(&incarnation) } else { self.lost.insert(incarnation, events) };
+        before.unwrap_or_default() != events
+    }
+
+    /// What the store lacks, by incarnation; see [`ledgers`](Self::ledgers).
+    pub fn lost(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.lost.iter().map(|(incarnation, events)| (*incarnation, *events))
+    }
+
+    /// The streams up to this one are one sum; 0 for none.
+    pub fn folded_to(&self) -> u64 {
+        self.folded_to
+    }
+
+    /// The ledgers as the leaf gave them, for the audit; incarnation 0 stands for those that are one sum.
     pub fn ledgers<'a>(&'a self, leaf: &'a NodeName) -> impl Iterator<Item = StreamLedger> + 'a {
-        let folded = (self.folded != Ledger::default() || self.folded_to > 0).then_some((0, self.folded));
+        let folded = (self.folded_to > 0).then_some((0, self.folded));
         let apart = self.streams.iter().map(|(incarnation, ledger)| (*incarnation, *ledger));
         folded.into_iter().chain(apart).map(move |(incarnation, ledger)| StreamLedger {
             stream: StreamId { leaf: leaf.clone(), incarnation },

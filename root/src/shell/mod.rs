@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell reads clocks")]
 
+mod auditing;
 mod conversations;
 mod core;
 mod errands;

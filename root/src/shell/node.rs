@@ -1,5 +1,6 @@
 //! One root, from its start to its end.
 
+use super::auditing::{AuditTask, Audits};
 use super::core;
 use super::gauges::Gauges;
 use super::joining::{JOIN_TIMEOUT, enter, heartbeats, join};
@@ -8,7 +9,7 @@ use super::rpc::Desk;
 use super::server::{self, Server};
 use super::splitting::keep_splits;
 use crate::machine::registrar::Ask;
-use crate::store::BoundStore;
+use crate::store::{AnyStore, BoundStore};
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::shell::identity::IdentityError;
 use countree_common::shell::membership::Membership;
@@ -68,6 +69,7 @@ pub struct RootNode {
     node: Node,
     endpoint: quinn::Endpoint,
     gauges: Arc<Gauges>,
+    audits: Audits,
     registry: RegistryHandle,
     membership: Membership,
     /// Ends the heartbeats, before the farewell: a later one would undo it.
@@ -109,7 +111,15 @@ impl RootNode {
         let node = Node { name: name.clone(), tier: Tier::Root, quic, http, incarnation };
 
         let (core_handle, core) = core::start(store.clone(), gauges.clone(), &registry, shutdown.clone());
-        let desk = Desk::new(core_handle.clone(), registry.clone(), store, gauges.clone(), leave);
+        let audits = Audits::default();
+        let desk = Desk::new(
+            core_handle.clone(),
+            registry.clone(),
+            store.clone(),
+            gauges.clone(),
+            audits.clone(),
+            leave,
+        );
         let (held, conversations) = watch::channel(0);
         let server = Server::new(core_handle, desk.clone(), held);
         let policy = server::policy(cluster.clone());
@@ -122,6 +132,7 @@ impl RootNode {
             node,
             endpoint,
             gauges,
+            audits,
             registry,
             membership,
             silence: Shutdown::new(),
@@ -132,7 +143,7 @@ impl RootNode {
             conversations,
         };
         match enter(&root.registry, &root.node, stop).await {
-            Ok(()) => Ok(root.beating(desk)),
+            Ok(()) => Ok(root.beating(desk, store)),
             Err(e) => {
                 root.shutdown.begin();
                 root.registry_shutdown.begin();
@@ -143,7 +154,7 @@ impl RootNode {
     }
 
     /// Begins to keep the root in the view.
-    fn beating(mut self, desk: Desk) -> Self {
+    fn beating(mut self, desk: Desk, store: Arc<AnyStore>) -> Self {
         let (node, gauges, silence) = (self.node.clone(), self.gauges.clone(), self.silence.clone());
         let own = heartbeats(node.clone(), self.registry.clone(), gauges.clone(), desk, silence.clone());
         self.beats.spawn(own);
@@ -152,7 +163,15 @@ impl RootNode {
         self.beats.spawn(async move { membership.heartbeats(node, || gauges.stats(), &silence).await });
         let name = self.node.name.clone();
         let (membership, registry) = (self.membership.clone(), self.registry.clone());
-        self.beats.spawn(keep_splits(name, membership, registry, self.silence.clone()));
+        self.beats.spawn(keep_splits(
+            name.clone(),
+            membership.clone(),
+            registry.clone(),
+            self.silence.clone(),
+        ));
+        let audits = self.audits.clone();
+        let task = AuditTask { me: name, membership, registry, store, audits };
+        self.beats.spawn(task.run(self.silence.clone()));
         self
     }
 
@@ -179,6 +198,7 @@ impl RootNode {
     /// Writes the root's metrics.
     pub fn metrics(&self, page: &mut Page) {
         self.gauges.write(self.node.name.as_str(), page);
+        self.audits.write(self.node.name.as_str(), page);
     }
 
     /// Why the root can't do its work right now, if it can't.

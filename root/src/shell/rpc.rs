@@ -1,5 +1,6 @@
 //! The short conversations: one question, one answer.
 
+use super::auditing::Audits;
 use super::core::CoreHandle;
 use super::gauges::Gauges;
 use super::importing;
@@ -40,6 +41,7 @@ pub(super) struct Desk {
     gauges: Arc<Gauges>,
     stats: Arc<Mutex<BTreeMap<NodeName, (NodeStats, Instant)>>>,
     reads: Arc<Semaphore>,
+    audits: Audits,
     leave: Shutdown,
 }
 
@@ -50,10 +52,11 @@ impl Desk {
         registry: RegistryHandle,
         store: Arc<AnyStore>,
         gauges: Arc<Gauges>,
+        audits: Audits,
         leave: Shutdown,
     ) -> Self {
         let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
-        Self { core, registry, store, gauges, stats: Arc::default(), reads, leave }
+        Self { core, registry, store, gauges, stats: Arc::default(), reads, audits, leave }
     }
 
     /// Answers one question of `peer`.
@@ -79,12 +82,8 @@ impl Desk {
             vec![Reply::Failed(format!("the certificate says {peer}: it can't speak for {name}"))]
         };
         match request {
-            Request::Join { name, .. } | Request::JoinOnLog { leaf: name, .. } if name != *peer => {
-                not_yours(&name)
-            }
-            Request::Heartbeat { node, .. } | Request::Beat { node, .. } if node.name != *peer => {
-                not_yours(&node.name)
-            }
+            Request::Join { name, .. } if name != *peer => not_yours(&name),
+            Request::Heartbeat { node, .. } if node.name != *peer => not_yours(&node.name),
             Request::Leave(name) if name != *peer => not_yours(&name),
             Request::Settled { leaf, .. } | Request::SettledAt { stream: StreamId { leaf, .. }, .. }
                 if leaf != *peer =>
@@ -94,14 +93,9 @@ impl Desk {
             Request::Join { name, tier, at_least } => {
                 vec![self.registry.ask(Ask::Join { name, tier, at_least }).await]
             }
-            Request::JoinOnLog { leaf, log } => vec![self.registry.ask(Ask::JoinOnLog { leaf, log }).await],
             Request::Heartbeat { node, stats, epoch } => {
                 self.note_stats(node.name.clone(), stats);
-                vec![self.registry.ask(Ask::Heartbeat { node, epoch, reached: None }).await]
-            }
-            Request::Beat { node, stats, epoch, reached } => {
-                self.note_stats(node.name.clone(), stats);
-                vec![self.registry.ask(Ask::Heartbeat { node, epoch, reached: Some(reached) }).await]
+                vec![self.registry.ask(Ask::Heartbeat { node, epoch }).await]
             }
             Request::Leave(name) => vec![self.registry.ask(Ask::Leave(name)).await],
             Request::Read(topic) => self.read(&topic).await,
@@ -125,6 +119,8 @@ impl Desk {
             }
             Request::Forget(leaf) => vec![self.registry.ask(Ask::Forget(leaf)).await],
             Request::Members => vec![self.registry.ask(Ask::Members).await],
+            Request::Books => vec![self.registry.ask(Ask::Books).await],
+            Request::Check { full } => vec![self.audits.answer(full, &self.registry).await],
             Request::Flush { .. }
             | Request::FlushTopic { .. }
             | Request::Reset(_)
@@ -134,6 +130,7 @@ impl Desk {
             | Request::Outcomes(_)
             | Request::Note { .. }
             | Request::TakeOver(_)
+            | Request::AskAgain
             | Request::Positions(_) => vec![Reply::Failed("that is a leaf's to do".into())],
             Request::Drain => {
                 self.leave.begin();

@@ -1,12 +1,16 @@
 //! What must be true once everything works again and has had time to settle.
 
 use super::World;
-use crate::faults::Fault;
+use crate::flaws::Flaw;
 use crate::promise::{Broken, Promise};
+use crate::store::Documents;
 use crate::truth::by_counter;
+use countree_common::audit::StoreCheck;
 use countree_common::cluster::NodeName;
 use countree_common::key::{Counter, Topic};
-use countree_common::ledger::Ledger;
+use countree_common::ledger::{Ledger, StreamLedger};
+use countree_common::time::WallMs;
+use countree_root::machine::audit::{Account, Auditor, Round};
 use std::collections::BTreeMap;
 
 impl World {
@@ -40,26 +44,8 @@ impl World {
         }
         let forgot = |topic: &Topic| self.store.forgetful.contains(topic);
         self.truth.check(&self.totals(), forgot).map_err(|e| Promise::Exact.broken(e))?;
-        if self.truth.has_lost_folders() {
-            self.check_declared()?;
-        } else {
-            self.audit()?;
-        }
+        self.audit()?;
         self.check_viewers()
-    }
-
-    /// What is lost with a leaf's folder is not passed over in silence: the registry calls that leaf away. One that fell
-    /// back may have forgotten what it knew of the leaf.
-    fn check_declared(&self) -> Result<(), Broken> {
-        let lost = self.truth.lost(&self.totals());
-        let is_silent =
-            lost > 0 && self.tally.of(Fault::RegistryRollback) == 0 && self.store.away().is_empty();
-        if is_silent {
-            let what =
-                format!("{lost} events are lost with a leaf's folder, and the registry calls no leaf away");
-            return Err(Promise::Balanced.broken(what));
-        }
-        Ok(())
     }
 
     /// All totals in the store.
@@ -127,6 +113,50 @@ impl World {
             let what = format!("the totals hold {counted} events, and {merged} were merged");
             return Err(Promise::Balanced.broken(what));
         }
+        self.audit_store()
+    }
+
+    /// The audit from the store's side finds no difference now, and finds each topic that would be gone.
+    fn audit_store(&self) -> Result<(), Broken> {
+        let documents = &self.store.documents;
+        let check = self.check_store(documents);
+        if !check.balanced() || !check.not_compared.is_empty() {
+            return Err(Promise::Balanced.broken(format!("all is merged, and the audit finds {check:?}")));
+        }
+        for (topic, document) in documents {
+            let others = documents.iter().filter(|(other, _)| *other != topic);
+            let check = self.check_store(&others.map(|(topic, d)| (topic.clone(), d.clone())).collect());
+            let gone: u64 = document.streams.values().map(|position| position.events).sum();
+            let missed: u64 = check.short.iter().map(|gap| gap.events).sum();
+            if missed != gone || (gone > 0 && check.balanced()) {
+                let what = format!("{gone} events are gone with {topic}, and the audit finds {check:?}");
+                return Err(Promise::Balanced.broken(what));
+            }
+        }
         Ok(())
+    }
+
+    /// What the audit says of a store that holds these.
+    fn check_store(&self, documents: &Documents) -> StoreCheck {
+        let leaves: Vec<_> = self.leaves.iter().filter_map(|leaf| leaf.ledgers()).collect();
+        let remembered = leaves.concat();
+        let name = |ledgers: &Vec<StreamLedger>| Some(ledgers.first()?.stream.leaf.clone());
+        let answers: Vec<_> = leaves.into_iter().filter_map(|l| Some((name(&l)?, Some(l)))).collect();
+        let account = Account::new(self.store.books(), answers);
+        let mut round = Round::begin(account.clone(), true);
+        for (topic, document) in documents {
+            let held = document.streams.iter().map(|(stream, at)| (stream.clone(), at.events));
+            if self.plan.flaw != Some(Flaw::TrustingAudit) {
+                round.handle_document(topic, held);
+            }
+        }
+        if self.plan.flaw == Some(Flaw::TrustingAudit)
+            && let Some(topic) = self.store.documents.keys().next()
+        {
+            let all = self.store.retired().into_iter().chain(remembered);
+            let ledgers: BTreeMap<_, _> = all.map(|of| (of.stream, of.ledger.merged)).collect();
+            round.handle_document(topic, ledgers.into_iter());
+        }
+        Auditor::default().handle_round(round, &account, WallMs(0)).check
     }
 }

@@ -132,7 +132,7 @@ impl World {
                 None => Some(Ask::Join { name: place.name(), tier: Tier::Root, at_least: 0 }),
                 Some(incarnation) => {
                     let epoch = process.view.epoch;
-                    self.listed(place, incarnation).map(|node| Ask::Heartbeat { node, epoch, reached: None })
+                    self.listed(place, incarnation).map(|node| Ask::Heartbeat { node, epoch })
                 }
             };
             if let Some(question) = question {
@@ -159,11 +159,7 @@ impl World {
     pub(super) fn root_is_asked(&mut self, i: usize, link: LinkId, request: Request) {
         let question = match request {
             Request::Join { name, tier, at_least } => Ask::Join { name, tier, at_least },
-            Request::JoinOnLog { leaf, log } => Ask::JoinOnLog { leaf, log },
-            Request::Heartbeat { node, epoch, .. } => Ask::Heartbeat { node, epoch, reached: None },
-            Request::Beat { node, epoch, reached, .. } => {
-                Ask::Heartbeat { node, epoch, reached: Some(reached) }
-            }
+            Request::Heartbeat { node, epoch, .. } => Ask::Heartbeat { node, epoch },
             Request::Leave(name) => Ask::Leave(name),
             Request::Retire(ledgers) => Ask::Retire(ledgers),
             Request::SettledAt { stream, heirs, epoch } => Ask::Settled { stream, heirs, epoch },

@@ -1,6 +1,8 @@
 //! The ledger: of all streams together, and the road of one.
 
+use super::checks::{check_all, last_check};
 use super::{Office, Unanswered, members};
+use crate::audit::{Books, StoreCheck};
 use crate::cluster::{NodeName, Tier};
 use crate::ledger::{Ledger, StreamLedger};
 use crate::shell::membership::Membership;
@@ -12,7 +14,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What `GET /v1/audit` answers: the sum, and each stream by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,11 +21,14 @@ pub struct Audit {
     /// The sum over all streams.
     #[serde(flatten)]
     pub total: Ledger,
-    /// Whether each stream balances by itself, and none is missing.
+    /// Whether each stream balances by itself, none is missing, and the store holds what was merged.
     pub balanced: bool,
     /// Leaves that are not live and may hold events: their live streams are missing here.
     #[serde(default)]
     pub away: Vec<NodeName>,
+    /// What documents hold, when they were last read; `None` as long as they were not, or nobody can say.
+    #[serde(default)]
+    pub store: Option<StoreCheck>,
     /// Each stream's own ledger.
     pub streams: Vec<StreamLedger>,
 }
@@ -61,53 +65,62 @@ pub enum StreamState {
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
     stream: Option<String>,
+    #[serde(default)]
+    full: bool,
 }
 
 /// `GET /v1/audit`
 pub(super) async fn answer(
     State(office): State<Office>,
-    Parameters(AuditQuery { stream }): Parameters<AuditQuery>,
+    Parameters(AuditQuery { stream, full }): Parameters<AuditQuery>,
     headers: HeaderMap,
 ) -> Response {
     let bad =
         |message: String| Unanswered::Refused { status: StatusCode::BAD_REQUEST, code: "bad_query", message };
-    match stream.map(|s| s.parse().map_err(|e| bad(format!("{e}")))).transpose() {
+    let asked = match stream.map(|s| s.parse().map_err(|e| bad(format!("{e}")))).transpose() {
+        Ok(Some(_)) if full => Err(bad("full=true is about all streams: leave one of both out".into())),
+        asked => asked,
+    };
+    match asked {
         Err(refused) => office.answer(&headers, async { Err::<(), _>(refused) }).await,
-        Ok(None) => office.answer(&headers, read(&office.membership)).await,
+        Ok(None) => office.answer(&headers, read(&office.membership, full)).await,
         Ok(Some(stream)) => office.answer(&headers, follow(&office.membership, stream)).await,
     }
 }
 
-async fn retired(membership: &Membership) -> Result<Vec<StreamLedger>, PeerError> {
-    match membership.ask_a_root(&Request::Ledgers).await? {
-        Reply::Ledgers(ledgers) => Ok(ledgers),
+async fn books(membership: &Membership) -> Result<Books, PeerError> {
+    match membership.ask_a_root(&Request::Books).await? {
+        Reply::Books(books) => Ok(books),
         _ => Err(PeerError::Mismatched),
     }
 }
 
 /// Sums the ledgers of live and retired streams. Fails when a live leaf, or every root, can't be asked: a
 /// partial audit would be a wrong one.
-async fn read(membership: &Membership) -> Result<Audit, Unanswered> {
-    let (view, away) = members(membership).await?;
+async fn read(membership: &Membership, full: bool) -> Result<Audit, Unanswered> {
+    // Before the ledgers: what it says of losses is in them then.
+    let view = membership.view().borrow().clone();
+    let store =
+        if full { Some(check_all(membership, &view).await?) } else { last_check(membership, &view).await };
     // Retired first: a leaf that is about to delete a retired stream still lists it, to the same effect.
-    let retired = retired(membership).await?;
+    let books = books(membership).await?;
     let mut live = Vec::new();
-    for leaf in view.tier(Tier::Leaf) {
+    for leaf in books.view.tier(Tier::Leaf) {
         match membership.peers().call(leaf, &Request::Ledgers).await? {
             Reply::Ledgers(ledgers) => live.extend(ledgers),
             _ => return Err(PeerError::Mismatched.into()),
         }
     }
-    let streams: BTreeMap<_, _> =
-        retired.into_iter().chain(live).map(|ledger| (ledger.stream.clone(), ledger)).collect();
-    let streams: Vec<_> = streams.into_values().collect();
+    let mut streams: Vec<_> = books.with_leaves(live).into_values().collect();
+    books.declare(&mut streams);
     let mut total = Ledger::default();
     for StreamLedger { stream, ledger, .. } in &streams {
         total += *ledger;
         alarm(stream, ledger);
     }
-    let balanced = away.is_empty() && streams.iter().all(|s| s.ledger.balanced());
-    Ok(Audit { total, balanced, away, streams })
+    let is_whole = store.as_ref().is_none_or(StoreCheck::balanced);
+    let balanced = books.away.is_empty() && streams.iter().all(|s| s.ledger.balanced()) && is_whole;
+    Ok(Audit { total, balanced, away: books.away, store, streams })
 }
 
 fn alarm(stream: &StreamId, ledger: &Ledger) {
@@ -131,10 +144,13 @@ async fn follow(membership: &Membership, stream: StreamId) -> Result<Road, Unans
             _ => return Err(PeerError::Mismatched.into()),
         }
     }
-    let is_here = found.is_some();
+    // A leaf lists streams without a log, too.
+    let is_here = positions.is_some();
+    let books = books(membership).await?;
     if !is_here {
-        found = retired(membership).await?.into_iter().find(|of| of.stream == stream);
+        found = books.retired.iter().find(|of| of.stream == stream).cloned().or(found);
     }
+    books.declare(found.as_mut_slice());
     let Some(StreamLedger { stream, sealed, ledger }) = found else {
         if away.contains(&stream.leaf) {
             let message =
@@ -154,6 +170,5 @@ async fn follow(membership: &Membership, stream: StreamId) -> Result<Road, Unans
         (true, true) => StreamState::Sealed,
         (true, false) => StreamState::Live,
     };
-    let positions = positions.filter(|_| is_here);
     Ok(Road { stream, state, ledger, balanced: ledger.balanced(), positions })
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod backups;
+mod checks;
 mod imports;
 mod nodes;
 mod status;

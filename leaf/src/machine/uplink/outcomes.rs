@@ -84,6 +84,7 @@ impl Uplink {
             Some(Outcome::Have { lsn, events, version }) if lsn == to => {
                 state.era = version.era;
                 if from == to {
+                    findings.imbalance = self.compare(topic, names, events);
                     self.note_answered(now, topic);
                     self.make_ready(topic);
                 } else {
@@ -141,10 +142,15 @@ impl Uplink {
         self.in_flight -= events;
         self.merged += events;
         self.volume = self.volume.saturating_sub(volume);
-        let expected = state.confirmed.map_or(store_events, |before| before + events);
-        state.confirmed = Some(store_events);
+        state.confirmed = state.confirmed.map(|before| before + events);
         self.progress.release(window);
         self.make_ready(topic);
+        self.compare(topic, names, store_events)
+    }
+
+    /// Compares what the store counts of a topic with what it is known to have merged; from now on its word holds.
+    fn compare(&mut self, topic: TopicId, names: &Names, store_events: u64) -> Option<String> {
+        let expected = self.topics.get_mut(topic)?.confirmed.replace(store_events)?;
         (expected != store_events).then(|| {
             let (topic, stream) = (names.topic(topic), &self.stream);
             format!(

@@ -156,6 +156,11 @@ impl Topics {
         &mut self.0[topic as usize]
     }
 
+    /// One more than the highest number.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn values(&self) -> impl Iterator<Item = &TopicState> {
         self.0.iter().filter_map(Option::as_deref)
     }

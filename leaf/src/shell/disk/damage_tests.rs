@@ -223,7 +223,7 @@ impl Log {
 
     /// Recovers, and checks what that finds against what went in; `None` when it is refused, else the ends.
     fn recover(&self, disk: &Disk, damage: &str) -> Option<BTreeMap<u64, Lsn>> {
-        let (recovery, old) = match disk.recover() {
+        let (recovery, old, _) = match disk.recover() {
             Ok(recovered) => recovered,
             Err(DiskError::Log { .. }) => return None,
             Err(e) => panic!("{damage}: {e}"),
@@ -243,7 +243,7 @@ impl Log {
             }
             ends.insert(stream.incarnation, found.end);
         }
-        let Carried { sessions, keys } = recovery.carried;
+        let Carried { sessions, keys, .. } = recovery.carried;
         let sessions: BTreeMap<_, _> = sessions.into_iter().map(|(id, known)| (id, known.last)).collect();
         assert_eq!(
             (sessions, keys.into_keys().map(|key| key.hash).collect()),

@@ -1,12 +1,13 @@
 //! What the registry is asked, and what each question does to it.
 
-use crate::machine::registry::Registry;
+use crate::machine::audit::Correction;
+use crate::machine::registry::{Registry, RegistryFull};
 use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
 use countree_common::import::{Direction, ImportFile};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{LogEnd, Reached, Reply};
+use countree_common::wire::rpc::Reply;
 use std::time::Duration;
 
 /// One question. The shell numbers them.
@@ -25,21 +26,12 @@ pub enum Ask {
         /// It must be at least this.
         at_least: u64,
     },
-    /// Which incarnation is this start of a leaf, whose log holds these streams?
-    JoinOnLog {
-        /// Which leaf starts.
-        leaf: NodeName,
-        /// The ends of its streams.
-        log: Vec<LogEnd>,
-    },
     /// A node lives.
     Heartbeat {
         /// The node.
         node: Node,
         /// The epoch that it goes by.
         epoch: u64,
-        /// How far a leaf has come.
-        reached: Option<Reached>,
     },
     /// A node is gone.
     Leave(NodeName),
@@ -78,6 +70,10 @@ pub enum Ask {
     Ledgers,
     /// The nodes, as the store has them now: a copy could lack one that has just come.
     Members,
+    /// What the audit needs to know, as the store has it now.
+    Books,
+    /// What the audit has found out for certain.
+    Correct(Vec<Correction>),
 }
 
 /// A question that only the store itself can answer.
@@ -85,15 +81,15 @@ pub enum Ask {
 pub(super) enum Reading {
     Ledgers,
     Members,
+    Books,
 }
 
 impl Ask {
-    /// Changes the registry. The answer, or why nothing changed. A leaf's incarnations are so far apart as `jump` says.
+    /// Changes the registry. The answer, or why nothing changed.
     pub(super) fn apply(
         &self,
         registry: &mut Registry,
         lease: Duration,
-        jump: u64,
         now: WallMs,
     ) -> Result<Reply, String> {
         // The view is known once everything that waits has been applied.
@@ -103,16 +99,8 @@ impl Ask {
                 let incarnation = registry.join(name, *tier, *at_least).map_err(said)?;
                 return Ok(Reply::Joined { incarnation });
             }
-            Self::JoinOnLog { leaf, log } => {
-                let joined = registry.join_on_log(leaf, log, jump, now).map_err(said)?;
-                return Ok(Reply::JoinedOnLog { incarnation: joined.0, missing: joined.1 });
-            }
-            Self::Heartbeat { node, reached, .. } => {
-                registry.heartbeat(node, now, lease).map_err(said)?;
-                if let Some(reached) = reached {
-                    registry.reach(node, *reached);
-                }
-                return Ok(view());
+            Self::Heartbeat { node, .. } => {
+                return registry.heartbeat(node, now, lease).map(|()| view()).map_err(said);
             }
             Self::Leave(name) => {
                 registry.leave(name);
@@ -133,6 +121,8 @@ impl Ask {
             }
             Self::Ledgers => return Ok(Reading::Ledgers.of(registry)),
             Self::Members => return Ok(Reading::Members.of(registry)),
+            Self::Books => return Ok(Reading::Books.of(registry)),
+            Self::Correct(corrections) => correct(registry, corrections).map_err(said)?,
         }
         Ok(Reply::Done)
     }
@@ -143,8 +133,16 @@ impl Reading {
         match self {
             Self::Ledgers => Reply::Ledgers(registry.ledgers()),
             Self::Members => Reply::Members { view: registry.view(), away: registry.away() },
+            Self::Books => Reply::Books(registry.books()),
         }
     }
+}
+
+fn correct(registry: &mut Registry, corrections: &[Correction]) -> Result<(), RegistryFull> {
+    corrections.iter().try_for_each(|correction| match correction {
+        Correction::Lost(stream, events) => registry.declare_lost(stream, *events),
+        Correction::Claimed(ledger) => registry.retire(std::slice::from_ref(ledger)),
+    })
 }
 
 fn said(e: impl std::fmt::Display) -> String {

@@ -1,0 +1,149 @@
+//! The audit asks the store: documents that other hands have changed are found, shown, and put right or declared lost.
+
+use crate::cluster::{Cluster, Process, eventually, redis};
+use crate::shared::command::run;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const KEY: &str = "countree:local:topic:demo";
+
+/// One leaf over a Redis of its own.
+struct Site {
+    cluster: Cluster,
+    port: u16,
+    _redis: (TempDir, Process),
+}
+
+impl Site {
+    fn start(retention: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let (process, port) = redis(folder.path())?;
+        let manifest = format!(
+            "[cluster]\nstore = \"redis://127.0.0.1:{port}\"\n[leaf]\nreplicas = 1\nretention = \"{retention}\"\n"
+        );
+        Some(Self { cluster: Cluster::start_with(&manifest), port, _redis: (folder, process) })
+    }
+
+    fn redis(&self, words: &[&str]) -> String {
+        run("redis-cli", &[&["-p", &self.port.to_string()], words].concat()).unwrap()
+    }
+
+    fn send(&self, events: usize) {
+        send(&self.cluster, events);
+    }
+
+    /// Starts it again, and waits until the log of the stream before is gone.
+    fn retire(&mut self, stream: &str) {
+        self.cluster.stop();
+        self.cluster.start_again();
+        retired(&self.cluster, stream);
+    }
+}
+
+fn post(cluster: &Cluster, events: usize) {
+    let event = r#"{"topic":"demo","item":"x","kind":"like"}"#;
+    let (status, body) = cluster.post(&vec![event; events].join("\n"));
+    assert_eq!(status, 202, "{body}");
+}
+
+fn send(cluster: &Cluster, events: usize) {
+    post(cluster, events);
+    cluster.settled_audit();
+}
+
+fn retired(cluster: &Cluster, stream: &str) {
+    eventually("the old stream is retired", || {
+        let (road, _) = cluster.ask(&["audit", "--stream", stream]);
+        (road["state"] == "retired").then_some(())
+    });
+}
+
+fn total(cluster: &Cluster) -> Value {
+    cluster.tell(&["get", "demo"])["counts"]["x"]["like"].clone()
+}
+
+/// Waits until the loss is in the ledger. Before that no audit may say that all is well.
+fn declared(cluster: &Cluster, lost: u64) -> Value {
+    eventually("the loss is declared", || {
+        let (audit, is_fine) = cluster.ask(&["audit"]);
+        assert_eq!(audit["balanced"], is_fine, "{audit}");
+        assert!(!is_fine || audit["declared_lost"] == lost, "{audit}");
+        is_fine.then_some(audit)
+    })
+}
+
+#[test]
+fn a_topic_that_was_deleted_by_hand_is_found_and_declared_lost() {
+    let Some(mut site) = Site::start("1s") else { return };
+    site.send(10);
+    site.retire("leaf-0/1");
+    site.redis(&["DEL", KEY]);
+    post(&site.cluster, 1);
+    let (audit, is_fine) = site.cluster.ask(&["audit", "--full"]);
+    assert!(!is_fine && audit["balanced"] == false, "{audit}");
+    assert_eq!(audit["store"]["short"], json!([{"stream": "leaf-0/1", "events": 10}]), "{audit}");
+    assert_eq!(audit["store"]["topics"][0]["topic"], "demo", "{audit}");
+    let audit = declared(&site.cluster, 10);
+    assert_eq!((&audit["accepted"], &audit["merged"]), (&json!(11), &json!(1)), "{audit}");
+    assert_eq!(total(&site.cluster), 1);
+    site.cluster.stop();
+    site.cluster.start_again();
+    assert_eq!(declared(&site.cluster, 10)["merged"], 1);
+}
+
+#[test]
+fn an_older_copy_of_a_topic_is_healed_as_far_as_logs_reach() {
+    let Some(mut site) = Site::start("1s") else { return };
+    site.send(4);
+    site.redis(&["COPY", KEY, "older"]);
+    site.send(6);
+    site.redis(&["COPY", "older", KEY, "REPLACE"]);
+    eventually("the leaf sends it again", || (total(&site.cluster) == 10).then_some(()));
+    let audit = eventually("the store was read since", || {
+        let (audit, is_fine) = site.cluster.ask(&["audit", "--full"]);
+        is_fine.then_some(audit)
+    });
+    assert_eq!((&audit["merged"], &audit["declared_lost"]), (&json!(10), &json!(0)), "{audit}");
+
+    site.retire("leaf-0/1");
+    site.redis(&["COPY", "older", KEY, "REPLACE"]);
+    assert!(!site.cluster.ask(&["audit", "--full"]).1);
+    assert_eq!(declared(&site.cluster, 6)["merged"], 4);
+    assert_eq!(total(&site.cluster), 4);
+}
+
+#[test]
+fn a_position_that_was_edited_by_hand_is_found() {
+    let Some(mut site) = Site::start("1s") else { return };
+    site.send(10);
+    site.retire("leaf-0/1");
+    let position = site.redis(&["HGET", KEY, "leaf:leaf-0/1"]);
+    let lsn = position.split(' ').next().unwrap();
+    site.redis(&["HSET", KEY, "leaf:leaf-0/1", &format!("{lsn} 12")]);
+    let (audit, is_fine) = site.cluster.ask(&["audit", "--full"]);
+    assert!(!is_fine, "{audit}");
+    assert_eq!(audit["store"]["over"], json!([{"stream": "leaf-0/1", "events": 2}]), "{audit}");
+    site.redis(&["HSET", KEY, "leaf:leaf-0/1", "none"]);
+    let (audit, is_fine) = site.cluster.ask(&["audit", "--full"]);
+    assert!(!is_fine && audit["store"]["unreadable"] == json!(["demo"]), "{audit}");
+}
+
+#[test]
+fn an_older_store_that_is_put_back_while_all_is_stopped_is_found() {
+    let mut cluster = Cluster::start_with("[leaf]\nreplicas = 1\nretention = \"1s\"\n");
+    send(&cluster, 10);
+    cluster.stop();
+    let (file, copy) = (cluster.data().join("store.redb"), cluster.folder.path().join("older"));
+    std::fs::copy(&file, &copy).unwrap();
+    cluster.start_again();
+    send(&cluster, 5);
+    cluster.stop();
+    cluster.start_again();
+    retired(&cluster, "leaf-0/2");
+    cluster.stop();
+    std::fs::copy(&copy, &file).unwrap();
+    cluster.start_again();
+    let audit = declared(&cluster, 5);
+    assert_eq!((&audit["accepted"], &audit["merged"]), (&json!(15), &json!(10)), "{audit}");
+    assert_eq!(total(&cluster), 10);
+}

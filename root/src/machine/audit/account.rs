@@ -1,0 +1,90 @@
+//! What everybody says that documents ought to hold, at one moment.
+
+use countree_common::audit::Books;
+use countree_common::cluster::NodeName;
+use countree_common::ledger::{Ledger, StreamLedger};
+use countree_common::stream::StreamId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Streams whose positions are read from each document. Older ones of each leaf are left out beyond it, and not compared.
+pub const STREAMS_READ: usize = 4_096;
+
+/// The ledgers of all streams, by the registry and by the live leaves. The registry has to be read first: a leaf that is
+/// about to delete a retired stream still lists it, to the same effect.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    ledgers: BTreeMap<StreamId, Ledger>,
+    lost: BTreeMap<StreamId, u64>,
+    folded: BTreeMap<NodeName, u64>,
+    starts: BTreeMap<NodeName, u64>,
+    /// Leaves whose live streams are missing: they are away, or did not answer.
+    missing: BTreeSet<NodeName>,
+}
+
+impl Account {
+    /// `leaves`: what each live leaf has answered, `None` for silence.
+    pub fn new(books: Books, leaves: Vec<(NodeName, Option<Vec<StreamLedger>>)>) -> Self {
+        let silent = leaves.iter().filter(|(_, answer)| answer.is_none()).map(|(leaf, _)| leaf.clone());
+        let missing = books.away.iter().cloned().chain(silent).collect();
+        let answers = leaves.into_iter().filter_map(|(_, answer)| answer).flatten();
+        let ledgers = books.with_leaves(answers).into_iter().map(|(stream, of)| (stream, of.ledger));
+        Self {
+            ledgers: ledgers.collect(),
+            lost: books.lost.into_iter().collect(),
+            folded: books.folded.into_iter().collect(),
+            starts: books.starts.into_iter().collect(),
+            missing,
+        }
+    }
+
+    /// The streams that documents may hold something of. Every start of a leaf is one, whether it has a ledger or not.
+    pub fn streams(&self) -> Vec<StreamId> {
+        let most = (STREAMS_READ / self.starts.len().max(1)).max(1) as u64;
+        let started = self.starts.iter().flat_map(|(leaf, last)| {
+            let first = last.saturating_sub(most - 1).max(1);
+            (first..=*last).map(|incarnation| StreamId { leaf: leaf.clone(), incarnation })
+        });
+        let listed = self.ledgers.keys().filter(|stream| stream.incarnation > 0).cloned();
+        started.chain(listed).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The ledger that this stream's events are counted in.
+    pub(super) fn named(&self, stream: &StreamId) -> StreamId {
+        let is_folded = self.folded.get(&stream.leaf).is_some_and(|to| stream.incarnation <= *to);
+        if is_folded { StreamId { leaf: stream.leaf.clone(), incarnation: 0 } } else { stream.clone() }
+    }
+
+    /// The ledger without what is known to be lost.
+    pub(super) fn ledger(&self, stream: &StreamId) -> Option<Ledger> {
+        let mut ledger = *self.ledgers.get(stream)?;
+        ledger.declare_lost(self.lost(stream));
+        Some(ledger)
+    }
+
+    /// The ledger as those who keep it know it.
+    pub(super) fn remembered(&self, stream: &StreamId) -> Option<Ledger> {
+        self.ledgers.get(stream).copied()
+    }
+
+    pub(super) fn lost(&self, stream: &StreamId) -> u64 {
+        self.lost.get(stream).copied().unwrap_or_default()
+    }
+
+    pub(super) fn ledgers(&self) -> impl Iterator<Item = &StreamId> {
+        self.ledgers.keys()
+    }
+
+    /// Whether there ever was such a leaf; an import under way has a stream, too, and no ledger yet.
+    pub(super) fn has_started(&self, leaf: &NodeName) -> bool {
+        self.starts.contains_key(leaf)
+    }
+
+    /// How many streams of the leaf are one ledger: the first so many.
+    pub(super) fn folded(&self, leaf: &NodeName) -> u64 {
+        self.folded.get(leaf).copied().unwrap_or_default()
+    }
+
+    pub(super) fn is_missing(&self, leaf: &NodeName) -> bool {
+        self.missing.contains(leaf)
+    }
+}
