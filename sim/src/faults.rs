@@ -60,10 +60,13 @@ pub enum Fault {
     StoreReplaced,
     /// The registry goes back to an earlier state.
     RegistryRollback,
+    /// The wall clock of one node, or of all, is stepped by minutes to hours, forward or back, for good or for a while.
+    ClockStepped,
 }
 
 impl Fault {
-    /// Every kind that a seed draws from.
+    /// Every kind that a seed draws from. Clock steps are asked for by name: then readers who wait come, too, and keys
+    /// live for ten minutes.
     pub const ALL: [Fault; 26] = [
         Fault::BrokenConnection,
         Fault::Partition,
@@ -97,7 +100,8 @@ impl Fault {
 impl FromStr for Fault {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        let fault = Fault::ALL.into_iter().find(|fault| fault.to_string() == name);
+        let fault =
+            Fault::ALL.into_iter().chain([Fault::ClockStepped]).find(|fault| fault.to_string() == name);
         fault.ok_or_else(|| format!("'{name}' is no kind of fault; there are {:?}", Fault::ALL))
     }
 }
@@ -111,6 +115,8 @@ impl fmt::Display for Fault {
 /// The end of a fault.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Heal {
+    /// A clock is stepped back, or forward again, in milliseconds.
+    Clock(Place, i64),
     /// Two places reach each other again.
     Cut(Place, Place),
     /// A process goes on.

@@ -69,6 +69,12 @@ pub enum Flaw {
     HighestEraWins,
     /// Viewers don't tell a broadcast node which era they show.
     UntoldEras,
+    /// A leaf ages keys and sessions by its wall clock.
+    LeafAgedByWallClock,
+    /// Roots age leases, and the record of who remembered keys, by their wall clocks.
+    RegistryAgedByWallClock,
+    /// Who waits for what was acked goes by the wall clocks of nodes.
+    CompleteByWallClock,
     /// What broadcast nodes send for certain gets lost like a datagram.
     LossyStreams,
     /// The audit believes what leaves remember, and does not ask the store.
@@ -77,7 +83,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 33] = [
+    pub const ALL: [Flaw; 36] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -109,6 +115,9 @@ impl Flaw {
         Flaw::LastingEra,
         Flaw::HighestEraWins,
         Flaw::UntoldEras,
+        Flaw::LeafAgedByWallClock,
+        Flaw::RegistryAgedByWallClock,
+        Flaw::CompleteByWallClock,
         Flaw::LossyStreams,
         Flaw::TrustingAudit,
     ];

@@ -42,6 +42,10 @@ pub(crate) enum Happening {
     Unanswered(LinkId),
     /// An HTTP client sends what it has to send, for the first time or again.
     Submit { client: usize },
+    /// Somebody reads a topic with all that was acked before.
+    ReadComplete,
+    /// Such a read goes on after a pause.
+    ReadOn(u64),
     /// Something goes wrong: the fault of that number.
     Fault(usize),
     /// It stops being wrong.
@@ -75,6 +79,8 @@ impl Happening {
             | Happening::StoreSaves
             | Happening::Fault(_)
             | Happening::Heal(_)
+            | Happening::ReadComplete
+            | Happening::ReadOn(_)
             | Happening::Calm => None,
         }
     }

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Longer than any run: sessions do not expire.
 const LONG_HORIZON: Duration = Duration::from_secs(24 * 3600);
 
+/// Longer than any run, too, unless clocks that are stepped have a say in it.
+const HORIZON: Duration = Duration::from_secs(600);
+
 /// One run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -55,6 +58,8 @@ pub(crate) struct Plan {
     pub(crate) horizon: Duration,
     /// How long a leaf keeps merged records when the store may forget.
     pub(crate) retention: Duration,
+    /// Whether clocks are stepped, and readers wait for what was acked.
+    pub(crate) has_clock_steps: bool,
     /// How producers batch and wait.
     pub(crate) rules: Rules,
     /// Whether producers wait for longer than any run takes, so that no event may be in doubt or rejected.
@@ -89,6 +94,7 @@ impl Plan {
             matches!(fault, Fault::StoreRollback | Fault::StoreReplaced | Fault::RegistryRollback)
         };
         let durable_store = !faults.iter().any(forgets) && random.chance(60);
+        let has_clock_steps = faults.contains(&Fault::ClockStepped);
         let keeps_briefly = random.chance(50);
         let forgets_members = faults.contains(&Fault::RegistryRollback);
         let forgets_sessions = random.chance(15);
@@ -135,7 +141,12 @@ impl Plan {
             weather,
             window: random.millis(10, 150),
             segment_bytes: random.between(300, 6_000),
-            horizon: if forgets_sessions { random.millis(500, 3_000) } else { LONG_HORIZON },
+            horizon: match (forgets_sessions, has_clock_steps) {
+                (true, _) => random.millis(500, 3_000),
+                (false, true) => HORIZON,
+                (false, false) => LONG_HORIZON,
+            },
+            has_clock_steps,
             retention: if keeps_briefly { Duration::from_secs(2) } else { Duration::from_secs(3_600) },
             rules,
             is_patient,

@@ -23,6 +23,19 @@ const REPLACING: [Fault; 6] = [
     Fault::BroadcastPaused,
 ];
 
+/// Where clocks are stepped.
+const STEPPED: [Fault; 3] = [Fault::ClockStepped, Fault::LeafKilled, Fault::BrokenConnection];
+
+/// Where clocks are stepped while leaves come and go.
+const STEPPED_AND_LEAVING: [Fault; 6] = [
+    Fault::ClockStepped,
+    Fault::ClockStepped,
+    Fault::LeafDrained,
+    Fault::LeafDrained,
+    Fault::LeafJoined,
+    Fault::LeafKilled,
+];
+
 /// What the first seed that finds the flaw says; `kinds` of faults alone, if there are any, for `longer` than usual.
 fn found(flaw: Flaw, kinds: &[Fault], longer: u32, seeds: u64) -> Option<Broken> {
     let setting = Setting { flaw: Some(flaw), kinds: kinds.to_vec(), longer, ..Setting::default() };
@@ -87,6 +100,9 @@ is_found! {
     a_store_that_fell_back_and_does_not_say_so: LastingEra within 500, Shown;
     a_viewer_that_ignores_lower_eras: HighestEraWins where REPLACING within 100, Shown;
     a_viewer_that_does_not_say_what_it_shows: UntoldEras where REPLACING within 400, Shown;
+    a_leaf_that_ages_keys_by_its_wall_clock: LeafAgedByWallClock where STEPPED within 50, Exact | Told;
+    a_registry_that_is_aged_by_wall_clocks: RegistryAgedByWallClock where STEPPED_AND_LEAVING within 200, Exact | Told;
+    a_reader_who_goes_by_wall_clocks: CompleteByWallClock where STEPPED within 50, Shown;
     a_broadcast_node_whose_streams_lose_bytes: LossyStreams within 10, Shown | Orderly;
     an_audit_that_believes_leaves: TrustingAudit within 10, Balanced;
 }

@@ -20,3 +20,17 @@ fn fifty_clusters_keep_their_promises() {
         assert!(tally.of(fault) > 0, "no {fault:?} in {series}");
     }
 }
+
+#[test]
+fn clocks_that_are_stepped_change_nothing() {
+    let kinds =
+        [Fault::ClockStepped, Fault::ClockStepped, Fault::LeafKilled, Fault::LeafDrained, Fault::RootCrash];
+    let setting = Setting { kinds: kinds.to_vec(), ..Setting::default() };
+    let mut stepped = 0;
+    for seed in 0..40 {
+        let run = run(seed, &setting);
+        assert_eq!(run.broken, None, "seed {seed}");
+        stepped += run.tally.of(Fault::ClockStepped);
+    }
+    assert!(stepped > 100, "{stepped}");
+}

@@ -12,7 +12,9 @@ use crate::random::Random;
 use countree_broadcast::machine::{CheckId, DatagramRoom, Format, Machine, Output, Room, ViewerId};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::document::Snapshot;
+use countree_common::key::Topic;
 use countree_common::limits::DATAGRAM_BYTES;
+use countree_common::time::WallMs;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::publish::{FromRoot, SnapshotPart};
 use countree_common::wire::rpc::{Reply, Request};
@@ -66,6 +68,11 @@ impl BroadcastNode {
 
     pub(super) fn is_up(&self) -> bool {
         self.process.as_ref().is_some_and(|p| p.is_up)
+    }
+
+    /// How far the node calls a topic complete that is watched there.
+    pub(super) fn complete_to(&self, topic: &Topic) -> Option<WallMs> {
+        Some(self.process.as_ref()?.machine.standing(topic)?.1)
     }
 
     pub(super) fn view(&self) -> Option<&ClusterView> {

@@ -38,7 +38,9 @@ impl World {
     /// A viewer is shown a topic that is said to be complete up to a time.
     pub(super) fn check_complete(&mut self, viewer: usize, topic: &Topic, complete_to: WallMs) {
         // While a ring of several roots changes, one may merge what another, which shows the topic, has not heard of.
-        if self.store.forgetful.contains(topic) || self.plan.roots > 1 {
+        // It goes by the nodes' wall clocks.
+        let is_claimed = !self.has_stepped() && self.plan.roots == 1;
+        if !is_claimed || self.store.forgetful.contains(topic) {
             return;
         }
         if let Some(missing) = self.missing(viewer, topic, complete_to) {

@@ -148,6 +148,7 @@ impl World {
             Fault::StoreRollback => self.store.roll_back(&mut self.random),
             Fault::StoreReplaced => self.store.replace(&mut self.random),
             Fault::RegistryRollback => self.store.roll_registry_back(&mut self.random),
+            Fault::ClockStepped => self.step_clocks(),
         }
     }
 
@@ -232,6 +233,7 @@ impl World {
 
     pub(super) fn heal(&mut self, heal: Heal) {
         match heal {
+            Heal::Clock(place, by_ms) => self.step_clock(place, by_ms),
             Heal::Cut(a, b) => self.network.mend(a, b),
             Heal::Pause(place) => self.resume(place),
             Heal::Weather if !self.is_calm => self.network.weather = self.plan.weather,

@@ -5,6 +5,7 @@
 
 mod broadcast;
 mod client;
+mod clocks;
 mod complete;
 mod convergence;
 mod leaf;
@@ -12,12 +13,13 @@ mod membership;
 mod mishaps;
 mod producer;
 mod questions;
+mod reading;
 mod road;
 mod root;
 mod viewer;
 mod wishes;
 
-use crate::clock::{Agenda, clocks};
+use crate::clock::Agenda;
 use crate::faults::Tally;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Network, Side};
@@ -30,7 +32,7 @@ use crate::store::Store;
 use crate::trace::Trace;
 use crate::truth::Truth;
 use countree_common::cluster::ClusterView;
-use countree_common::time::{Now, Time};
+use countree_common::time::Time;
 use countree_common::wire::hello::Conversation;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,6 +73,10 @@ pub(crate) struct World {
     struck: Vec<Struck>,
     tally: Tally,
     trace: Trace,
+    /// What readers wait for.
+    readings: BTreeMap<u64, reading::Reading>,
+    readings_begun: u64,
+    steps: clocks::Steps,
     /// When each leaf was last not in the view that a root took up.
     absent_at: Vec<Time>,
     /// The first broken promise.
@@ -106,6 +112,9 @@ impl World {
             struck: Vec::new(),
             tally: Tally::default(),
             trace: Trace::new(plan.is_digested, plan.is_told),
+            readings: BTreeMap::new(),
+            readings_begun: 0,
+            steps: clocks::Steps::default(),
             absent_at: vec![Time::default(); plan.leaves + 1],
             violation: None,
             is_calm: false,
@@ -132,6 +141,9 @@ impl World {
         for client in 0..self.clients.len() {
             self.agenda.after(Duration::from_millis(10), Happening::Discover(Place::Client(client)));
             self.agenda.after(Duration::from_millis(20), Happening::Submit { client });
+        }
+        if self.plan.has_clock_steps {
+            self.agenda.after(Duration::from_millis(500), Happening::ReadComplete);
         }
         self.agenda.after(Duration::from_millis(self.plan.save_gap_ms), Happening::StoreSaves);
         for planned in self.plan.schedule.iter().filter(|p| self.plan.only.includes(p.number)) {
@@ -218,6 +230,8 @@ impl World {
                 self.is_replied(link, None);
             }
             Happening::Submit { client } => self.submit(client),
+            Happening::ReadComplete => self.read_complete(),
+            Happening::ReadOn(id) => self.read_on(id),
             Happening::Fault(number) => self.fault(number),
             Happening::Heal(heal) => self.heal(heal),
             Happening::Calm => self.calm(),
@@ -297,10 +311,6 @@ impl World {
     /// The port that a process listens on in its life.
     fn port(&self, life: Life) -> u16 {
         if self.plan.moves_ports { 4_000 + life as u16 } else { 4_000 }
-    }
-
-    fn clocks(&self, place: Place) -> Now {
-        clocks(self.agenda.now(), Duration::from_millis(place.clock_skew_ms()))
     }
 
     fn send(&mut self, link: LinkId, from: Side, message: Message) {

@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Call(CallId),
     /// What an HTTP client wants.
     Client,
+    /// A read that waits for what was acked.
+    Reading(u64),
     /// A check of this broadcast node's machine.
     Check(CheckId),
 }
@@ -100,6 +102,7 @@ impl World {
             (Purpose::Membership, _) => self.hear_of_membership(asker, request, reply),
             (Purpose::Reset(reset), Place::Leaf(i)) => self.reset_hears(i, reset, whom, reply),
             (Purpose::Call(call), Place::Leaf(i)) => self.call_returns(i, call, &request, reply),
+            (Purpose::Reading(id), Place::Broadcast(_)) => self.reading_hears(id, &request, whom, reply),
             (Purpose::Client, Place::Client(i)) => self.client_hears(i, reply),
             (Purpose::Check(check), Place::Broadcast(i)) => self.broadcast_checked(i, check, reply),
             (purpose, _) => self.violate(Promise::Orderly, format!("{asker} asked for {purpose:?}")),

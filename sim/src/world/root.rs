@@ -118,10 +118,11 @@ impl World {
 
     pub(super) fn tick_root(&mut self, i: usize) {
         let (place, now) = (Place::Root(i), self.clocks(Place::Root(i)));
+        let registrar_now = self.registrar_clocks(place);
         let Some(life) = self.roots[i].life() else { return };
         let Some(process) = &mut self.roots[i].process else { return };
         process.machine.handle_tick(now.mono);
-        process.registrar.handle_tick(now);
+        process.registrar.handle_tick(registrar_now);
         let asks_era = now.mono >= process.asks_era_at;
         if asks_era {
             process.asks_era_at = now.mono + ERA_EVERY;
@@ -148,7 +149,7 @@ impl World {
     }
 
     fn ask_registrar(&mut self, i: usize, asker: Option<LinkId>, question: Ask) {
-        let now = self.clocks(Place::Root(i));
+        let now = self.registrar_clocks(Place::Root(i));
         let Some(process) = &mut self.roots[i].process else { return };
         let ask = AskId(process.next_ask);
         process.next_ask += 1;
@@ -371,7 +372,7 @@ impl World {
     }
 
     pub(super) fn store_answered(&mut self, i: usize, answer: Answer) {
-        let now = self.clocks(Place::Root(i));
+        let (now, registrar_now) = (self.clocks(Place::Root(i)), self.registrar_clocks(Place::Root(i)));
         let silent = || "the store does not answer".to_owned();
         let Some(process) = &mut self.roots[i].process else { return };
         match answer {
@@ -381,8 +382,10 @@ impl World {
             }
             Answer::Replied(link, reply) => self.send(link, Side::Acceptor, Message::Reply(reply)),
             Answer::Era(era) => era.into_iter().for_each(|era| process.machine.handle_served_in(era)),
-            Answer::Loaded(result) => process.registrar.handle_loaded(result.ok_or_else(silent), now),
-            Answer::Saved(result) => process.registrar.handle_saved(result.ok_or_else(silent), now),
+            Answer::Loaded(result) => {
+                process.registrar.handle_loaded(result.ok_or_else(silent), registrar_now)
+            }
+            Answer::Saved(result) => process.registrar.handle_saved(result.ok_or_else(silent), registrar_now),
         }
         self.drain_root(i);
     }

@@ -234,9 +234,10 @@ impl World {
         self.leave_if_overdue(i);
         let now = self.agenda.now();
         let Some(life) = self.leaves[i].life() else { return };
+        let leap = self.leap(Place::Leaf(i));
         let Some(process) = &mut self.leaves[i].process else { return };
         let Some(due) = process.machine.as_ref().map(LeafMachine::next_timeout) else { return };
-        let at = due.max(now + WAKE_MIN);
+        let at = (due - leap).max(now + WAKE_MIN);
         if process.wakes_at.is_none_or(|wakes_at| wakes_at > at) {
             process.wakes_at = Some(at);
             self.agenda.at(at, Happening::Wake { place: Place::Leaf(i), life, at });
