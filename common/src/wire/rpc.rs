@@ -1,6 +1,6 @@
 //! Questions between nodes: one request frame, then the answer's frame or frames, and the stream ends.
 
-use super::keys::{Attempt, IdempotencyKey, KeyState, Remembered};
+use super::keys::{Attempt, IdempotencyKey, Remembered};
 use super::producer::EventError;
 use super::publish::SnapshotPart;
 use crate::audit::{Books, StoreCheck};
@@ -12,7 +12,6 @@ use crate::key::{Item, Kind, Topic};
 use crate::ledger::StreamLedger;
 use crate::session::{Seq, SessionId};
 use crate::stream::{Lsn, StreamId};
-use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
 
 /// How many topics a list holds.
@@ -64,15 +63,6 @@ pub enum Request {
         /// The session with it.
         session: SessionId,
     },
-    /// [`Request::Recall`] as earlier builds ask it, which can't be told of notes. Answered by `Failed`.
-    Key {
-        /// Hash of the key.
-        key: u128,
-        /// The asker's epoch.
-        epoch: u64,
-    },
-    /// [`Request::TakeOver`] as earlier builds ask it.
-    TakeKeys(Vec<UsedKey>),
     /// To a leaf: how far has a stream of yours come? Answered by `Positions`.
     Positions(StreamId),
     /// To any node: leave the cluster gracefully. Answered by `Done` at once.
@@ -99,8 +89,6 @@ pub enum Request {
     },
     /// To a leaf: set counters to 0. Answered by `Submitted`.
     Reset(Reset),
-    /// [`Request::Count`] as earlier builds ask it. Answered by `Submitted`.
-    Submit(Submission),
     /// To a leaf: cut this topic without waiting for its window, and say when all is merged that you have accepted of
     /// it by now. Answered by `FlushedTopic`.
     FlushTopic {
@@ -204,13 +192,11 @@ pub enum Reply {
     },
     /// To `Ended`: the last counted batch, if the leaf has published it.
     Ended(Option<Seq>),
-    /// To `Key`, by an earlier build: what it was used for, if it was.
-    Key(Option<UsedKey>),
     /// To `Positions`; `None` when the leaf has no log of it.
     Positions(Option<StreamPositions>),
     /// To `Retire`, `Settled`, `Forget`, `TakeOver`, `Flush` and `Drain`.
     Done,
-    /// To `Submit` and `Reset`.
+    /// To `Reset`.
     Submitted(Result<(), SubmitError>),
     /// The node could not do it now; nothing changed that a repeat would change again.
     Failed(String),
@@ -278,23 +264,6 @@ pub struct SessionTable {
     pub sessions: Vec<(SessionId, Seq)>,
     /// How long the table has to be kept, in milliseconds: the leaf's horizon.
     pub keep_ms: u64,
-}
-
-/// A used idempotency key, as earlier builds tell of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsedKey {
-    /// Hash of the key.
-    pub key: u128,
-    /// Hash of what it was used for; 0 where that is one event.
-    pub content: u128,
-    /// When it was used, to age it.
-    pub at: WallMs,
-}
-
-impl From<UsedKey> for Remembered {
-    fn from(UsedKey { key, content, at }: UsedKey) -> Self {
-        Self { key: IdempotencyKey::of_request(key), at, state: KeyState::Used { content } }
-    }
 }
 
 /// How far a leaf stream has come: `accepted ≥ durable ≥ cut ≥ merged`.

@@ -127,7 +127,7 @@ fn one_node_is_taken_out_and_its_stream_is_followed_to_its_end() {
 }
 
 /// The process of a node that the cluster has started.
-fn process_of(node: &str, cluster: &Cluster) -> Option<u32> {
+pub(crate) fn process_of(node: &str, cluster: &Cluster) -> Option<u32> {
     let config = cluster.data().canonicalize().unwrap().join(format!("{node}.toml"));
     let config = config.to_str().unwrap().as_bytes();
     std::fs::read_dir("/proc").unwrap().find_map(|entry| {

@@ -1,6 +1,7 @@
 //! One request, one verdict: ids, the request's key, what contradicts them, and what may have been counted.
 
 use crate::cluster::Cluster;
+use crate::resizing::process_of;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -127,13 +128,8 @@ fn a_delta_that_json_readers_may_not_hold_and_two_keys_are_refused() {
 
 /// Stops a node's process, or lets it go on.
 fn signal(cluster: &Cluster, node: &str, signal: &str) {
-    let folder = cluster.data();
-    let pids = Command::new("pgrep").args(["-f", &format!("{node}.*{}", folder.display())]).output().unwrap();
-    let pids = String::from_utf8(pids.stdout).unwrap();
-    assert!(!pids.trim().is_empty(), "{node} runs");
-    for pid in pids.lines() {
-        assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
-    }
+    let pid = process_of(node, cluster).unwrap().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
 }
 
 #[test]

@@ -332,20 +332,13 @@ async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result
         Request::Note { keys, by } => {
             core.ask(|reply| Input::Note { keys, by, reply }).await.unwrap_or_else(stopping)
         }
-        Request::Key { .. } => {
-            Reply::Failed("this leaf may know more of the key than an earlier build can be told".into())
-        }
         Request::Drain => {
             leave.begin();
             Reply::Done
         }
         Request::Reset(reset) => Reply::Submitted(reset_here(core, reset).await),
         Request::Count(submission) => Reply::Counted(count_for_another(core, submission).await),
-        Request::Submit(submission) => {
-            Reply::Submitted(count_for_another(core, submission).await.map(|_| ()))
-        }
         Request::TakeOver(keys) => take_over(core, keys).await,
-        Request::TakeKeys(keys) => take_over(core, keys.into_iter().map(Remembered::from).collect()).await,
         other => Reply::Failed(format!("a leaf does not answer {other:?}")),
     };
     sender.send(FrameKind::Message, &reply).await?;

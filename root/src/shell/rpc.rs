@@ -124,8 +124,6 @@ impl Desk {
             Request::Flush { .. }
             | Request::FlushTopic { .. }
             | Request::Reset(_)
-            | Request::Key { .. }
-            | Request::TakeKeys(_)
             | Request::Recall { .. }
             | Request::Outcomes(_)
             | Request::Note { .. }
@@ -142,7 +140,7 @@ impl Desk {
                 let last = self.store.ended(&leaf, session).await;
                 vec![self.answered(Work::Reading, last.map(Reply::Ended))]
             }
-            Request::Submit(_) | Request::Count(_) => {
+            Request::Count(_) => {
                 vec![Reply::Failed("a root takes no events: send them to a leaf".into())]
             }
             Request::Import(part) => vec![match importing::ask(&part) {
