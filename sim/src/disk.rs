@@ -13,7 +13,7 @@ use countree_leaf::machine::journal::Append;
 use std::collections::{BTreeMap, VecDeque};
 
 /// One segment's file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct File {
     bytes: Vec<u8>,
     /// How many of them survive a power cut.
@@ -49,6 +49,10 @@ impl File {
         }
     }
 }
+
+/// A copy of a leaf's data folder.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Folder(BTreeMap<u64, BTreeMap<Lsn, File>>);
 
 /// What a process left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,15 +183,14 @@ impl Disk {
         }
     }
 
-    /// Reads every old stream, cuts torn ends off, and tells what is to be carried over; with it the lowest
-    /// incarnation that is free.
+    /// Reads every old stream, cuts torn ends off, and tells what is to be carried over.
     ///
     /// # Errors
     /// When the log is damaged: no crash may do that to it.
     pub(crate) fn recover(
         &mut self,
         leaf: &NodeName,
-    ) -> Result<(Recovery, BTreeMap<StreamId, OldStream>, u64), LogError> {
+    ) -> Result<(Recovery, BTreeMap<StreamId, OldStream>), LogError> {
         let (mut recovery, mut old) = (Recovery::new(leaf.clone()), BTreeMap::new());
         for (incarnation, segments) in &mut self.streams {
             recovery.begin_stream();
@@ -213,8 +216,17 @@ impl Disk {
             }
             old.insert(StreamId { leaf: leaf.clone(), incarnation: *incarnation }, recovery.end_stream());
         }
-        let free = self.streams.keys().next_back().map_or(1, |last| last + 1);
-        Ok((recovery, old, free))
+        Ok((recovery, old))
+    }
+
+    /// What somebody who copied the folder now would have.
+    pub(crate) fn copied(&self) -> Folder {
+        Folder(self.streams.clone())
+    }
+
+    /// The folder is replaced by a copy, or by an empty one. Nobody uses it at the time.
+    pub(crate) fn replace(&mut self, folder: Folder) {
+        self.streams = folder.0;
     }
 
     /// Makes the folder of a new stream.

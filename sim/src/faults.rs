@@ -26,6 +26,10 @@ pub enum Fault {
     LeafDrained,
     /// A leaf that was not there at the beginning joins.
     LeafJoined,
+    /// A leaf's process dies, and its data folder is gone when it starts again.
+    LeafFolderLost,
+    /// A leaf's process dies, and starts again on the copy of its folder that was made before an earlier start.
+    LeafFolderRestored,
     /// A leaf's process stands still for a while (SIGSTOP).
     LeafPaused,
     /// A leaf's disk has no room for a while.
@@ -67,7 +71,7 @@ pub enum Fault {
 impl Fault {
     /// Every kind that a seed draws from. Clock steps are asked for by name: then readers who wait come, too, and keys
     /// live for ten minutes.
-    pub const ALL: [Fault; 26] = [
+    pub const ALL: [Fault; 28] = [
         Fault::BrokenConnection,
         Fault::Partition,
         Fault::OneWayPartition,
@@ -77,6 +81,8 @@ impl Fault {
         Fault::LeafPowerCut,
         Fault::LeafDrained,
         Fault::LeafJoined,
+        Fault::LeafFolderLost,
+        Fault::LeafFolderRestored,
         Fault::LeafPaused,
         Fault::DiskFull,
         Fault::FsyncFailed,

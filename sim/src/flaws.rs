@@ -43,6 +43,10 @@ pub enum Flaw {
     UnhandedKeys,
     /// The disk of the last leaf goes with the keys that there was nobody to take.
     DiscardedKeys,
+    /// A leaf that starts does not say what its log holds, so that nobody notices that it is not what it was.
+    UncomparedLogs,
+    /// A leaf that starts on an older copy of its folder goes on with the sessions that are in it.
+    TrustedCopies,
     /// A leaf that has come to own a key does not ask those that owned it before.
     UnaskedKeys,
     /// A note that an attempt may use up a key is taken for a use.
@@ -83,7 +87,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 36] = [
+    pub const ALL: [Flaw; 38] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -102,6 +106,8 @@ impl Flaw {
         Flaw::UnpublishedSessions,
         Flaw::UnhandedKeys,
         Flaw::DiscardedKeys,
+        Flaw::UncomparedLogs,
+        Flaw::TrustedCopies,
         Flaw::UnaskedKeys,
         Flaw::CountedNotes,
         Flaw::UnfollowedNotes,

@@ -285,6 +285,12 @@ impl Store {
         registry.map(|r| r.books()).unwrap_or_default()
     }
 
+    /// The leaves that may hold events which nobody can be asked for.
+    pub(crate) fn away(&self) -> Vec<NodeName> {
+        let registry = self.registry.as_ref().and_then(|(_, text)| Registrations::from_text(text).ok());
+        registry.map(|r| r.away()).unwrap_or_default()
+    }
+
     /// Everything so far is durable.
     pub(crate) fn save(&mut self) {
         self.earlier_documents.drain(..self.earlier_documents.len() - 1);

@@ -71,6 +71,8 @@ pub(crate) struct Truth {
     acked: BTreeMap<Topic, Vec<EventId>>,
     /// Every reset.
     pub(crate) resets: Resets,
+    /// Leaves whose folders were lost or replaced, and when.
+    folders_lost: Vec<(usize, Time)>,
 }
 
 impl Truth {
@@ -191,6 +193,34 @@ impl Truth {
         Ok(())
     }
 
+    /// A leaf's folder is lost, or replaced by an older copy.
+    pub(crate) fn note_folder_lost(&mut self, leaf: usize, now: Time) {
+        self.folders_lost.push((leaf, now));
+    }
+
+    /// Whether any leaf's folder was.
+    pub(crate) fn has_lost_folders(&self) -> bool {
+        !self.folders_lost.is_empty()
+    }
+
+    /// Whether an event may have been in a folder that was lost. Which leaf took an HTTP client's is not known.
+    pub(crate) fn may_be_lost(&self, event: &Event) -> bool {
+        let was_there = |leaf: &usize| event.leaf.is_none_or(|of| of == *leaf);
+        self.folders_lost.iter().any(|(leaf, at)| was_there(leaf) && event.at <= *at)
+    }
+
+    /// The acked events that were lost with a folder.
+    pub(crate) fn lost(&self, totals: &BTreeMap<Counter, i64>) -> usize {
+        let is_lost = |(id, event): &(EventId, &Event)| {
+            let total = totals.get(&event.counter).copied().unwrap_or_default();
+            event.told == Told::Acked
+                && self.resets.standing(event) == Standing::Counts
+                && self.may_be_lost(event)
+                && !self.holds(*id, total)
+        };
+        self.events.iter().enumerate().filter(is_lost).count()
+    }
+
     /// The events of a topic that were acked, in the order of their acks.
     pub(crate) fn acked_in(&self, topic: &Topic) -> impl Iterator<Item = EventId> {
         self.acked.get(topic).into_iter().flatten().copied()
@@ -268,6 +298,7 @@ impl Truth {
             for (id, times) in self.times(counter, total)? {
                 let event = &self.events[id];
                 let is_right = match (event.told, self.resets.standing(event)) {
+                    (Told::Acked, Standing::Counts) if self.may_be_lost(event) => (0..=1).contains(&times),
                     (Told::Acked, Standing::Counts) => times == 1,
                     (Told::Acked, Standing::Gone) if !forgot(&counter.topic) => times == 0,
                     (Told::Acked | Told::InDoubt | Told::Nobody, _) => (0..=1).contains(&times),

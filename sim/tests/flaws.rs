@@ -9,6 +9,12 @@ const LEAVING: [Fault; 5] =
 /// Where the last leaf leaves, too.
 const LAST: [Fault; 1] = [Fault::LeafDrained];
 
+/// Where leaves lose their folders.
+const LOSING: [Fault; 3] = [Fault::LeafFolderLost, Fault::LeafFolderRestored, Fault::LeafKilled];
+
+/// Where leaves go back to older copies of their folders while producers have no answer.
+const RESTORING: [Fault; 3] = [Fault::LeafFolderRestored, Fault::OneWayPartition, Fault::LeafKilled];
+
 /// Where those that were about to leave come back, and are away for longer than their lease later on.
 const RETURNING: [Fault; 5] =
     [Fault::LeafDrained, Fault::LeafDrained, Fault::LeafKilled, Fault::LeafPaused, Fault::Isolation];
@@ -85,6 +91,8 @@ is_found! {
     a_leaf_that_forgets_its_keys: ForgottenKeys within 400, Exact;
     keys_that_are_not_handed_over: UnhandedKeys where LEAVING within 400, Exact;
     keys_that_go_with_the_disk_of_the_last_leaf: DiscardedKeys where LAST within 400, Exact;
+    a_log_that_nobody_compares: UncomparedLogs where LOSING within 400, Exact | Balanced;
+    sessions_of_an_older_copy: TrustedCopies where RESTORING within 400, Exact | Told | Orderly;
     a_table_of_sessions_that_is_not_published: UnpublishedSessions where LEAVING within 400, Exact | Told;
     a_leaf_that_forgets_its_seal: ForgottenSeal where RETURNING for 6 times as long
         within 800, Exact;

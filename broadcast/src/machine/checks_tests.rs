@@ -90,6 +90,7 @@ fn a_node_that_lags_behind_what_a_viewer_has_seen_catches_up_before_it_sends_any
     let checks = house.served();
     assert_eq!((checks.len(), house.seen(first)), (1, (version(3, 4), Some(4))));
     house.store_says(checks[0], (3, 5), 5);
+    house.machine.handle_tick(Time(0), |_| STREAM_ONLY);
     house.served();
     assert_eq!(house.seen(first), (version(3, 5), Some(5)));
     // Now it does.

@@ -6,7 +6,8 @@ use super::peers::{PeerError, Peers};
 use super::shutdown::Shutdown;
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
 use crate::config::host_port::HostPort;
-use crate::wire::rpc::{NodeStats, Reply, Request};
+use crate::stream::StreamId;
+use crate::wire::rpc::{LogEnd, NodeStats, Reply, Request};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -101,9 +102,24 @@ impl Membership {
     /// Learns which incarnation this start of the node is; asks until a root answers or `shutdown`.
     pub async fn join(&self, name: &NodeName, tier: Tier, at_least: u64, shutdown: &Shutdown) -> Option<u64> {
         let request = Request::Join { name: name.clone(), tier, at_least };
+        self.joined(&request, shutdown).await.map(|(incarnation, _)| incarnation)
+    }
+
+    /// The same for a leaf that starts on this log; also tells which of its streams are missing there.
+    pub async fn join_on_log(
+        &self,
+        leaf: &NodeName,
+        log: Vec<LogEnd>,
+        shutdown: &Shutdown,
+    ) -> Option<(u64, Vec<StreamId>)> {
+        self.joined(&Request::JoinOnLog { leaf: leaf.clone(), log }, shutdown).await
+    }
+
+    async fn joined(&self, request: &Request, shutdown: &Shutdown) -> Option<(u64, Vec<StreamId>)> {
         for attempt in 0u32.. {
-            match self.ask_a_root(&request).await {
-                Ok(Reply::Joined { incarnation }) => return Some(incarnation),
+            match self.ask_a_root(request).await {
+                Ok(Reply::Joined { incarnation }) => return Some((incarnation, Vec::new())),
+                Ok(Reply::JoinedOnLog { incarnation, missing }) => return Some((incarnation, missing)),
                 Ok(_) => tracing::warn!("a root answered something else to Join"),
                 Err(e) if attempt % 50 == 10 => tracing::warn!("waiting for a root: {e}"),
                 Err(_) => {}
@@ -118,10 +134,15 @@ impl Membership {
 
     /// Keeps the node in the view until `shutdown`; `stats` is called for each heartbeat.
     pub async fn heartbeats(&self, node: Node, stats: impl Fn() -> NodeStats, shutdown: &Shutdown) {
+        let beat = |epoch| Request::Heartbeat { node: node.clone(), stats: stats(), epoch };
+        self.beats(beat, shutdown).await;
+    }
+
+    /// The same with heartbeats of the node's own, for the epoch of the view that it goes by.
+    pub async fn beats(&self, beat: impl Fn(u64) -> Request, shutdown: &Shutdown) {
         let mut failures = 0u32;
         loop {
-            let epoch = self.view.borrow().epoch;
-            let request = Request::Heartbeat { node: node.clone(), stats: stats(), epoch };
+            let request = beat(self.view.borrow().epoch);
             match self.ask_a_root(&request).await {
                 Ok(Reply::View(view)) => {
                     failures = 0;

@@ -9,7 +9,7 @@ use crate::document::Version;
 use crate::event::Event;
 use crate::import::{ImportPart, ImportRefusal};
 use crate::key::{Item, Kind, Topic};
-use crate::ledger::StreamLedger;
+use crate::ledger::{Ledger, StreamLedger};
 use crate::session::{Seq, SessionId};
 use crate::stream::{Lsn, StreamId};
 use serde::{Deserialize, Serialize};
@@ -79,13 +79,14 @@ pub enum Request {
     Ledgers,
     /// To a root: these streams are wholly merged and their logs are about to be deleted. Answered by `Done`.
     Retire(Vec<StreamLedger>),
-    /// To a leaf: say when all that you have accepted by now is merged. Answered by `Done`; by `Failed` while it resets
-    /// that topic itself.
+    /// To a leaf: as `FlushTopic`, for a reset. Answered by `FlushedTopic`; by `Failed` while it resets that topic itself.
     Flush {
         /// What is to be reset.
         topic: Topic,
         /// By which leaf.
         by: NodeName,
+        /// The version that the reset has read, 0-0 for none.
+        read: Version,
     },
     /// To a leaf: set counters to 0. Answered by `Submitted`.
     Reset(Reset),
@@ -149,6 +150,24 @@ pub enum Request {
         /// Tells a repeat from another backup.
         id: String,
     },
+    /// To a root: a leaf starts on this log; which incarnation is it? Answered by `JoinedOnLog`.
+    JoinOnLog {
+        /// Which leaf.
+        leaf: NodeName,
+        /// Where the streams of its log end.
+        log: Vec<LogEnd>,
+    },
+    /// To a root: `Heartbeat` of a leaf, that says how far it has come, too. Answered by `View`.
+    Beat {
+        /// The leaf as it wants to be listed.
+        node: Node,
+        /// What `countree status` shows of it.
+        stats: NodeStats,
+        /// The epoch of the view that it goes by.
+        epoch: u64,
+        /// How far its live stream has come.
+        reached: Reached,
+    },
     /// To a root: what the registry holds for the audit, as the store has it now. Answered by `Books`.
     Books,
     /// To a root: what documents were found to hold. Answered by `Checked`.
@@ -194,13 +213,13 @@ pub enum Reply {
     Ended(Option<Seq>),
     /// To `Positions`; `None` when the leaf has no log of it.
     Positions(Option<StreamPositions>),
-    /// To `Retire`, `Settled`, `Forget`, `TakeOver`, `Flush` and `Drain`.
+    /// To `Retire`, `Settled`, `Forget`, `TakeOver` and `Drain`.
     Done,
     /// To `Reset`.
     Submitted(Result<(), SubmitError>),
     /// The node could not do it now; nothing changed that a repeat would change again.
     Failed(String),
-    /// To `FlushTopic`: the version of the topic's document that holds it all, 0-0 where there was nothing. A document
+    /// To `FlushTopic` and `Flush`: the version of the topic's document that holds it all, 0-0 where there was nothing. A document
     /// of the same era that is as far holds it, too.
     FlushedTopic(Version),
     /// To `SettledAt`.
@@ -223,6 +242,13 @@ pub enum Reply {
     },
     /// To `BackUp`: its bytes once it is whole, or why there is none.
     BackedUp(Result<Option<u64>, String>),
+    /// To `JoinOnLog`.
+    JoinedOnLog {
+        /// Higher than any that the name had before.
+        incarnation: u64,
+        /// Streams that should be in the log and are not, or not to their end: the log was lost, or is an older copy.
+        missing: Vec<StreamId>,
+    },
     /// To `Books`.
     Books(Books),
     /// To `Check`; the root that audits is the first in the view.
@@ -264,6 +290,26 @@ pub struct SessionTable {
     pub sessions: Vec<(SessionId, Seq)>,
     /// How long the table has to be kept, in milliseconds: the leaf's horizon.
     pub keep_ms: u64,
+}
+
+/// Where a stream ends in the log that a leaf starts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnd {
+    /// Which stream of the leaf.
+    pub incarnation: u64,
+    /// Its last record.
+    pub last: Lsn,
+    /// How many events it holds, those whose records are gone included.
+    pub accepted: u64,
+}
+
+/// How far a leaf says that its live stream has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The last record on disk.
+    pub last: Lsn,
+    /// Its events.
+    pub ledger: Ledger,
 }
 
 /// How far a leaf stream has come: `accepted ≥ durable ≥ cut ≥ merged`.

@@ -62,7 +62,7 @@ pub(super) fn show(audit: &Audit) -> String {
     for leaf in &audit.away {
         let _ = write!(
             text,
-            "\n  {leaf} is away: what it has accepted and not merged is missing here; start it again, or give it up with countree drain {leaf} --dead"
+            "\n  {leaf} is away, or runs without an earlier log of its own: what that has accepted and not merged is missing here; start it again on its data folder, or give up what is missing with countree drain {leaf} --dead"
         );
     }
     text.push_str(&show_store(audit.store.as_ref()));

@@ -13,6 +13,7 @@ mod clocks;
 mod cluster;
 mod eras;
 mod events;
+mod folders;
 mod hot;
 mod imports;
 mod leaving;

@@ -10,9 +10,10 @@ use countree_common::key::{Counter, Topic};
 use countree_common::ledger::Ledger;
 use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
 use countree_common::session::SessionId;
-use countree_common::stream::Lsn;
+use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::WallMs;
 use countree_common::wire::keys::{IdempotencyKey, KeyState, Remembered};
+use countree_common::wire::rpc::LogEnd;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
@@ -32,6 +33,14 @@ impl Carried {
     pub fn latest(&self) -> Option<WallMs> {
         let sessions = self.sessions.values().map(|session| session.at);
         sessions.chain(self.keys.values().map(|of| of.at)).max()
+    }
+
+    /// The registry knows of streams that should be in this log, and are not. Sessions may have gone further there than
+    /// it says: none goes on, or a batch that was counted would be taken once more. The keys were used all the same.
+    pub fn note_missing(&mut self, missing: &[StreamId]) {
+        if !missing.is_empty() {
+            self.sessions.clear();
+        }
     }
 
     /// Takes up a record that is no part of a checkpoint.
@@ -87,6 +96,16 @@ pub struct OldStream {
     pub accepted: u64,
     /// The topics with events in the records that are still there.
     pub topics: BTreeMap<Topic, TopicInLog>,
+}
+
+/// Where old streams end, for the registry to compare.
+pub fn ends(old: &BTreeMap<StreamId, OldStream>) -> Vec<LogEnd> {
+    let end = |(stream, old): (&StreamId, &OldStream)| LogEnd {
+        incarnation: stream.incarnation,
+        last: old.end,
+        accepted: old.accepted,
+    };
+    old.iter().map(end).collect()
 }
 
 /// A topic's events in an old stream's log.

@@ -21,7 +21,7 @@ impl LeafMachine {
             || unmerged > self.unmerged_max()
         {
             Some(BusyReason::Overload)
-        } else if self.listed_since.is_none() {
+        } else if self.listed_since.is_none() || self.is_superseded {
             Some(BusyReason::Joining)
         } else {
             None

@@ -148,6 +148,8 @@ pub struct LeafMachine {
     view: ClusterView,
     /// The epoch of the first view that lists this leaf, so that whoever asks all leaves by it asks this one.
     listed_since: Option<u64>,
+    /// A later start under this leaf's name is listed: the two are copies of one folder, or one outlived the other.
+    is_superseded: bool,
     /// The epoch of the first view with these owners of keys, of whom none has left and come back since.
     owners_since: u64,
     root_ring: Ring,
@@ -221,6 +223,7 @@ impl LeafMachine {
             told_complete: BTreeMap::new(),
             view: ClusterView::default(),
             listed_since: None,
+            is_superseded: false,
             owners_since: 0,
             root_ring: Ring::new([]),
             roots: BTreeSet::new(),
@@ -301,7 +304,15 @@ impl LeafMachine {
             let message = FromLeaf::View(view.clone());
             self.outputs.push_back(Output::Send { connection: *connection, message });
         }
-        if self.listed_since.is_none() && view.keys.owners.contains(&self.config.leaf) {
+        let (me, mine) = (&self.config.leaf, self.live.stream().incarnation);
+        if !self.is_superseded && view.node(me).is_some_and(|listed| listed.incarnation > mine) {
+            self.is_superseded = true;
+            let alarm = format!(
+                "another start of {me} has joined: this one takes nothing more, and merges what it has"
+            );
+            self.outputs.push_back(Output::Alarm(alarm));
+        }
+        if self.listed_since.is_none() && view.keys.owners.contains(me) {
             self.listed_since = Some(view.epoch);
         }
         if self.view.keys != view.keys {

@@ -21,7 +21,7 @@ impl LeafMachine {
                 continue;
             }
             // The asker may mean an earlier start, which has left with what it knew.
-            if self.listed_since.is_none_or(|since| epoch < since) {
+            if self.is_superseded || self.listed_since.is_none_or(|since| epoch < since) {
                 return self.fail(id, "this leaf was listed anew since: ask again by the latest view");
             }
             if self.is_resetting_under(*key) {

@@ -6,7 +6,7 @@ use super::{DiskState, LeafMachine};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{NodeStats, StreamPositions};
+use countree_common::wire::rpc::{NodeStats, Reached, StreamPositions};
 use std::time::Duration;
 
 impl LeafMachine {
@@ -31,6 +31,12 @@ impl LeafMachine {
         let old = self.old.get(stream)?;
         let end = old.sealed_at().unwrap_or_default();
         Some(old.positions(end, end))
+    }
+
+    /// How far the live stream has come, for the registry to remember.
+    pub fn reached(&self) -> Reached {
+        let ledger = self.ledgers().pop().map(|live| live.ledger).unwrap_or_default();
+        Reached { last: self.journal.durable(), ledger }
     }
 
     /// What the leaf says of itself.
@@ -63,6 +69,9 @@ impl LeafMachine {
             }
             (DiskState::Full, _) => {
                 Some("the disk is full: make room, and the leaf goes on by itself".into())
+            }
+            _ if self.is_superseded => {
+                Some("another start under this leaf's name has joined: this one takes nothing more".into())
             }
             (DiskState::Works, true) => Some("no root is connected: events are logged and wait".into()),
             (DiskState::Works, false) if self.is_leaving() => Some("the leaf is leaving".into()),

@@ -2,11 +2,15 @@
 //! after it stay.
 //!
 //! A reset adds to each counter the negative of its total, as an event like any other. So nothing but the
-//! totals has to be right: first every leaf that may hold events confirms that all it had accepted is
-//! merged, then the totals are read, and then their negatives are logged with the request's key. Events that
+//! totals has to be right: first every leaf that may hold events says which version of the topic holds all that it had
+//! accepted, then the totals are read, and then their negatives are logged with the request's key. Events that
 //! come in between are concurrent with the reset and stay. A crash before the log is a reset that did not
-//! happen; after it, the key tells a repeat, and a store that forgets is sent the negatives again like
-//! every event.
+//! happen; after it, the key tells a repeat.
+//!
+//! A store that goes back before the totals are read shows less than the leaves had merged, and is sent the rest
+//! again: events that the reset did not see would stay, and the negatives of an earlier reset would count on top of
+//! its own. So the totals count only where their version holds what every leaf said; else the leaves are asked
+//! again. A store that goes back later forgets events, and negatives perhaps, and is sent both again.
 
 use super::clearance::Claim;
 use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
@@ -31,7 +35,14 @@ pub enum Question {
     Members,
     /// Is all merged that this leaf has accepted by now, and does it not reset the topic itself? May be asked of this
     /// very leaf.
-    Flush(Topic, Node),
+    Flush {
+        /// The reset's.
+        topic: Topic,
+        /// Who is asked.
+        leaf: Node,
+        /// The version that was read before, 0-0 for none.
+        read: Version,
+    },
     /// What does the store hold of the reset's topic?
     Totals(Topic),
 }
@@ -46,19 +57,46 @@ pub enum Answer {
         /// Leaves that are not live and may hold events that are not merged.
         away: Vec<NodeName>,
     },
-    /// To [`Question::Flush`]: it is.
-    Flushed(NodeName),
+    /// To [`Question::Flush`]: it is, in that version of the topic; 0-0 where there was nothing.
+    Flushed(NodeName, Version),
     /// To [`Question::Totals`].
-    Totals(Vec<CounterTotal>),
+    Totals {
+        /// Where the document stood.
+        version: Version,
+        /// What it held.
+        totals: Vec<CounterTotal>,
+    },
     /// There is none.
     Silence,
 }
+
+/// A reset gives up after reading so many versions that do not hold what the leaves said.
+const READINGS: u32 = 3;
 
 /// A reset under way.
 #[derive(Debug)]
 pub(super) struct OpenReset {
     reset: Reset,
+    /// Those that may hold events.
+    leaves: Vec<Node>,
+    /// Those that have not answered yet.
     flushing: BTreeSet<NodeName>,
+    /// What the others answered.
+    told: BTreeSet<Version>,
+    readings: u32,
+}
+
+impl OpenReset {
+    fn new(reset: Reset) -> Self {
+        let (leaves, flushing, told) = Default::default();
+        Self { reset, leaves, flushing, told, readings: 0 }
+    }
+
+    /// Whether a document of this version holds all that the leaves had accepted.
+    fn is_held_by(&self, read: Version) -> bool {
+        let mut told = self.told.iter().filter(|version| **version != Version::default());
+        told.all(|version| version.era == read.era && *version <= read)
+    }
 }
 
 /// What a reset's id was used for, to tell a repeat from a mistake.
@@ -98,7 +136,7 @@ impl LeafMachine {
         match refused {
             Some(e) => self.end_reset(id, e),
             None => {
-                self.resets.insert(id, OpenReset { reset, flushing: BTreeSet::new() });
+                self.resets.insert(id, OpenReset::new(reset));
                 self.ask(id, Question::Members);
             }
         }
@@ -123,19 +161,26 @@ impl LeafMachine {
                 self.end_reset(id, SubmitError::Unreachable);
             }
             Answer::Members { view, .. } => {
-                let leaves: Vec<_> = view.tier(Tier::Leaf).cloned().collect();
-                open.flushing = leaves.iter().map(|leaf| leaf.name.clone()).collect();
-                let topic = open.reset.topic.clone();
-                leaves.into_iter().for_each(|leaf| self.ask(id, Question::Flush(topic.clone(), leaf)));
+                open.leaves = view.tier(Tier::Leaf).cloned().collect();
+                self.flush_leaves(id, Version::default());
             }
-            Answer::Flushed(leaf) => {
+            Answer::Flushed(leaf, version) => {
+                open.told.insert(version);
                 let was_last = open.flushing.remove(&leaf) && open.flushing.is_empty();
                 if was_last {
                     let topic = open.reset.topic.clone();
                     self.ask(id, Question::Totals(topic));
                 }
             }
-            Answer::Totals(totals) => {
+            Answer::Totals { version, .. } if !open.is_held_by(version) => {
+                open.readings += 1;
+                if open.readings < READINGS {
+                    self.flush_leaves(id, version);
+                } else {
+                    self.end_reset(id, SubmitError::Unreachable);
+                }
+            }
+            Answer::Totals { totals, .. } => {
                 let reset = open.reset.clone();
                 self.resets.remove(&id);
                 match self.negate(now, &reset, totals) {
@@ -148,6 +193,17 @@ impl LeafMachine {
             }
             Answer::Silence => self.end_reset(id, SubmitError::Unreachable),
         }
+    }
+
+    /// Asks every leaf, given what was read so far.
+    fn flush_leaves(&mut self, id: SubmissionId, read: Version) {
+        let Some(open) = self.resets.get_mut(&id) else { return };
+        open.flushing = open.leaves.iter().map(|leaf| leaf.name.clone()).collect();
+        open.told.clear();
+        let (topic, leaves) = (open.reset.topic.clone(), open.leaves.clone());
+        leaves
+            .into_iter()
+            .for_each(|leaf| self.ask(id, Question::Flush { topic: topic.clone(), leaf, read }));
     }
 
     /// Logs and counts the negatives; returns the last record that says so.
@@ -223,9 +279,16 @@ impl LeafMachine {
     /// For a reset of that topic `by` some leaf, [`Output::Flushed`] is to say when all that was accepted of it by now is
     /// merged. `false` when too many wait already, or this leaf resets the topic, too: two that read the same totals
     /// would both subtract them. Whichever of two asked later finds the other's reset open, or merged.
-    pub fn handle_flush(&mut self, now: Now, flush: u64, topic: &Topic, by: &NodeName) -> bool {
+    pub fn handle_flush(
+        &mut self,
+        now: Now,
+        flush: u64,
+        topic: &Topic,
+        by: &NodeName,
+        read: Version,
+    ) -> bool {
         let is_rival = *by != self.config.leaf && self.is_resetting(topic);
-        !is_rival && self.handle_topic_flush(now, flush, topic, Version::default())
+        !is_rival && self.handle_topic_flush(now, flush, topic, read)
     }
 
     fn is_resetting(&self, topic: &Topic) -> bool {

@@ -5,7 +5,7 @@ use countree_common::cluster::Node;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::{CALL_TIMEOUT, PeerError};
 use countree_common::shell::shutdown::Shutdown;
-use countree_common::wire::rpc::{NodeStats, Reply, Request};
+use countree_common::wire::rpc::{NodeStats, Reached, Reply, Request};
 use std::time::Duration;
 
 /// A client waits meanwhile, and can ask again.
@@ -21,8 +21,17 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// Beats until [`Pulse::end`].
-    pub(super) async fn beat(&self, membership: &Membership, node: Node, stats: impl Fn() -> NodeStats) {
-        membership.heartbeats(node, stats, &self.stop).await;
+    pub(super) async fn beat(
+        &self,
+        membership: &Membership,
+        node: Node,
+        latest: impl Fn() -> (NodeStats, Reached),
+    ) {
+        let beat = |epoch| {
+            let (stats, reached) = latest();
+            Request::Beat { node: node.clone(), stats, epoch, reached }
+        };
+        membership.beats(beat, &self.stop).await;
         self.stopped.begin();
     }
 

@@ -4,7 +4,7 @@ mod outputs;
 
 use super::calls::Caller;
 use super::disk::{Deletion, Disk, Written};
-use super::inputs::{CoreHandle, INPUTS, Input, ToProducer};
+use super::inputs::{CoreHandle, INPUTS, Input, Latest, ToProducer};
 use crate::machine::journal::Append;
 use crate::machine::{ConnectionId, LeafMachine, SubmissionId};
 use bytes::Bytes;
@@ -192,9 +192,9 @@ impl Core {
                 let id = self.ask_machine(reply);
                 self.machine.handle_note(now, id, keys, by);
             }
-            Input::Flush { topic, by, reply } => {
+            Input::Flush { topic, by, read, reply } => {
                 let flush = self.open_flush(reply);
-                if !self.machine.handle_flush(now, flush, &topic, &by) {
+                if !self.machine.handle_flush(now, flush, &topic, &by, read) {
                     self.flushes.remove(&flush);
                 }
             }
@@ -234,7 +234,8 @@ impl Core {
             Input::Ledgers(reply) => drop(reply.send(self.machine.known_ledgers())),
             Input::AskAgain => self.machine.handle_ask_again(now),
             Input::Stats(reply) => {
-                drop(reply.send((self.machine.stats(now.wall), self.machine.imbalances())))
+                let (stats, imbalances) = (self.machine.stats(now.wall), self.machine.imbalances());
+                drop(reply.send(Latest { stats, imbalances, reached: self.machine.reached() }))
             }
             Input::Drain(reply) => {
                 self.draining = Some(reply);

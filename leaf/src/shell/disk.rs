@@ -113,9 +113,9 @@ impl Disk {
         Ok(segments)
     }
 
-    /// Reads every old stream, cuts torn ends off, and tells what is to be carried over. Also returns the
-    /// lowest incarnation that is free. Whatever it tells of is on disk.
-    pub(super) fn recover(&self) -> Result<(Recovery, BTreeMap<StreamId, OldStream>, u64), DiskError> {
+    /// Reads every old stream, cuts torn ends off, and tells what is to be carried over. Whatever it
+    /// tells of is on disk.
+    pub(super) fn recover(&self) -> Result<(Recovery, BTreeMap<StreamId, OldStream>), DiskError> {
         let mut recovery = Recovery::new(self.leaf.clone());
         let mut old = BTreeMap::new();
         let incarnations = self.incarnations()?;
@@ -146,7 +146,7 @@ impl Disk {
             let stream = StreamId { leaf: self.leaf.clone(), incarnation: *incarnation };
             old.insert(stream, recovery.end_stream());
         }
-        Ok((recovery, old, incarnations.last().map_or(1, |last| last + 1)))
+        Ok((recovery, old))
     }
 
     /// Puts the newest stream's end on disk before anything is built on it. A process that was killed may

@@ -14,7 +14,7 @@ use countree_common::wire::hello::Refusal;
 use countree_common::wire::keys::{Attempt, IdempotencyKey, Remembered};
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
 use countree_common::wire::rpc::{
-    Counted, NodeStats, Reply, Reset, StreamPositions, Submission, SubmitError,
+    Counted, NodeStats, Reached, Reply, Reset, StreamPositions, Submission, SubmitError,
 };
 use countree_common::wire::uplink::FromRoot;
 use std::sync::Arc;
@@ -25,6 +25,14 @@ pub(super) const INPUTS: usize = 1_024;
 /// Messages that wait for one producer or root. One that falls behind by so many is cut off; it reconnects
 /// and both sides take up where they stand.
 pub(super) const OUTBOX: usize = 4_096;
+
+/// What the leaf says of itself, now and then.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Latest {
+    pub(super) stats: NodeStats,
+    pub(super) imbalances: u64,
+    pub(super) reached: Reached,
+}
 
 /// What a producer's task is to send.
 #[derive(Debug)]
@@ -121,6 +129,7 @@ pub(super) enum Input {
     Flush {
         topic: Topic,
         by: NodeName,
+        read: Version,
         reply: oneshot::Sender<Version>,
     },
     /// The same for somebody who has read that version of it.
@@ -136,7 +145,7 @@ pub(super) enum Input {
         stream: StreamId,
         reply: oneshot::Sender<Option<StreamPositions>>,
     },
-    Stats(oneshot::Sender<(NodeStats, u64)>),
+    Stats(oneshot::Sender<Latest>),
     /// Answered once the process may end; `true` when the disk has to stay, for idempotency keys.
     Drain(oneshot::Sender<bool>),
     /// Ends the core, and with it the log's writer.

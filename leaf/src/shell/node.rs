@@ -5,11 +5,12 @@ use super::core::{self, Threads};
 use super::counting::count_here;
 use super::disk::{Disk, DiskError};
 use super::http::Front;
-use super::inputs::{CoreHandle, Input};
+use super::inputs::{CoreHandle, Input, Latest};
 use super::producers::Intake;
 use super::questions::{flush_here, flush_topic};
 use super::resets::reset_here;
 use super::roots;
+use crate::log::recovery::ends;
 use crate::machine::verdict::Verdict;
 use crate::machine::{LeafConfig, LeafMachine};
 use countree_common::cluster::{Node, Tier};
@@ -28,7 +29,7 @@ use countree_common::wire::codec::CodecError;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::keys::Remembered;
-use countree_common::wire::rpc::{Counted, NodeStats, Reply, Request, Submission, SubmitError};
+use countree_common::wire::rpc::{Counted, Reply, Request, Submission, SubmitError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,7 +104,8 @@ pub struct LeafNode {
     core: CoreHandle,
     membership: Membership,
     access: Access,
-    stats: Arc<Mutex<(NodeStats, u64)>>,
+    stats: Arc<Mutex<Latest>>,
+    missing: usize,
     endpoint: quinn::Endpoint,
     accepting: Shutdown,
     linked: Shutdown,
@@ -124,7 +126,7 @@ impl LeafNode {
         let disk = Disk::open(folder, &told.name)?;
         let (reading, recovering) = (disk.clone(), std::time::Instant::now());
         let recovered = tokio::task::spawn_blocking(move || reading.recover()).await;
-        let (recovery, old, at_least) =
+        let (mut recovery, old) =
             recovered.map_err(|e| io_error("reading the log", io::Error::other(e)))??;
         tracing::info!(streams = old.len(), ms = recovering.elapsed().as_millis(), "recovered the log");
 
@@ -136,8 +138,16 @@ impl LeafNode {
         let name = told.name.clone();
         let peers = Peers::new(endpoint.clone(), client, told.cluster.clone(), Some(name.clone()), None);
         let membership = Membership::new(peers, told.roots.clone());
-        let incarnation =
-            membership.join(&name, Tier::Leaf, at_least, stop).await.ok_or(StartError::Stopped)?;
+        let joined = membership.join_on_log(&name, ends(&old), stop).await;
+        let (incarnation, missing) = joined.ok_or(StartError::Stopped)?;
+        recovery.carried.note_missing(&missing);
+        for stream in &missing {
+            tracing::error!(
+                %stream,
+                "the log of this stream is missing here, or too short: acked events may be lost, and keys of before are \
+                 in doubt. Bring the right data folder back, or give up what is missing with countree drain {name} --dead"
+            );
+        }
 
         disk.create(incarnation)?;
         let clock = Clock::start();
@@ -157,6 +167,7 @@ impl LeafNode {
             membership,
             access: options.access.clone(),
             stats,
+            missing: missing.len(),
             endpoint,
             accepting,
             linked,
@@ -208,7 +219,11 @@ impl LeafNode {
         let (membership, node) = (self.membership.clone(), self.node.clone());
         let (stats, pulse) = (self.stats.clone(), self.pulse.clone());
         tokio::spawn(async move {
-            let latest = || stats.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
+            let latest = || {
+                let Latest { stats, reached, .. } =
+                    stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                (stats, reached)
+            };
             pulse.beat(&membership, node, latest).await;
         });
     }
@@ -231,12 +246,13 @@ impl LeafNode {
 
     /// Why it can't do its work right now, if it can't.
     pub fn trouble(&self) -> Option<String> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).0.trouble.clone()
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).stats.trouble.clone()
     }
 
     /// Its metrics, as of a moment ago.
     pub fn metrics(&self, page: &mut Page) {
-        let (stats, imbalances) = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Latest { stats, imbalances, .. } =
+            self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let labels = [("node", self.node.name.as_str())];
         page.gauge(
             "countree_leaf_events_per_second",
@@ -248,6 +264,12 @@ impl LeafNode {
         page.gauge("countree_leaf_producers", "Connected producers.", &labels, stats.connections);
         page.gauge("countree_leaf_counters", "Counters in memory.", &labels, stats.entries);
         page.gauge("countree_leaf_log_bytes", "Bytes of the live stream's log.", &labels, stats.log_bytes);
+        page.gauge(
+            "countree_leaf_missing_streams",
+            "Streams that should have been in the log when the leaf started, and were not.",
+            &labels,
+            self.missing as f64,
+        );
         page.counter(
             "countree_leaf_imbalances_total",
             "Merges whose count was not the leaf's own.",
@@ -321,7 +343,7 @@ async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result
             let positions = core.ask(|reply| Input::Positions { stream, reply }).await;
             positions.map_or_else(stopping, Reply::Positions)
         }
-        Request::Flush { topic, by } => flush_here(core, topic, by).await,
+        Request::Flush { topic, by, read } => flush_here(core, topic, by, read).await,
         Request::FlushTopic { topic, read } => flush_topic(core, topic, read).await,
         Request::Recall { keys, epoch } => {
             core.ask(|reply| Input::Recall { keys, epoch, reply }).await.unwrap_or_else(stopping)
@@ -359,7 +381,7 @@ async fn take_over(core: &CoreHandle, keys: Vec<Remembered>) -> Reply {
     }
 }
 
-async fn watch_stats(core: CoreHandle, stats: Arc<Mutex<(NodeStats, u64)>>, shutdown: Shutdown) {
+async fn watch_stats(core: CoreHandle, stats: Arc<Mutex<Latest>>, shutdown: Shutdown) {
     while !shutdown.has_begun() {
         let Some(latest) = core.ask(Input::Stats).await else { return };
         *stats.lock().unwrap_or_else(PoisonError::into_inner) = latest;

@@ -3,7 +3,7 @@
 use super::inputs::{CoreHandle, Input};
 use crate::machine::resets::{Answer, Question};
 use countree_common::cluster::{Node, NodeName, Tier};
-use countree_common::document::Version;
+use countree_common::document::{Snapshot, Version};
 use countree_common::key::Topic;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
@@ -17,7 +17,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(4);
 pub(super) async fn ask(membership: &Membership, core: &CoreHandle, question: Question) -> Answer {
     let answer = match question {
         Question::Members => members(membership).await,
-        Question::Flush(topic, leaf) => flush(membership, core, topic, &leaf).await,
+        Question::Flush { topic, leaf, read } => flush(membership, core, topic, &leaf, read).await,
         Question::Totals(topic) => totals(membership, &topic).await,
     };
     answer.unwrap_or_else(|e| {
@@ -38,24 +38,26 @@ async fn flush(
     core: &CoreHandle,
     topic: Topic,
     leaf: &Node,
+    read: Version,
 ) -> Result<Answer, PeerError> {
     let Some(by) = membership.peers().me().cloned() else { return Err(PeerError::Mismatched) };
-    if by == leaf.name {
-        return match flush_here(core, topic, by).await {
-            Reply::Done => Ok(Answer::Flushed(leaf.name.clone())),
-            _ => Err(PeerError::Timeout),
-        };
-    }
-    match membership.peers().call(leaf, &Request::Flush { topic, by }).await? {
-        Reply::Done => Ok(Answer::Flushed(leaf.name.clone())),
+    let reply = if by == leaf.name {
+        flush_here(core, topic, by, read).await
+    } else {
+        membership.peers().call(leaf, &Request::Flush { topic, by, read }).await?
+    };
+    match reply {
+        Reply::FlushedTopic(version) => Ok(Answer::Flushed(leaf.name.clone(), version)),
+        Reply::Failed(why) => Err(PeerError::Failed(why)),
         _ => Err(PeerError::Mismatched),
     }
 }
 
 /// Waits until this leaf has merged all that it has accepted by now.
-pub(super) async fn flush_here(core: &CoreHandle, topic: Topic, by: NodeName) -> Reply {
-    match tokio::time::timeout(FLUSH_TIMEOUT, core.ask(|reply| Input::Flush { topic, by, reply })).await {
-        Ok(Some(_)) => Reply::Done,
+pub(super) async fn flush_here(core: &CoreHandle, topic: Topic, by: NodeName, read: Version) -> Reply {
+    let flush = core.ask(|reply| Input::Flush { topic, by, read, reply });
+    match tokio::time::timeout(FLUSH_TIMEOUT, flush).await {
+        Ok(Some(version)) => Reply::FlushedTopic(version),
         Ok(None) => {
             Reply::Failed("the leaf is stopping, or it resets the topic itself, or too many ask".into())
         }
@@ -76,7 +78,7 @@ async fn totals(membership: &Membership, topic: &Topic) -> Result<Answer, PeerEr
     let mut error = PeerError::Failed("no root is known".into());
     for root in view.tier(Tier::Root) {
         match membership.peers().read(root, topic).await {
-            Ok(snapshot) => return Ok(Answer::Totals(snapshot.totals)),
+            Ok(Snapshot { version, totals, .. }) => return Ok(Answer::Totals { version, totals }),
             Err(e) => error = e,
         }
     }

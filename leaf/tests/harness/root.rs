@@ -141,11 +141,12 @@ impl FakeRoot {
     fn answer(&self, request: Request) -> Reply {
         let mut state = self.state.lock().unwrap();
         match request {
-            Request::Join { at_least, .. } => {
-                state.incarnation = (state.incarnation + 1).max(at_least);
-                Reply::Joined { incarnation: state.incarnation }
+            Request::JoinOnLog { log, .. } => {
+                let last = log.iter().map(|end| end.incarnation).max().unwrap_or_default();
+                state.incarnation = 1 + state.incarnation.max(last);
+                Reply::JoinedOnLog { incarnation: state.incarnation, missing: Vec::new() }
             }
-            Request::Heartbeat { node, .. } => {
+            Request::Beat { node, .. } => {
                 if state.view.node(&node.name) != Some(&node) {
                     state.view.nodes.retain(|n| n.name != node.name);
                     if node.tier == Tier::Leaf && !state.view.keys.owners.contains(&node.name) {

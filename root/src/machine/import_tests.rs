@@ -43,12 +43,13 @@ fn take(document: &mut Document, direction: Direction, rows: &[ImportRow], seen:
 }
 
 fn send(document: &mut Document, direction: Direction, rows: &[ImportRow]) -> u64 {
-    loop {
+    for _ in 0..10 {
         match step(&file(), direction, &topic(), rows, held(document)).unwrap() {
             Step::Done(count) => return count,
             Step::Merge(cut) => drop(document.merge(&cut, 0, false)),
         }
     }
+    panic!("rows are merged again and again");
 }
 
 fn sum(document: &Document) -> i64 {

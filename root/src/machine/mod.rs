@@ -17,6 +17,7 @@ mod key_record;
 pub mod memory;
 pub mod merge;
 mod near;
+mod open_streams;
 pub mod registrar;
 pub mod registry;
 pub mod registry_text;

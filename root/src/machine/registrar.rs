@@ -8,7 +8,7 @@ use super::registry::Registry;
 use ask::Reading;
 use countree_common::cluster::{ClusterView, Node, NodeName};
 use countree_common::time::{Now, SteadyClock, Time, WallMs};
-use countree_common::wire::rpc::Reply;
+use countree_common::wire::rpc::{Reached, Reply};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -52,6 +52,12 @@ pub enum RegistrarOutput {
     Confirmed(WallMs),
 }
 
+/// A leaf's incarnations are up to so far apart: see [`Registry::join_on_log`].
+pub const JUMP: u64 = 1 << 20;
+
+/// Leases to be renewed, with what leaves say of their streams.
+type Renewals = BTreeMap<NodeName, (Node, Option<Reached>)>;
+
 /// What is under way in the store.
 #[derive(Debug)]
 enum UnderWay {
@@ -63,7 +69,7 @@ enum UnderWay {
         registry: Box<Registry>,
         asks: Vec<(AskId, Ask)>,
         replies: Vec<Reply>,
-        renewals: BTreeMap<NodeName, Node>,
+        renewals: Renewals,
     },
 }
 
@@ -89,7 +95,7 @@ pub struct Registrar {
     shown: Option<ClusterView>,
     asks: Vec<(AskId, Ask)>,
     readers: Vec<(AskId, Reading)>,
-    renewals: BTreeMap<NodeName, Node>,
+    renewals: Renewals,
     under_way: Option<UnderWay>,
     /// When what is under way was asked of the store.
     asked_at: WallMs,
@@ -137,9 +143,11 @@ impl Registrar {
     /// Answers a question, at once or later; every question gets one answer.
     pub fn handle_ask(&mut self, ask: AskId, question: Ask, now: Now) {
         match question {
-            Ask::Heartbeat { node, epoch } if epoch <= self.highest_epoch && self.can_renew(&node) => {
+            Ask::Heartbeat { node, epoch, reached }
+                if epoch <= self.highest_epoch && self.can_renew(&node) =>
+            {
                 if self.registry.needs_heartbeat(&node, self.clock.read(now.mono), self.lease) {
-                    self.renewals.insert(node.name.clone(), node);
+                    self.renewals.insert(node.name.clone(), (node, reached));
                 }
                 self.reply(ask, Reply::View(self.registry.view()));
             }
@@ -285,13 +293,14 @@ impl Registrar {
             self.asks.iter().map(|(_, ask)| if let Ask::Heartbeat { epoch, .. } = ask { *epoch } else { 0 });
         registry.exceed(seen.fold(self.highest_epoch, u64::max));
         let renewals = std::mem::take(&mut self.renewals);
-        for node in renewals.values() {
+        for (node, reached) in renewals.values() {
             // Only nodes that are listed already are renewed, and the registry holds those.
             let _ = registry.heartbeat(node, time, self.lease);
+            reached.iter().for_each(|reached| registry.reach(node, *reached));
         }
-        let asks = std::mem::take(&mut self.asks);
+        let (asks, jump) = (std::mem::take(&mut self.asks), self.chance() % JUMP);
         let results: Vec<_> =
-            asks.iter().map(|(_, ask)| ask.apply(&mut registry, self.lease, time)).collect();
+            asks.iter().map(|(_, ask)| ask.apply(&mut registry, self.lease, jump, time)).collect();
         if self.must_expire(now) {
             registry.expire(time);
         }
@@ -325,11 +334,15 @@ impl Registrar {
     /// A higher revision, and no other root's: a store that fell back and then came to a revision again would take a
     /// save that was meant for the earlier state, and is late.
     fn next_revision(&mut self) -> u64 {
-        // SplitMix64.
+        self.revision + 1 + self.chance() % LEAP
+    }
+
+    /// SplitMix64.
+    fn chance(&mut self) -> u64 {
         self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        self.revision + 1 + (mixed ^ (mixed >> 31)) % LEAP
+        mixed ^ (mixed >> 31)
     }
 
     /// The next thing to do; drain it after every input.

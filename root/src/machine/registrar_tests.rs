@@ -106,7 +106,7 @@ fn beat(called: &str) -> Ask {
 }
 
 fn beat_at(called: &str, epoch: u64) -> Ask {
-    Ask::Heartbeat { node: node(called), epoch }
+    Ask::Heartbeat { node: node(called), epoch, reached: None }
 }
 
 fn join(called: &str) -> Ask {

@@ -3,14 +3,16 @@
 
 use super::imports::Imports;
 use super::key_record::KeyRecord;
+use super::open_streams::OpenStreams;
 use super::retired::RetiredStreams;
 use countree_common::audit::Books;
 use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
 use countree_common::import::{Direction, ImportFile, ImportRefusal};
-use countree_common::ledger::StreamLedger;
+use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::limits::{NODES_PER_CLUSTER, SPLITS_PER_CLUSTER};
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
+use countree_common::wire::rpc::{LogEnd, Reached};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -51,7 +53,7 @@ pub enum NotSettled {
 
 /// A leaf that lives can't be given up. Nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is live: drain it")]
+#[error("{0} is live, and no log of it is missing: drain it")]
 pub struct StillLive(pub NodeName);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,8 @@ pub struct Registry {
     #[serde(default)]
     unsettled: BTreeSet<NodeName>,
     retired: BTreeMap<NodeName, RetiredStreams>,
+    #[serde(default)]
+    open: OpenStreams,
     #[serde(default = "KeyRecord::begun_late")]
     keys: KeyRecord,
     /// The epoch at which the owners of keys last changed. One that left and came back has changed them twice: it may
@@ -173,6 +177,41 @@ impl Registry {
         Ok(incarnation)
     }
 
+    /// The number of this start of a leaf on a log that holds these streams: higher than any before by `jump` or more.
+    /// A registry that fell back, and a log that is lost at once, would give a number again whose stream the store
+    /// knows. Where the log lacks what an earlier start has known, nobody can say any more what keys it knew, and those
+    /// streams are missing until they are found or given up.
+    ///
+    /// # Errors
+    /// When its name is new and there are too many.
+    pub fn join_on_log(
+        &mut self,
+        leaf: &NodeName,
+        log: &[LogEnd],
+        jump: u64,
+        now: WallMs,
+    ) -> Result<(u64, Vec<StreamId>), RegistryFull> {
+        let at_least = log.iter().map(|end| end.incarnation).max().unwrap_or_default() + 1;
+        let incarnation = self.join(leaf, Tier::Leaf, at_least.saturating_add(jump))?;
+        if self.open.compare(leaf, log) {
+            let owners = self.key_owners();
+            self.keys.lose(leaf, now);
+            self.advance(owners.clone(), now);
+            if self.key_owners() == owners {
+                self.owners_since = self.epoch;
+                self.keys.succeed(owners, now);
+            }
+        }
+        Ok((incarnation, self.open.missing_of(leaf)))
+    }
+
+    /// A leaf says how far its live stream has come.
+    pub fn reach(&mut self, node: &Node, reached: Reached) {
+        if node.tier == Tier::Leaf {
+            self.open.reach(&node.name, node.incarnation, reached);
+        }
+    }
+
     /// A node has started that often, by its own word: a registry that fell back may have forgotten it, and would give
     /// the number again.
     fn note_incarnation(
@@ -231,6 +270,7 @@ impl Registry {
         if node.tier == Tier::Leaf {
             self.unsettled.insert(node.name.clone());
             self.settled.remove(&node.name);
+            self.open.open(&node.name, node.incarnation);
             self.keys.release(&node.name);
         }
         self.members.insert(node.name.clone(), Member { node: node.clone(), lease_until: until });
@@ -279,17 +319,27 @@ impl Registry {
         self.unsettled.remove(leaf);
         self.members.remove(leaf);
         self.settled.insert(leaf.clone(), *incarnation);
+        self.open.settle(leaf, *incarnation, keeps_keys);
         self.advance(before, now);
         Ok(keeps_keys)
     }
 
-    /// A leaf will never come back: what it had not merged is lost, and nobody can say what keys it knew.
+    /// A leaf will never come back: what it had not merged is lost, and nobody can say what keys it knew. Of one that
+    /// lives on without its earlier logs, those are given up. What was last heard of them is declared lost.
     ///
     /// # Errors
-    /// When it is live.
+    /// When it is live and no log of it is missing.
     pub fn forget(&mut self, leaf: &NodeName, now: WallMs) -> Result<(), StillLive> {
-        if self.members.contains_key(leaf) {
+        let is_live = self.members.contains_key(leaf);
+        if is_live && self.open.missing_of(leaf).is_empty() {
             return Err(StillLive(leaf.clone()));
+        }
+        let lost = self.open.give_up(leaf, is_live);
+        if lost != Ledger::default() {
+            self.retired.entry(leaf.clone()).or_default().declare(lost);
+        }
+        if is_live {
+            return Ok(());
         }
         let before = self.key_owners();
         if before.contains(leaf) {
@@ -316,9 +366,12 @@ impl Registry {
         self.members.iter().filter(|(_, m)| m.lease_until >= now).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Leaves that are not live and may hold events that are not merged.
+    /// Leaves that may hold events that are not merged, where nobody can be asked: those that are not live, and those
+    /// that live on without an earlier log.
     pub fn away(&self) -> Vec<NodeName> {
-        self.unsettled.iter().filter(|name| !self.members.contains_key(*name)).cloned().collect()
+        let away = self.unsettled.iter().filter(|name| !self.members.contains_key(*name));
+        let away: BTreeSet<_> = away.chain(self.open.forgetful()).collect();
+        away.into_iter().cloned().collect()
     }
 
     /// Whether a lease has run out.
@@ -345,6 +398,7 @@ impl Registry {
                 return Err(RegistryFull::Names);
             }
             self.note_incarnation(&stream.leaf, Tier::Leaf, stream.incarnation)?;
+            self.open.close(&stream.leaf, stream.incarnation, ledger);
             self.retired.entry(stream.leaf.clone()).or_default().retire(stream.incarnation, *ledger);
         }
         let oldest = ledgers.iter().map(|of| &of.stream).min_by_key(|stream| stream.incarnation);
@@ -357,7 +411,7 @@ impl Registry {
     /// The ledgers of retired streams, as their leaves gave them, and of imports.
     pub fn ledgers(&self) -> Vec<StreamLedger> {
         let retired = self.retired.iter().flat_map(|(leaf, streams)| streams.ledgers(leaf));
-        retired.chain(self.imports.ledgers()).collect()
+        retired.chain(self.open.ledgers()).chain(self.imports.ledgers()).collect()
     }
 
     /// An import begins, or goes on.

@@ -357,3 +357,46 @@ fn splits_are_part_of_the_view() {
     let [x, y, z] = ["x", "y", "z"].map(|item| view.ways(&split(item, 0).topic, &split(item, 0).item));
     assert_eq!([x, y, z], [4, 2, 1]);
 }
+
+fn end(incarnation: u64, last: u64, accepted: u64) -> LogEnd {
+    LogEnd { incarnation, last, accepted }
+}
+
+/// Its keys are nobody's to judge from then on, though its name owns keys still; and it is called away until somebody
+/// gives up what is missing.
+#[test]
+fn a_leaf_that_comes_back_without_its_log_is_not_who_it_was() {
+    let mut registry = leaves(&["a", "b"]);
+    let ledger = Ledger { accepted: 9, merged: 7, in_flight: 2, declared_lost: 0 };
+    registry.reach(&node("a", 1), Reached { last: 5, ledger });
+    let (epoch, text) = (registry.epoch(), registry.to_text().unwrap());
+    let joined = registry.join_on_log(&name("a"), &[], 40, WallMs(7)).unwrap();
+    assert_eq!(joined, (42, vec![stream("a", 1)]), "the number jumps");
+    let keys = registry.view().keys;
+    assert_eq!((keys.owners, keys.lost), (names(&["a", "b"]), vec![(name("a"), WallMs(7))]));
+    assert_eq!(keys.past[0], past(7, &["a", "b"]));
+    assert!(registry.epoch() > epoch, "others hear of it");
+    let refused = registry.settle(&stream("b", 1), &names(&["a"]), epoch, WallMs(8));
+    assert!(matches!(refused, Err(NotSettled::OtherHeirs { .. })), "what a was given is lost: {refused:?}");
+
+    registry.heartbeat(&start(42, "a"), WallMs(8), LEASE).unwrap();
+    assert_eq!(registry.away(), names(&["a"]), "though it lives");
+    assert_eq!(registry.ledgers()[0].ledger, ledger);
+    registry.forget(&name("a"), WallMs(9)).unwrap();
+    let declared = Ledger { in_flight: 0, declared_lost: 2, ..ledger };
+    assert_eq!((registry.away(), registry.ledgers()[0].ledger), (vec![], declared));
+    assert!(registry.forget(&name("a"), WallMs(9)).is_err(), "nothing is missing any more");
+
+    // With its log it is who it was.
+    let mut registry = Registry::from_text(&text).unwrap();
+    let joined = registry.join_on_log(&name("a"), &[end(1, 6, 9)], 0, WallMs(7)).unwrap();
+    assert_eq!((joined, registry.epoch(), registry.away()), ((2, vec![]), epoch, vec![]));
+}
+
+#[test]
+fn a_leaf_that_has_settled_may_come_back_empty() {
+    let mut registry = leaves(&["a", "b"]);
+    registry.settle(&stream("a", 1), &names(&["b"]), registry.epoch(), WallMs(1)).unwrap();
+    let joined = registry.join_on_log(&name("a"), &[], 0, WallMs(2)).unwrap();
+    assert_eq!((joined, registry.view().keys.lost.len()), ((2, vec![]), 0));
+}

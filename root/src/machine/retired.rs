@@ -37,6 +37,11 @@ impl RetiredStreams {
         true
     }
 
+    /// Adds what a log held that is given up.
+    pub fn declare(&mut self, ledger: Ledger) {
+        self.folded += ledger;
+    }
+
     /// The leaf has no log before that of `kept_from`.
     pub fn fold(&mut self, kept_from: u64) {
         let is_over = |streams: &BTreeMap<u64, Ledger>| {
@@ -72,7 +77,7 @@ impl RetiredStreams {
 
     /// The ledgers as the leaf gave them, for the audit; incarnation 0 stands for those that are one sum.
     pub fn ledgers<'a>(&'a self, leaf: &'a NodeName) -> impl Iterator<Item = StreamLedger> + 'a {
-        let folded = (self.folded_to > 0).then_some((0, self.folded));
+        let folded = (self.folded != Ledger::default() || self.folded_to > 0).then_some((0, self.folded));
         let apart = self.streams.iter().map(|(incarnation, ledger)| (*incarnation, *ledger));
         folded.into_iter().chain(apart).map(move |(incarnation, ledger)| StreamLedger {
             stream: StreamId { leaf: leaf.clone(), incarnation },

@@ -62,7 +62,7 @@ pub(super) async fn join(
 
 /// Enters the view. The registrar beside it knows itself which epochs there were.
 pub(super) async fn enter(registry: &RegistryHandle, node: &Node, stop: &Shutdown) -> Result<(), StartError> {
-    let ask = || registry.ask(Ask::Heartbeat { node: node.clone(), epoch: 0 });
+    let ask = || registry.ask(Ask::Heartbeat { node: node.clone(), epoch: 0, reached: None });
     until_joined(
         ask,
         |reply| match reply {
@@ -92,7 +92,9 @@ pub(super) async fn heartbeats(
         gauges.set_rate(merged.saturating_sub(events) as f64 / now.duration_since(at).as_secs_f64());
         (at, events) = (now, merged);
         desk.note_stats(node.name.clone(), gauges.stats());
-        if let Reply::Failed(reason) = registry.ask(Ask::Heartbeat { node: node.clone(), epoch: 0 }).await {
+        if let Reply::Failed(reason) =
+            registry.ask(Ask::Heartbeat { node: node.clone(), epoch: 0, reached: None }).await
+        {
             tracing::debug!("the root's lease could not be renewed: {reason}");
         }
     }

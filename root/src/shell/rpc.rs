@@ -82,8 +82,12 @@ impl Desk {
             vec![Reply::Failed(format!("the certificate says {peer}: it can't speak for {name}"))]
         };
         match request {
-            Request::Join { name, .. } if name != *peer => not_yours(&name),
-            Request::Heartbeat { node, .. } if node.name != *peer => not_yours(&node.name),
+            Request::Join { name, .. } | Request::JoinOnLog { leaf: name, .. } if name != *peer => {
+                not_yours(&name)
+            }
+            Request::Heartbeat { node, .. } | Request::Beat { node, .. } if node.name != *peer => {
+                not_yours(&node.name)
+            }
             Request::Leave(name) if name != *peer => not_yours(&name),
             Request::Settled { leaf, .. } | Request::SettledAt { stream: StreamId { leaf, .. }, .. }
                 if leaf != *peer =>
@@ -93,9 +97,14 @@ impl Desk {
             Request::Join { name, tier, at_least } => {
                 vec![self.registry.ask(Ask::Join { name, tier, at_least }).await]
             }
+            Request::JoinOnLog { leaf, log } => vec![self.registry.ask(Ask::JoinOnLog { leaf, log }).await],
             Request::Heartbeat { node, stats, epoch } => {
                 self.note_stats(node.name.clone(), stats);
-                vec![self.registry.ask(Ask::Heartbeat { node, epoch }).await]
+                vec![self.registry.ask(Ask::Heartbeat { node, epoch, reached: None }).await]
+            }
+            Request::Beat { node, stats, epoch, reached } => {
+                self.note_stats(node.name.clone(), stats);
+                vec![self.registry.ask(Ask::Heartbeat { node, epoch, reached: Some(reached) }).await]
             }
             Request::Leave(name) => vec![self.registry.ask(Ask::Leave(name)).await],
             Request::Read(topic) => self.read(&topic).await,

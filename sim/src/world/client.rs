@@ -17,6 +17,9 @@ use countree_common::wire::rpc::{Counted, Reply, Request, Reset, SubmitError};
 use countree_leaf::machine::verdict::{Heard, Verdict};
 use std::time::Duration;
 
+/// How long a client repeats what a leaf that has lost its folder may know.
+const BEREFT: Duration = Duration::from_secs(30);
+
 /// An HTTP client: one request at a time.
 #[derive(Debug)]
 pub(super) struct HttpClient {
@@ -207,7 +210,10 @@ impl World {
     fn client_fails(&mut self, i: usize, error: &SubmitError) {
         let now = self.agenda.now();
         let Some(Pending { wish, began, is_echo, .. }) = &self.clients[i].current else { return };
-        let is_over = now.since(*began) > self.plan.rules.give_up;
+        // What only a lost folder said is never known again.
+        let is_hopeless =
+            *error == SubmitError::KeyLost || self.truth.has_lost_folders() && now.since(*began) > BEREFT;
+        let is_over = is_hopeless || now.since(*began) > self.plan.rules.give_up;
         let (is_repeatable, open) = match wish {
             Wish::Count(order) => (order.is_repeatable(), order.ids()),
             Wish::Reset(..) => (true, Vec::new()),

@@ -61,7 +61,8 @@ impl World {
             let skew = Duration::from_millis(Place::Leaf(leaf).clock_skew_ms());
             let is_claimed = wall(event.told_at, skew) < complete_to;
             let is_excused = event.told_at < self.last_absence(leaf) + AFTER_ABSENCE
-                || self.truth.resets.cover(&event.counter);
+                || self.truth.resets.cover(&event.counter)
+                || self.truth.may_be_lost(event);
             if !is_claimed || is_excused {
                 continue;
             }

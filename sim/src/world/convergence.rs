@@ -1,6 +1,7 @@
 //! What must be true once everything works again and has had time to settle.
 
 use super::World;
+use crate::faults::Fault;
 use crate::flaws::Flaw;
 use crate::promise::{Broken, Promise};
 use crate::store::Documents;
@@ -44,8 +45,26 @@ impl World {
         }
         let forgot = |topic: &Topic| self.store.forgetful.contains(topic);
         self.truth.check(&self.totals(), forgot).map_err(|e| Promise::Exact.broken(e))?;
-        self.audit()?;
+        if self.truth.has_lost_folders() {
+            self.check_declared()?;
+        } else {
+            self.audit()?;
+        }
         self.check_viewers()
+    }
+
+    /// What is lost with a leaf's folder is not passed over in silence: the registry calls that leaf away. One that fell
+    /// back may have forgotten what it knew of the leaf.
+    fn check_declared(&self) -> Result<(), Broken> {
+        let lost = self.truth.lost(&self.totals());
+        let is_silent =
+            lost > 0 && self.tally.of(Fault::RegistryRollback) == 0 && self.store.away().is_empty();
+        if is_silent {
+            let what =
+                format!("{lost} events are lost with a leaf's folder, and the registry calls no leaf away");
+            return Err(Promise::Balanced.broken(what));
+        }
+        Ok(())
     }
 
     /// All totals in the store.

@@ -2,6 +2,7 @@
 
 use super::World;
 use super::questions::Purpose;
+use crate::flaws::Flaw;
 use crate::happening::Happening;
 use crate::place::Place;
 use crate::promise::Promise;
@@ -59,14 +60,18 @@ impl World {
         {
             return;
         }
-        let at_least = if let Place::Leaf(i) = place { self.leaves[i].least_incarnation() } else { 0 };
         let (Some(membership), Some(tier)) = (self.membership(place), place.tier()) else { return };
-        let request = match membership.node.clone() {
-            None => Request::Join { name: place.name(), tier, at_least },
-            Some(node) => {
-                let epoch = membership.view.epoch;
-                Request::Heartbeat { node, stats: NodeStats::default(), epoch }
+        let (node, epoch, stats) = (membership.node.clone(), membership.view.epoch, NodeStats::default());
+        let leaf = if let Place::Leaf(i) = place { self.leaves.get(i) } else { None };
+        let request = match (node, leaf) {
+            (None, Some(leaf)) if self.plan.flaw == Some(Flaw::UncomparedLogs) => {
+                let last = leaf.log().iter().map(|end| end.incarnation).max().unwrap_or_default();
+                Request::Join { name: place.name(), tier, at_least: last + 1 }
             }
+            (None, Some(leaf)) => Request::JoinOnLog { leaf: place.name(), log: leaf.log() },
+            (None, None) => Request::Join { name: place.name(), tier, at_least: 0 },
+            (Some(node), Some(leaf)) => Request::Beat { node, stats, epoch, reached: leaf.reached() },
+            (Some(node), None) => Request::Heartbeat { node, stats, epoch },
         };
         self.ask_a_root(place, request, Purpose::Membership);
     }
@@ -79,7 +84,7 @@ impl World {
 
     /// A root has answered, or none has.
     pub(super) fn hear_of_membership(&mut self, place: Place, request: Request, reply: Option<Reply>) {
-        if let (Request::Heartbeat { .. }, Place::Leaf(i)) = (&request, place) {
+        if let (Request::Beat { .. }, Place::Leaf(i)) = (&request, place) {
             self.say_last_word(i);
         }
         match (request, reply, place) {
@@ -92,19 +97,28 @@ impl World {
             (Request::Retire(_), None, Place::Leaf(i)) => self.leaf_retired(i, &[], false),
             (Request::Leave(_), None, Place::Leaf(i)) => self.leaf_has_left(i),
             (_, None, _) => self.beat_again(place, RETRY),
-            (Request::Join { .. }, Some(Reply::Joined { incarnation }), _) => {
+            (
+                Request::Join { .. } | Request::JoinOnLog { .. },
+                Some(reply @ (Reply::Joined { .. } | Reply::JoinedOnLog { .. })),
+                _,
+            ) => {
+                let (incarnation, missing) = match reply {
+                    Reply::Joined { incarnation } => (incarnation, Vec::new()),
+                    Reply::JoinedOnLog { incarnation, missing } => (incarnation, missing),
+                    _ => return,
+                };
                 let node = self.listed(place, incarnation);
                 if let Some(membership) = self.membership(place) {
                     membership.node = node;
                 }
                 match place {
-                    Place::Leaf(i) => self.leaf_joined(i, incarnation),
+                    Place::Leaf(i) => self.leaf_joined(i, incarnation, &missing),
                     Place::Broadcast(i) => self.broadcast_joined(i),
                     _ => {}
                 }
                 self.beat_again(place, Duration::ZERO);
             }
-            (Request::Heartbeat { .. }, Some(Reply::View(view)), _) => {
+            (Request::Heartbeat { .. } | Request::Beat { .. }, Some(Reply::View(view)), _) => {
                 let is_news = self.membership(place).is_some_and(|m| m.learn(view));
                 if let Place::Leaf(i) = place {
                     self.leaf_is_confirmed(i);

@@ -71,6 +71,8 @@ impl World {
             }
             Fault::LeafKilled => self.crash_some_leaf(Crash::Process),
             Fault::LeafPowerCut => self.crash_some_leaf(Crash::Power),
+            Fault::LeafFolderLost => self.lose_some_folder(false),
+            Fault::LeafFolderRestored => self.lose_some_folder(true),
             Fault::LeafDrained => {
                 let leaf = self.random.place(self.leaves.len()).unwrap_or_default();
                 let producer = Place::Producer(self.random.place(self.producers.len()).unwrap_or_default());
@@ -213,6 +215,17 @@ impl World {
     fn crash_some_leaf(&mut self, crash: Crash) -> bool {
         let leaf = self.random.place(self.leaves.len()).unwrap_or_default();
         self.crash_leaf(leaf, crash) && self.restart_soon(Place::Leaf(leaf))
+    }
+
+    /// A leaf dies and its folder is not what it was: acked events that were not merged may be lost.
+    fn lose_some_folder(&mut self, is_restored: bool) -> bool {
+        let leaf = self.random.place(self.leaves.len()).unwrap_or_default();
+        let was_up = self.crash_leaf(leaf, Crash::Process);
+        if !self.leaves[leaf].has_lived() || !self.leaves[leaf].lose_folder(is_restored) {
+            return false;
+        }
+        self.truth.note_folder_lost(leaf, self.agenda.now());
+        !was_up || self.restart_soon(Place::Leaf(leaf))
     }
 
     fn restart_soon(&mut self, place: Place) -> bool {

@@ -248,7 +248,7 @@ impl World {
                     Fate::InDoubt(_) => Told::InDoubt,
                 };
                 // Leaves come back, and sessions outlive every run: only a producer that gives up has doubts.
-                if told != Told::Acked && self.plan.is_patient {
+                if told != Told::Acked && self.plan.is_patient && !self.truth.has_lost_folders() {
                     self.violate(
                         Promise::Told,
                         format!("producer-{i} was told {told:?} and had not given up"),

@@ -133,7 +133,7 @@ impl World {
                 None => Some(Ask::Join { name: place.name(), tier: Tier::Root, at_least: 0 }),
                 Some(incarnation) => {
                     let epoch = process.view.epoch;
-                    self.listed(place, incarnation).map(|node| Ask::Heartbeat { node, epoch })
+                    self.listed(place, incarnation).map(|node| Ask::Heartbeat { node, epoch, reached: None })
                 }
             };
             if let Some(question) = question {
@@ -160,7 +160,11 @@ impl World {
     pub(super) fn root_is_asked(&mut self, i: usize, link: LinkId, request: Request) {
         let question = match request {
             Request::Join { name, tier, at_least } => Ask::Join { name, tier, at_least },
-            Request::Heartbeat { node, epoch, .. } => Ask::Heartbeat { node, epoch },
+            Request::JoinOnLog { leaf, log } => Ask::JoinOnLog { leaf, log },
+            Request::Heartbeat { node, epoch, .. } => Ask::Heartbeat { node, epoch, reached: None },
+            Request::Beat { node, epoch, reached, .. } => {
+                Ask::Heartbeat { node, epoch, reached: Some(reached) }
+            }
             Request::Leave(name) => Ask::Leave(name),
             Request::Retire(ledgers) => Ask::Retire(ledgers),
             Request::SettledAt { stream, heirs, epoch } => Ask::Settled { stream, heirs, epoch },

@@ -104,7 +104,7 @@ async fn begin_drain(membership: &Membership, name: &NodeName) -> Result<Drainin
 
 async fn forget_leaf(membership: &Membership, name: NodeName) -> Result<Forgotten, Unanswered> {
     let (view, away) = members(membership).await?;
-    if view.node(&name).is_some() {
+    if view.node(&name).is_some() && !away.contains(&name) {
         let message = format!("{name} lives: drain it instead, so that nothing is lost");
         return Err(Unanswered::conflict("alive", message));
     }

@@ -223,7 +223,7 @@ impl Log {
 
     /// Recovers, and checks what that finds against what went in; `None` when it is refused, else the ends.
     fn recover(&self, disk: &Disk, damage: &str) -> Option<BTreeMap<u64, Lsn>> {
-        let (recovery, old, _) = match disk.recover() {
+        let (recovery, old) = match disk.recover() {
             Ok(recovered) => recovered,
             Err(DiskError::Log { .. }) => return None,
             Err(e) => panic!("{damage}: {e}"),

@@ -7,7 +7,7 @@ use countree_common::import::{Direction, ImportFile};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::Reply;
+use countree_common::wire::rpc::{LogEnd, Reached, Reply};
 use std::time::Duration;
 
 /// One question. The shell numbers them.
@@ -26,12 +26,21 @@ pub enum Ask {
         /// It must be at least this.
         at_least: u64,
     },
+    /// Which incarnation is this start of a leaf, whose log holds these streams?
+    JoinOnLog {
+        /// Which leaf starts.
+        leaf: NodeName,
+        /// The ends of its streams.
+        log: Vec<LogEnd>,
+    },
     /// A node lives.
     Heartbeat {
         /// The node.
         node: Node,
         /// The epoch that it goes by.
         epoch: u64,
+        /// How far a leaf has come.
+        reached: Option<Reached>,
     },
     /// A node is gone.
     Leave(NodeName),
@@ -85,11 +94,12 @@ pub(super) enum Reading {
 }
 
 impl Ask {
-    /// Changes the registry. The answer, or why nothing changed.
+    /// Changes the registry. The answer, or why nothing changed. A leaf's incarnations are so far apart as `jump` says.
     pub(super) fn apply(
         &self,
         registry: &mut Registry,
         lease: Duration,
+        jump: u64,
         now: WallMs,
     ) -> Result<Reply, String> {
         // The view is known once everything that waits has been applied.
@@ -99,8 +109,16 @@ impl Ask {
                 let incarnation = registry.join(name, *tier, *at_least).map_err(said)?;
                 return Ok(Reply::Joined { incarnation });
             }
-            Self::Heartbeat { node, .. } => {
-                return registry.heartbeat(node, now, lease).map(|()| view()).map_err(said);
+            Self::JoinOnLog { leaf, log } => {
+                let joined = registry.join_on_log(leaf, log, jump, now).map_err(said)?;
+                return Ok(Reply::JoinedOnLog { incarnation: joined.0, missing: joined.1 });
+            }
+            Self::Heartbeat { node, reached, .. } => {
+                registry.heartbeat(node, now, lease).map_err(said)?;
+                if let Some(reached) = reached {
+                    registry.reach(node, *reached);
+                }
+                return Ok(view());
             }
             Self::Leave(name) => {
                 registry.leave(name);

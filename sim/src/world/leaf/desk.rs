@@ -11,6 +11,7 @@ use countree_common::delta::Delta;
 use countree_common::document::Version;
 use countree_common::event::Event;
 use countree_common::key::Counter;
+use countree_common::wire::publish::SnapshotPart;
 use countree_common::wire::rpc::{Counted, Idempotency, Reply, Request, Submission, SubmitError};
 use countree_leaf::machine::SubmissionId;
 use countree_leaf::machine::resets::{Answer, Question};
@@ -37,8 +38,6 @@ enum Wants {
     Counted,
     /// Keys to be taken over.
     TakenOver,
-    /// All that was acked of a topic to be merged, to read it.
-    Read,
     Other,
 }
 
@@ -48,7 +47,6 @@ impl Desk {
         let wants = match request {
             Request::Count(_) => Wants::Counted,
             Request::TakeOver(_) => Wants::TakenOver,
-            Request::FlushTopic { .. } => Wants::Read,
             _ => Wants::Other,
         };
         self.waiting.insert(self.asked, Waiting { link, wants });
@@ -75,8 +73,8 @@ impl World {
             Request::Outcomes(attempts) => machine.handle_attempts(id, &attempts),
             Request::Note { keys, by } => machine.handle_note(now, id, keys, by),
             Request::TakeOver(keys) => machine.handle_inheritance(now, id, &keys),
-            Request::Flush { topic, by } => {
-                if !machine.handle_flush(now, id, &topic, &by) {
+            Request::Flush { topic, by, read } => {
+                if !machine.handle_flush(now, id, &topic, &by, read) {
                     self.answer(i, id, Reply::Failed("not now".into()));
                 }
             }
@@ -119,8 +117,7 @@ impl World {
     }
 
     pub(super) fn flushed(&mut self, i: usize, flush: u64, version: Version) {
-        let is_read = matches!(self.wants(i, flush), Some(Wants::Read));
-        self.answer(i, flush, if is_read { Reply::FlushedTopic(version) } else { Reply::Done });
+        self.answer(i, flush, Reply::FlushedTopic(version));
     }
 
     pub(super) fn answer(&mut self, i: usize, id: SubmissionId, reply: Reply) {
@@ -133,13 +130,14 @@ impl World {
     pub(super) fn reset_asks(&mut self, i: usize, reset: SubmissionId, question: Question) {
         let (me, purpose) = (Place::Leaf(i), Purpose::Reset(reset));
         match question {
-            Question::Flush(_, leaf) if self.plan.flaw == Some(Flaw::HastyReset) => {
-                self.reset_hears(i, reset, Place::of(&leaf.name), Some(Reply::Done));
+            Question::Flush { leaf, .. } if self.plan.flaw == Some(Flaw::HastyReset) => {
+                let nothing = Reply::FlushedTopic(Version::default());
+                self.reset_hears(i, reset, Place::of(&leaf.name), Some(nothing));
             }
             Question::Members => self.ask_a_root(me, Request::Members, purpose),
             Question::Totals(topic) => self.ask_a_root(me, Request::Read(topic), purpose),
-            Question::Flush(topic, leaf) => match Place::of(&leaf.name) {
-                Some(place) => self.ask(me, place, Request::Flush { topic, by: me.name() }, purpose),
+            Question::Flush { topic, leaf, read } => match Place::of(&leaf.name) {
+                Some(place) => self.ask(me, place, Request::Flush { topic, by: me.name(), read }, purpose),
                 None => self.violate(Promise::Orderly, format!("{} is no leaf", leaf.name)),
             },
         }
@@ -155,8 +153,10 @@ impl World {
     ) {
         let answer = match (reply, whom) {
             (Some(Reply::Members { view, away }), _) => Answer::Members { view, away },
-            (Some(Reply::Snapshot(part)), _) => Answer::Totals(part.totals),
-            (Some(Reply::Done), Some(place)) => Answer::Flushed(place.name()),
+            (Some(Reply::Snapshot(SnapshotPart { version, totals, .. })), _) => {
+                Answer::Totals { version, totals }
+            }
+            (Some(Reply::FlushedTopic(version)), Some(place)) => Answer::Flushed(place.name(), version),
             _ => Answer::Silence,
         };
         let now = self.clocks(Place::Leaf(i));

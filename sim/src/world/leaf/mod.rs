@@ -8,7 +8,7 @@ mod log;
 use super::World;
 use super::membership::Membership;
 use super::questions::Purpose;
-use crate::disk::{Crash, Disk};
+use crate::disk::{Crash, Disk, Folder};
 use crate::flaws::Flaw;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
@@ -20,9 +20,9 @@ use countree_common::stream::StreamId;
 use countree_common::time::Time;
 use countree_common::wire::codec;
 use countree_common::wire::keys::KeyState;
-use countree_common::wire::rpc::Request;
+use countree_common::wire::rpc::{LogEnd, Reached, Request};
 use countree_common::wire::uplink::ToRoot;
-use countree_leaf::log::recovery::{Carried, OldStream};
+use countree_leaf::log::recovery::{Carried, OldStream, ends};
 use countree_leaf::machine::calls::CallId;
 use countree_leaf::machine::{LeafConfig, LeafMachine, Output};
 use desk::Desk;
@@ -39,6 +39,8 @@ pub(super) struct LeafNode {
     name: NodeName,
     pub(super) disk: Disk,
     lives: Life,
+    /// Of its folder, as it was before the last start.
+    copy: Option<Folder>,
     process: Option<Process>,
 }
 
@@ -47,7 +49,7 @@ struct Process {
     membership: Membership,
     /// What the log holds, until there is a machine.
     recovered: Option<(Carried, BTreeMap<StreamId, OldStream>)>,
-    least_incarnation: u64,
+    log: Vec<LogEnd>,
     machine: Option<LeafMachine>,
     incarnation: u64,
     producers: BTreeSet<LinkId>,
@@ -68,7 +70,7 @@ struct Process {
 
 impl LeafNode {
     pub(super) fn new(number: usize, flaw: Option<Flaw>) -> Self {
-        Self { name: Place::Leaf(number).name(), disk: Disk::new(flaw), lives: 0, process: None }
+        Self { name: Place::Leaf(number).name(), disk: Disk::new(flaw), lives: 0, copy: None, process: None }
     }
 
     fn name(&self) -> &NodeName {
@@ -104,8 +106,23 @@ impl LeafNode {
         self.process.as_mut().map(|p| &mut p.membership)
     }
 
-    pub(super) fn least_incarnation(&self) -> u64 {
-        self.process.as_ref().map_or(0, |p| p.least_incarnation)
+    /// What its log held when it started.
+    pub(super) fn log(&self) -> Vec<LogEnd> {
+        self.process.as_ref().map(|p| p.log.clone()).unwrap_or_default()
+    }
+
+    /// How far it has come.
+    pub(super) fn reached(&self) -> Reached {
+        let machine = self.process.as_ref().and_then(|p| p.machine.as_ref());
+        machine.map(LeafMachine::reached).unwrap_or_default()
+    }
+
+    /// The folder is lost, or replaced by the copy from before the last start. Says whether that takes anything away.
+    pub(super) fn lose_folder(&mut self, is_restored: bool) -> bool {
+        let copy = if is_restored { self.copy.clone() } else { Some(Folder::default()) };
+        let Some(copy) = copy.filter(|_| self.process.is_none()) else { return false };
+        self.disk.replace(copy);
+        true
     }
 
     fn machine(&mut self) -> Option<&mut LeafMachine> {
@@ -125,13 +142,15 @@ impl World {
         if leaf.process.is_some() {
             return;
         }
-        let (mut recovery, mut old, least_incarnation) = match leaf.disk.recover(&leaf.name) {
+        let copy = leaf.disk.copied();
+        let (mut recovery, mut old) = match leaf.disk.recover(&leaf.name) {
             Ok(recovered) => recovered,
             Err(e) => {
                 let what = format!("{} does not start on its log: {e}", leaf.name);
                 return self.violate(Promise::Orderly, what);
             }
         };
+        let log = ends(&old);
         match self.plan.flaw {
             Some(Flaw::ForgottenSessions) => recovery.carried = Carried::default(),
             Some(Flaw::ForgottenKeys) => recovery.carried.keys.clear(),
@@ -150,10 +169,11 @@ impl World {
             _ => {}
         }
         leaf.lives += 1;
+        leaf.copy = Some(copy);
         leaf.process = Some(Process {
             membership: Membership::default(),
             recovered: Some((recovery.carried, old)),
-            least_incarnation,
+            log,
             machine: None,
             incarnation: 0,
             producers: BTreeSet::new(),
@@ -179,7 +199,7 @@ impl World {
         true
     }
 
-    pub(super) fn leaf_joined(&mut self, i: usize, incarnation: u64) {
+    pub(super) fn leaf_joined(&mut self, i: usize, incarnation: u64, missing: &[StreamId]) {
         let now = self.clocks(Place::Leaf(i));
         let config = LeafConfig {
             leaf: self.leaves[i].name.clone(),
@@ -192,7 +212,10 @@ impl World {
         };
         let leaf = &mut self.leaves[i];
         let Some(process) = &mut leaf.process else { return };
-        let Some((carried, old)) = process.recovered.take() else { return };
+        let Some((mut carried, old)) = process.recovered.take() else { return };
+        if self.plan.flaw != Some(Flaw::TrustedCopies) {
+            carried.note_missing(missing);
+        }
         leaf.disk.create(incarnation);
         match LeafMachine::new(config, incarnation, &carried, old, now) {
             Ok(machine) => (process.machine, process.incarnation) = (Some(machine), incarnation),

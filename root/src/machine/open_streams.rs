@@ -1,0 +1,141 @@
+//! The leaf streams that may hold what is nowhere else, as the registry knows them. A leaf that starts says what its
+//! folder holds: where that is less than what was heard of its streams, the folder was lost or is an older copy.
+
+use countree_common::cluster::NodeName;
+use countree_common::ledger::{Ledger, StreamLedger};
+use countree_common::stream::StreamId;
+use countree_common::wire::rpc::{LogEnd, Reached};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Streams of one leaf that are open at once. Each start opens one, and it closes when all of it is merged for good;
+/// of more than these the oldest is no longer watched over.
+const OPEN_PER_LEAF: usize = 64;
+
+/// One stream that is not known to be wholly merged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Open {
+    /// What its leaf last said of it.
+    reached: Reached,
+    /// Its log was not there, or ended too early, when the leaf last started: the events that it held.
+    #[serde(default)]
+    missing: Option<u64>,
+    /// All of it is merged; its leaf has left, and has kept its keys in it.
+    #[serde(default)]
+    is_settled: bool,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct OpenStreams {
+    by_leaf: BTreeMap<NodeName, BTreeMap<u64, Open>>,
+}
+
+impl OpenStreams {
+    /// A start of a leaf is in the view: it may take events.
+    pub(super) fn open(&mut self, leaf: &NodeName, incarnation: u64) {
+        let streams = self.by_leaf.entry(leaf.clone()).or_default();
+        streams.entry(incarnation).or_default();
+        if streams.len() > OPEN_PER_LEAF {
+            streams.pop_first();
+        }
+    }
+
+    /// A leaf says how far its live stream has come.
+    pub(super) fn reach(&mut self, leaf: &NodeName, incarnation: u64, reached: Reached) {
+        let open = self.by_leaf.get_mut(leaf).and_then(|streams| streams.get_mut(&incarnation));
+        if let Some(open) = open.filter(|open| open.reached.last <= reached.last) {
+            open.reached = reached;
+        }
+    }
+
+    /// A leaf starts on this log. Says whether it lacks what an earlier start of it has known, and has not been found
+    /// to lack that before.
+    pub(super) fn compare(&mut self, leaf: &NodeName, log: &[LogEnd]) -> bool {
+        let Some(streams) = self.by_leaf.get_mut(leaf) else { return false };
+        let mut has_forgotten = false;
+        streams.retain(|incarnation, open| {
+            let found = log.iter().find(|end| end.incarnation == *incarnation);
+            let is_whole = found.is_some_and(|found| found.last >= open.reached.last);
+            has_forgotten |= !is_whole && open.missing.is_none();
+            // A log that was missing may have been found again.
+            open.missing = (!is_whole).then(|| found.map_or(0, |found| found.accepted));
+            !open.is_settled
+        });
+        has_forgotten
+    }
+
+    /// A stream is wholly merged, by this ledger. Part of a log that is missing does not close it.
+    pub(super) fn close(&mut self, leaf: &NodeName, incarnation: u64, ledger: &Ledger) {
+        let Some(streams) = self.by_leaf.get_mut(leaf) else { return };
+        let is_short = |open: &Open| open.missing.is_some() && ledger.accepted < open.reached.ledger.accepted;
+        if streams.get(&incarnation).is_some_and(|open| !is_short(open)) {
+            streams.remove(&incarnation);
+        }
+    }
+
+    /// A leaf has left, and all that it has a log of is merged. Where it keeps its keys, its log has to be there when
+    /// it comes back.
+    pub(super) fn settle(&mut self, leaf: &NodeName, incarnation: u64, keeps_keys: bool) {
+        let Some(streams) = self.by_leaf.get_mut(leaf) else { return };
+        streams.retain(|of, open| {
+            open.is_settled |= *of == incarnation;
+            open.missing.is_some() || (keeps_keys && open.is_settled)
+        });
+    }
+
+    /// A leaf's logs are given up: all of them, or those that are `missing`. Returns what they held beyond what is
+    /// still there, by what was last heard of it: the rest of that is lost.
+    pub(super) fn give_up(&mut self, leaf: &NodeName, only_missing: bool) -> Ledger {
+        let mut sum = Ledger::default();
+        if let Some(streams) = self.by_leaf.get_mut(leaf) {
+            streams.retain(|_, open| {
+                let goes = !only_missing || open.missing.is_some();
+                if goes {
+                    sum += open.beyond_what_is_there();
+                }
+                !goes
+            });
+        }
+        sum
+    }
+
+    /// The streams of a leaf whose logs are missing.
+    pub(super) fn missing_of(&self, leaf: &NodeName) -> Vec<StreamId> {
+        let streams = self.by_leaf.get(leaf).into_iter().flatten();
+        let missing = streams.filter(|(_, open)| open.missing.is_some());
+        missing.map(|(incarnation, _)| StreamId { leaf: leaf.clone(), incarnation: *incarnation }).collect()
+    }
+
+    /// What was last heard of streams whose whole logs are missing, for the audit: what is not known to be merged may
+    /// be lost.
+    pub(super) fn ledgers(&self) -> impl Iterator<Item = StreamLedger> {
+        let streams = self.by_leaf.iter().flat_map(|(leaf, streams)| streams.iter().map(move |s| (leaf, s)));
+        streams.filter(|(_, (_, open))| open.missing == Some(0)).map(|(leaf, (incarnation, open))| {
+            let Ledger { accepted, merged, .. } = open.beyond_what_is_there();
+            let ledger = Ledger { accepted, merged, in_flight: accepted - merged, declared_lost: 0 };
+            let stream = StreamId { leaf: leaf.clone(), incarnation: *incarnation };
+            StreamLedger { stream, sealed: true, ledger }
+        })
+    }
+
+    /// The leaves that logs are missing of.
+    pub(super) fn forgetful(&self) -> impl Iterator<Item = &NodeName> {
+        let is_missing = |streams: &BTreeMap<u64, Open>| streams.values().any(|open| open.missing.is_some());
+        self.by_leaf.iter().filter(move |(_, streams)| is_missing(streams)).map(|(leaf, _)| leaf)
+    }
+}
+
+impl Open {
+    fn beyond_what_is_there(&self) -> Ledger {
+        let (found, Ledger { accepted, merged, .. }) =
+            (self.missing.unwrap_or_default(), self.reached.ledger);
+        let accepted = accepted.saturating_sub(found);
+        let merged = merged.saturating_sub(found).min(accepted);
+        Ledger { accepted, merged, in_flight: 0, declared_lost: accepted - merged }
+    }
+}
+
+#[cfg(test)]
+#[path = "open_streams_tests.rs"]
+mod tests;
