@@ -65,6 +65,8 @@ pub enum Flaw {
     BlindReadBack,
     /// A reset does not wait until everything before it is merged.
     HastyReset,
+    /// A reset takes any version of the totals, also one to which the store has gone back.
+    ResetOfAnyVersion,
     /// A leaf calls complete what it has accepted by now.
     HastyWatermark,
     /// A server process of the store that forgot something serves in the era of the one before it.
@@ -87,7 +89,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 38] = [
+    pub const ALL: [Flaw; 39] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -117,6 +119,7 @@ impl Flaw {
         Flaw::UnaskedTopics,
         Flaw::BlindReadBack,
         Flaw::HastyReset,
+        Flaw::ResetOfAnyVersion,
         Flaw::HastyWatermark,
         Flaw::LastingEra,
         Flaw::HighestEraWins,

@@ -42,6 +42,9 @@ const STEPPED_AND_LEAVING: [Fault; 6] = [
     Fault::LeafKilled,
 ];
 
+/// Where the store forgets all the time.
+const FALLING_BACK: [Fault; 3] = [Fault::StoreRollback, Fault::StoreRollback, Fault::BrokenConnection];
+
 /// What the first seed that finds the flaw says; `kinds` of faults alone, if there are any, for `longer` than usual.
 fn found(flaw: Flaw, kinds: &[Fault], longer: u32, seeds: u64) -> Option<Broken> {
     let setting = Setting { flaw: Some(flaw), kinds: kinds.to_vec(), longer, ..Setting::default() };
@@ -104,6 +107,7 @@ is_found! {
     topics_that_nobody_asks_about: UnaskedTopics within 400, Exact | Balanced;
     a_log_that_is_not_read_back: BlindReadBack within 50, Exact | Balanced | Shown;
     a_reset_that_does_not_wait: HastyReset within 1000, Exact;
+    a_reset_of_totals_that_the_store_went_back_to: ResetOfAnyVersion where FALLING_BACK within 2000, Exact;
     a_leaf_that_calls_too_much_complete: HastyWatermark within 20, Shown;
     a_store_that_fell_back_and_does_not_say_so: LastingEra within 500, Shown;
     a_viewer_that_ignores_lower_eras: HighestEraWins where REPLACING within 100, Shown;

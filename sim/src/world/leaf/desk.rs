@@ -156,7 +156,10 @@ impl World {
             (Some(Reply::Snapshot(SnapshotPart { version, totals, .. })), _) => {
                 Answer::Totals { version, totals }
             }
-            (Some(Reply::FlushedTopic(version)), Some(place)) => Answer::Flushed(place.name(), version),
+            (Some(Reply::FlushedTopic(version)), Some(place)) => {
+                let is_blind = self.plan.flaw == Some(Flaw::ResetOfAnyVersion);
+                Answer::Flushed(place.name(), if is_blind { Version::default() } else { version })
+            }
             _ => Answer::Silence,
         };
         let now = self.clocks(Place::Leaf(i));
