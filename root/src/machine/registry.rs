@@ -192,7 +192,10 @@ impl Registry {
         now: WallMs,
     ) -> Result<(u64, Vec<StreamId>), RegistryFull> {
         let at_least = log.iter().map(|end| end.incarnation).max().unwrap_or_default() + 1;
-        let incarnation = self.join(leaf, Tier::Leaf, at_least.saturating_add(jump))?;
+        // Over what the registry knows, too: that may be as old as the log.
+        let last = self.incarnations.get(leaf).copied().unwrap_or_default();
+        let at_least = at_least.max(last.saturating_add(1)).saturating_add(jump);
+        let incarnation = self.join(leaf, Tier::Leaf, at_least)?;
         if self.open.compare(leaf, log) {
             let owners = self.key_owners();
             self.keys.lose(leaf, now);
