@@ -205,7 +205,14 @@ impl Registry {
                 self.keys.succeed(owners, now);
             }
         }
-        Ok((incarnation, self.open.missing_of(leaf)))
+        let mut missing = self.open.missing_of(leaf);
+        // It has left since the copy that it starts on was made: all is merged, but sessions that are open there ended.
+        if let Some(settled) =
+            self.settled.get(leaf).filter(|settled| log.last().is_some_and(|end| end.incarnation < **settled))
+        {
+            missing.push(StreamId { leaf: leaf.clone(), incarnation: *settled });
+        }
+        Ok((incarnation, missing))
     }
 
     /// A leaf says how far its live stream has come.

@@ -399,4 +399,11 @@ fn a_leaf_that_has_settled_may_come_back_empty() {
     registry.settle(&stream("a", 1), &names(&["b"]), registry.epoch(), WallMs(1)).unwrap();
     let joined = registry.join_on_log(&name("a"), &[], 0, WallMs(2)).unwrap();
     assert_eq!((joined, registry.view().keys.lost.len()), ((2, vec![]), 0));
+    // On its folder, or on a copy from before it left, whose sessions have ended since.
+    registry.heartbeat(&start(5, "a"), WallMs(3), LEASE).unwrap();
+    registry.settle(&stream("a", 5), &names(&["b"]), registry.epoch(), WallMs(4)).unwrap();
+    for (log, missing) in [(end(5, 9, 9), vec![]), (end(4, 9, 9), vec![stream("a", 5)])] {
+        let (_, told) = registry.clone().join_on_log(&name("a"), &[log], 0, WallMs(5)).unwrap();
+        assert_eq!((told, registry.away()), (missing, vec![]));
+    }
 }
