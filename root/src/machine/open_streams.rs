@@ -20,7 +20,7 @@ struct Open {
     /// Its log was not there, or ended too early, when the leaf last started: the events that it held.
     #[serde(default)]
     missing: Option<u64>,
-    /// All of it is merged; its leaf has left, and has kept its keys in it.
+    /// All of it is merged, and no later start has taken its keys over: they are in its log alone.
     #[serde(default)]
     is_settled: bool,
 }
@@ -32,9 +32,10 @@ pub(super) struct OpenStreams {
 }
 
 impl OpenStreams {
-    /// A start of a leaf is in the view: it may take events.
+    /// A start of a leaf is in the view: it may take events, and it has taken over the keys of those before.
     pub(super) fn open(&mut self, leaf: &NodeName, incarnation: u64) {
         let streams = self.by_leaf.entry(leaf.clone()).or_default();
+        streams.retain(|of, open| !open.is_settled || *of >= incarnation);
         streams.entry(incarnation).or_default();
         if streams.len() > OPEN_PER_LEAF {
             streams.pop_first();
@@ -60,16 +61,22 @@ impl OpenStreams {
             has_forgotten |= !is_whole && open.missing.is_none();
             // A log that was missing may have been found again.
             open.missing = (!is_whole).then(|| found.map_or(0, |found| found.accepted));
-            !open.is_settled
+            is_whole || !open.is_settled
         });
         has_forgotten
     }
 
-    /// A stream is wholly merged, by this ledger. Part of a log that is missing does not close it.
+    /// A stream is wholly merged, by this ledger. Part of a log that is missing does not close it, and the latest log
+    /// of a leaf that is leaving still holds its keys.
     pub(super) fn close(&mut self, leaf: &NodeName, incarnation: u64, ledger: &Ledger) {
         let Some(streams) = self.by_leaf.get_mut(leaf) else { return };
-        let is_short = |open: &Open| open.missing.is_some() && ledger.accepted < open.reached.ledger.accepted;
-        if streams.get(&incarnation).is_some_and(|open| !is_short(open)) {
+        let is_latest = streams.keys().all(|other| *other <= incarnation);
+        let Some(open) = streams.get_mut(&incarnation) else { return };
+        let is_short = open.missing.is_some() && ledger.accepted < open.reached.ledger.accepted;
+        if is_latest && open.missing.is_none() {
+            open.is_settled = true;
+            open.reached.ledger = *ledger;
+        } else if !is_short {
             streams.remove(&incarnation);
         }
     }

@@ -92,6 +92,21 @@ fn a_leaf_that_left_may_come_back_empty_unless_it_has_kept_its_keys() {
 }
 
 #[test]
+fn a_leaf_that_is_killed_while_it_leaves_has_its_keys_in_its_last_log_alone() {
+    for (log, is_forgotten) in [(vec![end(4, 10, 100)], false), (vec![end(3, 10, 100)], true), (vec![], true)]
+    {
+        let mut open = open();
+        for incarnation in [3, 4] {
+            open.close(&leaf(), incarnation, &reached(0, 100, 100).ledger);
+        }
+        assert_eq!(open.compare(&leaf(), &log), is_forgotten);
+        assert_eq!((missing(&open), open.ledgers().count()), (vec![], 0), "all of it was merged");
+        open.open(&leaf(), 5);
+        assert!(!open.compare(&leaf(), &[end(5, 0, 0)]), "a later start has taken the keys over");
+    }
+}
+
+#[test]
 fn no_more_streams_are_watched_over_than_there_is_room_for() {
     let mut open = OpenStreams::default();
     (1..=100).for_each(|incarnation| open.open(&leaf(), incarnation));
