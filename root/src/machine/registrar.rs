@@ -82,6 +82,8 @@ pub struct Registrar {
     /// Makes revisions; see [`Registrar::next_revision`].
     chance: u64,
     registry: Registry,
+    /// The store holds a registry that has no clock yet: until it is written with one, no lease in it runs out.
+    lacks_time: bool,
     /// The registry's time, as it goes on here: no root's wall clock has a say in who lives and what is remembered.
     clock: SteadyClock,
     /// When the copy was last known to be what the store holds; `None` when it may not be.
@@ -119,6 +121,7 @@ impl Registrar {
             refresh,
             revision: 0,
             registry: Registry::default(),
+            lacks_time: false,
             clock: SteadyClock::default(),
             fresh_at: None,
             answering_since: None,
@@ -231,6 +234,7 @@ impl Registrar {
 
     fn learn(&mut self, revision: u64, registry: Registry, now: Now) {
         (self.revision, self.registry) = (revision, registry);
+        self.lacks_time = revision > 0 && self.registry.time() == WallMs(0);
         self.registry.begin_time(now.wall, self.lease);
         self.clock.catch_up(self.registry.time(), now.mono);
         self.fresh_at = Some(now.mono);
@@ -276,7 +280,7 @@ impl Registrar {
     fn is_write_due(&self, now: Now) -> bool {
         let gap = now.mono.since(self.written_at);
         let is_forgetful = self.registry.epoch() < self.highest_epoch;
-        let is_urgent = !self.asks.is_empty() || is_forgetful || self.must_expire(now);
+        let is_urgent = !self.asks.is_empty() || is_forgetful || self.lacks_time || self.must_expire(now);
         (is_urgent && gap >= WRITE_GAP) || (!self.renewals.is_empty() && gap >= RENEWAL_GAP)
     }
 
@@ -314,7 +318,7 @@ impl Registrar {
             Err(reason) => Reply::Failed(reason),
         });
         self.written_at = now.mono;
-        if registry == self.registry {
+        if registry == self.registry && !self.lacks_time {
             asks.into_iter().zip(replies).for_each(|((ask, _), reply)| self.reply(ask, reply));
             return;
         }
