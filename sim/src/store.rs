@@ -268,10 +268,15 @@ impl Store {
         }
     }
 
-    /// When the topic was last in an era: its place among all that it was in, where 0 is before the first.
-    pub(crate) fn place_of(&self, topic: &Topic, era: u64) -> Option<usize> {
-        let place = self.era_order.get(topic).and_then(|order| order.iter().rposition(|e| *e == era));
-        place.map(|place| place + 1).or((era == 0).then_some(0))
+    /// When the topic was in an era: its place among all that it was in, where 0 is before the first. Each time that the
+    /// store has nothing of the topic looks the same, so nobody can be shown less than the first one that is not before
+    /// place `from`.
+    pub(crate) fn place_of(&self, topic: &Topic, era: u64, from: usize) -> Option<usize> {
+        if era == 0 && from == 0 {
+            return Some(0);
+        }
+        let mut places = (1..).zip(self.era_order.get(topic)?).filter(|(_, e)| **e == era).map(|(at, _)| at);
+        if era == 0 { places.find(|at| *at >= from) } else { places.last() }
     }
 
     /// The ledgers of streams whose logs are gone.

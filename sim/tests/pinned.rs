@@ -23,3 +23,10 @@ fn the_last_leaf_keeps_its_keys_though_another_has_joined_before_it_heard_so() {
                 LeafDrained,LeafDrained,LeafJoined,OneWayPartition,Partition,Isolation,LeafPaused,SlowNetwork";
     assert_eq!(broken(line), Ok(None));
 }
+
+/// A viewer is shown late that the store has nothing of a topic. By then the topic was counted again and rolled back to
+/// nothing again; what was counted in between is shown next, and in order.
+#[test]
+fn nothing_is_shown_of_a_topic_that_is_counted_again_and_rolled_back_again_before_the_viewer_hears() {
+    assert_eq!(broken("--seed 12804113488424413303 --kinds StoreRollback"), Ok(None));
+}

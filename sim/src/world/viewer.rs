@@ -208,7 +208,7 @@ impl World {
         let version = Version { era, number: version };
         let shown = self.viewers[i].shown.entry(topic.clone()).or_default();
         let before = shown.version;
-        let era_place = self.store.place_of(&topic, era);
+        let era_place = self.store.place_of(&topic, era, shown.era_place);
         let went_back = if era == before.era {
             version < before
         } else {
