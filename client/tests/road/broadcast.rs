@@ -34,19 +34,28 @@ pub(crate) enum Line {
 pub(crate) struct Script {
     pub(crate) snapshot: Arc<Mutex<(Version, Vec<CounterTotal>)>>,
     pub(crate) lines: broadcast::Sender<Line>,
+    /// What the viewer said it holds, when it came from another conversation.
+    pub(crate) resumed: Arc<Mutex<Option<Version>>>,
 }
 
 impl Script {
     pub(crate) fn new(number: u64, of: &[(&str, i64)]) -> Self {
         let snapshot = Arc::new(Mutex::new((Version { era: 0, number }, totals(of))));
-        Self { snapshot, lines: broadcast::Sender::new(16) }
+        Self { snapshot, lines: broadcast::Sender::new(16), resumed: Arc::default() }
     }
 }
 
 /// Holds one viewer's conversation.
 pub(crate) async fn watch(mut greeted: Greeted, script: Script) -> Result<(), StreamError> {
     let mut lines = script.lines.subscribe();
-    let Some(ToBroadcast::Subscribe(topics)) = greeted.receiver.message().await? else { return Ok(()) };
+    let topics = match greeted.receiver.message().await? {
+        Some(ToBroadcast::Subscribe(topics)) => topics,
+        Some(ToBroadcast::Resume(held)) => {
+            *script.resumed.lock().unwrap() = held.first().map(|&(_, version)| version);
+            held.into_iter().map(|(topic, _)| topic).collect()
+        }
+        Some(ToBroadcast::Unsubscribe(_)) | None => return Ok(()),
+    };
     for topic in topics {
         subscribed(&mut greeted, topic, &script).await?;
     }

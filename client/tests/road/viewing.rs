@@ -44,6 +44,7 @@ async fn a_viewer_follows_a_node_that_restarts_on_another_port() {
     *script.snapshot.lock().unwrap() = (Version { era: 0, number: 9 }, totals(&[("a", 4), ("b", 2)]));
     let _node = start_node(&cluster, "broadcast-0", &script);
     expect(&mut viewer, 9, &[("a", 4)]).await;
+    assert_eq!(*script.resumed.lock().unwrap(), Some(Version { era: 0, number: 5 }), "what the viewer held");
 }
 
 #[tokio::test]
@@ -65,6 +66,7 @@ async fn a_viewer_that_is_sent_away_goes_to_another_node_and_never_back_in_time(
     // Its snapshot was older; only what is newer comes out.
     other.lines.send(Line::Stream(9, totals(&[("a", 9)]))).unwrap();
     expect(&mut viewer, 9, &[("a", 9)]).await;
+    assert_eq!(*other.resumed.lock().unwrap(), Some(Version { era: 0, number: 8 }), "what the viewer held");
 }
 
 #[tokio::test]
