@@ -30,3 +30,10 @@ fn the_last_leaf_keeps_its_keys_though_another_has_joined_before_it_heard_so() {
 fn nothing_is_shown_of_a_topic_that_is_counted_again_and_rolled_back_again_before_the_viewer_hears() {
     assert_eq!(broken("--seed 12804113488424413303 --kinds StoreRollback"), Ok(None));
 }
+
+/// A viewer was shown that the store has nothing of a topic any more, and moves to a node that lags and still holds it.
+#[test]
+fn a_viewer_that_knows_that_nothing_is_left_of_a_topic_is_not_shown_what_was() {
+    let line = "--seed 213 --kinds StoreRollback,StoreReplaced,ViewerMoved --only-faults 10,11,12";
+    assert_eq!(broken(line), Ok(None));
+}

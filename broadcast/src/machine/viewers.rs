@@ -134,8 +134,8 @@ impl Viewer {
             reliable: sent,
             reliable_at: now,
             announced: matches!(since, Since::Sent(_)),
-            // A topic never counted is older than any other.
-            claim: since.version().filter(|v| v.number > 0).map(|v| Claim { era: v.era, after: checked }),
+            // Also when it holds 0-0: the store may have gone back to before the topic was counted.
+            claim: since.version().map(|v| Claim { era: v.era, after: checked }),
             dirty: false,
         };
         self.subscriptions.insert(at, subscription);
