@@ -22,6 +22,8 @@ pub struct Books {
     pub retired: Vec<StreamLedger>,
     /// Of each leaf with old retired streams: all up to this one are one ledger, listed as incarnation 0.
     pub folded: Vec<(NodeName, u64)>,
+    /// Leaves of which logs were given up: what those held is in the ledger of incarnation 0 as far as it was heard of.
+    pub given_up: Vec<NodeName>,
     /// Events of each stream that were merged, that the store does not hold any more, and that no log holds either.
     pub lost: Vec<(StreamId, u64)>,
     /// Each leaf that ever started, and its last start.
@@ -90,7 +92,8 @@ pub struct StoreCheck {
     pub topics: Vec<TopicGap>,
     /// Topics whose document can't be read.
     pub unreadable: Vec<Topic>,
-    /// Streams that could not be compared: their leaf is away or did not answer, or they are too many.
+    /// Streams that could not be compared: their leaf is away or did not answer, a log of it was
+    /// given up, or they are too many.
     pub not_compared: Vec<StreamId>,
 }
 

@@ -250,7 +250,7 @@ pub enum Reply {
         missing: Vec<StreamId>,
     },
     /// To `Books`.
-    Books(Books),
+    Books(Box<Books>),
     /// To `Check`; the root that audits is the first in the view.
     Checked {
         /// What the last round found; `None` before the first has ended.

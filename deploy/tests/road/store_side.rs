@@ -32,11 +32,9 @@ impl Site {
         send(&self.cluster, events);
     }
 
-    /// Starts it again, and waits until the log of the stream before is gone.
-    fn retire(&mut self, stream: &str) {
-        self.cluster.stop();
-        self.cluster.start_again();
-        retired(&self.cluster, stream);
+    /// Starts it again, and waits until the log of the stream before is gone; gives that.
+    fn retire(&mut self) -> String {
+        retire(&mut self.cluster)
     }
 }
 
@@ -51,11 +49,17 @@ fn send(cluster: &Cluster, events: usize) {
     cluster.settled_audit();
 }
 
-fn retired(cluster: &Cluster, stream: &str) {
+fn retire(cluster: &mut Cluster) -> String {
+    let audit = cluster.settled_audit();
+    let mut live = audit["streams"].as_array().unwrap().iter().filter(|of| of["sealed"] == false);
+    let stream = live.next().unwrap()["stream"].as_str().unwrap().to_owned();
+    cluster.stop();
+    cluster.start_again();
     eventually("the old stream is retired", || {
-        let (road, _) = cluster.ask(&["audit", "--stream", stream]);
+        let (road, _) = cluster.ask(&["audit", "--stream", &stream]);
         (road["state"] == "retired").then_some(())
     });
+    stream
 }
 
 fn total(cluster: &Cluster) -> Value {
@@ -76,12 +80,12 @@ fn declared(cluster: &Cluster, lost: u64) -> Value {
 fn a_topic_that_was_deleted_by_hand_is_found_and_declared_lost() {
     let Some(mut site) = Site::start("1s") else { return };
     site.send(10);
-    site.retire("leaf-0/1");
+    let stream = site.retire();
     site.redis(&["DEL", KEY]);
     post(&site.cluster, 1);
     let (audit, is_fine) = site.cluster.ask(&["audit", "--full"]);
     assert!(!is_fine && audit["balanced"] == false, "{audit}");
-    assert_eq!(audit["store"]["short"], json!([{"stream": "leaf-0/1", "events": 10}]), "{audit}");
+    assert_eq!(audit["store"]["short"], json!([{"stream": stream, "events": 10}]), "{audit}");
     assert_eq!(audit["store"]["topics"][0]["topic"], "demo", "{audit}");
     let audit = declared(&site.cluster, 10);
     assert_eq!((&audit["accepted"], &audit["merged"]), (&json!(11), &json!(1)), "{audit}");
@@ -105,7 +109,7 @@ fn an_older_copy_of_a_topic_is_healed_as_far_as_logs_reach() {
     });
     assert_eq!((&audit["merged"], &audit["declared_lost"]), (&json!(10), &json!(0)), "{audit}");
 
-    site.retire("leaf-0/1");
+    site.retire();
     site.redis(&["COPY", "older", KEY, "REPLACE"]);
     assert!(!site.cluster.ask(&["audit", "--full"]).1);
     assert_eq!(declared(&site.cluster, 6)["merged"], 4);
@@ -116,14 +120,15 @@ fn an_older_copy_of_a_topic_is_healed_as_far_as_logs_reach() {
 fn a_position_that_was_edited_by_hand_is_found() {
     let Some(mut site) = Site::start("1s") else { return };
     site.send(10);
-    site.retire("leaf-0/1");
-    let position = site.redis(&["HGET", KEY, "leaf:leaf-0/1"]);
+    let stream = site.retire();
+    let field = format!("leaf:{stream}");
+    let position = site.redis(&["HGET", KEY, &field]);
     let lsn = position.split(' ').next().unwrap();
-    site.redis(&["HSET", KEY, "leaf:leaf-0/1", &format!("{lsn} 12")]);
+    site.redis(&["HSET", KEY, &field, &format!("{lsn} 12")]);
     let (audit, is_fine) = site.cluster.ask(&["audit", "--full"]);
     assert!(!is_fine, "{audit}");
-    assert_eq!(audit["store"]["over"], json!([{"stream": "leaf-0/1", "events": 2}]), "{audit}");
-    site.redis(&["HSET", KEY, "leaf:leaf-0/1", "none"]);
+    assert_eq!(audit["store"]["over"], json!([{"stream": stream, "events": 2}]), "{audit}");
+    site.redis(&["HSET", KEY, &field, "none"]);
     let (audit, is_fine) = site.cluster.ask(&["audit", "--full"]);
     assert!(!is_fine && audit["store"]["unreadable"] == json!(["demo"]), "{audit}");
 }
@@ -137,9 +142,7 @@ fn an_older_store_that_is_put_back_while_all_is_stopped_is_found() {
     std::fs::copy(&file, &copy).unwrap();
     cluster.start_again();
     send(&cluster, 5);
-    cluster.stop();
-    cluster.start_again();
-    retired(&cluster, "leaf-0/2");
+    retire(&mut cluster);
     cluster.stop();
     std::fs::copy(&copy, &file).unwrap();
     cluster.start_again();

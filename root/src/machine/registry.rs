@@ -464,11 +464,13 @@ impl Registry {
             retired.lost().map(move |(incarnation, events)| (of(leaf, incarnation), events))
         });
         let folded = self.retired.iter().map(|(leaf, retired)| (leaf.clone(), retired.folded_to()));
+        let given_up = self.retired.iter().filter(|(_, retired)| retired.has_given_up());
         Books {
             view: self.view(),
             away: self.away(),
             retired: self.ledgers(),
             folded: folded.filter(|(_, to)| *to > 0).collect(),
+            given_up: given_up.map(|(leaf, _)| leaf.clone()).collect(),
             lost: lost.collect(),
             starts: self.incarnations.iter().map(|(leaf, last)| (leaf.clone(), *last)).collect(),
         }

@@ -21,6 +21,9 @@ pub struct RetiredStreams {
     streams: BTreeMap<u64, Ledger>,
     folded: Ledger,
     folded_to: u64,
+    /// What logs held that were given up, by what was last heard of them.
+    #[serde(default)]
+    given_up: Ledger,
     /// Events that the store was found to lack, of streams that are retired or not yet. What is lost of those that are
     /// one sum stands under 0.
     #[serde(default)]
@@ -39,7 +42,12 @@ impl RetiredStreams {
 
     /// Adds what a log held that is given up.
     pub fn declare(&mut self, ledger: Ledger) {
-        self.folded += ledger;
+        self.given_up += ledger;
+    }
+
+    /// Whether logs of the leaf were given up: documents may hold more of them than was heard.
+    pub fn has_given_up(&self) -> bool {
+        self.given_up != Ledger::default()
     }
 
     /// The leaf has no log before that of `kept_from`.
@@ -75,9 +83,12 @@ impl RetiredStreams {
         self.folded_to
     }
 
-    /// The ledgers as the leaf gave them, for the audit; incarnation 0 stands for those that are one sum.
+    /// The ledgers as the leaf gave them, for the audit; incarnation 0 stands for those that are one
+    /// sum, with what was given up.
     pub fn ledgers<'a>(&'a self, leaf: &'a NodeName) -> impl Iterator<Item = StreamLedger> + 'a {
-        let folded = (self.folded != Ledger::default() || self.folded_to > 0).then_some((0, self.folded));
+        let mut sum = self.folded;
+        sum += self.given_up;
+        let folded = (sum != Ledger::default() || self.folded_to > 0).then_some((0, sum));
         let apart = self.streams.iter().map(|(incarnation, ledger)| (*incarnation, *ledger));
         folded.into_iter().chain(apart).map(move |(incarnation, ledger)| StreamLedger {
             stream: StreamId { leaf: leaf.clone(), incarnation },

@@ -258,7 +258,7 @@ impl AuditTask {
 
     async fn account(&self) -> Result<Account, RoundFailed> {
         let books = match self.registry.ask(Ask::Books).await {
-            Reply::Books(books) => books,
+            Reply::Books(books) => *books,
             Reply::Failed(e) => return Err(RoundFailed::Registry(e)),
             other => return Err(RoundFailed::Registry(format!("it says {other:?}"))),
         };

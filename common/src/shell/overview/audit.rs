@@ -90,7 +90,7 @@ pub(super) async fn answer(
 
 async fn books(membership: &Membership) -> Result<Books, PeerError> {
     match membership.ask_a_root(&Request::Books).await? {
-        Reply::Books(books) => Ok(books),
+        Reply::Books(books) => Ok(*books),
         _ => Err(PeerError::Mismatched),
     }
 }

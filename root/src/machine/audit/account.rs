@@ -6,9 +6,6 @@ use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::StreamId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Streams whose positions are read from each document. Older ones of each leaf are left out beyond it, and not compared.
-pub const STREAMS_READ: usize = 4_096;
-
 /// The ledgers of all streams, by the registry and by the live leaves. The registry has to be read first: a leaf that is
 /// about to delete a retired stream still lists it, to the same effect.
 #[derive(Debug, Clone, Default)]
@@ -16,9 +13,10 @@ pub struct Account {
     ledgers: BTreeMap<StreamId, Ledger>,
     lost: BTreeMap<StreamId, u64>,
     folded: BTreeMap<NodeName, u64>,
-    starts: BTreeMap<NodeName, u64>,
+    started: BTreeSet<NodeName>,
     /// Leaves whose live streams are missing: they are away, or did not answer.
     missing: BTreeSet<NodeName>,
+    given_up: BTreeSet<NodeName>,
 }
 
 impl Account {
@@ -32,20 +30,15 @@ impl Account {
             ledgers: ledgers.collect(),
             lost: books.lost.into_iter().collect(),
             folded: books.folded.into_iter().collect(),
-            starts: books.starts.into_iter().collect(),
+            started: books.starts.into_iter().map(|(leaf, _)| leaf).collect(),
             missing,
+            given_up: books.given_up.into_iter().collect(),
         }
     }
 
-    /// The streams that documents may hold something of. Every start of a leaf is one, whether it has a ledger or not.
+    /// The streams that have a ledger of their own.
     pub fn streams(&self) -> Vec<StreamId> {
-        let most = (STREAMS_READ / self.starts.len().max(1)).max(1) as u64;
-        let started = self.starts.iter().flat_map(|(leaf, last)| {
-            let first = last.saturating_sub(most - 1).max(1);
-            (first..=*last).map(|incarnation| StreamId { leaf: leaf.clone(), incarnation })
-        });
-        let listed = self.ledgers.keys().filter(|stream| stream.incarnation > 0).cloned();
-        started.chain(listed).collect::<BTreeSet<_>>().into_iter().collect()
+        self.ledgers.keys().filter(|stream| stream.incarnation > 0).cloned().collect()
     }
 
     /// The ledger that this stream's events are counted in.
@@ -76,12 +69,17 @@ impl Account {
 
     /// Whether there ever was such a leaf; an import under way has a stream, too, and no ledger yet.
     pub(super) fn has_started(&self, leaf: &NodeName) -> bool {
-        self.starts.contains_key(leaf)
+        self.started.contains(leaf)
     }
 
     /// How many streams of the leaf are one ledger: the first so many.
     pub(super) fn folded(&self, leaf: &NodeName) -> u64 {
         self.folded.get(leaf).copied().unwrap_or_default()
+    }
+
+    /// Whether nobody can say how much documents ought to hold of some stream of the leaf.
+    pub(super) fn has_given_up(&self, leaf: &NodeName) -> bool {
+        self.given_up.contains(leaf)
     }
 
     pub(super) fn is_missing(&self, leaf: &NodeName) -> bool {

@@ -7,7 +7,7 @@
 mod account;
 mod round;
 
-pub use account::{Account, STREAMS_READ};
+pub use account::Account;
 pub use round::{Round, TOPICS_NAMED, TOPICS_READ};
 
 use countree_common::audit::{GAPS_NAMED, StoreCheck, StreamGap, TopicGap};

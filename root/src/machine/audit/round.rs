@@ -149,7 +149,8 @@ impl Round {
         let (before, now) = (self.before.ledger(stream), after.ledger(stream));
         let Some(ledger) = now else {
             // Somebody who can't be asked may know it.
-            let may_be_known = self.before.is_missing(&stream.leaf) || after.is_missing(&stream.leaf);
+            let is_missing = self.before.is_missing(&stream.leaf) || after.is_missing(&stream.leaf);
+            let may_be_known = is_missing || after.has_given_up(&stream.leaf);
             let is_nobodys = !may_be_known && before.is_none() && after.has_started(&stream.leaf);
             return is_nobodys.then(|| unclaimed(held));
         };
@@ -170,7 +171,8 @@ impl Round {
         })
     }
 
-    /// Whether the oldest streams of a leaf are the same as before, and all of them were read.
+    /// Whether the oldest streams of a leaf are the same as before, and were read: they have no names of their own, and so
+    /// only a full round finds them.
     fn reads_all_folded(
         &self,
         leaf: &NodeName,
@@ -178,11 +180,8 @@ impl Round {
         now: Ledger,
         after: &Account,
     ) -> bool {
-        let of = |incarnation| StreamId { leaf: leaf.clone(), incarnation };
-        let is_read = |incarnation| self.is_full || self.streams.contains(&of(incarnation));
-        before == Some(now)
-            && self.before.folded(leaf) == after.folded(leaf)
-            && (1..=after.folded(leaf)).rev().all(is_read)
+        let is_settled = before == Some(now) && self.before.folded(leaf) == after.folded(leaf);
+        self.is_full && is_settled && !after.has_given_up(leaf)
     }
 }
 

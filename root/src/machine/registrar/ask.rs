@@ -151,7 +151,7 @@ impl Reading {
         match self {
             Self::Ledgers => Reply::Ledgers(registry.ledgers()),
             Self::Members => Reply::Members { view: registry.view(), away: registry.away() },
-            Self::Books => Reply::Books(registry.books()),
+            Self::Books => Reply::Books(Box::new(registry.books())),
         }
     }
 }
