@@ -23,10 +23,6 @@ use harness::{Cluster, Peer, cut, ledger, name, topic, total};
 use redis_server::RedisServer;
 use std::sync::Arc;
 
-fn version(number: u64) -> Version {
-    Version { era: 0, number }
-}
-
 #[tokio::test]
 async fn cuts_are_merged_and_answered() {
     let cluster = Cluster::start().await;
@@ -34,12 +30,12 @@ async fn cuts_are_merged_and_answered() {
     leaf.send_cuts(vec![cut("t", (0, 5), &[("a", 3)]), cut("u", (0, 2), &[("b", 1)])]).await;
     for outcome in leaf.outcomes(2).await {
         let Some(Outcome::Applied(applied)) = outcome.outcome else { panic!("{outcome:?}") };
-        assert_eq!((applied.version, applied.durable), (version(1), true));
+        assert_eq!((applied.version, applied.durable), (cluster.version(1).await, true));
     }
     leaf.send_cuts(vec![cut("t", (0, 5), &[("a", 3)])]).await;
     let again = leaf.outcomes(1).await.remove(0);
     assert_eq!((again.from, again.to), (0, 5));
-    assert_eq!(again.outcome, Some(Outcome::Have { lsn: 5, events: 1, version: version(1) }));
+    assert_eq!(again.outcome, Some(Outcome::Have { lsn: 5, events: 1, version: cluster.version(1).await }));
     cluster.stop().await;
 }
 
@@ -56,14 +52,14 @@ async fn a_broadcast_node_gets_the_snapshot_and_then_what_changes() {
     snapshots.sort_by(|a, b| b.topic.cmp(&a.topic));
     assert_eq!(
         (snapshots[0].version, snapshots[0].totals.clone()),
-        (version(1), vec![total("a", 1), total("b", 5)])
+        (cluster.version(1).await, vec![total("a", 1), total("b", 5)])
     );
-    assert_eq!((snapshots[1].version, snapshots[1].totals.len()), (version(0), 0));
+    assert_eq!((snapshots[1].version, snapshots[1].totals.len()), (Version::default(), 0));
 
     leaf.send_cuts(vec![cut("t", (1, 2), &[("a", 9), ("b", 0)]), cut("unwatched", (0, 2), &[("a", 1)])])
         .await;
     let update = broadcast.update().await;
-    assert_eq!((update.base, update.version), (version(1), version(2)));
+    assert_eq!((update.base, update.version), (cluster.version(1).await, cluster.version(2).await));
     assert_eq!(update.totals, vec![total("a", 10)], "only what changed");
 
     broadcast.send(ToRoot::Disinterest(vec![topic("t")])).await;
@@ -129,7 +125,7 @@ async fn what_was_merged_without_a_word_is_sent_as_a_snapshot() {
     let mut leaf = cluster.leaf("leaf-0").await;
     let mut broadcast = cluster.broadcast("broadcast-0").await;
     broadcast.want(&["t"]).await;
-    assert_eq!(broadcast.snapshot().await.version, version(0));
+    assert_eq!(broadcast.snapshot().await.version, Version::default());
 
     // A root that crashed after the merge and before the answer.
     let lost = cut("t", (0, 5), &[("a", 3)]);
@@ -137,7 +133,7 @@ async fn what_was_merged_without_a_word_is_sent_as_a_snapshot() {
     leaf.send_cuts(vec![lost]).await;
     assert!(matches!(leaf.outcomes(1).await[0].outcome, Some(Outcome::Have { lsn: 5, .. })));
     let snapshot = broadcast.snapshot().await;
-    assert_eq!((snapshot.version, snapshot.totals), (version(1), vec![total("a", 3)]));
+    assert_eq!((snapshot.version, snapshot.totals), (cluster.version(1).await, vec![total("a", 3)]));
     cluster.stop().await;
 }
 

@@ -58,6 +58,7 @@ fn what_is_exported_is_what_an_import_puts_in() {
             assert_eq!(from.post(&event.to_string()).0, 202);
         }
     }
+    from.settled_audit();
     let exported = export(&from, &[]);
     assert_eq!(exported.values().copied().collect::<Vec<_>>(), [15, -21, 27_021_597_764_220_000]);
     assert_eq!(export(&from, &["z"]).len(), 1);

@@ -6,7 +6,7 @@
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{CounterSum, Cut};
-use countree_common::document::{CounterTotal, Snapshot, Update};
+use countree_common::document::{CounterTotal, Snapshot, Update, Version};
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::shell::identity::{Authority, anonymous_tls, fingerprints};
@@ -22,7 +22,7 @@ use countree_common::wire::publish::{self, FromRoot, SnapshotAssembly};
 use countree_common::wire::rpc::{NodeStats, Reply, Request};
 use countree_common::wire::uplink::{self, CutOutcome};
 use countree_root::shell::{RootNode, RootOptions};
-use countree_root::store::{self, Binding, BoundStore};
+use countree_root::store::{self, Binding, BoundStore, Store};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -91,6 +91,11 @@ pub struct Cluster {
 impl Cluster {
     pub async fn start() -> Self {
         Self::with_store(&StoreUrl::Embedded).await
+    }
+
+    /// The version of a topic that this store has merged into so often.
+    pub async fn version(&self, number: u64) -> Version {
+        Version { era: self.store.store.served_in().await.unwrap(), number }
     }
 
     pub async fn with_store(url: &StoreUrl) -> Self {
