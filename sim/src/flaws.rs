@@ -57,8 +57,6 @@ pub enum Flaw {
     ForgottenNotes,
     /// A leaf that restarts forgets what keys were used for.
     ForgottenContent,
-    /// What a client hears last of its request is the verdict, whatever may have become of earlier tries.
-    OverwrittenVerdicts,
     /// Nobody asks about idle topics.
     UnaskedTopics,
     /// What the store forgot is not read back from the log.
@@ -89,7 +87,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 39] = [
+    pub const ALL: [Flaw; 38] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -115,7 +113,6 @@ impl Flaw {
         Flaw::UnfollowedNotes,
         Flaw::ForgottenNotes,
         Flaw::ForgottenContent,
-        Flaw::OverwrittenVerdicts,
         Flaw::UnaskedTopics,
         Flaw::BlindReadBack,
         Flaw::HastyReset,

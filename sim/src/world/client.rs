@@ -3,7 +3,6 @@
 use super::World;
 use super::questions::Purpose;
 use super::wishes::Wish;
-use crate::flaws::Flaw;
 use crate::happening::Happening;
 use crate::place::Place;
 use crate::plan::Plan;
@@ -144,9 +143,6 @@ impl World {
             }
         };
         let Some(pending) = &mut self.clients[i].current else { return };
-        if self.plan.flaw == Some(Flaw::OverwrittenVerdicts) {
-            pending.verdict = Verdict::default();
-        }
         match pending.verdict.hear(heard) {
             Ok(counted) => self.client_succeeds(i, counted),
             Err(SubmitError::Refused(e)) => self.client_is_refused(i, &e),
