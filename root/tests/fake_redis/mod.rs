@@ -117,6 +117,7 @@ impl FakeRedis {
             let answer = match (name.as_str(), words.get(1).map(String::as_str)) {
                 ("PING", _) => "+PONG\r\n".to_owned(),
                 ("HELLO", _) => "-ERR unknown command 'HELLO'\r\n".to_owned(),
+                ("GET", _) => "$-1\r\n".to_owned(),
                 ("CONFIG", _) => setting(&words, manners.appendfsync),
                 ("INFO", _) => text("run_id:r\r\nmaster_replid:m\r\n"),
                 ("EVAL", _) => text("1"),
