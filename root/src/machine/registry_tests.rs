@@ -1,91 +1,10 @@
+use super::testing::{LEASE, leaves, name, names, node, past, retired, start, stream};
 use super::*;
 use crate::machine::retired::KEPT_APART;
-use countree_common::cluster::{PastOwners, Tier};
+use countree_common::cluster::Tier;
 use countree_common::key::{Item, Topic};
 use countree_common::ledger::Ledger;
 use countree_common::limits::KEY_HISTORY;
-use countree_common::stream::StreamId;
-
-const LEASE: Duration = Duration::from_secs(5);
-
-fn name(name: &str) -> NodeName {
-    NodeName::new(name).unwrap()
-}
-
-fn node(called: &str, port: u16) -> Node {
-    let quic = ([127, 0, 0, 1], port).into();
-    Node { name: name(called), tier: Tier::Leaf, quic, http: None, incarnation: 1 }
-}
-
-fn start(incarnation: u64, called: &str) -> Node {
-    Node { incarnation, ..node(called, 1) }
-}
-
-fn stream(leaf: &str, incarnation: u64) -> StreamId {
-    StreamId { leaf: name(leaf), incarnation }
-}
-
-fn retired(leaf: &str, incarnation: u64, accepted: u64) -> StreamLedger {
-    let ledger = Ledger { accepted, merged: accepted, ..Ledger::default() };
-    StreamLedger { stream: StreamId { leaf: name(leaf), incarnation }, sealed: true, ledger }
-}
-
-#[test]
-fn an_incarnation_is_never_given_twice() {
-    let mut registry = Registry::default();
-    let given: Vec<_> =
-        [0, 0, 9, 3, 0].map(|at_least| registry.join(&name("a"), Tier::Leaf, at_least).unwrap()).into();
-    assert_eq!(given, [1, 2, 9, 10, 11]);
-    registry.leave(&name("a"));
-    assert_eq!(registry.join(&name("a"), Tier::Leaf, 0), Ok(12));
-    assert_eq!(registry.join(&name("b"), Tier::Leaf, 0), Ok(1));
-    // A registry that fell back learns from those that still live, and from what they leave.
-    let mut fallen = Registry::default();
-    fallen.heartbeat(&start(12, "a"), WallMs(0), LEASE).unwrap();
-    fallen.retire(&[retired("b", 4, 0)]).unwrap();
-    assert_eq!(["a", "b"].map(|leaf| fallen.join(&name(leaf), Tier::Leaf, 0)), [Ok(13), Ok(5)]);
-}
-
-#[test]
-fn starts_of_roots_and_broadcast_nodes_are_told_apart_without_a_memory_of_their_names() {
-    let mut registry = Registry::default();
-    let mut given = Vec::new();
-    for start in 0..3 * NAMES_REMEMBERED {
-        let (tier, called) =
-            if start % 2 == 0 { (Tier::Root, "root") } else { (Tier::Broadcast, "broadcast") };
-        given.push(registry.join(&name(&format!("{called}-{start}")), tier, 0).unwrap());
-    }
-    assert!(given.is_sorted_by(|a, b| a < b), "each is later than all before");
-    assert!(registry.to_text().unwrap().len() < 1_000, "whatever their number");
-    for leaf in 0..NAMES_REMEMBERED {
-        registry.join(&name(&format!("leaf-{leaf}")), Tier::Leaf, 0).unwrap();
-    }
-    assert_eq!(registry.join(&name("one-more"), Tier::Leaf, 0), Err(RegistryFull::Names));
-    assert_eq!(registry.join(&name("leaf-0"), Tier::Leaf, 0), Ok(2));
-}
-
-#[test]
-fn a_leaf_that_has_settled_stays_so_until_it_starts_again() {
-    let mut registry = Registry::default();
-    let incarnation = registry.join(&name("a"), Tier::Leaf, 0).unwrap();
-    let leaf = start(incarnation, "a");
-    registry.heartbeat(&leaf, WallMs(0), LEASE).unwrap();
-    let stream = stream("a", incarnation);
-    registry.settle(&stream, &[], registry.epoch(), WallMs(1)).unwrap();
-    let settled = registry.clone();
-    registry.heartbeat(&leaf, WallMs(2), LEASE).unwrap();
-    assert_eq!(registry, settled, "a heartbeat that comes late");
-    assert!(!registry.needs_heartbeat(&leaf, WallMs(2), LEASE));
-
-    let again = start(registry.join(&leaf.name, Tier::Leaf, 0).unwrap(), "a");
-    registry.heartbeat(&again, WallMs(3), LEASE).unwrap();
-    let live = registry.clone();
-    let refused = registry.settle(&stream, &[], registry.epoch(), WallMs(4));
-    assert_eq!(refused, Err(NotSettled::StartedAgain(name("a"))));
-    assert_eq!(registry, live, "the last word of the start before, once more");
-    registry.leave(&again.name);
-    assert_eq!(registry.away(), [name("a")]);
-}
 
 #[test]
 fn the_epoch_counts_changes_of_the_view_and_nothing_else() {
@@ -191,23 +110,6 @@ fn a_leaf_is_away_until_it_comes_back_or_says_that_it_is_settled() {
     assert!(registry.away().is_empty());
 }
 
-/// A registry with these leaves in it since 0.
-fn leaves(names: &[&str]) -> Registry {
-    let mut registry = Registry::default();
-    for called in names {
-        registry.heartbeat(&node(called, 1), WallMs(0), LEASE).unwrap();
-    }
-    registry
-}
-
-fn names(names: &[&str]) -> Vec<NodeName> {
-    names.iter().map(|called| name(called)).collect()
-}
-
-fn past(until: u64, owners: &[&str]) -> PastOwners {
-    PastOwners { until: WallMs(until), owners: names(owners) }
-}
-
 #[test]
 fn leaves_that_may_come_back_own_keys_and_their_past_is_kept() {
     let mut registry = leaves(&["a", "b"]);
@@ -220,94 +122,6 @@ fn leaves_that_may_come_back_own_keys_and_their_past_is_kept() {
     assert_eq!(keys.owners, names(&["b", "c"]));
     let sets = [past(30_000, &["a", "b", "c"]), past(20_000, &["a", "b"]), past(0, &["a"])];
     assert_eq!((keys.past, keys.whole_from), (sets.to_vec(), WallMs(0)));
-}
-
-#[test]
-fn a_leaf_settles_only_with_the_heirs_of_the_moment() {
-    let mut registry = leaves(&["a", "b"]);
-    let before = registry.clone();
-    for heirs in [&[][..], &["c"], &["b", "c"]] {
-        let refused = registry.settle(&stream("a", 1), &names(heirs), registry.epoch(), WallMs(1));
-        assert_eq!(refused, Err(NotSettled::OtherHeirs { owners: names(&["b"]), since: 2 }));
-    }
-    assert_eq!(registry, before);
-    registry.settle(&stream("a", 1), &names(&["b"]), registry.epoch(), WallMs(1)).unwrap();
-    let settled = registry.clone();
-    registry.settle(&stream("a", 1), &names(&["x"]), registry.epoch(), WallMs(2)).unwrap();
-    assert_eq!(registry, settled, "a repeat changes nothing");
-}
-
-/// Two leaves leave, each the other's heir. The first hands back what it was given, goes with its disk, and is back
-/// empty under its name before the second has settled.
-#[test]
-fn an_heir_that_left_and_came_back_is_another() {
-    let mut registry = leaves(&["a", "b"]);
-    let handed_over = registry.epoch();
-    assert_eq!(registry.settle(&stream("a", 1), &names(&["b"]), handed_over, WallMs(1)), Ok(false));
-    registry.heartbeat(&start(2, "a"), WallMs(2), LEASE).unwrap();
-    let before = registry.clone();
-    let refused = registry.settle(&stream("b", 1), &names(&["a"]), handed_over, WallMs(3));
-    let since = registry.epoch();
-    assert_eq!(refused, Err(NotSettled::OtherHeirs { owners: names(&["a"]), since }));
-    assert_eq!(registry, before);
-    assert_eq!(registry.settle(&stream("b", 1), &names(&["a"]), since, WallMs(4)), Ok(false));
-}
-
-/// What the store has forgotten may have been that an heir left.
-#[test]
-fn after_a_fall_back_of_the_registry_keys_are_handed_over_anew() {
-    let mut registry = leaves(&["a", "b"]);
-    let handed_over = registry.epoch();
-    registry.exceed(handed_over + 7);
-    let settled =
-        |registry: &mut Registry, epoch| registry.settle(&stream("a", 1), &names(&["b"]), epoch, WallMs(1));
-    assert!(settled(&mut registry, handed_over).is_err());
-    let epoch = registry.epoch();
-    assert_eq!(settled(&mut registry, epoch), Ok(false));
-}
-
-/// The answer to the last leaf is lost, and another joins before it asks again.
-#[test]
-fn the_last_leaf_hears_again_that_it_keeps_its_keys_whoever_has_come_since() {
-    let mut registry = leaves(&["a"]);
-    assert_eq!(registry.settle(&stream("a", 1), &[], registry.epoch(), WallMs(1)), Ok(true));
-    registry.heartbeat(&node("b", 1), WallMs(2), LEASE).unwrap();
-    for heirs in [&[][..], &["b"]] {
-        assert_eq!(registry.settle(&stream("a", 1), &names(heirs), registry.epoch(), WallMs(3)), Ok(true));
-    }
-    assert_eq!(registry.view().keys.owners, names(&["a", "b"]));
-}
-
-#[test]
-fn the_last_leaf_keeps_its_keys_until_it_is_back() {
-    let mut registry = leaves(&["a"]);
-    registry.settle(&stream("a", 1), &[], registry.epoch(), WallMs(1)).unwrap();
-    assert!(registry.away().is_empty(), "it left nothing unmerged");
-    registry.heartbeat(&node("b", 1), WallMs(2), LEASE).unwrap();
-    assert_eq!(registry.view().keys.owners, names(&["a", "b"]));
-    let refused = registry.settle(&stream("b", 1), &[], registry.epoch(), WallMs(3));
-    let others = NotSettled::OtherHeirs { owners: names(&["a"]), since: registry.epoch() };
-    assert_eq!(refused, Err(others), "a owns keys still");
-    registry.heartbeat(&start(2, "a"), WallMs(4), LEASE).unwrap();
-    registry.settle(&stream("a", 2), &names(&["b"]), registry.epoch(), WallMs(5)).unwrap();
-    assert_eq!(registry.view().keys.owners, names(&["b"]));
-}
-
-#[test]
-fn a_dead_leaf_is_given_up_with_what_it_knew() {
-    let mut registry = leaves(&["a", "b"]);
-    assert_eq!(registry.forget(&name("a"), WallMs(1)), Err(StillLive(name("a"))));
-    registry.expire(WallMs(0) + LEASE * 2);
-    let epoch = registry.epoch();
-    for _ in 0..2 {
-        registry.forget(&name("a"), WallMs(20_000)).unwrap();
-        registry.forget(&name("unseen"), WallMs(20_000)).unwrap();
-    }
-    assert_eq!(registry.epoch(), epoch + 1);
-    assert_eq!(registry.away(), names(&["b"]));
-    let keys = registry.view().keys;
-    assert_eq!((keys.owners, keys.lost), (names(&["b"]), vec![(name("a"), WallMs(20_000))]));
-    assert_eq!(keys.past[0], past(20_000, &["a", "b"]));
 }
 
 #[test]
@@ -356,54 +170,4 @@ fn splits_are_part_of_the_view() {
     assert_eq!((view.epoch, view.splits.clone()), (epoch + 1, vec![split("x", 4), split("y", 2)]));
     let [x, y, z] = ["x", "y", "z"].map(|item| view.ways(&split(item, 0).topic, &split(item, 0).item));
     assert_eq!([x, y, z], [4, 2, 1]);
-}
-
-fn end(incarnation: u64, last: u64, accepted: u64) -> LogEnd {
-    LogEnd { incarnation, last, accepted }
-}
-
-/// Its keys are nobody's to judge from then on, though its name owns keys still; and it is called away until somebody
-/// gives up what is missing.
-#[test]
-fn a_leaf_that_comes_back_without_its_log_is_not_who_it_was() {
-    let mut registry = leaves(&["a", "b"]);
-    let ledger = Ledger { accepted: 9, merged: 7, in_flight: 2, declared_lost: 0 };
-    registry.reach(&node("a", 1), Reached { last: 5, ledger });
-    let (epoch, text) = (registry.epoch(), registry.to_text().unwrap());
-    let joined = registry.join_on_log(&name("a"), &[], 40, WallMs(7)).unwrap();
-    assert_eq!(joined, (42, vec![stream("a", 1)]), "the number jumps");
-    let keys = registry.view().keys;
-    assert_eq!((keys.owners, keys.lost), (names(&["a", "b"]), vec![(name("a"), WallMs(7))]));
-    assert_eq!(keys.past[0], past(7, &["a", "b"]));
-    assert!(registry.epoch() > epoch, "others hear of it");
-    let refused = registry.settle(&stream("b", 1), &names(&["a"]), epoch, WallMs(8));
-    assert!(matches!(refused, Err(NotSettled::OtherHeirs { .. })), "what a was given is lost: {refused:?}");
-
-    registry.heartbeat(&start(42, "a"), WallMs(8), LEASE).unwrap();
-    assert_eq!(registry.away(), names(&["a"]), "though it lives");
-    assert_eq!(registry.ledgers()[0].ledger, ledger);
-    registry.forget(&name("a"), WallMs(9)).unwrap();
-    let declared = Ledger { in_flight: 0, declared_lost: 2, ..ledger };
-    assert_eq!((registry.away(), registry.ledgers()[0].ledger), (vec![], declared));
-    assert!(registry.forget(&name("a"), WallMs(9)).is_err(), "nothing is missing any more");
-
-    // With its log it is who it was.
-    let mut registry = Registry::from_text(&text).unwrap();
-    let joined = registry.join_on_log(&name("a"), &[end(1, 6, 9)], 0, WallMs(7)).unwrap();
-    assert_eq!((joined, registry.epoch(), registry.away()), ((2, vec![]), epoch, vec![]));
-}
-
-#[test]
-fn a_leaf_that_has_settled_may_come_back_empty() {
-    let mut registry = leaves(&["a", "b"]);
-    registry.settle(&stream("a", 1), &names(&["b"]), registry.epoch(), WallMs(1)).unwrap();
-    let joined = registry.join_on_log(&name("a"), &[], 0, WallMs(2)).unwrap();
-    assert_eq!((joined, registry.view().keys.lost.len()), ((2, vec![]), 0));
-    // On its folder, or on a copy from before it left, whose sessions have ended since.
-    registry.heartbeat(&start(5, "a"), WallMs(3), LEASE).unwrap();
-    registry.settle(&stream("a", 5), &names(&["b"]), registry.epoch(), WallMs(4)).unwrap();
-    for (log, missing) in [(end(5, 9, 9), vec![]), (end(4, 9, 9), vec![stream("a", 5)])] {
-        let (_, told) = registry.clone().join_on_log(&name("a"), &[log], 0, WallMs(5)).unwrap();
-        assert_eq!((told, registry.away()), (missing, vec![]));
-    }
 }

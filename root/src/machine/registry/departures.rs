@@ -1,0 +1,103 @@
+//! Leaves that leave for good: in good order, or given up.
+
+use super::{Registry, RegistryFull};
+use countree_common::cluster::{NodeName, Tier};
+use countree_common::ledger::Ledger;
+use countree_common::stream::StreamId;
+use countree_common::time::WallMs;
+use std::collections::BTreeSet;
+
+/// Why a leaving leaf may not go yet. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSettled {
+    /// Keys have other owners than those that it has handed its keys to, or other starts of them.
+    #[error("keys belong to {owners:?} since epoch {since}: hand them over to those, and repeat")]
+    OtherHeirs {
+        /// The owners beside the leaf itself.
+        owners: Vec<NodeName>,
+        /// Since when.
+        since: u64,
+    },
+    /// A later start of it may be at work.
+    #[error("{0} has started again: keep this start's data folder")]
+    StartedAgain(NodeName),
+    /// Its name is new, and there are too many.
+    #[error(transparent)]
+    Full(#[from] RegistryFull),
+}
+
+/// A leaf that lives can't be given up. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is live, and no log of it is missing: drain it")]
+pub struct StillLive(pub NodeName);
+
+impl Registry {
+    /// This start of a leaf has merged all that the leaf ever accepted, takes nothing more, and has handed its keys to
+    /// `heirs`, who were the owners of keys from then on and are so in the view of `epoch`: it is gone. Says whether
+    /// it keeps its keys, since there was nobody to take them; it remains their owner then. A repeat is answered as
+    /// the first was: others may have come since, and its keys are not with them.
+    ///
+    /// # Errors
+    /// When the owners of keys are others, a later start has come, or the name is one too many.
+    pub fn settle(
+        &mut self,
+        start: &StreamId,
+        heirs: &[NodeName],
+        epoch: u64,
+        now: WallMs,
+    ) -> Result<bool, NotSettled> {
+        let StreamId { leaf, incarnation } = start;
+        if self.incarnations.get(leaf).is_some_and(|last| last > incarnation) {
+            return Err(NotSettled::StartedAgain(leaf.clone()));
+        }
+        if self.settled.get(leaf) == Some(incarnation) {
+            return Ok(self.keys.is_keeper(leaf));
+        }
+        let (before, since) = (self.key_owners(), self.owners_since);
+        let owners: BTreeSet<_> = before.iter().filter(|owner| *owner != leaf).collect();
+        if since > epoch || owners != heirs.iter().filter(|heir| *heir != leaf).collect() {
+            return Err(NotSettled::OtherHeirs { owners: owners.into_iter().cloned().collect(), since });
+        }
+        let keeps_keys = owners.is_empty();
+        self.note_incarnation(leaf, Tier::Leaf, *incarnation)?;
+        if keeps_keys {
+            self.keys.keep(leaf, now);
+        }
+        self.unsettled.remove(leaf);
+        self.members.remove(leaf);
+        self.settled.insert(leaf.clone(), *incarnation);
+        self.open.settle(leaf, *incarnation, keeps_keys);
+        self.advance(before, now);
+        Ok(keeps_keys)
+    }
+
+    /// A leaf will never come back: what it had not merged is lost, and nobody can say what keys it knew. Of one that
+    /// lives on without its earlier logs, those are given up. What was last heard of them is declared lost.
+    ///
+    /// # Errors
+    /// When it is live and no log of it is missing.
+    pub fn forget(&mut self, leaf: &NodeName, now: WallMs) -> Result<(), StillLive> {
+        let is_live = self.members.contains_key(leaf);
+        if is_live && self.open.missing_of(leaf).is_empty() {
+            return Err(StillLive(leaf.clone()));
+        }
+        let lost = self.open.give_up(leaf, is_live);
+        if lost != Ledger::default() {
+            self.retired.entry(leaf.clone()).or_default().declare(lost);
+        }
+        if is_live {
+            return Ok(());
+        }
+        let before = self.key_owners();
+        if before.contains(leaf) {
+            self.unsettled.remove(leaf);
+            self.keys.lose(leaf, now);
+            self.advance(before, now);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "departures_tests.rs"]
+mod tests;
