@@ -253,7 +253,6 @@ impl Registry {
     ) -> Result<(), ImportRefusal> {
         self.imports.end(file, direction, rows)
     }
-
 }
 
 #[cfg(test)]
