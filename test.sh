@@ -19,6 +19,8 @@ install_debian redis-server redis-server || skipped+=("tests against Redis (no r
 install_debian chromium chromium || skipped+=("the live page in a browser (no chromium, and no right to install it)")
 install_debian nginx-light nginx || skipped+=("the front of compose.yaml (no nginx)")
 install_debian nftables nft || skipped+=("tiers on hosts of their own (no nft)")
+# Debian has Python's environments apart.
+python3 -c 'import ensurepip' 2>/dev/null || install_debian python3-venv no-such-command || true
 install_debian valgrind valgrind || skipped+=("instruction counts of the hot paths (no valgrind)")
 install_debian build-essential cc || { echo "a C compiler is needed: install build-essential"; exit 1; }
 

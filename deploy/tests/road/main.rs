@@ -20,6 +20,7 @@ mod leaving;
 mod load;
 mod main_job;
 mod page;
+mod python;
 mod refusals;
 mod replays;
 mod resizing;

@@ -4,6 +4,7 @@
 
 pub(crate) mod command;
 pub(crate) mod load;
+pub(crate) mod python;
 pub(crate) mod viewing;
 
 use countree_common::shell::http;
