@@ -3,7 +3,6 @@
 //! Logs, ledgers and totals are right only together. So each store has an identity, made at its first start, and each data folder
 //! remembers the one that it was last used with. How the two are compared is [`StoreRecord::continues`].
 
-use crate::ledger::Ledger;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -68,6 +67,16 @@ pub struct Predecessor {
     pub is_lost: bool,
 }
 
+/// What a store has lost while it was in use, by other hands than ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreLoss {
+    /// All that it held, or all of a shard.
+    Emptied,
+    /// What came after some moment: an older copy was put in its place.
+    WentBack,
+}
+
 /// What a store says of itself. It is kept as JSON, and fields may be added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreRecord {
@@ -88,9 +97,15 @@ pub struct StoreRecord {
     /// The copy of it that is used now.
     #[serde(default)]
     pub superseded_by: Option<StoreId>,
-    /// It lost everything while it was in use, and no operator has acknowledged that.
+    /// What happened to it while it was in use, as long as no operator has acknowledged that.
     #[serde(default)]
-    pub is_emptied: bool,
+    pub unacknowledged: Option<StoreLoss>,
+    /// The store that its cluster used, until an operator said that it is to go on with this one.
+    #[serde(default)]
+    pub follows: Option<StoreId>,
+    /// Where the process runs that began to serve it last, for people.
+    #[serde(default)]
+    pub held_by: String,
     /// In a Redis Cluster, the hash tags of the keys that prove its shards.
     #[serde(default)]
     pub shards: BTreeSet<String>,
@@ -103,12 +118,30 @@ pub struct StoreMemory {
     pub id: StoreId,
     /// The last of its starts that the folder has seen.
     pub start: StoreStart,
-    /// A leaf's folder: what the streams came to whose logs are gone.
+    /// A leaf's folder: streams up to this incarnation are gone, and were merged into stores that the folder belonged to
+    /// before, in another cluster.
     #[serde(default)]
-    pub retired: Ledger,
-    /// The last of those streams, by its incarnation.
-    #[serde(default)]
-    pub retired_to: u64,
+    pub foreign_to: u64,
+}
+
+/// What a leaf says of its data folder when it joins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderStore {
+    /// The store that the folder remembers, and the last of its starts that it has seen.
+    pub known: Option<(StoreId, StoreStart)>,
+    /// The operator's word to use the folder with whatever store there is.
+    pub adopts: bool,
+}
+
+/// What a leaf's folder belongs to from its joining on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// The store.
+    pub id: StoreId,
+    /// Its last start.
+    pub start: StoreStart,
+    /// The folder belonged to a store that this one knows nothing of: streams of which the log is gone are nothing here.
+    pub is_foreign: bool,
 }
 
 /// What a store is to somebody who remembers one.
@@ -134,7 +167,9 @@ impl StoreRecord {
             authorities: BTreeSet::new(),
             predecessors: Vec::new(),
             superseded_by: None,
-            is_emptied: false,
+            unacknowledged: None,
+            follows: None,
+            held_by: String::new(),
             shards: BTreeSet::new(),
         }
     }
@@ -153,9 +188,18 @@ impl StoreRecord {
         }
     }
 
+    /// Takes up starts that it was once told of.
+    pub fn remember_starts(&mut self, starts: &[StoreStart]) {
+        let news: Vec<_> = starts.iter().filter(|start| !self.starts.contains(start)).copied().collect();
+        self.starts.extend(news);
+        self.starts.sort_by_key(|start| start.number);
+        let too_many = self.starts.len().saturating_sub(STARTS_REMEMBERED);
+        self.starts.drain(..too_many);
+    }
+
     /// The store goes on under another identity; with its totals, or without.
     pub fn renamed(&self, id: StoreId, is_lost: bool) -> Self {
-        let mut renamed = Self { id, superseded_by: None, ..self.clone() };
+        let mut renamed = Self { id, superseded_by: None, follows: None, ..self.clone() };
         renamed.succeed(Predecessor { id: self.id, is_lost });
         renamed
     }
@@ -212,10 +256,9 @@ impl StoreRecord {
 }
 
 impl StoreMemory {
-    /// Of a store that serves in this start; `earlier` is what the folder remembered until now.
-    pub fn of(id: StoreId, start: StoreStart, earlier: Option<&Self>) -> Self {
-        let (retired, retired_to) = earlier.map(|m| (m.retired, m.retired_to)).unwrap_or_default();
-        Self { id, start, retired, retired_to }
+    /// Of a store that serves in this start.
+    pub fn of(id: StoreId, start: StoreStart) -> Self {
+        Self { id, start, foreign_to: 0 }
     }
 }
 

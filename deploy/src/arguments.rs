@@ -82,7 +82,7 @@ pub(crate) enum Command {
     Import(ImportArguments),
     /// Copy the embedded store of a running cluster into a folder, with what it takes to restore it.
     Backup(BackupArguments),
-    /// Copy stores, and mend their topics.
+    /// Copy stores, mend their topics, and acknowledge what happened to them.
     Store(StoreArguments),
     /// Make a token (JWT).
     Token(TokenArguments),
@@ -101,8 +101,8 @@ pub(crate) struct UpArguments {
     /// Where HTTP is served; port 0 picks a free one.
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
-    /// Use this store with this data folder, whatever they belong to: what the folder's own store held, and the logs hold
-    /// no more, is then declared lost.
+    /// Use this store with these data folders, whatever they belong to: what their own store held, and the logs hold
+    /// no more, is then declared lost. Also says that what happened to the store is known.
     #[arg(long)]
     pub adopt: bool,
 }

@@ -77,6 +77,7 @@ impl AnyNode {
                 let options = LeafOptions {
                     node,
                     data,
+                    adopts,
                     window: cluster.window,
                     retention: leaf.retention,
                     horizon: leaf.horizon,

@@ -62,6 +62,12 @@ pub enum Fault {
     StoreRollback,
     /// An older copy takes the place of all topic documents, under a clock that has stepped back.
     StoreReplaced,
+    /// The store loses everything, registry and identity too (FLUSHALL).
+    StoreEmptied,
+    /// Another store stands where the store was, for a while.
+    StoreExchanged,
+    /// The operator starts all roots on another store, in new folders, and on the right one after a while.
+    RootsMisled,
     /// The registry goes back to an earlier state.
     RegistryRollback,
     /// The wall clock of one node, or of all, is stepped by minutes to hours, forward or back, for good or for a while.
@@ -100,8 +106,15 @@ impl Fault {
 
     /// Kinds that are asked for by name. With folders that are lost, acked events may be lost, and less is promised. With
     /// clock steps readers who wait come, too, and keys live for ten minutes.
-    pub const NAMED: [Fault; 4] =
-        [Fault::LeafFolderLost, Fault::LeafFolderRestored, Fault::StoreReplaced, Fault::ClockStepped];
+    pub const NAMED: [Fault; 7] = [
+        Fault::LeafFolderLost,
+        Fault::LeafFolderRestored,
+        Fault::StoreReplaced,
+        Fault::StoreEmptied,
+        Fault::StoreExchanged,
+        Fault::RootsMisled,
+        Fault::ClockStepped,
+    ];
 }
 
 impl FromStr for Fault {
@@ -133,6 +146,10 @@ pub(crate) enum Heal {
     Weather,
     /// The store answers again.
     Store,
+    /// The store is back in its place.
+    Exchange,
+    /// The operator starts the roots on the right store.
+    Mislead,
     /// The operator restarts a leaf whose disk has failed.
     Replace(usize),
 }

@@ -83,11 +83,17 @@ pub enum Flaw {
     LossyStreams,
     /// The audit believes what leaves remember, and does not ask the store.
     TrustingAudit,
+    /// Roots merge into whatever store there is.
+    UnfencedRoots,
+    /// Roots take cuts from leaves whose folders belong to another store.
+    UnboundFolders,
+    /// Who puts an emptied store's identity back does not say that it was emptied.
+    UnmarkedLosses,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 38] = [
+    pub const ALL: [Flaw; 41] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -126,6 +132,9 @@ impl Flaw {
         Flaw::CompleteByWallClock,
         Flaw::LossyStreams,
         Flaw::TrustingAudit,
+        Flaw::UnfencedRoots,
+        Flaw::UnboundFolders,
+        Flaw::UnmarkedLosses,
     ];
 }
 

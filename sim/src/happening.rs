@@ -4,6 +4,7 @@ use crate::faults::Heal;
 use crate::network::{Arrival, LinkId, Network, Side};
 use crate::place::{Life, Place};
 use crate::store::{Answer, Operation};
+use countree_common::store::StoreId;
 use countree_common::cluster::NodeName;
 use countree_common::stream::StreamId;
 use countree_common::time::Time;
@@ -27,7 +28,7 @@ pub(crate) enum Happening {
     /// A leaf has read a stretch of its log.
     Scanned { leaf: usize, life: Life, stream: StreamId, recut: Box<Recut> },
     /// A root's request reaches the store.
-    StoreAsked { root: usize, life: Life, operation: Box<Operation>, is_heard: bool },
+    StoreAsked { root: usize, life: Life, bound: StoreId, operation: Box<Operation>, is_heard: bool },
     /// The store's answer, or the end of waiting for it, reaches a root.
     StoreAnswered { root: usize, life: Life, answer: Box<Answer> },
     /// The store makes durable what it holds.

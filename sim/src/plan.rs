@@ -96,7 +96,10 @@ impl Plan {
         let durable_store = !faults.iter().any(forgets) && random.chance(60);
         let has_clock_steps = faults.contains(&Fault::ClockStepped);
         let keeps_briefly = random.chance(50);
-        let forgets_members = faults.contains(&Fault::RegistryRollback);
+        // Another store knows nothing of them, and an emptied one is told by those roots that are there.
+        let forgets_members = [Fault::RegistryRollback, Fault::StoreEmptied, Fault::RootsMisled]
+            .iter()
+            .any(|fault| faults.contains(fault));
         let forgets_sessions = random.chance(15);
         let is_patient = random.chance(75) && !forgets_sessions;
         let give_up = if is_patient { Duration::from_secs(600) } else { random.millis(2_000, 5_000) };

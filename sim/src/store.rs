@@ -11,10 +11,13 @@ use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
 use countree_common::session::{Seq, SessionId};
+use countree_common::store::{StoreId, StoreRecord};
 use countree_common::time::Time;
 use countree_common::wire::publish::SnapshotPart;
 use countree_common::wire::rpc::{Reply, SessionTable};
+use countree_root::machine::binding::{Chance, FoundStore};
 use countree_root::machine::document::{Document, served};
+use countree_root::machine::standing::may_merge;
 use countree_root::machine::{BatchId, ReadId, Registry as Registrations};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -89,6 +92,9 @@ pub(crate) struct Store {
     /// The documents that it holds now.
     pub(crate) documents: Documents,
     registry: Registry,
+    identity: Option<StoreRecord>,
+    /// Random numbers that were taken for identities.
+    chances: u64,
     /// How the sessions of leaves that left ended.
     endings: Endings,
     /// Since the last durable state, which is the first, one for each change.
@@ -126,6 +132,8 @@ impl Store {
         Self {
             documents: Documents::new(),
             registry: None,
+            identity: None,
+            chances: 0,
             endings: Endings::new(),
             earlier_documents: vec![Documents::new()],
             earlier_endings: vec![Endings::new()],
@@ -145,8 +153,60 @@ impl Store {
         }
     }
 
-    /// Does what is asked.
-    pub(crate) fn perform(&mut self, operation: Operation) -> Answer {
+    /// What it says of itself.
+    pub(crate) fn found(&self) -> FoundStore {
+        FoundStore { record: self.identity.clone(), is_shard_missing: false }
+    }
+
+    /// Writes that, over what was read.
+    pub(crate) fn put_identity(&mut self, record: StoreRecord) {
+        if self.identity.as_ref().map_or(0, |found| found.revision) == record.revision {
+            self.identity = Some(StoreRecord { revision: record.revision + 1, ..record });
+        }
+    }
+
+    /// Random numbers for a record.
+    pub(crate) fn chance(&mut self) -> Chance {
+        self.chances += 1;
+        Chance { id: self.chances.into(), start: self.chances }
+    }
+
+    /// Another store, which is empty, with a cluster of its own or without any. It holds no earlier states.
+    pub(crate) fn other(&mut self, has_cluster: bool) -> Self {
+        let mut other = Self::new(self.is_durable, self.flaw);
+        other.chances = self.chances + 1_000;
+        if has_cluster {
+            let mut record = StoreRecord::new(StoreId(other.chance().id));
+            record.begin_start(other.chances);
+            record.authorities = ["theirs".to_owned()].into();
+            other.identity = Some(record);
+        }
+        (other.paused_until, other.is_down) = (self.paused_until, self.is_down);
+        // Eras of stores are apart by their clocks.
+        other.begin_era(self.last_era() + ERA_GAP / 2, None);
+        other
+    }
+
+    /// It loses everything.
+    pub(crate) fn empty(&mut self) {
+        self.forgetful.extend(self.documents.keys().cloned());
+        self.change_process(None);
+        (self.registry, self.identity) = (None, None);
+        self.documents.clear();
+        self.endings.clear();
+        self.earlier_documents = vec![Documents::new()];
+        self.earlier_endings = vec![Endings::new()];
+        self.earlier_registries = vec![None];
+        self.earlier_era_records = vec![self.era_record];
+        self.note_eras();
+    }
+
+    /// Does what is asked by a root that serves the store `bound`.
+    pub(crate) fn perform(&mut self, operation: Operation, bound: StoreId) -> Answer {
+        let found = self.identity.as_ref().map(|record| record.id);
+        if !may_merge(bound, found) && self.flaw != Some(Flaw::UnfencedRoots) {
+            return operation.silence();
+        }
         match operation {
             Operation::Merge(batch, cuts) => {
                 let outcomes = cuts.iter().map(|cut| Some(self.merge(cut))).collect();

@@ -73,6 +73,9 @@ pub(crate) struct Truth {
     pub(crate) resets: Resets,
     /// Leaves whose folders were lost or replaced, and when.
     folders_lost: Vec<(usize, Time)>,
+    /// When the store was last emptied.
+    emptied_at: Option<Time>,
+    is_acknowledged: bool,
 }
 
 impl Truth {
@@ -203,13 +206,34 @@ impl Truth {
         !self.folders_lost.is_empty()
     }
 
+    /// The store was emptied.
+    pub(crate) fn note_emptied(&mut self, now: Time) {
+        self.emptied_at = Some(now);
+    }
+
+    /// Whether it ever was.
+    pub(crate) fn was_emptied(&self) -> bool {
+        self.emptied_at.is_some()
+    }
+
+    /// An operator has said so.
+    pub(crate) fn note_acknowledged(&mut self) {
+        self.is_acknowledged = true;
+    }
+
+    /// Whether one has.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.is_acknowledged
+    }
+
     /// Whether an event may have been in a folder that was lost. Which leaf took an HTTP client's is not known.
     pub(crate) fn may_be_lost(&self, event: &Event) -> bool {
         let was_there = |leaf: &usize| event.leaf.is_none_or(|of| of == *leaf);
-        self.folders_lost.iter().any(|(leaf, at)| was_there(leaf) && event.at <= *at)
+        let was_merged = self.emptied_at.is_some_and(|at| event.at <= at);
+        was_merged || self.folders_lost.iter().any(|(leaf, at)| was_there(leaf) && event.at <= *at)
     }
 
-    /// The acked events that were lost with a folder.
+    /// The acked events that were lost with a folder, or with what the store held.
     pub(crate) fn lost(&self, totals: &BTreeMap<Counter, i64>) -> usize {
         let is_lost = |(id, event): &(EventId, &Event)| {
             let total = totals.get(&event.counter).copied().unwrap_or_default();

@@ -29,6 +29,15 @@ const REPLACING: [Fault; 6] = [
     Fault::BroadcastPaused,
 ];
 
+/// Where the store is emptied while leaves and roots die.
+const EMPTIED: [Fault; 4] = [Fault::StoreEmptied, Fault::LeafKilled, Fault::RootCrash, Fault::BrokenConnection];
+
+/// Where another store stands in its place for a while.
+const EXCHANGED: [Fault; 3] = [Fault::StoreExchanged, Fault::LeafKilled, Fault::BrokenConnection];
+
+/// Where the operator starts the roots on another store for a while.
+const MISLED: [Fault; 3] = [Fault::RootsMisled, Fault::LeafKilled, Fault::BrokenConnection];
+
 /// Where clocks are stepped.
 const STEPPED: [Fault; 3] = [Fault::ClockStepped, Fault::LeafKilled, Fault::BrokenConnection];
 
@@ -115,5 +124,8 @@ is_found! {
     a_registry_that_is_aged_by_wall_clocks: RegistryAgedByWallClock where STEPPED_AND_LEAVING within 200, Exact | Told;
     a_reader_who_goes_by_wall_clocks: CompleteByWallClock where STEPPED within 50, Shown;
     a_broadcast_node_whose_streams_lose_bytes: LossyStreams within 10, Shown | Orderly;
+    roots_that_merge_into_whatever_store_there_is: UnfencedRoots where EXCHANGED within 100, Exact | Told | Shown | Balanced;
+    roots_that_take_cuts_of_another_stores_leaves: UnboundFolders where MISLED within 100, Exact | Told | Shown | Balanced;
+    a_store_that_was_emptied_and_does_not_say_so: UnmarkedLosses where EMPTIED within 20, Balanced;
     an_audit_that_believes_leaves: TrustingAudit within 10, Balanced;
 }

@@ -34,3 +34,18 @@ fn clocks_that_are_stepped_change_nothing() {
     }
     assert!(stepped > 100, "{stepped}");
 }
+
+#[test]
+fn stores_that_are_emptied_or_exchanged_are_noticed_and_what_logs_hold_is_counted() {
+    for (kind, least) in [(Fault::StoreEmptied, 50), (Fault::StoreExchanged, 20), (Fault::RootsMisled, 20)] {
+        let kinds = [kind, Fault::LeafKilled, Fault::LeafPowerCut, Fault::RootCrash, Fault::BrokenConnection];
+        let setting = Setting { kinds: kinds.to_vec(), ..Setting::default() };
+        let mut struck = 0;
+        for seed in 0..30 {
+            let run = run(seed, &setting);
+            assert_eq!(run.broken, None, "seed {seed}, {kind}");
+            struck += run.tally.of(kind);
+        }
+        assert!(struck > least, "{kind}: {struck}");
+    }
+}

@@ -6,6 +6,7 @@ use super::peers::{PeerError, Peers};
 use super::shutdown::Shutdown;
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
 use crate::config::host_port::HostPort;
+use crate::store::{Admission, FolderStore};
 use crate::stream::StreamId;
 use crate::wire::rpc::{LogEnd, NodeStats, Reply, Request};
 use std::net::SocketAddr;
@@ -22,6 +23,22 @@ const RETRY: Duration = Duration::from_millis(100);
 /// A root that has not answered after this long is passed over: well below [`LEASE`], so that a dead root
 /// costs nobody its place.
 const ROOT_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// How a leaf has joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Higher than any that the name had before.
+    pub incarnation: u64,
+    /// Streams that are missing in its log.
+    pub missing: Vec<StreamId>,
+    /// The store that its folder belongs to from now on.
+    pub store: Option<Admission>,
+}
+
+/// A leaf may not join on its folder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct JoinRefused(pub String);
 
 /// A node's place in its cluster.
 #[derive(Debug, Clone)]
@@ -102,34 +119,43 @@ impl Membership {
     /// Learns which incarnation this start of the node is; asks until a root answers or `shutdown`.
     pub async fn join(&self, name: &NodeName, tier: Tier, at_least: u64, shutdown: &Shutdown) -> Option<u64> {
         let request = Request::Join { name: name.clone(), tier, at_least };
-        self.joined(&request, shutdown).await.map(|(incarnation, _)| incarnation)
+        self.joined(&request, shutdown).await.ok().flatten().map(|joined| joined.incarnation)
     }
 
-    /// The same for a leaf that starts on this log; also tells which of its streams are missing there.
+    /// The same for a leaf that starts on this log in a folder of that store; `None` after `shutdown`.
+    ///
+    /// # Errors
+    /// When the folder belongs to another store.
     pub async fn join_on_log(
         &self,
         leaf: &NodeName,
         log: Vec<LogEnd>,
+        store: FolderStore,
         shutdown: &Shutdown,
-    ) -> Option<(u64, Vec<StreamId>)> {
-        self.joined(&Request::JoinOnLog { leaf: leaf.clone(), log }, shutdown).await
+    ) -> Result<Option<Joined>, JoinRefused> {
+        self.joined(&Request::JoinOnLog { leaf: leaf.clone(), log, store }, shutdown).await
     }
 
-    async fn joined(&self, request: &Request, shutdown: &Shutdown) -> Option<(u64, Vec<StreamId>)> {
+    async fn joined(&self, request: &Request, shutdown: &Shutdown) -> Result<Option<Joined>, JoinRefused> {
         for attempt in 0u32.. {
             match self.ask_a_root(request).await {
-                Ok(Reply::Joined { incarnation }) => return Some((incarnation, Vec::new())),
-                Ok(Reply::JoinedOnLog { incarnation, missing }) => return Some((incarnation, missing)),
+                Ok(Reply::Joined { incarnation }) => {
+                    return Ok(Some(Joined { incarnation, missing: Vec::new(), store: None }));
+                }
+                Ok(Reply::JoinedOnLog { incarnation, missing, store }) => {
+                    return Ok(Some(Joined { incarnation, missing, store }));
+                }
+                Ok(Reply::Refused(reason)) => return Err(JoinRefused(reason)),
                 Ok(_) => tracing::warn!("a root answered something else to Join"),
                 Err(e) if attempt % 50 == 10 => tracing::warn!("waiting for a root: {e}"),
                 Err(_) => {}
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
-                () = shutdown.begun() => return None,
+                () = shutdown.begun() => return Ok(None),
             }
         }
-        None
+        Ok(None)
     }
 
     /// Keeps the node in the view until `shutdown`; `stats` is called for each heartbeat.

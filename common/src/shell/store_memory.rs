@@ -77,7 +77,7 @@ mod tests {
         assert!(matches!(recall(&folder), Ok(None)));
         for id in [1, u128::MAX] {
             let start = StoreStart { number: 3, chance: u64::MAX };
-            let memory = StoreMemory::of(StoreId(id), start, None);
+            let memory = StoreMemory::of(StoreId(id), start);
             remember(&folder, &memory).unwrap();
             assert_eq!(recall(&folder).unwrap(), Some(memory));
         }

@@ -11,6 +11,7 @@ use crate::import::{ImportPart, ImportRefusal};
 use crate::key::{Item, Kind, Topic};
 use crate::ledger::{Ledger, StreamLedger};
 use crate::session::{Seq, SessionId};
+use crate::store::{Admission, FolderStore};
 use crate::stream::{Lsn, StreamId};
 use serde::{Deserialize, Serialize};
 
@@ -150,12 +151,15 @@ pub enum Request {
         /// Tells a repeat from another backup.
         id: String,
     },
-    /// To a root: a leaf starts on this log; which incarnation is it? Answered by `JoinedOnLog`.
+    /// To a root: a leaf starts on this log; which incarnation is it? Answered by `JoinedOnLog`; by `Refused` when its
+    /// folder belongs to another store.
     JoinOnLog {
         /// Which leaf.
         leaf: NodeName,
         /// Where the streams of its log end.
         log: Vec<LogEnd>,
+        /// Which store its folder belongs to.
+        store: FolderStore,
     },
     /// To a root: `Heartbeat` of a leaf, that says how far it has come, too. Answered by `View`.
     Beat {
@@ -177,6 +181,10 @@ pub enum Request {
     },
     /// To a leaf: ask about every topic that you remember, whether the store still holds it. Answered by `Done` at once.
     AskAgain,
+    /// To a root: is the store what it was? Answered by `Standing`.
+    Standing,
+    /// To a root: an operator knows what happened to the store, and wants to go on with it. Answered by `Acknowledged`.
+    Acknowledge,
 }
 
 /// What it is answered.
@@ -248,6 +256,8 @@ pub enum Reply {
         incarnation: u64,
         /// Streams that should be in the log and are not, or not to their end: the log was lost, or is an older copy.
         missing: Vec<StreamId>,
+        /// The store that the folder belongs to from now on.
+        store: Option<Admission>,
     },
     /// To `Books`.
     Books(Box<Books>),
@@ -262,6 +272,12 @@ pub enum Reply {
         /// Why the last round failed, if it did.
         trouble: Option<String>,
     },
+    /// Not as things are: a repeat is answered alike until somebody has changed something. Nothing was changed.
+    Refused(String),
+    /// To `Standing`: what is wrong with the store, and what to do; nothing if it is what it was.
+    Standing(Option<String>),
+    /// To `Acknowledge`: what was, if there was something; or why that would not help.
+    Acknowledged(Result<Option<String>, String>),
 }
 
 /// A request is counted, once.

@@ -2,6 +2,7 @@
 
 use crate::cut::{CounterSum, Cut, Outcome};
 use crate::key::{Counter, Topic};
+use crate::store::StoreId;
 use crate::stream::{Lsn, StreamId};
 use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ pub enum ToRoot<S = Vec<CounterSum>> {
     Cuts(Vec<Cut<S>>),
     /// Everything that this leaf acked up to here has been merged.
     Watermark(WallMs),
+    /// The store that this leaf's folder belongs to; said first. A root that serves another ends the conversation.
+    Store(StoreId),
 }
 
 /// From a root.

@@ -1,5 +1,6 @@
 //! What is said of stores, and of what goes in and out of them as a whole.
 
+use super::ClusterArguments;
 use clap::{Args, Subcommand};
 use countree_common::cluster::NodeName;
 use countree_common::key::Topic;
@@ -12,11 +13,13 @@ pub(crate) struct StoreArguments {
     pub(crate) command: StoreCommand,
 }
 
-/// What to do with a store that nobody uses.
+/// What to do with a store.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
     /// Copy a store into an empty one, of any form, and compare the two.
     Copy(CopyArguments),
+    /// Say that you know what happened to the store of a running cluster, which is not ready until you do.
+    Acknowledge(ClusterArguments),
     /// Make a topic in Redis whole of which a merge was cut in two.
     Mend(MendArguments),
 }

@@ -59,6 +59,9 @@ pub(super) async fn after_change(cluster: &ClusterArguments) -> Result<Audit, Fa
 pub(super) fn show(audit: &Audit) -> String {
     let verdict = if audit.balanced { "balanced" } else { "OUT OF BALANCE" };
     let mut text = format!("{verdict}: {}", show_ledger(&audit.total));
+    if let Some(trouble) = &audit.trouble {
+        let _ = write!(text, "\n  {trouble}");
+    }
     for leaf in &audit.away {
         let _ = write!(
             text,

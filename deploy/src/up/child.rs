@@ -44,6 +44,8 @@ struct Process {
 pub(super) struct Child {
     name: NodeName,
     tier: Tier,
+    /// See [`Start::adopts`](crate::node::Start).
+    adopts: bool,
     state: Mutex<State>,
 }
 
@@ -60,12 +62,11 @@ impl Child {
     /// by itself, having been asked over the network; `gone` begins after either.
     pub(super) async fn start(
         layout: Arc<Layout>,
-        name: &NodeName,
-        tier: Tier,
+        (name, tier, adopts): (&NodeName, Tier, bool),
         roots: impl Fn() -> Vec<SocketAddr> + Send + 'static,
         (leave, gone, stop): (&Shutdown, &Shutdown, &Shutdown),
     ) -> Result<Arc<Self>, Failure> {
-        let child = Arc::new(Self { name: name.clone(), tier, state: Mutex::default() });
+        let child = Arc::new(Self { name: name.clone(), tier, adopts, state: Mutex::default() });
         let process = child.spawn(&layout, &roots(), stop).await?;
         let (keeper, leave, gone) = (child.clone(), leave.clone(), gone.clone());
         tokio::spawn(async move {
@@ -158,6 +159,9 @@ impl Child {
         let program: PathBuf = std::env::current_exe()?;
         let mut command = Command::new(program);
         command.arg(self.tier.to_string()).arg("--config").arg(config).args(["--with-parent", "--json"]);
+        if self.adopts {
+            command.arg("--adopt");
+        }
         // Settings of single nodes, which are not for these.
         let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         inherited.filter(|name| name.starts_with("COUNTREE_NODE_")).for_each(|name| {

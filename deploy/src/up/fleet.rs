@@ -50,6 +50,8 @@ pub(super) struct Fleet {
     layout: Arc<Layout>,
     /// Roots of this process share it. None when every node is a process.
     store: Option<BoundStore>,
+    /// The operator's word to use data folders with whatever store there is.
+    adopts: bool,
     members: Mutex<BTreeMap<NodeName, Member>>,
     next_leaf: AtomicUsize,
 }
@@ -81,7 +83,7 @@ impl Fleet {
         // Roots that are processes open it themselves; it was looked at here to say at once what is wrong with it.
         let store = (cluster.processes == Processes::One).then_some(bound);
         let (layout, members) = (Arc::new(layout), Mutex::default());
-        Ok(Arc::new(Self { layout, store, members, next_leaf: AtomicUsize::new(0) }))
+        Ok(Arc::new(Self { layout, store, adopts, members, next_leaf: AtomicUsize::new(0) }))
     }
 
     pub(super) fn layout(&self) -> &Layout {
@@ -107,7 +109,8 @@ impl Fleet {
                 let fleet = Arc::downgrade(self);
                 let roots = move || fleet.upgrade().map(|fleet| fleet.roots()).unwrap_or_default();
                 let switches = (&leave, &gone, stop);
-                Kind::Child(Child::start(self.layout.clone(), name, tier, roots, switches).await?)
+                let adopts = self.adopts && tier == Tier::Leaf;
+                Kind::Child(Child::start(self.layout.clone(), (name, tier, adopts), roots, switches).await?)
             }
         };
         self.members().insert(name.clone(), Member { tier, leave, gone: gone.clone(), kind });
@@ -138,7 +141,8 @@ impl Fleet {
             leave: leave.clone(),
         };
         let (data, store) = (config.node.data.clone(), self.store.clone());
-        let start = Start { tier, config: &config, node, data, access: access.clone(), store, adopts: false };
+        let adopts = self.adopts;
+        let start = Start { tier, config: &config, node, data, access: access.clone(), store, adopts };
         let node = Running::start(start, stop).await?;
         let router = node.router(&config, access.clone());
         let (leaving, leave, gone) = (node.clone(), leave.clone(), gone.clone());

@@ -24,7 +24,7 @@ const MANIFEST_BYTES: usize = 64 << 10;
 const NODES: &str = "/v1/nodes/";
 /// What leaves do. All nodes know all other routes, but for the page and the reads, which are a broadcast node's.
 const WRITES: [&str; 3] = ["/v1/events", "/v1/topics/", NODES];
-const ADMINISTRATION: [&str; 2] = ["/v1/imports", "/v1/backups"];
+const ADMINISTRATION: [&str; 3] = ["/v1/imports", "/v1/backups", "/v1/store/acknowledge"];
 
 #[derive(Clone)]
 struct Site {

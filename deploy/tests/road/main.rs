@@ -9,6 +9,7 @@
 )]
 
 mod backups;
+mod bindings;
 mod clocks;
 mod cluster;
 mod eras;
@@ -28,6 +29,7 @@ mod routes;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod single_nodes;
+mod standing;
 mod store_changes;
 mod store_side;
 mod stores;

@@ -18,13 +18,15 @@ use countree_common::shell::access::Access;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::folder::{DataFolder, FolderError};
 use countree_common::shell::identity::IdentityError;
-use countree_common::shell::membership::Membership;
+use countree_common::shell::membership::{JoinRefused, Joined, Membership};
 use countree_common::shell::metrics::Page;
 use countree_common::shell::node::NodeOptions;
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile, StreamError};
 use countree_common::shell::server::{Greeted, Policy, serve};
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::shell::store_memory::{self, MemoryError};
+use countree_common::store::{FolderStore, StoreId};
 use countree_common::wire::codec::CodecError;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
@@ -55,6 +57,8 @@ pub struct LeafOptions {
     pub node: NodeOptions,
     /// Its data folder.
     pub data: PathBuf,
+    /// The operator's word to use the folder with whatever store there is.
+    pub adopts: bool,
     /// How long it sums before it sends up.
     pub window: Duration,
     /// How long merged records stay in the log when the store may forget.
@@ -92,6 +96,12 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// What the folder says of its store can't be read.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The folder belongs to another store.
+    #[error(transparent)]
+    Refused(#[from] JoinRefused),
     /// It was told to stop before a root had answered.
     #[error("stopped before any root had answered")]
     Stopped,
@@ -138,8 +148,17 @@ impl LeafNode {
         let name = told.name.clone();
         let peers = Peers::new(endpoint.clone(), client, told.cluster.clone(), Some(name.clone()), None);
         let membership = Membership::new(peers, told.roots.clone());
-        let joined = membership.join_on_log(&name, ends(&old), stop).await;
-        let (incarnation, missing) = joined.ok_or(StartError::Stopped)?;
+        let memory = store_memory::recall(&options.data)?;
+        let known = memory.as_ref().map(|memory| (memory.id, memory.start));
+        let belongs = FolderStore { known, adopts: options.adopts };
+        let joined = membership.join_on_log(&name, ends(&old), belongs, stop).await?;
+        let Joined { incarnation, missing, store } = joined.ok_or(StartError::Stopped)?;
+        if let Some(admission) = store {
+            let memory = recovery.carried.belong(&admission, memory.as_ref());
+            if let Err(e) = store_memory::remember(&options.data, &memory) {
+                tracing::warn!("the data folder does not remember its store: {e}");
+            }
+        }
         recovery.carried.note_missing(&missing);
         for stream in &missing {
             tracing::error!(
@@ -174,7 +193,7 @@ impl LeafNode {
             pulse,
             threads,
         };
-        leaf.join_in();
+        leaf.join_in(store.map(|store| store.id));
         // Nothing is accepted before the cluster lists the leaf: a reset asks every leaf that it lists.
         tokio::select! {
             () = leaf.listed() => {}
@@ -213,8 +232,8 @@ impl LeafNode {
         tokio::spawn(serve(self.endpoint.clone(), policy, self.accepting.clone(), handle));
     }
 
-    fn join_in(&self) {
-        tokio::spawn(roots::run(self.membership.clone(), self.core.clone(), self.linked.clone()));
+    fn join_in(&self, store: Option<StoreId>) {
+        tokio::spawn(roots::run(self.membership.clone(), self.core.clone(), store, self.linked.clone()));
         tokio::spawn(watch_stats(self.core.clone(), self.stats.clone(), self.linked.clone()));
         let (membership, node) = (self.membership.clone(), self.node.clone());
         let (stats, pulse) = (self.stats.clone(), self.pulse.clone());

@@ -2,13 +2,15 @@
 
 use super::inputs::{CoreHandle, Input, OUTBOX};
 use countree_common::cluster::{Node, NodeName, Tier};
+use countree_common::cut::CounterSum;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
 use countree_common::shell::quic::StreamError;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::store::StoreId;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
-use countree_common::wire::uplink::FromRoot;
+use countree_common::wire::uplink::{FromRoot, ToRoot};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +23,12 @@ const RECONNECT: Duration = Duration::from_millis(200);
 static LINKS: AtomicU64 = AtomicU64::new(0);
 
 /// Keeps a conversation with every root of the view, until `shutdown`.
-pub(super) async fn run(membership: Membership, core: CoreHandle, shutdown: Shutdown) {
+pub(super) async fn run(
+    membership: Membership,
+    core: CoreHandle,
+    store: Option<StoreId>,
+    shutdown: Shutdown,
+) {
     let mut views = membership.view();
     let mut confirmations = membership.confirmations();
     let mut links: BTreeMap<NodeName, (Node, JoinHandle<()>)> = BTreeMap::new();
@@ -38,7 +45,7 @@ pub(super) async fn run(membership: Membership, core: CoreHandle, shutdown: Shut
         for root in
             view.tier(Tier::Root).filter(|root| !links.contains_key(&root.name)).cloned().collect::<Vec<_>>()
         {
-            let link = keep(membership.clone(), root.clone(), core.clone());
+            let link = keep(membership.clone(), root.clone(), core.clone(), store);
             links.insert(root.name.clone(), (root, tokio::spawn(link)));
         }
         tokio::select! {
@@ -67,20 +74,35 @@ impl Drop for Link {
     }
 }
 
-async fn keep(membership: Membership, root: Node, core: CoreHandle) {
+async fn keep(membership: Membership, root: Node, core: CoreHandle, store: Option<StoreId>) {
+    let mut said = None;
     loop {
-        match converse(&membership, &root, &core).await {
+        match converse(&membership, &root, &core, store).await {
             Ok(()) => tracing::debug!(root = %root.name, "the root has ended the conversation"),
+            Err(PeerError::Stream(StreamError::Refused(refusal))) => {
+                if said.as_ref() != Some(&refusal.message) {
+                    tracing::error!(root = %root.name, "the root takes nothing from this leaf: {refusal}");
+                    said = Some(refusal.message);
+                }
+            }
             Err(e) => tracing::debug!(root = %root.name, "no conversation with the root: {e}"),
         }
         tokio::time::sleep(RECONNECT).await;
     }
 }
 
-async fn converse(membership: &Membership, root: &Node, core: &CoreHandle) -> Result<(), PeerError> {
+async fn converse(
+    membership: &Membership,
+    root: &Node,
+    core: &CoreHandle,
+    store: Option<StoreId>,
+) -> Result<(), PeerError> {
     let peers = membership.peers();
     let (mut sender, mut receiver, _) =
         peers.open(root.name.as_str(), root.quic, Conversation::Uplink).await?;
+    if let Some(store) = store {
+        sender.send(FrameKind::Message, &ToRoot::<Vec<CounterSum>>::Store(store)).await?;
+    }
     let (outbox, mut messages) = mpsc::channel(OUTBOX);
     let link = LINKS.fetch_add(1, Ordering::Relaxed);
     core.tell(Input::RootConnected { root: root.name.clone(), link, outbox }).await;

@@ -72,6 +72,7 @@ impl Cluster {
                 roots: vec![self.root.address.into()],
                 leave: Shutdown::new(),
             },
+            adopts: false,
             data: self.data(),
             window: Duration::from_millis(20),
             retention: Duration::from_secs(60),

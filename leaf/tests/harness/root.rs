@@ -144,7 +144,7 @@ impl FakeRoot {
             Request::JoinOnLog { log, .. } => {
                 let last = log.iter().map(|end| end.incarnation).max().unwrap_or_default();
                 state.incarnation = 1 + state.incarnation.max(last);
-                Reply::JoinedOnLog { incarnation: state.incarnation, missing: Vec::new() }
+                Reply::JoinedOnLog { incarnation: state.incarnation, missing: Vec::new(), store: None }
             }
             Request::Beat { node, .. } => {
                 if state.view.node(&node.name) != Some(&node) {

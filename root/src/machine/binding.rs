@@ -80,8 +80,10 @@ pub struct Claimant {
     pub memory: Option<StoreMemory>,
     /// Fingerprints of its certificate authorities.
     pub authorities: BTreeSet<String>,
-    /// The operator's word to take over whatever is found.
+    /// The operator's word to take over whatever is found, and that what happened to it is known.
     pub adopts: bool,
+    /// Where it runs, for people.
+    pub place: String,
 }
 
 /// Random numbers, of which a record takes what it needs.
@@ -93,7 +95,7 @@ pub struct Chance {
     pub start: u64,
 }
 
-/// What the store's record becomes with this start. The operator's word changes nothing where none is needed.
+/// What the store's record becomes with this start. The operator's word makes no new store where none is needed.
 ///
 /// # Errors
 /// When the claimant must not serve what is found.
@@ -103,7 +105,11 @@ pub fn claim(found: &FoundStore, claimant: &Claimant, chance: Chance) -> Result<
         Some(_) if claimant.adopts => adopted(found, claimant, chance),
         Some(refusal) => return Err(refusal),
     };
+    if claimant.adopts {
+        record.unacknowledged = None;
+    }
     record.authorities.clone_from(&claimant.authorities);
+    record.held_by.clone_from(&claimant.place);
     record.begin_start(chance.start);
     Ok(record)
 }
@@ -141,7 +147,6 @@ fn adopted(found: &FoundStore, claimant: &Claimant, chance: Chance) -> StoreReco
         Some(record) => record.renamed(id, found.is_shard_missing),
         None => StoreRecord::new(id),
     };
-    record.is_emptied = false;
     let replaced_by = found.record.as_ref().and_then(|record| record.superseded_by);
     if let Some(known) = claimant.memory.as_ref().filter(|known| Some(known.id) != replaced_by)
         && record.continues(known.id, known.start) == Continuity::Other

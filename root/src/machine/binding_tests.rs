@@ -19,11 +19,11 @@ fn found(record: StoreRecord) -> FoundStore {
 }
 
 fn new_folder() -> Claimant {
-    Claimant { memory: None, authorities: authorities(&["ours"]), adopts: false }
+    Claimant { memory: None, authorities: authorities(&["ours"]), adopts: false, place: "here".into() }
 }
 
 fn folder_of(id: u128, number: u64, chance: u64) -> Claimant {
-    let memory = StoreMemory::of(StoreId(id), StoreStart { number, chance }, None);
+    let memory = StoreMemory::of(StoreId(id), StoreStart { number, chance });
     Claimant { memory: Some(memory), ..new_folder() }
 }
 

@@ -24,11 +24,12 @@ pub mod registry_text;
 pub mod retired;
 mod root;
 pub mod splits;
+pub mod standing;
 pub mod watermark;
 
 pub use registrar::Registrar;
 pub use registry::Registry;
-pub use root::{Output, Root};
+pub use root::{LeafRefused, Output, Root};
 
 /// One conversation with a leaf or a broadcast node. The shell numbers them and never uses a number twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

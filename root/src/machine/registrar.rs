@@ -50,6 +50,8 @@ pub enum RegistrarOutput {
     View(ClusterView),
     /// The view that was put out last was in the store when that was asked, at this time.
     Confirmed(WallMs),
+    /// The store holds a registry that is older by so much than it was known to hold.
+    FellBack(Duration),
 }
 
 /// A leaf's incarnations are up to so far apart: see [`Registry::join_on_log`].
@@ -84,6 +86,12 @@ pub struct Registrar {
     registry: Registry,
     /// The store holds a registry that has no clock yet: until it is written with one, no lease in it runs out.
     lacks_time: bool,
+    /// The time of the registry that the store was last known to hold.
+    held_time: WallMs,
+    /// The store held a registry, and holds none any more: what is known of it goes back there.
+    is_gone: bool,
+    /// Why the store is left alone, if it is.
+    fence: Option<String>,
     /// The registry's time, as it goes on here: no root's wall clock has a say in who lives and what is remembered.
     clock: SteadyClock,
     /// When the copy was last known to be what the store holds; `None` when it may not be.
@@ -122,6 +130,9 @@ impl Registrar {
             revision: 0,
             registry: Registry::default(),
             lacks_time: false,
+            held_time: WallMs(0),
+            is_gone: false,
+            fence: None,
             clock: SteadyClock::default(),
             fresh_at: None,
             answering_since: None,
@@ -143,8 +154,22 @@ impl Registrar {
         self.registry.view()
     }
 
+    /// The store is not this cluster's, for this reason, or is so again: meanwhile nothing is loaded or saved.
+    pub fn handle_fence(&mut self, fence: Option<String>, now: Now) {
+        self.fence = fence;
+        if let Some(reason) = self.fence.clone() {
+            let asks = std::mem::take(&mut self.asks).into_iter().map(|(ask, _)| ask);
+            let readers = std::mem::take(&mut self.readers).into_iter().map(|(ask, _)| ask);
+            self.fail(asks.chain(readers), &reason, now);
+        }
+        self.advance(now);
+    }
+
     /// Answers a question, at once or later; every question gets one answer.
     pub fn handle_ask(&mut self, ask: AskId, question: Ask, now: Now) {
+        if let Some(reason) = self.fence.clone() {
+            return self.reply(ask, Reply::Failed(reason));
+        }
         match question {
             Ask::Heartbeat { node, epoch, reached }
                 if epoch <= self.highest_epoch && self.can_renew(&node) =>
@@ -180,7 +205,9 @@ impl Registrar {
     /// What the store holds, with its revision; the error says why it could not be asked.
     pub fn handle_loaded(&mut self, result: Result<Option<(u64, String)>, String>, now: Now) {
         let Some(UnderWay::Load { readers }) = self.under_way.take() else { return };
+        let result = self.fence.clone().map_or(result, Err);
         let parsed = result.and_then(|found| match found {
+            None if self.revision > 0 || self.is_gone => Ok((0, self.registry.clone())),
             None => Ok((0, Registry::default())),
             Some((revision, text)) => Registry::from_text(&text)
                 .map(|registry| (revision, registry))
@@ -188,6 +215,14 @@ impl Registrar {
         });
         match parsed {
             Ok((revision, registry)) => {
+                self.is_gone = revision == 0 && (self.revision > 0 || self.is_gone);
+                let older = self.held_time.0.saturating_sub(registry.time().0);
+                if revision > 0 && older > 0 {
+                    self.outputs.push_back(RegistrarOutput::FellBack(Duration::from_millis(older)));
+                }
+                if revision > 0 {
+                    self.held_time = registry.time();
+                }
                 self.learn(revision, registry, now);
                 for (ask, reading) in readers {
                     let reply = reading.of(&self.registry);
@@ -214,6 +249,8 @@ impl Registrar {
                 if registry.epoch() != self.registry.epoch() {
                     self.leap = 0;
                 }
+                self.is_gone = false;
+                self.held_time = registry.time();
                 self.learn(revision, *registry, now);
                 for ((ask, _), reply) in asks.into_iter().zip(replies) {
                     self.reply(ask, reply);
@@ -261,7 +298,7 @@ impl Registrar {
 
     /// Begins the next load or save, if one is due and none is under way.
     fn advance(&mut self, now: Now) {
-        if self.under_way.is_some() || now.mono < self.idle_until {
+        if self.under_way.is_some() || self.fence.is_some() || now.mono < self.idle_until {
             return;
         }
         let is_fresh = self.fresh_at.is_some_and(|at| now.mono.since(at) < self.refresh);
@@ -280,7 +317,8 @@ impl Registrar {
     fn is_write_due(&self, now: Now) -> bool {
         let gap = now.mono.since(self.written_at);
         let is_forgetful = self.registry.epoch() < self.highest_epoch;
-        let is_urgent = !self.asks.is_empty() || is_forgetful || self.lacks_time || self.must_expire(now);
+        let lacks = self.lacks_time || self.is_gone;
+        let is_urgent = !self.asks.is_empty() || is_forgetful || lacks || self.must_expire(now);
         (is_urgent && gap >= WRITE_GAP) || (!self.renewals.is_empty() && gap >= RENEWAL_GAP)
     }
 
@@ -318,7 +356,7 @@ impl Registrar {
             Err(reason) => Reply::Failed(reason),
         });
         self.written_at = now.mono;
-        if registry == self.registry && !self.lacks_time {
+        if registry == self.registry && !self.lacks_time && !self.is_gone {
             asks.into_iter().zip(replies).for_each(|((ask, _), reply)| self.reply(ask, reply));
             return;
         }

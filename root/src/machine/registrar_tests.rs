@@ -29,6 +29,7 @@ struct Bench {
     replies: BTreeMap<u64, Reply>,
     asked: u64,
     confirmed: WallMs,
+    fell_back: Duration,
 }
 
 impl Bench {
@@ -40,7 +41,8 @@ impl Bench {
         let now = Now { mono: Time(1_000_000), wall: WallMs(1_000_000) };
         let registrar = Registrar::new(LEASE, REFRESH, salt);
         let (replies, confirmed) = (BTreeMap::new(), WallMs(0));
-        Self { registrar, now, down: false, loads: 0, saves: 0, replies, asked: 0, confirmed }
+        let fell_back = Duration::ZERO;
+        Self { registrar, now, down: false, loads: 0, saves: 0, replies, asked: 0, confirmed, fell_back }
     }
 
     fn run(&mut self, stored: &mut Stored) {
@@ -63,6 +65,7 @@ impl Bench {
                 RegistrarOutput::Reply { ask, reply } => {
                     assert!(self.replies.insert(ask.0, reply).is_none(), "one answer for each question");
                 }
+                RegistrarOutput::FellBack(by) => self.fell_back = self.fell_back.max(by),
                 RegistrarOutput::View(view) => assert_eq!(view, self.registrar.view()),
                 RegistrarOutput::Confirmed(asked) => {
                     assert!(asked >= self.confirmed, "time goes on");
@@ -111,6 +114,51 @@ fn beat_at(called: &str, epoch: u64) -> Ask {
 
 fn join(called: &str) -> Ask {
     Ask::Join { name: name(called), tier: Tier::Leaf, at_least: 0 }
+}
+
+#[test]
+fn a_registry_that_is_gone_is_put_back() {
+    let (mut root, mut stored) = (Bench::new(), None);
+    assert!(matches!(root.answer(&mut stored, join("a")), Reply::Joined { incarnation: 1 }));
+    stored = None;
+    root.pass(&mut stored, Duration::from_secs(1));
+    assert!(stored.is_some(), "nobody has to ask for it");
+    assert!(matches!(root.answer(&mut stored, join("a")), Reply::Joined { incarnation: 2 }));
+    assert_eq!(root.fell_back, Duration::ZERO, "that is told otherwise");
+}
+
+#[test]
+fn a_registry_that_is_older_by_more_than_its_last_writes_is_told_of() {
+    let (mut root, mut stored) = (Bench::new(), None);
+    root.answer(&mut stored, beat("a"));
+    let older = stored.clone();
+    for _ in 0..30 {
+        root.ask(&mut stored, beat("a"));
+        root.pass(&mut stored, Duration::from_secs(1));
+    }
+    assert_eq!(root.fell_back, Duration::ZERO);
+    stored = older;
+    root.pass(&mut stored, Duration::from_secs(1));
+    assert!(root.fell_back > Duration::from_secs(20) && root.fell_back < Duration::from_secs(35), "{:?}", root.fell_back);
+}
+
+#[test]
+fn a_store_that_is_not_this_clusters_is_neither_read_nor_written() {
+    let (mut root, mut stored) = (Bench::new(), None);
+    root.answer(&mut stored, beat("a"));
+    let waits = root.ask(&mut stored, join("b"));
+    root.registrar.handle_fence(Some("it is another's".into()), root.now);
+    root.run(&mut stored);
+    let (loads, saves, kept) = (root.loads, root.saves, stored.clone());
+    for ask in [join("c"), beat("a"), Ask::Books] {
+        let answered = root.answer(&mut stored, ask);
+        assert_eq!(answered, Reply::Failed("it is another's".into()));
+    }
+    assert!(root.replies.contains_key(&waits), "nobody waits for it");
+    assert_eq!((root.loads, root.saves, &stored), (loads, saves, &kept));
+    root.registrar.handle_fence(None, root.now);
+    root.run(&mut stored);
+    assert!(matches!(root.answer(&mut stored, join("c")), Reply::Joined { .. }));
 }
 
 #[test]

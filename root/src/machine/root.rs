@@ -11,6 +11,7 @@ use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::{Counter, Topic};
+use countree_common::store::StoreId;
 use countree_common::time::{Time, WallMs};
 use countree_common::wire::{publish, uplink};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,6 +23,17 @@ const READ_PAUSE: Duration = Duration::from_millis(100);
 /// So long after other roots came or went, leaves with an older view may still merge through another root than the one
 /// that shows the topic, which hears nothing of it.
 const RING_SETTLES: Duration = Duration::from_secs(10);
+
+/// Why a leaf is sent away.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LeafRefused {
+    /// It sent a cut that no leaf may send.
+    #[error(transparent)]
+    Unsound(#[from] UnsoundCut),
+    /// What it sends belongs into another store.
+    #[error("the leaf's data folder belongs to store {0}, which this root knows nothing of: start it again, and it says what to do")]
+    Foreign(StoreId),
+}
 
 /// What the shell is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +87,10 @@ pub struct Root {
     /// Broadcast connections that have yet to be told the watermark.
     untold: BTreeSet<ConnectionId>,
     reads_paused_until: Time,
+    /// The store is not this cluster's: nothing is asked of it.
+    is_fenced: bool,
+    /// The stores whose leaves may send cuts; empty where nobody has said so.
+    stores: BTreeSet<StoreId>,
     /// The roots of the view, and when what they merged for one another is read.
     roots: BTreeSet<NodeName>,
     read_again_at: Option<Time>,
@@ -139,6 +155,18 @@ impl Root {
         }
     }
 
+    /// The store is not this cluster's, or is so again. Meanwhile cuts wait, and readers keep what they were told.
+    pub fn handle_fence(&mut self, is_fenced: bool) {
+        if std::mem::replace(&mut self.is_fenced, is_fenced) && !is_fenced {
+            self.interests.read_all_again();
+        }
+    }
+
+    /// The store that is served, and those whose place it has taken.
+    pub fn handle_stores(&mut self, stores: BTreeSet<StoreId>) {
+        self.stores = stores;
+    }
+
     /// A leaf begins to send.
     pub fn handle_leaf_opened(&mut self, connection: ConnectionId, leaf: NodeName) {
         self.leaves.insert(connection, leaf);
@@ -162,12 +190,12 @@ impl Root {
     /// A leaf says something.
     ///
     /// # Errors
-    /// When it sent a cut that no leaf may send; the conversation is to be ended.
+    /// When it sent a cut that no leaf may send, or belongs to another store; the conversation is to be ended.
     pub fn handle_leaf(
         &mut self,
         connection: ConnectionId,
         message: uplink::ToRoot,
-    ) -> Result<(), UnsoundCut> {
+    ) -> Result<(), LeafRefused> {
         match message {
             uplink::ToRoot::Cuts(cuts) => {
                 let mut turned_away = Vec::new();
@@ -177,6 +205,11 @@ impl Root {
                 if !turned_away.is_empty() {
                     let message = uplink::FromRoot::Outcomes(turned_away);
                     self.outputs.push_back(Output::Answer { connection, message });
+                }
+            }
+            uplink::ToRoot::Store(store) => {
+                if !self.stores.is_empty() && !self.stores.contains(&store) {
+                    return Err(LeafRefused::Foreign(store));
                 }
             }
             uplink::ToRoot::Watermark(time) => {
@@ -308,6 +341,9 @@ impl Root {
     pub fn poll_output(&mut self) -> Option<Output> {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
+        }
+        if self.is_fenced {
+            return self.watermark_output();
         }
         if let Some((batch, cuts)) = self.merges.next_batch(|c| self.leaves.contains_key(&c)) {
             return Some(Output::Merge { batch, cuts });

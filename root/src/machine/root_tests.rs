@@ -416,3 +416,40 @@ fn what_another_root_merged_while_the_ring_changed_is_read_a_while_later() {
         assert_eq!(reads(&mut root, now + 11), expected, "{name}");
     }
 }
+
+fn likes(from: u64, to: u64) -> Cut {
+    let sums = vec![CounterSum {
+        item: countree_common::key::Item::new("i").unwrap(),
+        kind: countree_common::key::Kind::new("like").unwrap(),
+        delta: 1,
+    }];
+    let stream = StreamId { leaf: leaf_name(0), incarnation: 1 };
+    Cut { stream, topic: topic(0), from, to, era: 0, sums, events: 1 }
+}
+
+#[test]
+fn nothing_is_asked_of_a_store_that_is_not_this_clusters() {
+    let mut root = Root::new();
+    root.handle_leaf_opened(ConnectionId(1), leaf_name(0));
+    root.handle_broadcast_opened(ConnectionId(2)).unwrap();
+    root.handle_fence(true);
+    root.handle_leaf(ConnectionId(1), uplink::ToRoot::Cuts(vec![likes(0, 1)])).unwrap();
+    root.handle_broadcast(ConnectionId(2), publish::ToRoot::Interest(vec![topic(0)])).unwrap();
+    assert_eq!(root.poll_output(), None);
+    root.handle_fence(false);
+    assert!(matches!(root.poll_output(), Some(Output::Merge { .. })), "the cut has waited");
+    assert!(matches!(root.poll_output(), Some(Output::Read { .. })));
+}
+
+#[test]
+fn a_leaf_whose_folder_belongs_to_another_store_is_sent_away() {
+    use countree_common::store::StoreId;
+    let mut root = Root::new();
+    root.handle_stores([StoreId(1), StoreId(2)].into());
+    root.handle_leaf_opened(ConnectionId(1), leaf_name(0));
+    for store in [1, 2] {
+        assert_eq!(root.handle_leaf(ConnectionId(1), uplink::ToRoot::Store(StoreId(store))), Ok(()));
+    }
+    let refused = root.handle_leaf(ConnectionId(1), uplink::ToRoot::Store(StoreId(3)));
+    assert_eq!(refused, Err(super::LeafRefused::Foreign(StoreId(3))));
+}

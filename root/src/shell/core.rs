@@ -5,8 +5,9 @@ use super::errands::{Errands, Outcomes};
 use super::gauges::Gauges;
 use super::outbox::{Outbox, Overflowing};
 use super::registry::RegistryHandle;
+use super::standing::Stand;
 use super::trouble::Work;
-use crate::machine::{BatchId, ConnectionId, Output, ReadId, Root, StoreSilent};
+use crate::machine::{BatchId, ConnectionId, LeafRefused, Output, ReadId, Root, StoreSilent};
 use crate::store::{AnyStore, Store, StoreError};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::cut::{Cut, Outcome};
@@ -14,12 +15,13 @@ use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::store::StoreId;
 use countree_common::time::WallMs;
 use countree_common::wire::frame::{self, FrameKind};
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::{publish, uplink};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -55,6 +57,16 @@ pub(super) enum Finished {
     ServedIn(Result<u64, StoreError>),
 }
 
+/// What the core follows.
+struct Told {
+    view: watch::Receiver<Arc<ClusterView>>,
+    confirmed: watch::Receiver<WallMs>,
+    /// Why the store is left alone, if it is.
+    fence: watch::Receiver<Option<String>>,
+    /// The stores whose leaves may send cuts.
+    stores: watch::Receiver<BTreeSet<StoreId>>,
+}
+
 /// How peers' tasks reach the core.
 #[derive(Debug, Clone)]
 pub(super) struct CoreHandle {
@@ -80,6 +92,7 @@ pub(super) fn start(
     store: Arc<AnyStore>,
     gauges: Arc<Gauges>,
     registry: &RegistryHandle,
+    stand: &Stand,
     shutdown: Shutdown,
 ) -> (CoreHandle, tokio::task::JoinHandle<()>) {
     let (inputs, input_receiver) = mpsc::channel(INPUTS_QUEUED);
@@ -96,7 +109,8 @@ pub(super) fn start(
         merging: 0,
     };
     let (view, confirmed) = (registry.view(), registry.confirmed());
-    let task = tokio::spawn(core.run(input_receiver, finished_receiver, view, confirmed, shutdown));
+    let told = Told { view, confirmed, fence: stand.fence(), stores: stand.stores() };
+    let task = tokio::spawn(core.run(input_receiver, finished_receiver, told, shutdown));
     (CoreHandle { inputs, finished }, task)
 }
 
@@ -105,10 +119,11 @@ impl Core {
         mut self,
         mut inputs: mpsc::Receiver<Input>,
         mut finished: mpsc::UnboundedReceiver<Finished>,
-        mut view: watch::Receiver<Arc<ClusterView>>,
-        mut confirmed: watch::Receiver<WallMs>,
+        told: Told,
         shutdown: Shutdown,
     ) {
+        let Told { mut view, mut confirmed, mut fence, mut stores } = told;
+        self.machine.handle_stores(stores.borrow_and_update().clone());
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.ask_era(Duration::ZERO);
@@ -126,6 +141,14 @@ impl Core {
                     let view = view.borrow_and_update().clone();
                     self.machine.handle_view(&view);
                     self.machine.handle_confirmation(asked);
+                }
+                Ok(()) = stores.changed() => {
+                    let stores = stores.borrow_and_update().clone();
+                    self.machine.handle_stores(stores);
+                }
+                Ok(()) = fence.changed() => {
+                    let is_fenced = fence.borrow_and_update().is_some();
+                    self.machine.handle_fence(is_fenced);
                 }
                 _ = tick.tick() => self.machine.handle_tick(self.clock.now().mono),
                 () = shutdown.begun() => break,
@@ -152,7 +175,11 @@ impl Core {
             }
             Input::Leaf(connection, message) => {
                 if let Err(e) = self.machine.handle_leaf(connection, message) {
-                    self.end_leaf(connection, e.to_string());
+                    let code = match &e {
+                        LeafRefused::Unsound(_) => RefusalCode::Malformed,
+                        LeafRefused::Foreign(_) => RefusalCode::WrongCluster,
+                    };
+                    self.end_leaf(connection, code, e.to_string());
                 }
             }
             Input::LeafClosed(connection) => self.close_leaf(connection),
@@ -215,10 +242,10 @@ impl Core {
         }
     }
 
-    fn end_leaf(&mut self, connection: ConnectionId, reason: String) {
+    fn end_leaf(&mut self, connection: ConnectionId, code: RefusalCode, reason: String) {
         tracing::warn!("a leaf is sent away: {reason}");
         if let Some(outbox) = self.leaves.remove(&connection) {
-            outbox.refuse(RefusalCode::Malformed, reason);
+            outbox.refuse(code, reason);
         }
         self.close_leaf(connection);
     }

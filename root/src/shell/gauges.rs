@@ -30,6 +30,7 @@ pub(super) struct Gauges {
     pub(super) followed_topics: AtomicUsize,
     pub(super) watermark: AtomicU64,
     trouble: Trouble,
+    standing: Mutex<Option<String>>,
 }
 
 impl Gauges {
@@ -80,7 +81,13 @@ impl Gauges {
 
     /// Why the root can't do its work, if it can't.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.told()
+        let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        standing.or_else(|| self.trouble.told())
+    }
+
+    /// Why the store is not what it was, if so.
+    pub(super) fn set_standing(&self, words: Option<String>) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = words;
     }
 
     /// Events merged since the start.
@@ -159,6 +166,12 @@ impl Gauges {
             "Cuts that wait for the store",
             &own,
             self.queued_cuts.load(Relaxed),
+        );
+        page.gauge(
+            "countree_root_store_unsound",
+            "1 while the store is not what it was and no operator has acknowledged that: anything but 0 is an alarm",
+            &own,
+            u8::from(self.standing.lock().unwrap_or_else(PoisonError::into_inner).is_some()),
         );
         page.gauge("countree_root_leaves", "Connected leaves", &own, self.leaves.load(Relaxed));
         page.gauge(

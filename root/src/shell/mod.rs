@@ -15,6 +15,7 @@ mod registry;
 mod rpc;
 mod server;
 mod splitting;
+mod standing;
 mod trouble;
 
 pub use node::{RootNode, RootOptions, StartError};

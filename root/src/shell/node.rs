@@ -8,6 +8,7 @@ use super::registry::{self, RegistryHandle};
 use super::rpc::Desk;
 use super::server::{self, Server};
 use super::splitting::keep_splits;
+use super::standing::Stand;
 use crate::machine::registrar::Ask;
 use crate::store::{AnyStore, BoundStore};
 use countree_common::cluster::{ClusterView, Node, Tier};
@@ -89,7 +90,8 @@ impl RootNode {
     /// # Errors
     /// When the address is taken, the identity does not work, or the store does not answer.
     pub async fn start(options: RootOptions, stop: &Shutdown) -> Result<Self, StartError> {
-        let RootOptions { node: told, store: BoundStore { store, record: _ } } = options;
+        let RootOptions { node: told, store: bound_store } = options;
+        let store = bound_store.store.clone();
         let server = quic::server_config(told.identity.server_tls()?, Profile::Bulk)?;
         let client = quic::client_config(told.identity.client_tls()?, Profile::Bulk)?;
         let listen = |source| StartError::Listen { address: told.quic, source };
@@ -98,7 +100,9 @@ impl RootNode {
 
         let gauges = Arc::new(Gauges::default());
         let (shutdown, registry_shutdown) = (Shutdown::new(), Shutdown::new());
-        let registry = registry::start(store.clone(), gauges.clone(), registry_shutdown.clone());
+        let stand = Stand::start(&bound_store, gauges.clone(), registry_shutdown.clone());
+        let stand = stand.ok_or_else(|| StartError::Join { reason: "the store was not bound".into() })?;
+        let registry = registry::start(store.clone(), gauges.clone(), stand.clone(), registry_shutdown.clone());
         let incarnation = match join(&registry, &told.name, stop).await {
             Ok(incarnation) => incarnation,
             Err(e) => {
@@ -110,7 +114,7 @@ impl RootNode {
         let NodeOptions { cluster, name, http, leave, .. } = told;
         let node = Node { name: name.clone(), tier: Tier::Root, quic, http, incarnation };
 
-        let (core_handle, core) = core::start(store.clone(), gauges.clone(), &registry, shutdown.clone());
+        let (core_handle, core) = core::start(store.clone(), gauges.clone(), &registry, &stand, shutdown.clone());
         let audits = Audits::default();
         let desk = Desk::new(
             core_handle.clone(),
@@ -118,6 +122,7 @@ impl RootNode {
             store.clone(),
             gauges.clone(),
             audits.clone(),
+            stand,
             leave,
         );
         let (held, conversations) = watch::channel(0);

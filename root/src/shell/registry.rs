@@ -1,6 +1,7 @@
 //! The task that owns the registrar.
 
 use super::gauges::Gauges;
+use super::standing::Stand;
 use super::trouble::Work;
 use crate::machine::Registrar;
 use crate::machine::registrar::{ASKS_QUEUED, Ask, AskId, RegistrarOutput};
@@ -67,10 +68,16 @@ struct Keeper {
     waiting: HashMap<AskId, oneshot::Sender<Reply>>,
     next_ask: u64,
     finished: mpsc::Sender<Finished>,
+    stand: Stand,
 }
 
 /// Starts the keeper of the registry; it ends with `shutdown`, which is to be thrown after the last question.
-pub(super) fn start(store: Arc<AnyStore>, gauges: Arc<Gauges>, shutdown: Shutdown) -> RegistryHandle {
+pub(super) fn start(
+    store: Arc<AnyStore>,
+    gauges: Arc<Gauges>,
+    stand: Stand,
+    shutdown: Shutdown,
+) -> RegistryHandle {
     let (questions, question_receiver) = mpsc::channel(ASKS_QUEUED);
     // One call is under way at a time.
     let (finished, finished_receiver) = mpsc::channel(1);
@@ -86,6 +93,7 @@ pub(super) fn start(store: Arc<AnyStore>, gauges: Arc<Gauges>, shutdown: Shutdow
         waiting: HashMap::new(),
         next_ask: 0,
         finished,
+        stand,
     };
     tokio::spawn(keeper.run(question_receiver, finished_receiver, shutdown));
     RegistryHandle { questions, view, confirmed }
@@ -100,8 +108,13 @@ impl Keeper {
     ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut fence = self.stand.fence();
         loop {
             tokio::select! {
+                Ok(()) = fence.changed() => {
+                    let reason = fence.borrow_and_update().clone();
+                    self.machine.handle_fence(reason, self.clock.now());
+                }
                 Some((ask, answer)) = questions.recv() => {
                     let id = AskId(self.next_ask);
                     self.next_ask += 1;
@@ -156,6 +169,7 @@ impl Keeper {
                 RegistrarOutput::View(view) => {
                     self.view.send_replace(Arc::new(view));
                 }
+                RegistrarOutput::FellBack(by) => self.stand.fell_back(by),
                 RegistrarOutput::Confirmed(asked) => {
                     self.confirmed.send_replace(asked);
                 }

@@ -6,6 +6,7 @@ use super::gauges::Gauges;
 use super::importing;
 use super::outbox::SNAPSHOT_PART_BYTES;
 use super::registry::RegistryHandle;
+use super::standing::Stand;
 use super::trouble::Work;
 use crate::machine::registrar::Ask;
 use crate::store::embedded::Backup;
@@ -17,10 +18,11 @@ use countree_common::limits::SESSIONS_PER_MESSAGE;
 use countree_common::shell::membership::LEASE;
 use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::store::FolderStore;
 use countree_common::stream::StreamId;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::publish::snapshot_parts;
-use countree_common::wire::rpc::{NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED};
+use countree_common::wire::rpc::{LogEnd, NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +44,7 @@ pub(super) struct Desk {
     stats: Arc<Mutex<BTreeMap<NodeName, (NodeStats, Instant)>>>,
     reads: Arc<Semaphore>,
     audits: Audits,
+    stand: Stand,
     leave: Shutdown,
 }
 
@@ -53,10 +56,11 @@ impl Desk {
         store: Arc<AnyStore>,
         gauges: Arc<Gauges>,
         audits: Audits,
+        stand: Stand,
         leave: Shutdown,
     ) -> Self {
         let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
-        Self { core, registry, store, gauges, stats: Arc::default(), reads, audits, leave }
+        Self { core, registry, store, gauges, stats: Arc::default(), reads, audits, stand, leave }
     }
 
     /// Answers one question of `peer`.
@@ -81,6 +85,10 @@ impl Desk {
         let not_yours = |name: &NodeName| {
             vec![Reply::Failed(format!("the certificate says {peer}: it can't speak for {name}"))]
         };
+        let fence = self.stand.fence().borrow().clone();
+        if let Some(words) = fence.filter(|_| needs_store(&request)) {
+            return vec![Reply::Failed(words)];
+        }
         match request {
             Request::Join { name, .. } | Request::JoinOnLog { leaf: name, .. } if name != *peer => {
                 not_yours(&name)
@@ -97,7 +105,9 @@ impl Desk {
             Request::Join { name, tier, at_least } => {
                 vec![self.registry.ask(Ask::Join { name, tier, at_least }).await]
             }
-            Request::JoinOnLog { leaf, log } => vec![self.registry.ask(Ask::JoinOnLog { leaf, log }).await],
+            Request::JoinOnLog { leaf, log, store } => vec![self.join_on_log(leaf, log, &store).await],
+            Request::Standing => vec![Reply::Standing(self.stand.words())],
+            Request::Acknowledge => vec![self.stand.acknowledge().await],
             Request::Heartbeat { node, stats, epoch } => {
                 self.note_stats(node.name.clone(), stats);
                 vec![self.registry.ask(Ask::Heartbeat { node, epoch, reached: None }).await]
@@ -158,6 +168,20 @@ impl Desk {
             }],
             Request::BackUp { folder, id } => vec![self.back_up(&folder, &id)],
             Request::Scan { after, limit } => vec![self.scan(after, limit).await],
+        }
+    }
+
+    /// A leaf joins, if its folder belongs to this store.
+    async fn join_on_log(&self, leaf: NodeName, log: Vec<LogEnd>, folder: &FolderStore) -> Reply {
+        let admission = match self.stand.admit(folder) {
+            Ok(admission) => admission,
+            Err(reason) => return Reply::Refused(reason),
+        };
+        match self.registry.ask(Ask::JoinOnLog { leaf, log }).await {
+            Reply::JoinedOnLog { incarnation, missing, .. } => {
+                Reply::JoinedOnLog { incarnation, missing, store: Some(admission) }
+            }
+            other => other,
         }
     }
 
@@ -234,4 +258,9 @@ impl Desk {
             Reply::Failed(e.to_string())
         })
     }
+}
+
+/// Whether it can't be answered while the store is not this cluster's.
+fn needs_store(request: &Request) -> bool {
+    !matches!(request, Request::Standing | Request::Acknowledge | Request::Stats | Request::Drain)
 }

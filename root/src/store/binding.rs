@@ -55,13 +55,16 @@ pub struct BoundStore {
 pub async fn bind(store: AnyStore, binding: &Binding) -> Result<BoundStore, BindError> {
     let Binding { folder, authorities, adopts } = binding.clone();
     let memory = store_memory::recall(&folder)?;
-    let claimant = Claimant { memory, authorities, adopts };
+    let place = format!("{}, in {}", machine_name(), folder.display());
+    let claimant = Claimant { memory, authorities, adopts, place };
     for _ in 0..TRIES {
         let found = store.identity().await?;
         let record = claim(&found, &claimant, Chance { id: rand::random(), start: rand::random() })?;
         if store.put_identity(record.clone()).await? {
+            let is_taken = found.record.is_some_and(|found| found.id != record.id);
+            store.serve_as(record.id, is_taken).await?;
             say(&record, claimant.memory.as_ref());
-            keep(&binding.folder, &record, claimant.memory.as_ref());
+            keep(&binding.folder, &record);
             return Ok(BoundStore { store: Arc::new(store), record });
         }
     }
@@ -82,9 +85,15 @@ fn say(record: &StoreRecord, memory: Option<&StoreMemory>) {
 }
 
 /// A root that can't write needs no memory: its certificates bind it.
-fn keep(folder: &std::path::Path, record: &StoreRecord, earlier: Option<&StoreMemory>) {
+fn keep(folder: &std::path::Path, record: &StoreRecord) {
     let Some(start) = record.last_start() else { return };
-    if let Err(e) = store_memory::remember(folder, &StoreMemory::of(record.id, start, earlier)) {
+    if let Err(e) = store_memory::remember(folder, &StoreMemory::of(record.id, start)) {
         tracing::warn!("the data folder does not remember its store: {e}");
     }
+}
+
+/// What the machine is called.
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "a machine without a name".into() } else { name.trim().to_owned() }
 }

@@ -26,7 +26,7 @@ use countree_common::key::{NameError, Topic};
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::clock::wall;
 use countree_common::shell::folder::{sync_folder, sync_path_to};
-use countree_common::store::StoreRecord;
+use countree_common::store::{StoreId, StoreRecord};
 use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use documents::Documents;
@@ -331,6 +331,11 @@ impl Store for Embedded {
 
     async fn put_identity(&self, record: StoreRecord) -> Result<bool, StoreError> {
         self.with(move |database| identity::put(database, record)).await
+    }
+
+    /// The file is held by this process: nobody else serves it meanwhile, under whatever identity.
+    async fn serve_as(&self, _: StoreId, _: bool) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {

@@ -21,7 +21,7 @@ use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::shutdown::Shutdown;
-use countree_common::store::StoreRecord;
+use countree_common::store::{StoreId, StoreRecord};
 use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use std::future::Future;
@@ -106,6 +106,16 @@ pub enum StoreError {
     HalfCopied {
         /// The store that it is a copy of.
         from: String,
+    },
+    /// Another store stands where the one was that is served.
+    #[error(
+        "store {found} stands where store {bound} was: nothing is merged into it; /readyz of a root says more, and what to do"
+    )]
+    Other {
+        /// The store that is there.
+        found: StoreId,
+        /// The store that is served.
+        bound: StoreId,
     },
     /// What is scanned is in the hands of other servers than when the scan began.
     #[error("the servers of the store changed while it was scanned: begin the scan again")]
@@ -192,10 +202,18 @@ pub trait Store: Send + Sync + 'static {
     /// When the store does not answer; it may have been written.
     fn put_identity(&self, record: StoreRecord) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// The registry; `None` before the first save.
+    /// From now on nothing is merged here and no registry is read unless the store says to be this one, or says nothing,
+    /// having been emptied: see [`may_merge`](crate::machine::standing::may_merge). With `bars_others` that holds at once for
+    /// whoever serves it under another identity.
     ///
     /// # Errors
     /// When the store does not answer.
+    fn serve_as(&self, id: StoreId, bars_others: bool) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The registry; `None` before the first save.
+    ///
+    /// # Errors
+    /// When the store does not answer, or is not the one that is served.
     fn load_registry(&self) -> impl Future<Output = Result<Option<SavedRegistry>, StoreError>> + Send;
 
     /// Replaces the registry by revision `next` iff it is at `expected` (0: there is none).
@@ -347,6 +365,10 @@ impl Store for AnyStore {
 
     async fn put_identity(&self, record: StoreRecord) -> Result<bool, StoreError> {
         dispatch!(self, put_identity(record))
+    }
+
+    async fn serve_as(&self, id: StoreId, bars_others: bool) -> Result<(), StoreError> {
+        dispatch!(self, serve_as(id, bars_others))
     }
 
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {

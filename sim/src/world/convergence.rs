@@ -39,7 +39,7 @@ impl World {
             if sum.in_flight > 0 {
                 return Err(settled(format!("leaf-{i} has events in flight: {sum:?}")));
             }
-            if sum.declared_lost > 0 {
+            if sum.declared_lost > 0 && !self.truth.was_emptied() {
                 return Err(Promise::Exact.broken(format!("leaf-{i} has declared events lost: {sum:?}")));
             }
         }
@@ -47,6 +47,8 @@ impl World {
         self.truth.check(&self.totals(), forgot).map_err(|e| Promise::Exact.broken(e))?;
         if self.truth.has_lost_folders() {
             self.check_declared()?;
+        } else if self.truth.was_emptied() {
+            self.check_counted_losses()?;
         } else {
             self.audit()?;
         }
@@ -62,6 +64,21 @@ impl World {
         if is_silent {
             let what =
                 format!("{lost} events are lost with a leaf's folder, and the registry calls no leaf away");
+            return Err(Promise::Balanced.broken(what));
+        }
+        Ok(())
+    }
+
+    /// What an emptied store has lost for good is what the audit finds, from the store's side or the leaves'.
+    fn check_counted_losses(&self) -> Result<(), Broken> {
+        let lost = self.truth.lost(&self.totals()) as u64;
+        let is_blurred = !self.truth.resets.is_empty() || self.tally.of(Fault::RegistryRollback) > 0;
+        let leaves = self.leaves.iter().filter_map(|leaf| leaf.ledgers()).flatten();
+        let declared: u64 = leaves.map(|of| of.ledger.declared_lost).sum();
+        let check = self.check_store(&self.store.documents);
+        let found: u64 = check.short.iter().map(|gap| gap.events).sum();
+        if !is_blurred && found + declared < lost {
+            let what = format!("{lost} events are lost, leaves declare {declared}, and the audit finds {check:?}");
             return Err(Promise::Balanced.broken(what));
         }
         Ok(())

@@ -7,6 +7,7 @@ use crate::happening::Happening;
 use crate::place::Place;
 use crate::promise::Promise;
 use countree_common::cluster::{ClusterView, Node};
+use countree_common::store::FolderStore;
 use countree_common::wire::rpc::{NodeStats, Reply, Request};
 use std::time::Duration;
 
@@ -68,7 +69,12 @@ impl World {
                 let last = leaf.log().iter().map(|end| end.incarnation).max().unwrap_or_default();
                 Request::Join { name: place.name(), tier, at_least: last + 1 }
             }
-            (None, Some(leaf)) => Request::JoinOnLog { leaf: place.name(), log: leaf.log() },
+            (None, Some(leaf)) => {
+                // Once all is calm, the operator knows what is there.
+                let known = leaf.known_store().filter(|_| self.plan.flaw != Some(Flaw::UnboundFolders));
+                let store = FolderStore { known, adopts: self.is_calm };
+                Request::JoinOnLog { leaf: place.name(), log: leaf.log(), store }
+            }
             (None, None) => Request::Join { name: place.name(), tier, at_least: 0 },
             (Some(node), Some(leaf)) => Request::Beat { node, stats, epoch, reached: leaf.reached() },
             (Some(node), None) => Request::Heartbeat { node, stats, epoch },
@@ -102,9 +108,9 @@ impl World {
                 Some(reply @ (Reply::Joined { .. } | Reply::JoinedOnLog { .. })),
                 _,
             ) => {
-                let (incarnation, missing) = match reply {
-                    Reply::Joined { incarnation } => (incarnation, Vec::new()),
-                    Reply::JoinedOnLog { incarnation, missing } => (incarnation, missing),
+                let (incarnation, missing, store) = match reply {
+                    Reply::Joined { incarnation } => (incarnation, Vec::new(), None),
+                    Reply::JoinedOnLog { incarnation, missing, store } => (incarnation, missing, store),
                     _ => return,
                 };
                 let node = self.listed(place, incarnation);
@@ -112,7 +118,10 @@ impl World {
                     membership.node = node;
                 }
                 match place {
-                    Place::Leaf(i) => self.leaf_joined(i, incarnation, &missing),
+                    Place::Leaf(i) => {
+                        self.bind_leaf(i, store);
+                        self.leaf_joined(i, incarnation, &missing);
+                    }
                     Place::Broadcast(i) => self.broadcast_joined(i),
                     _ => {}
                 }
@@ -135,6 +144,7 @@ impl World {
                 let streams: Vec<_> = ledgers.into_iter().map(|l| l.stream).collect();
                 self.leaf_retired(i, &streams, true);
             }
+            (Request::JoinOnLog { .. }, Some(Reply::Refused(_)), Place::Leaf(i)) => self.leaf_is_refused(i),
             (request, reply, _) => {
                 self.violate(Promise::Orderly, format!("{place} asked {request:?} and was told {reply:?}"))
             }

@@ -149,6 +149,9 @@ impl World {
             }
             Fault::StoreRollback => self.store.roll_back(&mut self.random),
             Fault::StoreReplaced => self.store.replace(&mut self.random),
+            Fault::StoreEmptied => self.empty_store(),
+            Fault::StoreExchanged => self.exchange_store() && self.heal_in(500, 4_000, Heal::Exchange),
+            Fault::RootsMisled => self.mislead_roots() && self.heal_in(1_000, 6_000, Heal::Mislead),
             Fault::RegistryRollback => self.store.roll_registry_back(&mut self.random),
             Fault::ClockStepped => self.step_clocks(),
         }
@@ -257,6 +260,8 @@ impl World {
                     self.store.change_process(None);
                 }
             }
+            Heal::Exchange => self.bring_store_back(),
+            Heal::Mislead => self.lead_roots_back(),
             Heal::Replace(leaf) => {
                 if self.leaves[leaf].disk.has_failed() {
                     self.crash_leaf(leaf, Crash::Process);
@@ -268,6 +273,7 @@ impl World {
 
     /// The end of all faults. What is down starts by itself, if later.
     pub(super) fn calm(&mut self) {
+        self.lead_roots_back();
         self.is_calm = true;
         self.network.heal();
         self.store.is_down = false;

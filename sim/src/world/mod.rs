@@ -16,6 +16,7 @@ mod questions;
 mod reading;
 mod road;
 mod root;
+mod standing;
 mod viewer;
 mod wishes;
 
@@ -56,6 +57,8 @@ pub(crate) struct World {
     random: Random,
     network: Network,
     store: Store,
+    /// The right store, while another one stands in its place.
+    aside: Option<Store>,
     leaves: Vec<leaf::LeafNode>,
     roots: Vec<root::RootNode>,
     broadcasts: Vec<broadcast::BroadcastNode>,
@@ -98,6 +101,7 @@ impl World {
             agenda: Agenda::default(),
             network: Network::new(plan.weather),
             store: Store::new(plan.durable_store, plan.flaw),
+            aside: None,
             // The last one joins later, or never.
             leaves: (0..=plan.leaves).map(|i| leaf::LeafNode::new(i, plan.flaw)).collect(),
             roots: (0..plan.roots).map(root::RootNode::new).collect(),
@@ -161,6 +165,7 @@ impl World {
         while !self.is_calm {
             self.step()?;
         }
+        self.settle_standing()?;
         let deadline = self.agenda.now() + PATIENCE;
         while let Err(missing) = self.converged() {
             if self.agenda.now() > deadline {
@@ -210,8 +215,8 @@ impl World {
             Happening::Scanned { leaf, life, stream, recut } if self.lives(Place::Leaf(leaf), life) => {
                 self.scanned(leaf, &stream, *recut);
             }
-            Happening::StoreAsked { root, life, operation, is_heard } => {
-                self.store_asked(root, life, *operation, is_heard);
+            Happening::StoreAsked { root, life, bound, operation, is_heard } => {
+                self.store_asked((root, life), bound, *operation, is_heard);
             }
             Happening::StoreAnswered { root, life, answer } if self.lives(Place::Root(root), life) => {
                 self.store_answered(root, *answer);

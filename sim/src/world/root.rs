@@ -3,6 +3,7 @@
 use super::World;
 use super::membership::{HEARTBEAT, LEASE};
 use crate::faults::Mishap;
+use crate::flaws::Flaw;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
 use crate::place::{Life, Place};
@@ -11,11 +12,14 @@ use crate::store::{Answer, Operation};
 use countree_common::cluster::{ClusterView, Tier};
 use countree_common::cut::{CounterSum, Cut};
 use countree_common::key::Counter;
+use countree_common::store::{FolderStore, StoreId, StoreMemory};
 use countree_common::time::Time;
 use countree_common::wire::publish::{self, FromRoot, snapshot_parts};
 use countree_common::wire::rpc::{Reply, Request};
 use countree_common::wire::uplink;
+use countree_root::machine::binding::{Claimant, claim};
 use countree_root::machine::registrar::{Ask, AskId, RegistrarOutput};
+use countree_root::machine::standing::Standing;
 use countree_root::machine::{ConnectionId, Output, Registrar, Root, StoreSilent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -28,6 +32,8 @@ const ERA_EVERY: Duration = Duration::from_secs(1);
 const REFRESH: Duration = Duration::from_millis(200);
 /// Bytes of totals in one piece of a snapshot: few, so that snapshots have several.
 const PART_BYTES: usize = 200;
+/// The operator starts a root that was refused again after this long.
+const REFUSED: Duration = Duration::from_millis(500);
 /// No queue of cuts gets longer in clusters as small as these.
 const CUTS_QUEUED_MAX: usize = 2_000;
 
@@ -36,12 +42,15 @@ const CUTS_QUEUED_MAX: usize = 2_000;
 pub(super) struct RootNode {
     number: usize,
     lives: Life,
+    /// Which store its folder belongs to.
+    memory: Option<StoreMemory>,
     process: Option<Process>,
 }
 
 #[derive(Debug)]
 struct Process {
     machine: Root,
+    standing: Standing,
     registrar: Registrar,
     view: ClusterView,
     incarnation: Option<u64>,
@@ -54,11 +63,13 @@ struct Process {
     asks_era_at: Time,
     /// When the root tells its own registrar again that it lives.
     beats_at: Time,
+    /// The store is left alone.
+    is_fenced: bool,
 }
 
 impl RootNode {
     pub(super) fn new(number: usize) -> Self {
-        Self { number, lives: 0, process: None }
+        Self { number, lives: 0, memory: None, process: None }
     }
 
     pub(super) fn life(&self) -> Option<Life> {
@@ -77,6 +88,16 @@ impl RootNode {
         self.process.as_mut().map(|p| &mut p.machine)
     }
 
+    /// What it thinks of its store.
+    pub(super) fn standing(&mut self) -> Option<&mut Standing> {
+        self.process.as_mut().map(|p| &mut p.standing)
+    }
+
+    /// Its folder is another.
+    pub(super) fn forget_store(&mut self) {
+        self.memory = None;
+    }
+
     fn place(&self) -> Place {
         Place::Root(self.number)
     }
@@ -88,11 +109,13 @@ impl World {
         if self.roots[i].process.is_some() {
             return;
         }
+        let Some(standing) = self.bind_root(i) else { return };
         let salt = self.random.bits();
         let root = &mut self.roots[i];
         root.lives += 1;
         root.process = Some(Process {
             machine: Root::new(),
+            standing,
             registrar: Registrar::new(LEASE, REFRESH, salt),
             view: ClusterView::default(),
             incarnation: None,
@@ -102,8 +125,67 @@ impl World {
             next_ask: 0,
             asks_era_at: now,
             beats_at: now,
+            is_fenced: false,
         });
+        self.follow_standing(i);
         self.tick_root(i);
+    }
+
+    /// The store and the root's folder are bound to each other; a root that is refused is started again.
+    fn bind_root(&mut self, i: usize) -> Option<Standing> {
+        let memory = self.roots[i].memory.clone();
+        let place = Place::Root(i);
+        let authorities = ["ours".to_owned()].into();
+        let claimant = Claimant { memory, authorities, adopts: false, place: place.to_string() };
+        let chance = self.store.chance();
+        let found = self.store.found();
+        let record = claim(&found, &claimant, chance).or_else(|refused| {
+            if !self.is_calm {
+                return Err(refused);
+            }
+            self.truth.note_acknowledged();
+            claim(&found, &Claimant { adopts: true, ..claimant }, chance)
+        });
+        let Ok(record) = record else {
+            self.agenda.after(REFUSED, Happening::Restart(place));
+            return None;
+        };
+        self.store.put_identity(record.clone());
+        self.roots[i].memory = record.last_start().map(|start| StoreMemory::of(record.id, start));
+        // As if it had served for long.
+        Standing::of(&record, Time::default())
+    }
+
+    /// A root looks whose store it is.
+    fn look_at_store(&mut self, i: usize) {
+        if self.store.is_down || self.agenda.now() < self.store.paused_until {
+            return;
+        }
+        let now = self.clocks(Place::Root(i)).mono;
+        let Some(process) = &mut self.roots[i].process else { return };
+        process.standing.handle_found(&self.store.found(), now);
+        if let Some(mut record) = process.standing.poll_write() {
+            if self.plan.flaw == Some(Flaw::UnmarkedLosses) {
+                record.unacknowledged = None;
+            }
+            self.store.put_identity(record);
+            process.standing.handle_found(&self.store.found(), now);
+        }
+        self.follow_standing(i);
+    }
+
+    /// The root's machines are told what it thinks of its store.
+    pub(super) fn follow_standing(&mut self, i: usize) {
+        let now = self.registrar_clocks(Place::Root(i));
+        let Some(process) = &mut self.roots[i].process else { return };
+        process.machine.handle_stores(process.standing.stores());
+        let is_fenced = process.standing.is_fenced() && self.plan.flaw != Some(Flaw::UnfencedRoots);
+        let fence = process.standing.words().filter(|_| is_fenced);
+        if fence.is_some() != process.is_fenced {
+            process.is_fenced = fence.is_some();
+            process.machine.handle_fence(fence.is_some());
+            process.registrar.handle_fence(fence, now);
+        }
     }
 
     /// A process is gone; says whether there was one.
@@ -141,6 +223,7 @@ impl World {
             }
         }
         if asks_era {
+            self.look_at_store(i);
             self.ask_store(i, Operation::Era);
         }
         self.drain_root(i);
@@ -160,7 +243,13 @@ impl World {
     pub(super) fn root_is_asked(&mut self, i: usize, link: LinkId, request: Request) {
         let question = match request {
             Request::Join { name, tier, at_least } => Ask::Join { name, tier, at_least },
-            Request::JoinOnLog { leaf, log } => Ask::JoinOnLog { leaf, log },
+            Request::JoinOnLog { leaf, log, store } => {
+                let admitted = self.roots[i].standing().map(|standing| standing.admit(&store));
+                if let Some(Err(e)) = admitted {
+                    return self.send(link, Side::Acceptor, Message::Reply(Reply::Refused(e.to_string())));
+                }
+                Ask::JoinOnLog { leaf, log }
+            }
             Request::Heartbeat { node, epoch, .. } => Ask::Heartbeat { node, epoch, reached: None },
             Request::Beat { node, epoch, reached, .. } => {
                 Ask::Heartbeat { node, epoch, reached: Some(reached) }
@@ -182,9 +271,19 @@ impl World {
     }
 
     pub(super) fn leaf_came(&mut self, i: usize, link: LinkId, leaf: Place) {
+        let store = match leaf {
+            Place::Leaf(of) if self.plan.flaw != Some(Flaw::UnboundFolders) => self.leaves[of].store(),
+            _ => None,
+        };
         if let Some(process) = &mut self.roots[i].process {
-            process.leaves.insert(link);
             process.machine.handle_leaf_opened(ConnectionId(link), leaf.name());
+            // The first that it says.
+            let said = store.map(|id| process.machine.handle_leaf(ConnectionId(link), uplink::ToRoot::Store(id)));
+            if said.is_some_and(|said| said.is_err()) {
+                process.machine.handle_leaf_closed(ConnectionId(link));
+                return self.leave(link, Side::Acceptor);
+            }
+            process.leaves.insert(link);
         }
         self.drain_root(i);
     }
@@ -282,6 +381,11 @@ impl World {
                     self.note_absences(&before, &view);
                 }
             }
+            RegistrarOutput::FellBack(by) => {
+                if let Some(standing) = self.roots[i].standing() {
+                    standing.handle_fell_back(by);
+                }
+            }
             RegistrarOutput::Confirmed(asked) => {
                 if let Some(machine) = self.roots[i].machine() {
                     machine.handle_confirmation(asked);
@@ -289,6 +393,14 @@ impl World {
             }
             RegistrarOutput::Reply { ask, reply } => {
                 let Some(process) = &mut self.roots[i].process else { return };
+                let reply = match reply {
+                    Reply::JoinedOnLog { incarnation, missing, .. } => {
+                        // Whose folder it is was asked before.
+                        let folder = FolderStore { known: None, adopts: false };
+                        Reply::JoinedOnLog { incarnation, missing, store: process.standing.admit(&folder).ok() }
+                    }
+                    other => other,
+                };
                 match process.asks.remove(&ask) {
                     Some(Some(link)) => self.send(link, Side::Acceptor, Message::Reply(reply)),
                     Some(None) => {
@@ -307,6 +419,7 @@ impl World {
     /// after their root has stopped waiting.
     fn ask_store(&mut self, i: usize, operation: Operation) {
         let Some(life) = self.roots[i].life() else { return };
+        let Some(bound) = self.roots[i].standing().map(|standing| standing.served()) else { return };
         let mishap =
             (!self.is_calm && self.random.chance(self.plan.store_mishaps)).then(|| self.random.below(3));
         let timeout = self.timeout();
@@ -330,18 +443,25 @@ impl World {
             let answer = Box::new(operation.silence());
             self.agenda.after(timeout, Happening::StoreAnswered { root: i, life, answer });
         }
-        let asked = Happening::StoreAsked { root: i, life, operation: Box::new(operation), is_heard };
+        let asked = Happening::StoreAsked { root: i, life, bound, operation: Box::new(operation), is_heard };
         self.agenda.after(arrives, asked);
     }
 
-    pub(super) fn store_asked(&mut self, root: usize, life: Life, operation: Operation, is_heard: bool) {
+    pub(super) fn store_asked(
+        &mut self,
+        (root, life): (usize, Life),
+        bound: StoreId,
+        operation: Operation,
+        is_heard: bool,
+    ) {
         if self.agenda.now() < self.store.paused_until {
             // What waits in its socket is done when it goes on; by then its root has given up.
             if is_heard {
                 let (answer, timeout) = (Box::new(operation.silence()), self.timeout());
                 self.agenda.after(timeout, Happening::StoreAnswered { root, life, answer });
             }
-            let asked = Happening::StoreAsked { root, life, operation: Box::new(operation), is_heard: false };
+            let operation = Box::new(operation);
+            let asked = Happening::StoreAsked { root, life, bound, operation, is_heard: false };
             return self.agenda.at(self.store.paused_until, asked);
         }
         let (answer, wait) = if self.store.is_down {
@@ -351,7 +471,7 @@ impl World {
                 Operation::Merge(_, cuts) => cuts.to_vec(),
                 _ => Vec::new(),
             };
-            let answer = self.store.perform(operation);
+            let answer = self.store.perform(operation, bound);
             self.check_merged(&merged);
             (answer, self.random.micros(50, 3_000))
         };

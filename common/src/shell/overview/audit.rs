@@ -1,7 +1,7 @@
 //! The ledger: of all streams together, and the road of one.
 
 use super::checks::{check_all, last_check};
-use super::{Office, Unanswered, members};
+use super::{Office, Unanswered, members, standing};
 use crate::audit::{Books, StoreCheck};
 use crate::cluster::{NodeName, Tier};
 use crate::ledger::{Ledger, StreamLedger};
@@ -21,11 +21,14 @@ pub struct Audit {
     /// The sum over all streams.
     #[serde(flatten)]
     pub total: Ledger,
-    /// Whether each stream balances by itself, none is missing, and the store holds what was merged.
+    /// Whether each stream balances by itself, none is missing, and the store is what it was and holds what was merged.
     pub balanced: bool,
     /// Leaves that are not live and may hold events: their live streams are missing here.
     #[serde(default)]
     pub away: Vec<NodeName>,
+    /// What is wrong with the store as a whole, and what to do; `None` if it is what it was.
+    #[serde(default)]
+    pub trouble: Option<String>,
     /// What documents hold, when they were last read; `None` as long as they were not, or nobody can say.
     #[serde(default)]
     pub store: Option<StoreCheck>,
@@ -119,8 +122,10 @@ async fn read(membership: &Membership, full: bool) -> Result<Audit, Unanswered> 
         alarm(stream, ledger);
     }
     let is_whole = store.as_ref().is_none_or(StoreCheck::balanced);
+    let trouble = standing::read(membership).await?;
+    let is_whole = is_whole && trouble.is_none();
     let balanced = books.away.is_empty() && streams.iter().all(|s| s.ledger.balanced()) && is_whole;
-    Ok(Audit { total, balanced, away: books.away, store, streams })
+    Ok(Audit { total, balanced, away: books.away, trouble, store, streams })
 }
 
 fn alarm(stream: &StreamId, ledger: &Ledger) {

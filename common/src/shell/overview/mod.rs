@@ -6,12 +6,14 @@ mod backups;
 mod checks;
 mod imports;
 mod nodes;
+mod standing;
 mod status;
 
 pub use audit::{Audit, Road, StreamState};
 pub use backups::BackedUp;
 pub use imports::Imported;
 pub use nodes::{Draining, Forgotten};
+pub use standing::Acknowledged;
 pub use status::{NodeStatus, Status};
 
 use super::access::{Access, Right};
@@ -135,7 +137,7 @@ impl IntoResponse for Unanswered {
     }
 }
 
-/// `/v1/audit`, `/v1/status`, `/v1/topics`, `/v1/imports`, `/v1/backups` and `/v1/nodes/…`.
+/// `/v1/audit`, `/v1/status`, `/v1/topics`, `/v1/imports`, `/v1/backups`, `/v1/store/acknowledge` and `/v1/nodes/…`.
 pub fn router(membership: Membership, access: Access) -> Router {
     type Asked = State<Office>;
     let get_status = async |State(o): Asked, h: HeaderMap| o.answer(&h, status::read(&o.membership)).await;
@@ -143,6 +145,7 @@ pub fn router(membership: Membership, access: Access) -> Router {
         .route("/v1/status", get(get_status))
         .route("/v1/imports", post(imports::take))
         .route("/v1/backups", post(backups::take))
+        .route("/v1/store/acknowledge", post(standing::acknowledge))
         .route("/v1/nodes/{name}/drain", post(nodes::drain))
         .route("/v1/nodes/{name}", delete(nodes::forget))
         .route_layer(from_fn(without_parameters))

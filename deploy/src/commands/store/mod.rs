@@ -1,5 +1,6 @@
-//! `countree store`: what is done with a store, not through a cluster.
+//! `countree store`: what is done with a store.
 
+mod acknowledge;
 mod copy;
 mod mend;
 mod place;
@@ -11,6 +12,7 @@ use countree_common::shell::failure::Failure;
 pub(super) async fn run(arguments: StoreArguments, report: Report) -> Result<(), Failure> {
     match arguments.command {
         StoreCommand::Copy(arguments) => copy::run(arguments, report).await,
+        StoreCommand::Acknowledge(cluster) => acknowledge::run(cluster, report).await,
         StoreCommand::Mend(arguments) => mend::run(arguments, report).await,
     }
 }

@@ -111,7 +111,7 @@ impl Ask {
             }
             Self::JoinOnLog { leaf, log } => {
                 let joined = registry.join_on_log(leaf, log, jump, now).map_err(said)?;
-                return Ok(Reply::JoinedOnLog { incarnation: joined.0, missing: joined.1 });
+                return Ok(Reply::JoinedOnLog { incarnation: joined.0, missing: joined.1, store: None });
             }
             Self::Heartbeat { node, reached, .. } => {
                 registry.heartbeat(node, now, lease).map_err(said)?;

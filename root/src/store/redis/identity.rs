@@ -6,10 +6,23 @@
 use super::Redis;
 use super::shards::{holds, tag_in};
 use crate::machine::binding::FoundStore;
+use crate::machine::standing::may_merge;
 use crate::store::{StoreError, read_record, write_record};
 use countree_common::store::StoreRecord;
-use redis::{RedisResult, cmd};
+use countree_common::store::StoreId;
+use redis::{ErrorKind, RedisError, RedisResult, cmd};
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+/// What the error begins with that says that another store is there; its identity and the served one follow.
+const OTHER: &str = "OTHERSTORE";
+
+/// The error that [`Redis::check_bound`] gives, if it is one.
+pub(super) fn other_store(e: &RedisError) -> Option<StoreError> {
+    let mut ids = e.detail()?.strip_prefix(OTHER)?.split_whitespace().map(|id| u128::from_str_radix(id, 16));
+    let mut next = || Some(StoreId(ids.next()?.ok()?));
+    Some(StoreError::Other { found: next()?, bound: next()? })
+}
 
 impl Redis {
     /// See [`Store::identity`](crate::store::Store::identity).
@@ -21,6 +34,32 @@ impl Redis {
         let record = StoreRecord { revision, ..read_record(&text)? };
         let is_shard_missing = !self.is_proved(&record).await?;
         Ok(FoundStore { record: Some(record), is_shard_missing })
+    }
+
+    /// See [`Store::serve_as`](crate::store::Store::serve_as).
+    pub(super) async fn bind(&self, id: StoreId, bars_others: bool) -> Result<(), StoreError> {
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        // They meet the server anew then, and find whose it is.
+        if bars_others && let Err(e) = self.link.clone().forget_scripts().await {
+            tracing::warn!("other clusters find out by themselves, within a second, that this store was taken over: {e}");
+        }
+        *self.process.lock().await = None;
+        Ok(())
+    }
+
+    /// Fails where another store is than the one that is served.
+    pub(super) async fn check_bound(&self) -> RedisResult<()> {
+        let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(bound) = bound else { return Ok(()) };
+        let mut get = cmd("HGET");
+        get.arg(self.keys.identity()).arg("text");
+        let text: Option<String> = get.query_async(&mut self.link.clone()).await?;
+        // Text that can't be read is told of where the identity is asked for.
+        let found = text.and_then(|text| read_record(&text).ok()).map(|record| record.id);
+        match found.filter(|_| !may_merge(bound, found)) {
+            Some(found) => Err(RedisError::from((ErrorKind::Client, OTHER, format!("{OTHER} {found} {bound}")))),
+            None => Ok(()),
+        }
     }
 
     /// Whether every shard that the record lists says the same identity.

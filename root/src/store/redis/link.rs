@@ -131,6 +131,21 @@ impl Link {
         link.route_command(command, there).await
     }
 
+    /// Lets the server, or every primary, forget all scripts.
+    pub(super) async fn forget_scripts(&mut self) -> RedisResult<()> {
+        let mut flush = cmd("SCRIPT");
+        flush.arg("FLUSH");
+        match self {
+            Self::Single(link) => link.command(&flush).await?.extract_error()?,
+            Self::Cluster(link) => {
+                let primaries = MultipleNodeRoutingInfo::AllMasters;
+                let all = RoutingInfo::MultiNode((primaries, Some(ResponsePolicy::AllSucceeded)));
+                link.route_command(flush, all).await?
+            }
+        };
+        Ok(())
+    }
+
     /// Teaches a script to the server, or to every primary. Not to replicas: one that is promoted must not know it.
     pub(super) async fn load(&mut self, script: &str) -> RedisResult<()> {
         let mut load = cmd("SCRIPT");

@@ -28,7 +28,7 @@ use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
-use countree_common::store::StoreRecord;
+use countree_common::store::{StoreId, StoreRecord};
 use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use durability::Durability;
@@ -59,6 +59,8 @@ pub struct Redis {
     mend: Arc<Script>,
     noted: Arc<Mutex<HashMap<Topic, Instant>>>,
     durability: Arc<Durability>,
+    /// The store that is served; `None` where it is not served, but copied or looked at.
+    bound: Arc<Mutex<Option<StoreId>>>,
 }
 
 impl std::fmt::Debug for Redis {
@@ -94,6 +96,7 @@ impl Redis {
             mend: mending::script(),
             noted: Arc::default(),
             durability: Arc::default(),
+            bound: Arc::default(),
         };
         // Nothing is merged yet: this says in the log what is to be expected.
         if let Err(e) = store.ask_durability().await {
@@ -119,6 +122,8 @@ impl Redis {
             Some(process) if stale.is_none_or(|stale| !Arc::ptr_eq(process, stale)) => Ok(process.clone()),
             _ => {
                 let process = Arc::new(Process::meet(&mut self.link.clone(), &self.keys).await?);
+                // After its scripts are there: whoever takes the store over names it anew first, and then takes them away.
+                self.check_bound().await?;
                 *known = Some(process.clone());
                 self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 Ok(process)
@@ -287,11 +292,17 @@ impl Store for Redis {
         self.replace_identity(record).await
     }
 
+    async fn serve_as(&self, id: StoreId, bars_others: bool) -> Result<(), StoreError> {
+        self.bind(id, bars_others).await
+    }
+
     async fn load_registry(&self) -> Result<Option<SavedRegistry>, StoreError> {
         let mut load = cmd("HMGET");
         load.arg(self.keys.registry()).arg("revision").arg("text");
         let (revision, text): (Option<u64>, Option<String>) =
             load.query_async(&mut self.link.clone()).await?;
+        // After it: what was read before is of the same store.
+        self.check_bound().await?;
         Ok(revision.zip(text))
     }
 
@@ -299,6 +310,7 @@ impl Store for Redis {
         let mut call = self.save.key(self.keys.registry());
         call.arg(expected).arg(next).arg(text);
         let replaced: u8 = call.invoke_async(&mut self.link.clone()).await?;
+        self.check_bound().await?;
         Ok(replaced == 1)
     }
 

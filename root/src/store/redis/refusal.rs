@@ -1,5 +1,6 @@
 //! What the operator is told when the server does not do what it is asked.
 
+use super::identity::other_store;
 use crate::store::StoreError;
 use redis::{ErrorKind, RedisError, ServerError};
 
@@ -66,6 +67,9 @@ impl From<RedisError> for StoreError {
     fn from(e: RedisError) -> Self {
         if e.is_timeout() {
             return Self::Silent;
+        }
+        if let Some(other) = other_store(&e) {
+            return other;
         }
         match e.kind() {
             ErrorKind::Io => Self::Failed(format!("the connection to Redis broke ({e})")),

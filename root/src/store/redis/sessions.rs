@@ -17,6 +17,7 @@ const CHUNK: usize = 4_096;
 impl Redis {
     /// See [`Store::put_sessions`](crate::store::Store::put_sessions).
     pub(super) async fn keep_sessions(&self, table: &SessionTable) -> Result<bool, StoreError> {
+        self.check_bound().await?;
         let key = self.keys.sessions(&table.leaf);
         let mut pipeline = Pipeline::new();
         for sessions in table.sessions.chunks(CHUNK) {
@@ -41,6 +42,8 @@ impl Redis {
         let about_durability = answers.split_off(writes.min(answers.len()));
         let stored: RedisResult<Vec<Value>> = answers.into_iter().map(Value::extract_error).collect();
         stored?;
+        // Its leaf goes once it believes that this is kept.
+        self.check_bound().await?;
         Ok(is_asked && self.durability.learn(&about_durability))
     }
 
@@ -52,6 +55,8 @@ impl Redis {
     ) -> Result<Option<Seq>, StoreError> {
         let mut get = cmd("HGET");
         get.arg(self.keys.sessions(leaf)).arg(session.to_string());
-        Ok(get.query_async(&mut self.link.clone()).await?)
+        let last = get.query_async(&mut self.link.clone()).await?;
+        self.check_bound().await?;
+        Ok(last)
     }
 }

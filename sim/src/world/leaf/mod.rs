@@ -16,6 +16,7 @@ use crate::place::{Life, Place};
 use crate::promise::Promise;
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::ledger::StreamLedger;
+use countree_common::store::{Admission, StoreId, StoreMemory, StoreStart};
 use countree_common::stream::StreamId;
 use countree_common::time::Time;
 use countree_common::wire::codec;
@@ -33,6 +34,9 @@ use std::time::Duration;
 /// A machine that is overdue is woken no sooner than this, as in the real shell.
 const WAKE_MIN: Duration = Duration::from_micros(100);
 
+/// A leaf that was refused is started again after this long.
+const REFUSED: Duration = Duration::from_millis(500);
+
 /// A leaf's place: its disk outlives its processes.
 #[derive(Debug)]
 pub(super) struct LeafNode {
@@ -40,7 +44,9 @@ pub(super) struct LeafNode {
     pub(super) disk: Disk,
     lives: Life,
     /// Of its folder, as it was before the last start.
-    copy: Option<Folder>,
+    copy: Option<(Folder, Option<StoreMemory>)>,
+    /// Which store its folder belongs to.
+    memory: Option<StoreMemory>,
     process: Option<Process>,
 }
 
@@ -70,7 +76,8 @@ struct Process {
 
 impl LeafNode {
     pub(super) fn new(number: usize, flaw: Option<Flaw>) -> Self {
-        Self { name: Place::Leaf(number).name(), disk: Disk::new(flaw), lives: 0, copy: None, process: None }
+        let (name, disk) = (Place::Leaf(number).name(), Disk::new(flaw));
+        Self { name, disk, lives: 0, copy: None, memory: None, process: None }
     }
 
     fn name(&self) -> &NodeName {
@@ -111,6 +118,16 @@ impl LeafNode {
         self.process.as_ref().map(|p| p.log.clone()).unwrap_or_default()
     }
 
+    /// The store that its folder belongs to.
+    pub(super) fn store(&self) -> Option<StoreId> {
+        self.memory.as_ref().map(|memory| memory.id)
+    }
+
+    /// The same, with the last start of it that the folder has seen.
+    pub(super) fn known_store(&self) -> Option<(StoreId, StoreStart)> {
+        self.memory.as_ref().map(|memory| (memory.id, memory.start))
+    }
+
     /// How far it has come.
     pub(super) fn reached(&self) -> Reached {
         let machine = self.process.as_ref().and_then(|p| p.machine.as_ref());
@@ -119,9 +136,10 @@ impl LeafNode {
 
     /// The folder is lost, or replaced by the copy from before the last start. Says whether that takes anything away.
     pub(super) fn lose_folder(&mut self, is_restored: bool) -> bool {
-        let copy = if is_restored { self.copy.clone() } else { Some(Folder::default()) };
-        let Some(copy) = copy.filter(|_| self.process.is_none()) else { return false };
+        let copy = if is_restored { self.copy.clone() } else { Some((Folder::default(), None)) };
+        let Some((copy, memory)) = copy.filter(|_| self.process.is_none()) else { return false };
         self.disk.replace(copy);
+        self.memory = memory;
         true
     }
 
@@ -169,7 +187,7 @@ impl World {
             _ => {}
         }
         leaf.lives += 1;
-        leaf.copy = Some(copy);
+        leaf.copy = Some((copy, leaf.memory.clone()));
         leaf.process = Some(Process {
             membership: Membership::default(),
             recovered: Some((recovery.carried, old)),
@@ -197,6 +215,27 @@ impl World {
         self.leaves[i].disk.crash(crash, &mut self.random, &mut self.tally);
         self.bury(Place::Leaf(i));
         true
+    }
+
+    /// The leaf's folder belongs to this store from now on.
+    pub(super) fn bind_leaf(&mut self, i: usize, store: Option<Admission>) {
+        let Some(store) = store else { return };
+        let leaf = &mut self.leaves[i];
+        let is_foreign = leaf.memory.as_ref().is_some_and(|memory| memory.id != store.id);
+        if let Some((carried, _)) = leaf.process.as_mut().and_then(|process| process.recovered.as_mut()) {
+            leaf.memory = Some(carried.belong(&store, leaf.memory.as_ref()));
+        }
+        if is_foreign {
+            // What it had merged elsewhere, and has no log of any more, is not here.
+            self.truth.note_folder_lost(i, self.agenda.now());
+        }
+    }
+
+    /// The folder belongs to another store: the operator starts the leaf again a while later.
+    pub(super) fn leaf_is_refused(&mut self, i: usize) {
+        if self.crash_leaf(i, Crash::Process) {
+            self.agenda.after(REFUSED, Happening::Restart(Place::Leaf(i)));
+        }
     }
 
     pub(super) fn leaf_joined(&mut self, i: usize, incarnation: u64, missing: &[StreamId]) {

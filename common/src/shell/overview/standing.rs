@@ -1,0 +1,45 @@
+//! Whether the store is what it was, and `POST /v1/store/acknowledge`: an operator knows that it is not, and goes on.
+
+use super::{Office, Unanswered};
+use crate::shell::membership::Membership;
+use crate::shell::peers::PeerError;
+use crate::wire::rpc::{Reply, Request};
+use axum::Json;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{Extensions, HeaderMap};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// What `POST /v1/store/acknowledge` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// What had happened to the store: `emptied`, `went_back` or `exchanged`; nothing if it was what it should be.
+    pub acknowledged: Option<String>,
+}
+
+/// What is wrong with the store, if something is.
+pub(super) async fn read(membership: &Membership) -> Result<Option<String>, PeerError> {
+    match membership.ask_a_root(&Request::Standing).await? {
+        Reply::Standing(words) => Ok(words),
+        _ => Err(PeerError::Mismatched),
+    }
+}
+
+pub(super) async fn acknowledge(
+    State(office): State<Office>,
+    headers: HeaderMap,
+    extensions: Extensions,
+) -> Response {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+    if let Err(e) = office.access.check_admin(&headers, peer) {
+        return e.into_response();
+    }
+    let answer = match office.membership.ask_a_root(&Request::Acknowledge).await {
+        Ok(Reply::Acknowledged(Ok(acknowledged))) => return Json(Acknowledged { acknowledged }).into_response(),
+        Ok(Reply::Acknowledged(Err(reason))) => Unanswered::conflict("not_acknowledged", reason),
+        Ok(_) => PeerError::Mismatched.into(),
+        Err(e) => e.into(),
+    };
+    answer.into_response()
+}
