@@ -73,6 +73,8 @@ pub(crate) struct Truth {
     pub(crate) resets: Resets,
     /// Leaves whose folders were lost or replaced, and when.
     folders_lost: Vec<(usize, Time)>,
+    /// Leaves that were adopted from another store, and when.
+    adopted: Vec<(usize, Time)>,
     /// When the store was last emptied.
     emptied_at: Option<Time>,
     is_acknowledged: bool,
@@ -206,6 +208,16 @@ impl Truth {
         !self.folders_lost.is_empty()
     }
 
+    /// A leaf has counted into another store until now.
+    pub(crate) fn note_adopted(&mut self, leaf: usize, now: Time) {
+        self.adopted.push((leaf, now));
+    }
+
+    /// Whether any has.
+    pub(crate) fn has_adopted(&self) -> bool {
+        !self.adopted.is_empty()
+    }
+
     /// The store was emptied.
     pub(crate) fn note_emptied(&mut self, now: Time) {
         self.emptied_at = Some(now);
@@ -230,7 +242,7 @@ impl Truth {
     pub(crate) fn may_be_lost(&self, event: &Event) -> bool {
         let was_there = |leaf: &usize| event.leaf.is_none_or(|of| of == *leaf);
         let was_merged = self.emptied_at.is_some_and(|at| event.at <= at);
-        was_merged || self.folders_lost.iter().any(|(leaf, at)| was_there(leaf) && event.at <= *at)
+        was_merged || self.folders_lost.iter().chain(&self.adopted).any(|(leaf, at)| was_there(leaf) && event.at <= *at)
     }
 
     /// The acked events that were lost with a folder, or with what the store held.

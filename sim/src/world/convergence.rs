@@ -39,7 +39,8 @@ impl World {
             if sum.in_flight > 0 {
                 return Err(settled(format!("leaf-{i} has events in flight: {sum:?}")));
             }
-            if sum.declared_lost > 0 && !self.truth.was_emptied() {
+            let may_lose = self.truth.was_emptied() || self.truth.has_adopted();
+            if sum.declared_lost > 0 && !may_lose {
                 return Err(Promise::Exact.broken(format!("leaf-{i} has declared events lost: {sum:?}")));
             }
         }
@@ -47,7 +48,7 @@ impl World {
         self.truth.check(&self.totals(), forgot).map_err(|e| Promise::Exact.broken(e))?;
         if self.truth.has_lost_folders() {
             self.check_declared()?;
-        } else if self.truth.was_emptied() {
+        } else if self.truth.was_emptied() || self.truth.has_adopted() {
             self.check_counted_losses()?;
         } else {
             self.audit()?;
@@ -72,7 +73,9 @@ impl World {
     /// What an emptied store has lost for good is what the audit finds, from the store's side or the leaves'.
     fn check_counted_losses(&self) -> Result<(), Broken> {
         let lost = self.truth.lost(&self.totals()) as u64;
-        let is_blurred = !self.truth.resets.is_empty() || self.tally.of(Fault::RegistryRollback) > 0;
+        // A root that puts the registry back may not have heard of the last ledgers in it.
+        let forgets = [Fault::RegistryRollback, Fault::LeafDrained].iter().any(|fault| self.tally.of(*fault) > 0);
+        let is_blurred = !self.truth.resets.is_empty() || self.truth.has_adopted() || forgets;
         let leaves = self.leaves.iter().filter_map(|leaf| leaf.ledgers()).flatten();
         let declared: u64 = leaves.map(|of| of.ledger.declared_lost).sum();
         let check = self.check_store(&self.store.documents);

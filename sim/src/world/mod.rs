@@ -59,6 +59,8 @@ pub(crate) struct World {
     store: Store,
     /// The right store, while another one stands in its place.
     aside: Option<Store>,
+    /// Whether roots were ever started on another store.
+    was_misled: bool,
     leaves: Vec<leaf::LeafNode>,
     roots: Vec<root::RootNode>,
     broadcasts: Vec<broadcast::BroadcastNode>,
@@ -102,6 +104,7 @@ impl World {
             network: Network::new(plan.weather),
             store: Store::new(plan.durable_store, plan.flaw),
             aside: None,
+            was_misled: false,
             // The last one joins later, or never.
             leaves: (0..=plan.leaves).map(|i| leaf::LeafNode::new(i, plan.flaw)).collect(),
             roots: (0..plan.roots).map(root::RootNode::new).collect(),

@@ -12,7 +12,7 @@ use crate::store::{Answer, Operation};
 use countree_common::cluster::{ClusterView, Tier};
 use countree_common::cut::{CounterSum, Cut};
 use countree_common::key::Counter;
-use countree_common::store::{FolderStore, StoreId, StoreMemory};
+use countree_common::store::{Admission, StoreId, StoreMemory};
 use countree_common::time::Time;
 use countree_common::wire::publish::{self, FromRoot, snapshot_parts};
 use countree_common::wire::rpc::{Reply, Request};
@@ -58,6 +58,8 @@ struct Process {
     broadcasts: BTreeSet<LinkId>,
     /// Who waits for the registrar's answer: a conversation, or the root itself.
     asks: BTreeMap<AskId, Option<LinkId>>,
+    /// What leaves that join were told of their folders.
+    admitted: BTreeMap<LinkId, Admission>,
     next_ask: u64,
     /// When it asks the store again in which era it serves.
     asks_era_at: Time,
@@ -122,6 +124,7 @@ impl World {
             leaves: BTreeSet::new(),
             broadcasts: BTreeSet::new(),
             asks: BTreeMap::new(),
+            admitted: BTreeMap::new(),
             next_ask: 0,
             asks_era_at: now,
             beats_at: now,
@@ -139,8 +142,10 @@ impl World {
         let claimant = Claimant { memory, authorities, adopts: false, place: place.to_string() };
         let chance = self.store.chance();
         let found = self.store.found();
+        // One that runs has more to say of an emptied store than an operator.
+        let is_adopted = self.is_calm && self.roots.iter().all(|root| root.process.is_none());
         let record = claim(&found, &claimant, chance).or_else(|refused| {
-            if !self.is_calm {
+            if !is_adopted {
                 return Err(refused);
             }
             self.truth.note_acknowledged();
@@ -244,9 +249,12 @@ impl World {
         let question = match request {
             Request::Join { name, tier, at_least } => Ask::Join { name, tier, at_least },
             Request::JoinOnLog { leaf, log, store } => {
-                let admitted = self.roots[i].standing().map(|standing| standing.admit(&store));
-                if let Some(Err(e)) = admitted {
-                    return self.send(link, Side::Acceptor, Message::Reply(Reply::Refused(e.to_string())));
+                let Some(process) = &mut self.roots[i].process else { return };
+                match process.standing.admit(&store) {
+                    Ok(admission) => drop(process.admitted.insert(link, admission)),
+                    Err(e) => {
+                        return self.send(link, Side::Acceptor, Message::Reply(Reply::Refused(e.to_string())));
+                    }
                 }
                 Ask::JoinOnLog { leaf, log }
             }
@@ -281,7 +289,12 @@ impl World {
             let said = store.map(|id| process.machine.handle_leaf(ConnectionId(link), uplink::ToRoot::Store(id)));
             if said.is_some_and(|said| said.is_err()) {
                 process.machine.handle_leaf_closed(ConnectionId(link));
-                return self.leave(link, Side::Acceptor);
+                self.leave(link, Side::Acceptor);
+                // Once all is calm, the operator starts it again, to be adopted.
+                if let (Place::Leaf(of), true) = (leaf, self.is_calm) {
+                    self.leaf_is_refused(of);
+                }
+                return;
             }
             process.leaves.insert(link);
         }
@@ -393,15 +406,15 @@ impl World {
             }
             RegistrarOutput::Reply { ask, reply } => {
                 let Some(process) = &mut self.roots[i].process else { return };
+                let asker = process.asks.remove(&ask);
+                let admitted = asker.flatten().and_then(|link| process.admitted.remove(&link));
                 let reply = match reply {
                     Reply::JoinedOnLog { incarnation, missing, .. } => {
-                        // Whose folder it is was asked before.
-                        let folder = FolderStore { known: None, adopts: false };
-                        Reply::JoinedOnLog { incarnation, missing, store: process.standing.admit(&folder).ok() }
+                        Reply::JoinedOnLog { incarnation, missing, store: admitted }
                     }
                     other => other,
                 };
-                match process.asks.remove(&ask) {
+                match asker {
                     Some(Some(link)) => self.send(link, Side::Acceptor, Message::Reply(reply)),
                     Some(None) => {
                         if let Reply::Joined { incarnation } = reply {

@@ -48,7 +48,9 @@ impl World {
 
     /// The operator starts all roots on a store that is new, in folders that are new.
     pub(super) fn mislead_roots(&mut self) -> bool {
-        self.put_aside(false) && self.move_roots()
+        let strikes = self.put_aside(false) && self.move_roots();
+        self.was_misled |= strikes;
+        strikes
     }
 
     /// And on the right one again, in folders that are new again.

@@ -208,12 +208,13 @@ impl World {
         let version = Version { era, number: version };
         let shown = self.viewers[i].shown.entry(topic.clone()).or_default();
         let before = shown.version;
-        let era_place = self.store.place_of(&topic, era, shown.era_place);
+        let era_place = self.aside.as_ref().unwrap_or(&self.store).place_of(&topic, era, shown.era_place);
         let went_back = if era == before.era {
             version < before
         } else {
             shown.totals.clear();
-            era_place.is_none_or(|place| place < shown.era_place)
+            // Of another store, whose roots were believed for a while, there is no order.
+            !self.was_misled && era_place.is_none_or(|place| place < shown.era_place)
         };
         shown.version = version;
         shown.era_place = era_place.unwrap_or_default();

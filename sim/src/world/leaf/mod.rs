@@ -221,13 +221,12 @@ impl World {
     pub(super) fn bind_leaf(&mut self, i: usize, store: Option<Admission>) {
         let Some(store) = store else { return };
         let leaf = &mut self.leaves[i];
-        let is_foreign = leaf.memory.as_ref().is_some_and(|memory| memory.id != store.id);
         if let Some((carried, _)) = leaf.process.as_mut().and_then(|process| process.recovered.as_mut()) {
             leaf.memory = Some(carried.belong(&store, leaf.memory.as_ref()));
         }
-        if is_foreign {
+        if store.is_foreign {
             // What it had merged elsewhere, and has no log of any more, is not here.
-            self.truth.note_folder_lost(i, self.agenda.now());
+            self.truth.note_adopted(i, self.agenda.now());
         }
     }
 
