@@ -242,7 +242,12 @@ impl Truth {
     pub(crate) fn may_be_lost(&self, event: &Event) -> bool {
         let was_there = |leaf: &usize| event.leaf.is_none_or(|of| of == *leaf);
         let was_merged = self.emptied_at.is_some_and(|at| event.at <= at);
-        was_merged || self.folders_lost.iter().chain(&self.adopted).any(|(leaf, at)| was_there(leaf) && event.at <= *at)
+        was_merged
+            || self
+                .folders_lost
+                .iter()
+                .chain(&self.adopted)
+                .any(|(leaf, at)| was_there(leaf) && event.at <= *at)
     }
 
     /// The acked events that were lost with a folder, or with what the store held.

@@ -30,7 +30,8 @@ const REPLACING: [Fault; 6] = [
 ];
 
 /// Where the store is emptied while leaves and roots die.
-const EMPTIED: [Fault; 4] = [Fault::StoreEmptied, Fault::LeafKilled, Fault::RootCrash, Fault::BrokenConnection];
+const EMPTIED: [Fault; 4] =
+    [Fault::StoreEmptied, Fault::LeafKilled, Fault::RootCrash, Fault::BrokenConnection];
 
 /// Where another store stands in its place for a while.
 const EXCHANGED: [Fault; 3] = [Fault::StoreExchanged, Fault::LeafKilled, Fault::BrokenConnection];

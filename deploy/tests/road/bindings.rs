@@ -73,7 +73,9 @@ fn post(url: &str) -> u16 {
     let (authority, body) = (url.trim_start_matches("http://"), r#"{"topic":"t","item":"i","kind":"like"}"#);
     let mut stream = TcpStream::connect(authority).unwrap();
     let length = body.len();
-    let head = format!("POST /v1/events HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
     stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -26,7 +26,18 @@ impl Server {
     fn start(&mut self, folder: &TempDir) -> bool {
         let (port, folder) = (self.port.to_string(), folder.path().to_str().unwrap());
         let child = Command::new("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--dir", folder])
+            .args([
+                "--port",
+                &port,
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+                "--dir",
+                folder,
+            ])
             .args(["--appendfsync", "always"])
             .stdout(Stdio::null())
             .spawn();
@@ -70,7 +81,9 @@ fn count(cluster: &Cluster) {
 /// The sum as it is shown, whatever is ready.
 fn shown(cluster: &Cluster) -> Option<i64> {
     let (view, is_there) = cluster.ask(&["get", "t"]);
-    is_there.then(|| view["counts"].as_object().unwrap().values().filter_map(|kinds| kinds["like"].as_i64()).sum())
+    is_there.then(|| {
+        view["counts"].as_object().unwrap().values().filter_map(|kinds| kinds["like"].as_i64()).sum()
+    })
 }
 
 /// Waits until the cluster says that it is not ready, in these words.
@@ -88,7 +101,11 @@ fn is_not_ready(cluster: &Cluster, words: &str) {
 
 fn acknowledge(cluster: &Cluster) -> Result<Value, String> {
     let output = countree(&["store", "acknowledge", "--json", "--cluster", &cluster.url]);
-    if output.status.success() { Ok(last_line(&output)) } else { Err(String::from_utf8(output.stderr).unwrap()) }
+    if output.status.success() {
+        Ok(last_line(&output))
+    } else {
+        Err(String::from_utf8(output.stderr).unwrap())
+    }
 }
 
 fn is_ready(cluster: &Cluster) {
@@ -124,14 +141,19 @@ fn a_store_that_is_emptied_is_healed_from_the_logs_and_not_ready_until_acknowled
     is_ready(&cluster);
     eventually("healed", || (shown(&cluster) == Some(EVENTS)).then_some(()));
     let audit = cluster.settled_audit();
-    assert_eq!((audit["accepted"].as_i64(), audit["declared_lost"].as_i64()), (Some(EVENTS), Some(0)), "{audit}");
+    assert_eq!(
+        (audit["accepted"].as_i64(), audit["declared_lost"].as_i64()),
+        (Some(EVENTS), Some(0)),
+        "{audit}"
+    );
     assert!(acknowledge(&cluster).unwrap()["acknowledged"].is_null());
     cluster.stop();
 }
 
 #[test]
 fn nothing_is_merged_into_another_store_behind_the_address() {
-    let (folder, others, mut server) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Server::new());
+    let (folder, others, mut server) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Server::new());
     if !server.start(&others) {
         return;
     }
@@ -148,7 +170,11 @@ fn nothing_is_merged_into_another_store_behind_the_address() {
     server.start(&others);
     is_not_ready(&cluster, "another store");
     post(&cluster, EVENTS);
-    assert_eq!(server.tell(&["HGET", "countree:local:topic:t", "total:like:i0"]).trim(), "1", "the other's own");
+    assert_eq!(
+        server.tell(&["HGET", "countree:local:topic:t", "total:like:i0"]).trim(),
+        "1",
+        "the other's own"
+    );
     server.stop();
     server.start(&folder);
     is_ready(&cluster);
@@ -190,7 +216,8 @@ fn a_cluster_whose_store_is_taken_over_merges_nothing_and_says_who_has_it() {
     let url = ready["http"].as_str().unwrap();
     let seen = countree(&["get", "t", "--json", "--cluster", url]);
     let seen = last_line(&seen);
-    let sum: i64 = seen["counts"].as_object().unwrap().values().filter_map(|kinds| kinds["like"].as_i64()).sum();
+    let sum: i64 =
+        seen["counts"].as_object().unwrap().values().filter_map(|kinds| kinds["like"].as_i64()).sum();
     assert_eq!(sum, EVENTS + 1, "what the first cluster has merged before, and nothing since");
     assert!(acknowledge(&cluster).unwrap_err().contains("taken over"));
     let (audit, is_balanced) = cluster.ask(&["audit"]);

@@ -139,7 +139,11 @@ fn a_registry_that_is_older_by_more_than_its_last_writes_is_told_of() {
     assert_eq!(root.fell_back, Duration::ZERO);
     stored = older;
     root.pass(&mut stored, Duration::from_secs(1));
-    assert!(root.fell_back > Duration::from_secs(20) && root.fell_back < Duration::from_secs(35), "{:?}", root.fell_back);
+    assert!(
+        root.fell_back > Duration::from_secs(20) && root.fell_back < Duration::from_secs(35),
+        "{:?}",
+        root.fell_back
+    );
 }
 
 #[test]

@@ -31,7 +31,9 @@ pub enum LeafRefused {
     #[error(transparent)]
     Unsound(#[from] UnsoundCut),
     /// What it sends belongs into another store.
-    #[error("the leaf's data folder belongs to store {0}, which this root knows nothing of: start it again, and it says what to do")]
+    #[error(
+        "the leaf's data folder belongs to store {0}, which this root knows nothing of: start it again, and it says what to do"
+    )]
     Foreign(StoreId),
 }
 

@@ -8,8 +8,8 @@ use super::binding::{Chance, FoundStore};
 use countree_common::store::{
     Admission, Continuity, FolderStore, Predecessor, StoreId, StoreLoss, StoreRecord, StoreStart,
 };
-use std::collections::BTreeSet;
 use countree_common::time::Time;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How much of what it was told last a server may forget by itself.
@@ -169,7 +169,8 @@ impl Standing {
         let went_back = record.continues(self.known.id, self.own) != Continuity::Same;
         let is_noticed = !self.is_fresh(now);
         let emptied = (is_shard_missing && is_noticed).then_some(StoreLoss::Emptied);
-        let older = ((went_back && is_noticed) || std::mem::take(&mut self.fell_back)).then_some(StoreLoss::WentBack);
+        let older =
+            ((went_back && is_noticed) || std::mem::take(&mut self.fell_back)).then_some(StoreLoss::WentBack);
         let loss = record.unacknowledged.or(emptied).or(older);
         let mut whole = StoreRecord { unacknowledged: loss, ..record.clone() };
         if went_back {

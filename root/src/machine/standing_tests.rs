@@ -115,14 +115,21 @@ fn another_store_is_fenced_off_until_the_right_one_is_back_or_it_is_acknowledged
     let (mut standing, mut beside) = (standing(), standing());
     let mut other = StoreRecord::new(StoreId(2));
     other.begin_start(21);
-    assert_eq!(look(&mut standing, Some(other.clone()), at(60)), Some(other.clone()), "it is not ours to write to");
+    assert_eq!(
+        look(&mut standing, Some(other.clone()), at(60)),
+        Some(other.clone()),
+        "it is not ours to write to"
+    );
     assert_eq!(standing.state(), &State::Exchanged { found: StoreId(2) });
     assert!(standing.is_fenced() && standing.words().unwrap().contains(&StoreId(2).to_string()));
     look(&mut standing, Some(record()), at(61));
     assert_eq!(standing.state(), &State::Sound);
 
     let adopted = acknowledge(&mut standing, other, at(62));
-    assert_eq!((adopted.id, adopted.continues(StoreId(1), standing.own_start())), (StoreId(99), Continuity::Lost));
+    assert_eq!(
+        (adopted.id, adopted.continues(StoreId(1), standing.own_start())),
+        (StoreId(99), Continuity::Lost)
+    );
     assert_eq!(adopted.continues(StoreId(2), StoreStart { number: 1, chance: 21 }), Continuity::Same);
     for standing in [&mut standing, &mut beside] {
         look(standing, Some(adopted.clone()), at(63));
@@ -171,7 +178,8 @@ fn a_leafs_folder_belongs_to_its_store_and_to_those_that_took_its_place() {
     let mut taken = record().renamed(StoreId(2), false);
     taken.succeed(Predecessor { id: StoreId(7), is_lost: true });
     let standing = Standing::of(&taken, at(0)).unwrap();
-    let of = |id, adopts| FolderStore { known: Some((StoreId(id), StoreStart { number: 3, chance: 13 })), adopts };
+    let of =
+        |id, adopts| FolderStore { known: Some((StoreId(id), StoreStart { number: 3, chance: 13 })), adopts };
     for folder in [FolderStore::default(), of(2, false), of(1, false), of(7, true)] {
         let admitted = standing.admit(&folder).unwrap();
         assert_eq!((admitted.id, admitted.is_foreign), (StoreId(2), false), "{folder:?}");

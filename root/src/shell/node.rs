@@ -102,7 +102,8 @@ impl RootNode {
         let (shutdown, registry_shutdown) = (Shutdown::new(), Shutdown::new());
         let stand = Stand::start(&bound_store, gauges.clone(), registry_shutdown.clone());
         let stand = stand.ok_or_else(|| StartError::Join { reason: "the store was not bound".into() })?;
-        let registry = registry::start(store.clone(), gauges.clone(), stand.clone(), registry_shutdown.clone());
+        let registry =
+            registry::start(store.clone(), gauges.clone(), stand.clone(), registry_shutdown.clone());
         let incarnation = match join(&registry, &told.name, stop).await {
             Ok(incarnation) => incarnation,
             Err(e) => {
@@ -114,7 +115,8 @@ impl RootNode {
         let NodeOptions { cluster, name, http, leave, .. } = told;
         let node = Node { name: name.clone(), tier: Tier::Root, quic, http, incarnation };
 
-        let (core_handle, core) = core::start(store.clone(), gauges.clone(), &registry, &stand, shutdown.clone());
+        let (core_handle, core) =
+            core::start(store.clone(), gauges.clone(), &registry, &stand, shutdown.clone());
         let audits = Audits::default();
         let desk = Desk::new(
             core_handle.clone(),

@@ -22,7 +22,9 @@ use countree_common::store::FolderStore;
 use countree_common::stream::StreamId;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::publish::snapshot_parts;
-use countree_common::wire::rpc::{LogEnd, NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED};
+use countree_common::wire::rpc::{
+    LogEnd, NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

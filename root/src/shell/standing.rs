@@ -136,7 +136,9 @@ impl Stand {
     fn say(&self, state: &State) {
         match self.words() {
             Some(words) => tracing::error!("{words}"),
-            None => tracing::info!(?state, "the store is what it was, or an operator has acknowledged what it is"),
+            None => {
+                tracing::info!(?state, "the store is what it was, or an operator has acknowledged what it is")
+            }
         }
     }
 

@@ -208,7 +208,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store does not answer.
-    fn serve_as(&self, id: StoreId, bars_others: bool) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn serve_as(&self, id: StoreId, bars_others: bool)
+    -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The registry; `None` before the first save.
     ///

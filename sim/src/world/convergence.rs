@@ -74,14 +74,16 @@ impl World {
     fn check_counted_losses(&self) -> Result<(), Broken> {
         let lost = self.truth.lost(&self.totals()) as u64;
         // A root that puts the registry back may not have heard of the last ledgers in it.
-        let forgets = [Fault::RegistryRollback, Fault::LeafDrained].iter().any(|fault| self.tally.of(*fault) > 0);
+        let forgets =
+            [Fault::RegistryRollback, Fault::LeafDrained].iter().any(|fault| self.tally.of(*fault) > 0);
         let is_blurred = !self.truth.resets.is_empty() || self.truth.has_adopted() || forgets;
         let leaves = self.leaves.iter().filter_map(|leaf| leaf.ledgers()).flatten();
         let declared: u64 = leaves.map(|of| of.ledger.declared_lost).sum();
         let check = self.check_store(&self.store.documents);
         let found: u64 = check.short.iter().map(|gap| gap.events).sum();
         if !is_blurred && found + declared < lost {
-            let what = format!("{lost} events are lost, leaves declare {declared}, and the audit finds {check:?}");
+            let what =
+                format!("{lost} events are lost, leaves declare {declared}, and the audit finds {check:?}");
             return Err(Promise::Balanced.broken(what));
         }
         Ok(())

@@ -253,7 +253,11 @@ impl World {
                 match process.standing.admit(&store) {
                     Ok(admission) => drop(process.admitted.insert(link, admission)),
                     Err(e) => {
-                        return self.send(link, Side::Acceptor, Message::Reply(Reply::Refused(e.to_string())));
+                        return self.send(
+                            link,
+                            Side::Acceptor,
+                            Message::Reply(Reply::Refused(e.to_string())),
+                        );
                     }
                 }
                 Ask::JoinOnLog { leaf, log }
@@ -286,7 +290,8 @@ impl World {
         if let Some(process) = &mut self.roots[i].process {
             process.machine.handle_leaf_opened(ConnectionId(link), leaf.name());
             // The first that it says.
-            let said = store.map(|id| process.machine.handle_leaf(ConnectionId(link), uplink::ToRoot::Store(id)));
+            let said =
+                store.map(|id| process.machine.handle_leaf(ConnectionId(link), uplink::ToRoot::Store(id)));
             if said.is_some_and(|said| said.is_err()) {
                 process.machine.handle_leaf_closed(ConnectionId(link));
                 self.leave(link, Side::Acceptor);

@@ -93,7 +93,8 @@ impl World {
         self.run_for(NOTICED)?;
         for i in 0..self.roots.len() {
             if let Some(words) = self.roots[i].standing().and_then(|standing| standing.words()) {
-                return Err(Promise::Settled.broken(format!("root-{i} has not heard of the operator's word: {words}")));
+                return Err(Promise::Settled
+                    .broken(format!("root-{i} has not heard of the operator's word: {words}")));
             }
         }
         Ok(())

@@ -36,7 +36,9 @@ pub(super) async fn acknowledge(
         return e.into_response();
     }
     let answer = match office.membership.ask_a_root(&Request::Acknowledge).await {
-        Ok(Reply::Acknowledged(Ok(acknowledged))) => return Json(Acknowledged { acknowledged }).into_response(),
+        Ok(Reply::Acknowledged(Ok(acknowledged))) => {
+            return Json(Acknowledged { acknowledged }).into_response();
+        }
         Ok(Reply::Acknowledged(Err(reason))) => Unanswered::conflict("not_acknowledged", reason),
         Ok(_) => PeerError::Mismatched.into(),
         Err(e) => e.into(),

@@ -12,7 +12,9 @@ pub(super) async fn run(cluster: ClusterArguments, report: Report) -> Result<(),
     let acknowledged: Acknowledged = cluster.understand(PATH, answer)?;
     report.print(&acknowledged, || match acknowledged.acknowledged.as_deref() {
         None => "the store is what it was: there was nothing to acknowledge".into(),
-        Some("exchanged") => "acknowledged: the cluster goes on with this store; countree audit shows what is lost".into(),
+        Some("exchanged") => {
+            "acknowledged: the cluster goes on with this store; countree audit shows what is lost".into()
+        }
         Some(_) => "acknowledged: the cluster is ready again; countree audit shows what is lost".to_owned(),
     });
     Ok(())

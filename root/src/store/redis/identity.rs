@@ -8,8 +8,8 @@ use super::shards::{holds, tag_in};
 use crate::machine::binding::FoundStore;
 use crate::machine::standing::may_merge;
 use crate::store::{StoreError, read_record, write_record};
-use countree_common::store::StoreRecord;
 use countree_common::store::StoreId;
+use countree_common::store::StoreRecord;
 use redis::{ErrorKind, RedisError, RedisResult, cmd};
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -41,7 +41,9 @@ impl Redis {
         *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
         // They meet the server anew then, and find whose it is.
         if bars_others && let Err(e) = self.link.clone().forget_scripts().await {
-            tracing::warn!("other clusters find out by themselves, within a second, that this store was taken over: {e}");
+            tracing::warn!(
+                "other clusters find out by themselves, within a second, that this store was taken over: {e}"
+            );
         }
         *self.process.lock().await = None;
         Ok(())
@@ -57,7 +59,9 @@ impl Redis {
         // Text that can't be read is told of where the identity is asked for.
         let found = text.and_then(|text| read_record(&text).ok()).map(|record| record.id);
         match found.filter(|_| !may_merge(bound, found)) {
-            Some(found) => Err(RedisError::from((ErrorKind::Client, OTHER, format!("{OTHER} {found} {bound}")))),
+            Some(found) => {
+                Err(RedisError::from((ErrorKind::Client, OTHER, format!("{OTHER} {found} {bound}"))))
+            }
             None => Ok(()),
         }
     }
