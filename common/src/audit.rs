@@ -22,8 +22,8 @@ pub struct Books {
     pub retired: Vec<StreamLedger>,
     /// Of each leaf with old retired streams: all up to this one are one ledger, listed as incarnation 0.
     pub folded: Vec<(NodeName, u64)>,
-    /// Leaves of which logs were given up: what those held is in the ledger of incarnation 0 as far as it was heard of.
-    pub given_up: Vec<NodeName>,
+    /// Streams whose logs were given up. Their ledgers are what was last heard of them, until the store has been read.
+    pub given_up: Vec<GivenUp>,
     /// Events of each stream that were merged, that the store does not hold any more, and that no log holds either.
     pub lost: Vec<(StreamId, u64)>,
     /// Each leaf that ever started, and its last start.
@@ -39,7 +39,9 @@ impl Books {
     ) -> BTreeMap<StreamId, StreamLedger> {
         let is_folded =
             |of: &StreamId| self.folded.iter().any(|(leaf, to)| *leaf == of.leaf && of.incarnation <= *to);
-        let leaves = leaves.into_iter().filter(|of| !is_folded(&of.stream));
+        // A leaf on an older copy of its log knows only a part.
+        let is_known = |of: &StreamId| is_folded(of) || self.given_up.iter().any(|given_up| given_up.stream == *of);
+        let leaves = leaves.into_iter().filter(|of| !is_known(&of.stream));
         self.retired.iter().cloned().chain(leaves).map(|of| (of.stream.clone(), of)).collect()
     }
 
@@ -51,6 +53,16 @@ impl Books {
             }
         }
     }
+}
+
+/// A stream whose log was given up: it is gone with its disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// The stream; incarnation 0 stands for a leaf's oldest ones together.
+    pub stream: StreamId,
+    /// When its leaf last said how far it had come. Events that it acked after that and had not merged yet are lost, too,
+    /// and in no number.
+    pub heard_at: WallMs,
 }
 
 /// Documents and ledgers that differ by so many events of a stream.
@@ -92,8 +104,7 @@ pub struct StoreCheck {
     pub topics: Vec<TopicGap>,
     /// Topics whose document can't be read.
     pub unreadable: Vec<Topic>,
-    /// Streams that could not be compared: their leaf is away or did not answer, a log of it was
-    /// given up, or they are too many.
+    /// Streams that could not be compared: their leaf is away or did not answer, or they are too many.
     pub not_compared: Vec<StreamId>,
 }
 

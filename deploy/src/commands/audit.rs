@@ -2,8 +2,9 @@
 
 use crate::arguments::{AuditArguments, ClusterArguments};
 use crate::report::{Report, thousands};
-use countree_common::audit::{StoreCheck, StreamGap, TopicGap};
+use countree_common::audit::{GivenUp, StoreCheck, StreamGap, TopicGap};
 use countree_common::ledger::Ledger;
+use countree_common::shell::clock::wall;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::path_segment;
 use countree_common::shell::overview::{Audit, Road, StreamState};
@@ -66,6 +67,14 @@ pub(super) fn show(audit: &Audit) -> String {
         let _ = write!(
             text,
             "\n  {leaf} is away, or runs without an earlier log of its own: what that has accepted and not merged is missing here; start it again on its data folder, or give up what is missing with countree drain {leaf} --dead"
+        );
+    }
+    for GivenUp { stream, heard_at } in &audit.given_up {
+        let ago = wall().0.saturating_sub(heard_at.0) / 1_000;
+        let _ = write!(
+            text,
+            "\n  {stream}: its log was given up; it was last heard of {} s ago, and what it acked after that and had not merged is lost beyond what is declared",
+            number(ago)
         );
     }
     text.push_str(&show_store(audit.store.as_ref()));

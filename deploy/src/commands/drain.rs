@@ -64,7 +64,8 @@ async fn give_up(node: &NodeName, cluster: &ClusterArguments, report: Report) ->
     report.print(&forgotten, || {
         format!(
             "{node} is given up: what it had accepted and not merged is lost with its disk, and requests with the \
-             idempotency keys that it remembered are answered with 409 until those expire"
+             idempotency keys that it remembered are answered with 409 until those expire; countree audit says how many \
+             events are known to be lost"
         )
     });
     Ok(())

@@ -1,5 +1,5 @@
 use super::*;
-use countree_common::audit::Books;
+use countree_common::audit::{Books, GivenUp};
 use countree_common::cluster::NodeName;
 
 fn leaf() -> NodeName {
@@ -72,6 +72,11 @@ impl Cluster {
                 Correction::Lost(stream, events) => {
                     self.books.lost.retain(|(of, _)| *of != stream);
                     self.books.lost.push((stream, events));
+                }
+                Correction::Held(stream, held) => {
+                    let of = self.books.retired.iter_mut().find(|of| of.stream == stream).unwrap();
+                    let accepted = of.ledger.accepted.max(held);
+                    of.ledger = Ledger { accepted, merged: held, in_flight: 0, declared_lost: accepted - held };
                 }
                 Correction::Claimed(ledger) => self.books.retired.push(ledger),
             }
@@ -218,14 +223,23 @@ fn the_oldest_streams_of_a_leaf_are_compared_as_one() {
 }
 
 #[test]
-fn what_logs_held_that_were_given_up_is_not_compared() {
-    let mut cluster = Cluster::settled();
-    cluster.books.retired = vec![ledger(0, 12, 10)];
-    cluster.books.given_up = vec![leaf()];
-    cluster.is_full = true;
-    let findings = cluster.audited_by(&mut Auditor::default());
-    assert_eq!(findings.check.not_compared, [stream(0), stream(1)]);
-    assert!(findings.check.balanced() && findings.corrections.is_empty());
+fn of_a_log_that_was_given_up_only_documents_say_how_much_was_merged() {
+    for (held, lost) in [(10, 2), (11, 1), (12, 0), (15, 0), (3, 9)] {
+        let (mut auditor, mut cluster) = (Auditor::default(), Cluster::settled());
+        let mut heard = ledger(1, 12, 10);
+        (heard.ledger.in_flight, heard.ledger.declared_lost) = (0, 2);
+        cluster.books.retired = vec![heard];
+        cluster.books.given_up = vec![GivenUp { stream: stream(1), heard_at: WallMs(1) }];
+        cluster.leaf = vec![ledger(1, 2, 2)];
+        cluster.documents = vec![("a", 1, held)];
+        let corrections = cluster.corrected_by(&mut auditor);
+        let expected = if held == 10 { vec![] } else { vec![Correction::Held(stream(1), held)] };
+        assert_eq!(corrections, expected);
+        let known = cluster.account().ledger(&stream(1)).unwrap();
+        assert_eq!((known.merged, known.declared_lost, known.balanced()), (held, lost, true));
+        assert!(cluster.corrected_by(&mut auditor).is_empty());
+        assert!(cluster.audited_by(&mut auditor).check.balanced());
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use countree_common::cluster::NodeName;
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::StreamId;
+use countree_common::time::WallMs;
 use countree_common::wire::rpc::{LogEnd, Reached};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,12 +18,24 @@ const OPEN_PER_LEAF: usize = 64;
 struct Open {
     /// What its leaf last said of it.
     reached: Reached,
+    /// When that was.
+    #[serde(default)]
+    heard_at: WallMs,
     /// Its log was not there, or ended too early, when the leaf last started: the events that it held.
     #[serde(default)]
     missing: Option<u64>,
     /// All of it is merged, and no later start has taken its keys over: they are in its log alone.
     #[serde(default)]
     is_settled: bool,
+}
+
+/// What was last heard of a stream whose log is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) incarnation: u64,
+    pub(super) at: WallMs,
+    /// What was not merged by then counts as lost.
+    pub(super) ledger: Ledger,
 }
 
 /// See the module.
@@ -33,20 +46,20 @@ pub(super) struct OpenStreams {
 
 impl OpenStreams {
     /// A start of a leaf is in the view: it may take events, and it has taken over the keys of those before.
-    pub(super) fn open(&mut self, leaf: &NodeName, incarnation: u64) {
+    pub(super) fn open(&mut self, leaf: &NodeName, incarnation: u64, now: WallMs) {
         let streams = self.by_leaf.entry(leaf.clone()).or_default();
         streams.retain(|of, open| !open.is_settled || *of >= incarnation);
-        streams.entry(incarnation).or_default();
+        streams.entry(incarnation).or_insert(Open { heard_at: now, ..Open::default() });
         if streams.len() > OPEN_PER_LEAF {
             streams.pop_first();
         }
     }
 
     /// A leaf says how far its live stream has come.
-    pub(super) fn reach(&mut self, leaf: &NodeName, incarnation: u64, reached: Reached) {
+    pub(super) fn reach(&mut self, leaf: &NodeName, incarnation: u64, reached: Reached, now: WallMs) {
         let open = self.by_leaf.get_mut(leaf).and_then(|streams| streams.get_mut(&incarnation));
         if let Some(open) = open.filter(|open| open.reached.last <= reached.last) {
-            open.reached = reached;
+            (open.reached, open.heard_at) = (reached, now);
         }
     }
 
@@ -91,20 +104,20 @@ impl OpenStreams {
         });
     }
 
-    /// A leaf's logs are given up: all of them, or those that are `missing`. Returns what they held beyond what is
-    /// still there, by what was last heard of it: the rest of that is lost.
-    pub(super) fn give_up(&mut self, leaf: &NodeName, only_missing: bool) -> Ledger {
-        let mut sum = Ledger::default();
+    /// A leaf's logs are given up: all of them, or those that are `missing`. Returns what was last heard of each.
+    pub(super) fn give_up(&mut self, leaf: &NodeName, only_missing: bool) -> Vec<Heard> {
+        let mut given_up = Vec::new();
         if let Some(streams) = self.by_leaf.get_mut(leaf) {
-            streams.retain(|_, open| {
+            streams.retain(|incarnation, open| {
                 let goes = !only_missing || open.missing.is_some();
                 if goes {
-                    sum += open.beyond_what_is_there();
+                    let (incarnation, at) = (*incarnation, open.heard_at);
+                    given_up.push(Heard { incarnation, at, ledger: open.if_given_up() });
                 }
                 !goes
             });
         }
-        sum
+        given_up
     }
 
     /// The streams of a leaf whose logs are missing.
@@ -119,8 +132,8 @@ impl OpenStreams {
     pub(super) fn ledgers(&self) -> impl Iterator<Item = StreamLedger> {
         let streams = self.by_leaf.iter().flat_map(|(leaf, streams)| streams.iter().map(move |s| (leaf, s)));
         streams.filter(|(_, (_, open))| open.missing == Some(0)).map(|(leaf, (incarnation, open))| {
-            let Ledger { accepted, merged, .. } = open.beyond_what_is_there();
-            let ledger = Ledger { accepted, merged, in_flight: accepted - merged, declared_lost: 0 };
+            let Ledger { accepted, merged, declared_lost, .. } = open.if_given_up();
+            let ledger = Ledger { accepted, merged, in_flight: declared_lost, declared_lost: 0 };
             let stream = StreamId { leaf: leaf.clone(), incarnation: *incarnation };
             StreamLedger { stream, sealed: true, ledger }
         })
@@ -134,11 +147,10 @@ impl OpenStreams {
 }
 
 impl Open {
-    fn beyond_what_is_there(&self) -> Ledger {
-        let (found, Ledger { accepted, merged, .. }) =
-            (self.missing.unwrap_or_default(), self.reached.ledger);
-        let accepted = accepted.saturating_sub(found);
-        let merged = merged.saturating_sub(found).min(accepted);
+    /// What was heard of it last; what was not merged by then is lost, as far as is known.
+    fn if_given_up(&self) -> Ledger {
+        let Ledger { accepted, merged, .. } = self.reached.ledger;
+        let merged = merged.min(accepted);
         Ledger { accepted, merged, in_flight: 0, declared_lost: accepted - merged }
     }
 }

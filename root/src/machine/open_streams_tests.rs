@@ -17,8 +17,8 @@ fn reached(last: u64, accepted: u64, merged: u64) -> Reached {
 fn open() -> OpenStreams {
     let mut open = OpenStreams::default();
     for incarnation in [3, 4] {
-        open.open(&leaf(), incarnation);
-        open.reach(&leaf(), incarnation, reached(10, 100, 90));
+        open.open(&leaf(), incarnation, WallMs(1));
+        open.reach(&leaf(), incarnation, reached(10, 100, 90), WallMs(2));
     }
     open
 }
@@ -52,7 +52,7 @@ fn a_log_that_is_gone_or_older_lacks_what_was_heard_of_it() {
 fn a_log_that_is_found_again_is_missing_no_more() {
     let mut open = open();
     assert!(open.compare(&leaf(), &[]));
-    open.open(&leaf(), 5);
+    open.open(&leaf(), 5, WallMs(1));
     assert!(open.compare(&leaf(), &[end(3, 10, 100), end(4, 10, 100)]), "but what came after it is");
     assert_eq!(missing(&open), [5]);
 }
@@ -63,8 +63,9 @@ fn what_is_given_up_is_lost_as_far_as_it_is_known() {
     open.compare(&leaf(), &[end(4, 5, 60)]);
     let shown: Vec<_> = open.ledgers().map(|of| (of.stream.incarnation, of.ledger.in_flight)).collect();
     assert_eq!(shown, [(3, 10)], "part of stream 4 is in its leaf's own ledgers");
-    let lost = open.give_up(&leaf(), true);
-    assert_eq!(lost, Ledger { accepted: 140, merged: 120, in_flight: 0, declared_lost: 20 });
+    let lost = Ledger { accepted: 100, merged: 90, in_flight: 0, declared_lost: 10 };
+    let heard = |incarnation| Heard { incarnation, at: WallMs(2), ledger: lost };
+    assert_eq!(open.give_up(&leaf(), true), [heard(3), heard(4)]);
     assert_eq!(open.forgetful().count(), 0);
 }
 
@@ -101,7 +102,7 @@ fn a_leaf_that_is_killed_while_it_leaves_has_its_keys_in_its_last_log_alone() {
         }
         assert_eq!(open.compare(&leaf(), &log), is_forgotten);
         assert_eq!((missing(&open), open.ledgers().count()), (vec![], 0), "all of it was merged");
-        open.open(&leaf(), 5);
+        open.open(&leaf(), 5, WallMs(1));
         assert!(!open.compare(&leaf(), &[end(5, 0, 0)]), "a later start has taken the keys over");
     }
 }
@@ -109,7 +110,7 @@ fn a_leaf_that_is_killed_while_it_leaves_has_its_keys_in_its_last_log_alone() {
 #[test]
 fn no_more_streams_are_watched_over_than_there_is_room_for() {
     let mut open = OpenStreams::default();
-    (1..=100).for_each(|incarnation| open.open(&leaf(), incarnation));
+    (1..=100).for_each(|incarnation| open.open(&leaf(), incarnation, WallMs(1)));
     open.compare(&leaf(), &[]);
     assert_eq!(missing(&open).len(), OPEN_PER_LEAF);
 }

@@ -180,7 +180,7 @@ impl Registry {
         if node.tier == Tier::Leaf {
             self.unsettled.insert(node.name.clone());
             self.settled.remove(&node.name);
-            self.open.open(&node.name, node.incarnation);
+            self.open.open(&node.name, node.incarnation, now);
             self.keys.release(&node.name);
         }
         self.members.insert(node.name.clone(), Member { node: node.clone(), lease_until: until });

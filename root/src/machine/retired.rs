@@ -3,6 +3,8 @@
 use countree_common::cluster::NodeName;
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::StreamId;
+use countree_common::time::WallMs;
+use super::open_streams::Heard;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,9 +23,10 @@ pub struct RetiredStreams {
     streams: BTreeMap<u64, Ledger>,
     folded: Ledger,
     folded_to: u64,
-    /// What logs held that were given up, by what was last heard of them.
+    /// Streams whose logs were given up, and when they were last heard of: their ledgers are what was heard then, until
+    /// the store has been read. Under 0 stand those that are one sum.
     #[serde(default)]
-    given_up: Ledger,
+    given_up: BTreeMap<u64, WallMs>,
     /// Events that the store was found to lack, of streams that are retired or not yet. What is lost of those that are
     /// one sum stands under 0.
     #[serde(default)]
@@ -33,21 +36,46 @@ pub struct RetiredStreams {
 impl RetiredStreams {
     /// Takes a stream's last ledger; returns whether that was news.
     pub fn retire(&mut self, incarnation: u64, ledger: Ledger) -> bool {
-        if incarnation <= self.folded_to || self.streams.get(&incarnation) == Some(&ledger) {
+        let is_known = incarnation <= self.folded_to || self.given_up.contains_key(&incarnation);
+        if is_known || self.streams.get(&incarnation) == Some(&ledger) {
             return false;
         }
         self.streams.insert(incarnation, ledger);
         true
     }
 
-    /// Adds what a log held that is given up.
-    pub fn declare(&mut self, ledger: Ledger) {
-        self.given_up += ledger;
+    /// The log of a stream is given up, and this is what was last heard of it. One that is known to be wholly merged
+    /// stays as it is.
+    pub(super) fn give_up(&mut self, Heard { incarnation, at, ledger }: Heard) {
+        let known = self.streams.get(&incarnation);
+        let is_whole = known.is_some_and(|known| known.accepted >= ledger.accepted);
+        if incarnation > self.folded_to && !is_whole {
+            self.streams.insert(incarnation, ledger);
+            self.given_up.insert(incarnation, at);
+        }
     }
 
-    /// Whether logs of the leaf were given up: documents may hold more of them than was heard.
-    pub fn has_given_up(&self) -> bool {
-        self.given_up != Ledger::default()
+    /// The streams whose logs were given up, and when they were last heard of: only documents say how much of them was
+    /// merged, and nobody what they took after that.
+    pub fn given_up(&self) -> impl Iterator<Item = (u64, WallMs)> {
+        self.given_up.iter().map(|(incarnation, at)| (*incarnation, *at))
+    }
+
+    /// Documents hold so many events of a stream whose log was given up: it had accepted these at least, and what is
+    /// missing of all that was heard of is lost.
+    pub fn know_held(&mut self, incarnation: u64, held: u64) {
+        if !self.given_up.contains_key(&incarnation) {
+            return;
+        }
+        let ledger = match incarnation {
+            0 => Some(&mut self.folded),
+            _ => self.streams.get_mut(&incarnation),
+        };
+        if let Some(ledger) = ledger {
+            let accepted = ledger.accepted.max(held);
+            *ledger = Ledger { accepted, merged: held, in_flight: 0, declared_lost: accepted - held };
+            self.lost.remove(&incarnation);
+        }
     }
 
     /// The leaf has no log before that of `kept_from`.
@@ -60,6 +88,10 @@ impl RetiredStreams {
             let Some((oldest, ledger)) = self.streams.pop_first() else { break };
             self.folded += ledger;
             self.folded_to = oldest;
+            if let Some(at) = self.given_up.remove(&oldest) {
+                let first = self.given_up.entry(0).or_insert(at);
+                *first = at.min(*first);
+            }
             if let Some(lost) = self.lost.remove(&oldest) {
                 *self.lost.entry(0).or_default() += lost;
             }
@@ -83,12 +115,9 @@ impl RetiredStreams {
         self.folded_to
     }
 
-    /// The ledgers as the leaf gave them, for the audit; incarnation 0 stands for those that are one
-    /// sum, with what was given up.
+    /// The ledgers as the leaf gave them, for the audit; incarnation 0 stands for those that are one sum.
     pub fn ledgers<'a>(&'a self, leaf: &'a NodeName) -> impl Iterator<Item = StreamLedger> + 'a {
-        let mut sum = self.folded;
-        sum += self.given_up;
-        let folded = (sum != Ledger::default() || self.folded_to > 0).then_some((0, sum));
+        let folded = (self.folded_to > 0).then_some((0, self.folded));
         let apart = self.streams.iter().map(|(incarnation, ledger)| (*incarnation, *ledger));
         folded.into_iter().chain(apart).map(move |(incarnation, ledger)| StreamLedger {
             stream: StreamId { leaf: leaf.clone(), incarnation },
@@ -97,3 +126,7 @@ impl RetiredStreams {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "retired_tests.rs"]
+mod tests;

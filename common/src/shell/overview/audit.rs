@@ -2,7 +2,7 @@
 
 use super::checks::{check_all, last_check};
 use super::{Office, Unanswered, members, standing};
-use crate::audit::{Books, StoreCheck};
+use crate::audit::{Books, GivenUp, StoreCheck};
 use crate::cluster::{NodeName, Tier};
 use crate::ledger::{Ledger, StreamLedger};
 use crate::shell::membership::Membership;
@@ -32,6 +32,10 @@ pub struct Audit {
     /// What documents hold, when they were last read; `None` as long as they were not, or nobody can say.
     #[serde(default)]
     pub store: Option<StoreCheck>,
+    /// Streams whose logs were given up: what their leaf acked after it was last heard of, and had not merged, is lost
+    /// beyond what is declared.
+    #[serde(default)]
+    pub given_up: Vec<GivenUp>,
     /// Each stream's own ledger.
     pub streams: Vec<StreamLedger>,
 }
@@ -125,7 +129,7 @@ async fn read(membership: &Membership, full: bool) -> Result<Audit, Unanswered> 
     let trouble = standing::read(membership).await?;
     let is_whole = is_whole && trouble.is_none();
     let balanced = books.away.is_empty() && streams.iter().all(|s| s.ledger.balanced()) && is_whole;
-    Ok(Audit { total, balanced, away: books.away, trouble, store, streams })
+    Ok(Audit { total, balanced, away: books.away, trouble, store, given_up: books.given_up, streams })
 }
 
 fn alarm(stream: &StreamId, ledger: &Ledger) {

@@ -16,7 +16,8 @@ pub struct Account {
     started: BTreeSet<NodeName>,
     /// Leaves whose live streams are missing: they are away, or did not answer.
     missing: BTreeSet<NodeName>,
-    given_up: BTreeSet<NodeName>,
+    /// Streams whose logs were given up.
+    given_up: BTreeSet<StreamId>,
 }
 
 impl Account {
@@ -32,7 +33,7 @@ impl Account {
             folded: books.folded.into_iter().collect(),
             started: books.starts.into_iter().map(|(leaf, _)| leaf).collect(),
             missing,
-            given_up: books.given_up.into_iter().collect(),
+            given_up: books.given_up.into_iter().map(|given_up| given_up.stream).collect(),
         }
     }
 
@@ -77,9 +78,9 @@ impl Account {
         self.folded.get(leaf).copied().unwrap_or_default()
     }
 
-    /// Whether nobody can say how much documents ought to hold of some stream of the leaf.
-    pub(super) fn has_given_up(&self, leaf: &NodeName) -> bool {
-        self.given_up.contains(leaf)
+    /// Whether nobody but the store can say how much of the stream was merged.
+    pub(super) fn is_given_up(&self, stream: &StreamId) -> bool {
+        self.given_up.contains(stream)
     }
 
     pub(super) fn is_missing(&self, leaf: &NodeName) -> bool {

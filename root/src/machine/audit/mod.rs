@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub enum Correction {
     /// So many merged events of a stream are neither in the store nor in a log, no more and no less.
     Lost(StreamId, u64),
+    /// The log of this stream was given up, and so many of its events are in the store.
+    Held(StreamId, u64),
     /// Nobody has a ledger of this stream: what the store holds of it is all that is known.
     Claimed(StreamLedger),
 }
@@ -87,7 +89,9 @@ impl Auditor {
     /// What two rounds in a row have found of streams that rest.
     fn corrections(&mut self, compared: &BTreeMap<StreamId, Compared>, after: &Account) -> Vec<Correction> {
         // Too much means something only where less was expected before, or nothing: what was lost is back, perhaps.
-        let is_open = |stream, of: &Compared| of.lost > 0 || after.remembered(stream).is_none();
+        let is_open = |stream, of: &Compared| {
+            of.lost > 0 || after.is_given_up(stream) || after.remembered(stream).is_none()
+        };
         let differs = |stream, of: &Compared| of.short > 0 || (of.over > 0 && is_open(stream, of));
         let suspects = compared.iter().filter(|(stream, of)| of.rested && differs(stream, of));
         let seen: BTreeMap<StreamId, Seen> = suspects
@@ -95,6 +99,9 @@ impl Auditor {
             .collect();
         let certain = seen.iter().filter(|(stream, seen)| self.seen.get(*stream) == Some(*seen));
         let corrections = certain.map(|(stream, Seen { held, ledger })| {
+            if after.is_given_up(stream) {
+                return Correction::Held(stream.clone(), *held);
+            }
             if after.remembered(stream).is_some() {
                 return Correction::Lost(stream.clone(), ledger.merged.saturating_sub(*held));
             }

@@ -150,8 +150,7 @@ impl Round {
         let Some(ledger) = now else {
             // Somebody who can't be asked may know it.
             let is_missing = self.before.is_missing(&stream.leaf) || after.is_missing(&stream.leaf);
-            let may_be_known = is_missing || after.has_given_up(&stream.leaf);
-            let is_nobodys = !may_be_known && before.is_none() && after.has_started(&stream.leaf);
+            let is_nobodys = !is_missing && before.is_none() && after.has_started(&stream.leaf);
             return is_nobodys.then(|| unclaimed(held));
         };
         if stream.incarnation == 0 && !self.reads_all_folded(&stream.leaf, before, ledger, after) {
@@ -181,7 +180,7 @@ impl Round {
         after: &Account,
     ) -> bool {
         let is_settled = before == Some(now) && self.before.folded(leaf) == after.folded(leaf);
-        self.is_full && is_settled && !after.has_given_up(leaf)
+        self.is_full && is_settled
     }
 }
 

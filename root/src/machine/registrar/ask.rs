@@ -159,6 +159,10 @@ impl Reading {
 fn correct(registry: &mut Registry, corrections: &[Correction]) -> Result<(), RegistryFull> {
     corrections.iter().try_for_each(|correction| match correction {
         Correction::Lost(stream, events) => registry.declare_lost(stream, *events),
+        Correction::Held(stream, events) => {
+            registry.know_held(stream, *events);
+            Ok(())
+        }
         Correction::Claimed(ledger) => registry.retire(std::slice::from_ref(ledger)),
     })
 }

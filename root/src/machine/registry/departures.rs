@@ -2,7 +2,6 @@
 
 use super::{Registry, RegistryFull};
 use countree_common::cluster::{NodeName, Tier};
-use countree_common::ledger::Ledger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
 use std::collections::BTreeSet;
@@ -81,9 +80,8 @@ impl Registry {
         if is_live && self.open.missing_of(leaf).is_empty() {
             return Err(StillLive(leaf.clone()));
         }
-        let lost = self.open.give_up(leaf, is_live);
-        if lost != Ledger::default() {
-            self.retired.entry(leaf.clone()).or_default().declare(lost);
+        for heard in self.open.give_up(leaf, is_live) {
+            self.retired.entry(leaf.clone()).or_default().give_up(heard);
         }
         if is_live {
             return Ok(());

@@ -1,7 +1,7 @@
 //! The ledgers of streams that are gone, and what else the audit needs to know.
 
 use super::{NAMES_REMEMBERED, Registry, RegistryFull};
-use countree_common::audit::Books;
+use countree_common::audit::{Books, GivenUp};
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
@@ -45,6 +45,13 @@ impl Registry {
         Ok(())
     }
 
+    /// Documents hold so many events of a stream whose log was given up.
+    pub fn know_held(&mut self, stream: &StreamId, held: u64) {
+        if let Some(retired) = self.retired.get_mut(&stream.leaf) {
+            retired.know_held(stream.incarnation, held);
+        }
+    }
+
     /// All that the audit needs to know from here.
     pub fn books(&self) -> Books {
         let of = |leaf: &NodeName, incarnation| StreamId { leaf: leaf.clone(), incarnation };
@@ -52,13 +59,16 @@ impl Registry {
             retired.lost().map(move |(incarnation, events)| (of(leaf, incarnation), events))
         });
         let folded = self.retired.iter().map(|(leaf, retired)| (leaf.clone(), retired.folded_to()));
-        let given_up = self.retired.iter().filter(|(_, retired)| retired.has_given_up());
+        let given_up = self.retired.iter().flat_map(|(leaf, retired)| {
+            let given_up = retired.given_up();
+            given_up.map(move |(incarnation, heard_at)| GivenUp { stream: of(leaf, incarnation), heard_at })
+        });
         Books {
             view: self.view(),
             away: self.away(),
             retired: self.ledgers(),
             folded: folded.filter(|(_, to)| *to > 0).collect(),
-            given_up: given_up.map(|(leaf, _)| leaf.clone()).collect(),
+            given_up: given_up.collect(),
             lost: lost.collect(),
             starts: self.incarnations.iter().map(|(leaf, last)| (leaf.clone(), *last)).collect(),
         }

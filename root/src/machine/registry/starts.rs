@@ -60,9 +60,9 @@ impl Registry {
     }
 
     /// A leaf says how far its live stream has come.
-    pub fn reach(&mut self, node: &Node, reached: Reached) {
+    pub fn reach(&mut self, node: &Node, reached: Reached, now: WallMs) {
         if node.tier == Tier::Leaf {
-            self.open.reach(&node.name, node.incarnation, reached);
+            self.open.reach(&node.name, node.incarnation, reached, now);
         }
     }
 

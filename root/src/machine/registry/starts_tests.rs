@@ -43,7 +43,7 @@ fn starts_of_roots_and_broadcast_nodes_are_told_apart_without_a_memory_of_their_
 fn a_leaf_that_comes_back_without_its_log_is_not_who_it_was() {
     let mut registry = leaves(&["a", "b"]);
     let ledger = Ledger { accepted: 9, merged: 7, in_flight: 2, declared_lost: 0 };
-    registry.reach(&node("a", 1), Reached { last: 5, ledger });
+    registry.reach(&node("a", 1), Reached { last: 5, ledger }, WallMs(1));
     let (epoch, text) = (registry.epoch(), registry.to_text().unwrap());
     let joined = registry.join_on_log(&name("a"), &[], 40, WallMs(7)).unwrap();
     assert_eq!(joined, (42, vec![stream("a", 1)]), "the number jumps");
