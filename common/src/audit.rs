@@ -40,7 +40,8 @@ impl Books {
         let is_folded =
             |of: &StreamId| self.folded.iter().any(|(leaf, to)| *leaf == of.leaf && of.incarnation <= *to);
         // A leaf on an older copy of its log knows only a part.
-        let is_known = |of: &StreamId| is_folded(of) || self.given_up.iter().any(|given_up| given_up.stream == *of);
+        let is_known =
+            |of: &StreamId| is_folded(of) || self.given_up.iter().any(|given_up| given_up.stream == *of);
         let leaves = leaves.into_iter().filter(|of| !is_known(&of.stream));
         self.retired.iter().cloned().chain(leaves).map(|of| (of.stream.clone(), of)).collect()
     }

@@ -95,7 +95,7 @@ impl Fleet {
             program: binary.to_owned(),
             arguments: vec![node.tier().into(), "--config".into(), path.display().to_string()],
             log: self.folder.join(format!("{name}.log")),
-            data: None,
+            data: (node.place == Place::Leaf).then(|| self.folder.join(&name)),
             child: None,
             name,
         });

@@ -2,6 +2,7 @@
 
 pub(crate) mod fleet;
 pub(crate) mod layout;
+pub(crate) mod older;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod server;

@@ -1,6 +1,6 @@
 //! One program that is started, signalled and started again, and that ends with its guard.
 
-use super::redis;
+use super::{older, redis};
 use countree_common::shell::failure::Failure;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
@@ -31,8 +31,10 @@ pub(crate) enum Act {
     KillForLong,
     /// A kill of a Redis server, whose log then loses so many bytes at its end.
     KillAndForget(u64),
-    /// A kill of a Redis server, whose data is then as it was at the last such kill.
+    /// A kill; the data is then as it was at the last such kill.
     KillAndRestore,
+    /// A kill; the data is then gone.
+    KillAndLose,
     Pause,
     Resume,
     Terminate,
@@ -64,7 +66,9 @@ impl Process {
         let name = &self.name;
         let signal = match act {
             Act::Start => return self.start(),
-            Act::Kill | Act::KillForLong | Act::KillAndForget(_) | Act::KillAndRestore => Signal::KILL,
+            Act::Kill | Act::KillForLong | Act::KillAndForget(_) | Act::KillAndRestore | Act::KillAndLose => {
+                Signal::KILL
+            }
             Act::Pause => Signal::STOP,
             Act::Resume => Signal::CONT,
             Act::Terminate => Signal::TERM,
@@ -79,7 +83,8 @@ impl Process {
         }
         match (act, &self.data) {
             (Act::KillAndForget(bytes), Some(data)) => redis::forget(data, bytes),
-            (Act::KillAndRestore, Some(data)) => redis::restore(data),
+            (Act::KillAndRestore, Some(data)) => older::restore(data),
+            (Act::KillAndLose, Some(data)) => Ok(fs::remove_dir_all(data)?),
             _ => Ok(()),
         }
     }

@@ -69,6 +69,17 @@ impl Site {
         self.read(AUDIT, &self.get_once(&self.url, AUDIT).await?)
     }
 
+    /// Gives up what a leaf had that is gone with its disk.
+    pub(crate) async fn give_up(&self, leaf: &str) -> Result<(), Failure> {
+        let path = format!("/v1/nodes/{leaf}");
+        let answer = http::request("DELETE", &self.url, &path, &[], None).await?;
+        if answer.status == 200 {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        Err(Failure::failed(format!("{}{path} answers {}: {said}", self.url, answer.status)))
+    }
+
     /// A topic with everything that was acked before; `None` when nothing was ever counted in it.
     pub(crate) async fn topic(&self, topic: &Topic) -> Result<Option<TopicView>, Failure> {
         self.read_topic(topic, "?wait=complete").await

@@ -17,7 +17,7 @@ pub(crate) use storm::Allowed;
 
 use crate::arguments::ExactArguments;
 use crate::cluster::fleet::{self, Fleet, Settings, Tiers};
-use crate::cluster::process::Place;
+use crate::cluster::process::{Place, Process};
 use crate::cluster::redis::Fsync;
 use crate::cluster::server;
 use crate::now;
@@ -48,10 +48,11 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// Runs, prints, and fails on any difference.
 pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Failure> {
-    let kills = [Allowed::Kill, Allowed::Redis, Allowed::Away, Allowed::Forget, Allowed::Restore];
+    let kills =
+        [Allowed::Kill, Allowed::Redis, Allowed::Away, Allowed::Forget, Allowed::Restore, Allowed::Disk];
     if arguments.minutes.is_none() && !arguments.faults.iter().any(|fault| kills.contains(fault)) {
         return Err(Failure::wrong(
-            "--faults without kill, redis, away, forget or restore never comes to --kills: say --minutes",
+            "--faults without kill, redis, away, forget, restore or disk never comes to --kills: say --minutes",
         ));
     }
     let folder = tempfile::Builder::new().prefix("countree-exact-").tempdir()?;
@@ -84,7 +85,7 @@ async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Resul
     fleet.start(START).await?;
     let book = Book::new("exact", arguments.topics)?;
     let rate = arguments.rate / f64::from(arguments.producers + arguments.http_senders);
-    let may_lose = arguments.faults.contains(&Allowed::Restore);
+    let may_lose = arguments.faults.iter().any(|fault| [Allowed::Restore, Allowed::Disk].contains(fault));
     let run = Arc::new(Run::new(book, rate, PATIENCE, may_lose, !json)?);
 
     let leaves = fleet.urls(Place::Leaf);
@@ -125,7 +126,8 @@ async fn conclude(
     let deadline = now() + run.patience;
     settle::ready(run, fleet, deadline).await;
     let ready = now();
-    let audit = settle::merged(run, fleet, over, deadline).await;
+    settle::give_up_lost_disks(run, fleet).await;
+    let audit = settle::merged(run, fleet, now(), deadline).await;
     let merged = now();
     let totals = settle::totals(run, fleet, deadline + run.patience).await;
     settle::viewers_agree(run, viewers, &totals, now() + run.patience).await;
@@ -146,6 +148,10 @@ async fn conclude(
     let verdict = Verdict::new(&run.book, &groups, totals)?;
     verdict.examples.iter().for_each(|example| run.complain(example.clone()));
     let ledger = check_ledger(run, audit.as_ref(), verdict.counted);
+    let unheard_of = run.unheard_of();
+    if verdict.lost > ledger.declared_lost + unheard_of {
+        verdict.missing.iter().for_each(|missing| run.complain(missing.clone()));
+    }
     for (number, shown) in viewers.iter().enumerate() {
         let (times, steps) = shown.steps_back();
         if times > 0 {
@@ -161,6 +167,7 @@ async fn conclude(
         seen: since(seen),
         counters,
         ledger,
+        unheard_of,
         viewer_updates: viewers.iter().map(Shown::updates).sum(),
         steps_back: viewers.iter().map(|shown| shown.steps_back().0).sum(),
     };
@@ -225,7 +232,8 @@ async fn rage(run: &Run, fleet: &mut Fleet, arguments: &ExactArguments) -> Resul
         for command in storm.handle_time(run.time()) {
             let Some(process) = fleet.processes.get_mut(command.process) else { continue };
             process.act(command.act)?;
-            let entry = Entry { after: run.after(), name: process.name.clone(), act: command.act };
+            let Process { name, place, .. } = process;
+            let entry = Entry { after: run.after(), name: name.clone(), place: *place, act: command.act };
             run.say(&format!("{} {:?} ({} kills)", entry.name, entry.act, storm.kills()));
             run.journal.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         }

@@ -27,6 +27,8 @@ pub(super) struct Measured {
     pub(super) seen: Duration,
     pub(super) counters: usize,
     pub(super) ledger: Ledger,
+    /// Acked events that may be lost beyond those that the ledger declares.
+    pub(super) unheard_of: u64,
     pub(super) viewer_updates: u64,
     pub(super) steps_back: u64,
 }
@@ -66,6 +68,8 @@ pub(super) struct Figures {
     /// From the last fault's end until all was merged and every viewer had seen it.
     pub(super) recovery_s: f64,
     pub(super) ledger: Ledger,
+    /// Events acked so shortly before a leaf's disk was lost that the cluster may not have heard of them.
+    pub(super) unheard_of: u64,
     /// Times that the ledger could be read, and balanced, while there were faults.
     pub(super) audits: u64,
     pub(super) viewer_updates: u64,
@@ -105,7 +109,8 @@ impl Outcome {
             faults.entry(fault).or_default().insert(place, times);
         }
         let figures = Figures {
-            exact: complaints.is_empty() && verdict.is_exact(measured.ledger.declared_lost),
+            exact: complaints.is_empty()
+                && verdict.is_exact(measured.ledger.declared_lost + measured.unheard_of),
             verdict,
             counters: measured.counters,
             kills: storm.kills(),
@@ -127,6 +132,7 @@ impl Outcome {
             merged_s: seconds(measured.merged),
             recovery_s: seconds(measured.seen),
             ledger: measured.ledger,
+            unheard_of: measured.unheard_of,
             audits: run.audits.load(Relaxed),
             short_audits: run.short_audits.load(Relaxed),
             viewer_updates: measured.viewer_updates,
@@ -141,7 +147,7 @@ impl Outcome {
     /// What was done to whom, and when.
     pub(super) fn journal(&self) -> String {
         let mut text = String::new();
-        for Entry { after, name, act } in &self.entries {
+        for Entry { after, name, act, .. } in &self.entries {
             let _ = writeln!(text, "{:9.3} {name} {act:?}", after.as_secs_f64());
         }
         text
@@ -186,8 +192,13 @@ impl Figures {
             (
                 "ledger",
                 format!(
-                    "{} accepted, {} declared lost; read {} times on the way, {} times in silence about acked events",
-                    self.ledger.accepted, self.ledger.declared_lost, self.audits, self.short_audits
+                    "{} accepted, {} declared lost, up to {} more never heard of; read {} times on the way, {} times in \
+                     silence about acked events",
+                    self.ledger.accepted,
+                    self.ledger.declared_lost,
+                    self.unheard_of,
+                    self.audits,
+                    self.short_audits
                 ),
             ),
             (
@@ -222,6 +233,7 @@ impl Fault {
             Self::Away => "  away",
             Self::Forget => "  rollback",
             Self::Restore => "  older copy",
+            Self::Disk => "  disk",
         }
     }
 }

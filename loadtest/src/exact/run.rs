@@ -2,7 +2,7 @@
 
 use super::acks::Acks;
 use super::book::Book;
-use crate::cluster::process::Act;
+use crate::cluster::process::{Act, Place};
 use crate::load::latency::AckLatency;
 use crate::now;
 use countree_common::shell::failure::Failure;
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// Tries of HTTP requests that are kept.
 const TRIES: usize = 100_000;
+/// A leaf says every 0.4 s how far it has come, and that is on its way for a moment: when its disk is lost nobody may
+/// have heard of the last events that it acked.
+const UNHEARD: Duration = Duration::from_secs(1);
 /// Complaints that are kept.
 const COMPLAINTS: usize = 50;
 
@@ -48,7 +51,14 @@ pub(super) struct Run {
 pub(super) struct Entry {
     pub(super) after: Duration,
     pub(super) name: String,
+    pub(super) place: Place,
     pub(super) act: Act,
+}
+
+impl Entry {
+    fn loses_a_disk(&self) -> bool {
+        self.place == Place::Leaf && matches!(self.act, Act::KillAndLose | Act::KillAndRestore)
+    }
 }
 
 impl Run {
@@ -102,6 +112,13 @@ impl Run {
         if tries.len() < TRIES {
             tries.push(format!("{:9.3} to {:9.3} {text}", began.as_secs_f64(), self.after().as_secs_f64()));
         }
+    }
+
+    /// Events that were acked so shortly before a leaf lost its disk that nobody else may have heard of them.
+    pub(super) fn unheard_of(&self) -> u64 {
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = journal.iter().filter(|entry| entry.loses_a_disk());
+        lost.map(|entry| self.acks.acked_before(entry.after, UNHEARD)).sum()
     }
 
     /// For people who watch.

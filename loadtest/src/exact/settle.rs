@@ -66,6 +66,21 @@ pub(super) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant) {
     }
 }
 
+/// What an operator does about leaves that have lost their disk, or have an older copy of it: gives up what is gone.
+pub(super) async fn give_up_lost_disks(run: &Run, fleet: &Fleet) {
+    let Some(site) = sites(fleet.urls(Place::Leaf)).pop() else { return };
+    let away = match site.audit().await {
+        Ok(audit) => audit.away,
+        Err(e) => return run.complain(format!("the ledger can't be read: {}", e.message())),
+    };
+    for leaf in away {
+        run.say(&format!("{leaf} has lost its disk and is given up"));
+        if let Err(e) = site.give_up(leaf.as_str()).await {
+            run.complain(e.message().to_owned());
+        }
+    }
+}
+
 /// Waits until the leaves have merged all they accepted. Returns the ledger as it was last.
 pub(super) async fn merged(run: &Run, fleet: &Fleet, over: Instant, deadline: Instant) -> Option<Audit> {
     let sites = sites(fleet.urls(Place::Leaf));

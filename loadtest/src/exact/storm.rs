@@ -20,8 +20,16 @@ const AWAY_MS: RangeInclusive<u64> = 6_000..=9_000;
 /// Of the store's log, the end that it forgets: up to some seconds of the default load.
 const FORGOTTEN_BYTES: RangeInclusive<u64> = 1..=500_000;
 /// What is drawn from, kills twice as often.
-const FAULTS: [Fault; 7] =
-    [Fault::Kill, Fault::Kill, Fault::Pause, Fault::Stop, Fault::Away, Fault::Forget, Fault::Restore];
+const FAULTS: [Fault; 8] = [
+    Fault::Kill,
+    Fault::Kill,
+    Fault::Pause,
+    Fault::Stop,
+    Fault::Away,
+    Fault::Forget,
+    Fault::Restore,
+    Fault::Disk,
+];
 /// A process that has not drained after this long is killed.
 const DRAIN: Duration = Duration::from_secs(30);
 /// A process that ended by itself is started again after this long, as whatever runs containers would.
@@ -44,6 +52,8 @@ pub(crate) enum Allowed {
     Forget,
     /// kill -9 of redis-server, and a restart on an older copy of all its data
     Restore,
+    /// kill -9 of leaves, and a restart without their data, or on an older copy of it
+    Disk,
 }
 
 /// A fault that was done.
@@ -56,6 +66,7 @@ pub(super) enum Fault {
     Away,
     Forget,
     Restore,
+    Disk,
 }
 
 /// An act on the process of that number.
@@ -124,7 +135,8 @@ impl Storm {
 
     /// How many processes were killed.
     pub(super) fn kills(&self) -> u32 {
-        [Fault::Kill, Fault::Away, Fault::Forget, Fault::Restore].map(|fault| self.count(fault)).iter().sum()
+        let kills = [Fault::Kill, Fault::Away, Fault::Forget, Fault::Restore, Fault::Disk];
+        kills.map(|fault| self.count(fault)).iter().sum()
     }
 
     /// How often one fault was done.
@@ -180,6 +192,7 @@ impl Storm {
                 Fault::Away => Allowed::Away,
                 Fault::Forget => return place == Place::Redis && self.allowed.contains(&Allowed::Forget),
                 Fault::Restore => return place == Place::Redis && self.allowed.contains(&Allowed::Restore),
+                Fault::Disk => return place == Place::Leaf && self.allowed.contains(&Allowed::Disk),
             };
             match place {
                 Place::Redis => {
@@ -208,6 +221,8 @@ impl Storm {
             Fault::Away => Act::KillForLong,
             Fault::Forget => Act::KillAndForget(self.random.random_range(FORGOTTEN_BYTES)),
             Fault::Restore => Act::KillAndRestore,
+            Fault::Disk if self.random.random() => Act::KillAndRestore,
+            Fault::Disk => Act::KillAndLose,
         };
         let command = Command { process, act };
         self.carry_out(command, now);
@@ -220,7 +235,10 @@ impl Storm {
             Act::Kill => self.kill(Fault::Kill, process, DOWN_MS, now),
             Act::KillForLong => self.kill(Fault::Away, process, AWAY_MS, now),
             Act::KillAndForget(_) => self.kill(Fault::Forget, process, DOWN_MS, now),
-            Act::KillAndRestore => self.kill(Fault::Restore, process, DOWN_MS, now),
+            Act::KillAndRestore if self.place(process) == Some(Place::Redis) => {
+                self.kill(Fault::Restore, process, DOWN_MS, now);
+            }
+            Act::KillAndRestore | Act::KillAndLose => self.kill(Fault::Disk, process, DOWN_MS, now),
             Act::Pause => {
                 self.note(Fault::Pause, process);
                 self.set(process, State::Paused);
@@ -244,8 +262,12 @@ impl Storm {
         self.later(now + wait, process, Act::Start);
     }
 
+    fn place(&self, process: usize) -> Option<Place> {
+        self.processes.get(process).map(|(place, _)| *place)
+    }
+
     fn note(&mut self, fault: Fault, process: usize) {
-        if let Some(&(place, _)) = self.processes.get(process) {
+        if let Some(place) = self.place(process) {
             *self.done.entry((fault, place)).or_default() += 1;
         }
     }

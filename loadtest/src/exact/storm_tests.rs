@@ -1,7 +1,7 @@
 use super::*;
 
 const STEP: Duration = Duration::from_millis(10);
-const ALL: [Allowed; 7] = [
+const ALL: [Allowed; 8] = [
     Allowed::Kill,
     Allowed::Pause,
     Allowed::Stop,
@@ -9,6 +9,7 @@ const ALL: [Allowed; 7] = [
     Allowed::Away,
     Allowed::Forget,
     Allowed::Restore,
+    Allowed::Disk,
 ];
 
 fn places() -> Vec<Place> {
@@ -33,7 +34,11 @@ fn run(seed: u64, allowed: &[Allowed], limit: Limit) -> (Storm, Vec<(Time, Comma
                     assert!(*is_running && !*is_paused);
                     draining.insert(command.process, now + 10 * STEP);
                 }
-                Act::Kill | Act::KillForLong | Act::KillAndForget(_) | Act::KillAndRestore => {
+                Act::Kill
+                | Act::KillForLong
+                | Act::KillAndForget(_)
+                | Act::KillAndRestore
+                | Act::KillAndLose => {
                     assert!(*is_running);
                     (*is_running, *is_paused) = (false, false);
                     draining.remove(&command.process);
@@ -93,6 +98,10 @@ fn only_what_is_allowed_is_done() {
     assert_eq!((storm.count(Fault::Kill), storm.count(Fault::Stop)), (0, 0));
     let (storm, _) = run(6, &[Allowed::Redis], Limit::Kills(5));
     assert!(storm.done().keys().all(|(_, place)| *place == Place::Redis));
+    let (storm, journal) = run(6, &[Allowed::Disk], Limit::Kills(20));
+    assert!(storm.done().keys().all(|of| *of == (Fault::Disk, Place::Leaf)));
+    let lost = journal.iter().filter(|(_, command)| command.act == Act::KillAndLose).count();
+    assert!((1..20).contains(&lost), "older copies are put back, too");
 }
 
 #[test]

@@ -76,7 +76,8 @@ impl Cluster {
                 Correction::Held(stream, held) => {
                     let of = self.books.retired.iter_mut().find(|of| of.stream == stream).unwrap();
                     let accepted = of.ledger.accepted.max(held);
-                    of.ledger = Ledger { accepted, merged: held, in_flight: 0, declared_lost: accepted - held };
+                    of.ledger =
+                        Ledger { accepted, merged: held, in_flight: 0, declared_lost: accepted - held };
                 }
                 Correction::Claimed(ledger) => self.books.retired.push(ledger),
             }
