@@ -85,8 +85,7 @@ async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Resul
     fleet.start(START).await?;
     let book = Book::new("exact", arguments.topics)?;
     let rate = arguments.rate / f64::from(arguments.producers + arguments.http_senders);
-    let may_lose = arguments.faults.iter().any(|fault| [Allowed::Restore, Allowed::Disk].contains(fault));
-    let run = Arc::new(Run::new(book, rate, PATIENCE, may_lose, !json)?);
+    let run = Arc::new(Run::new(book, rate, PATIENCE, &arguments.faults, !json)?);
 
     let leaves = fleet.urls(Place::Leaf);
     let (viewers, watching) = watch_all(&run, arguments.viewers, &leaves);

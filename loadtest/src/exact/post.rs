@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
+const IN_DOUBT: u16 = 409;
 /// Between two requests of one sender.
 const TICK: Duration = Duration::from_millis(50);
 /// Between two tries of one request.
@@ -34,6 +35,8 @@ enum Meaning {
     Refused,
     /// Counted or not: the same request again will tell.
     Again,
+    /// Counted or not, and nobody will ever tell: who knew has lost its disk.
+    InDoubt,
 }
 
 impl Poster {
@@ -54,9 +57,11 @@ impl Poster {
             let fate = match meaning {
                 Some(Meaning::Accepted) => Fate { acked: events, ..Fate::default() },
                 Some(Meaning::Refused) => Fate { rejected: events, ..Fate::default() },
-                Some(Meaning::Again) | None => Fate { in_doubt: events, ..Fate::default() },
+                Some(Meaning::Again | Meaning::InDoubt) | None => {
+                    Fate { in_doubt: events, ..Fate::default() }
+                }
             };
-            if fate.in_doubt > 0 {
+            if matches!(meaning, Some(Meaning::Again) | None) {
                 self.run.remark(format!("request {key} was not answered to the end"));
             }
             groups.push(Group { sender: self.number, indices, fate });
@@ -83,13 +88,17 @@ impl Poster {
             let leaf = rand::rng().random_range(0..self.leaves.len().max(1));
             let url = self.leaves.get(leaf).map_or("", String::as_str);
             let answer = http::request("POST", url, EVENTS, &headers, Some(body.to_vec())).await;
-            let meaning = answer.as_ref().map_or(Meaning::Again, meaning);
+            let meaning = match &answer {
+                Ok(answer) if answer.status == IN_DOUBT && self.run.loses_disks => Meaning::InDoubt,
+                answer => answer.as_ref().map_or(Meaning::Again, meaning),
+            };
             if is_repeat || meaning != Meaning::Accepted {
                 self.run.note_try(began, &format!("{key} at {url}: {}", show(answer.as_ref())));
             }
             is_repeat = true;
             match meaning {
                 Meaning::Again => tokio::time::sleep(RETRY).await,
+                Meaning::InDoubt => return Meaning::InDoubt,
                 Meaning::Accepted => {
                     let events = accepted(answer.ok().as_ref());
                     self.run.acks.record(events, now());
@@ -116,7 +125,7 @@ fn meaning(answer: &Answer) -> Meaning {
     match answer.status {
         202 => Meaning::Accepted,
         // In doubt, or not now: 409, 429, and all that a server says of itself.
-        409 | 429 | 500.. => Meaning::Again,
+        IN_DOUBT | 429 | 500.. => Meaning::Again,
         _ => Meaning::Refused,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::acks::Acks;
 use super::book::Book;
+use super::storm::Allowed;
 use crate::cluster::process::{Act, Place};
 use crate::load::latency::AckLatency;
 use crate::now;
@@ -14,9 +15,9 @@ use std::time::{Duration, Instant};
 
 /// Tries of HTTP requests that are kept.
 const TRIES: usize = 100_000;
-/// A leaf says every 0.4 s how far it has come, and that is on its way for a moment: when its disk is lost nobody may
-/// have heard of the last events that it acked.
-const UNHEARD: Duration = Duration::from_secs(1);
+/// From a leaf's last word on how far it had come, as the store has it, to the loss of its disk, at most
+/// (docs/exactly-once.md): nobody may have heard of the last events that it acked.
+const UNHEARD: Duration = Duration::from_millis(2_500);
 /// Complaints that are kept.
 const COMPLAINTS: usize = 50;
 
@@ -43,6 +44,8 @@ pub(super) struct Run {
     pub(super) tries: Mutex<Vec<String>>,
     /// Whether faults take more from the store than logs may still hold. The ledger has to say so.
     pub(super) may_lose: bool,
+    /// Whether leaves lose their disks, and with them what they knew of keys.
+    pub(super) loses_disks: bool,
     pub(super) is_loud: bool,
 }
 
@@ -67,10 +70,11 @@ impl Run {
         book: Book,
         rate: f64,
         patience: Duration,
-        may_lose: bool,
+        faults: &[Allowed],
         is_loud: bool,
     ) -> Result<Self, Failure> {
         let start = now();
+        let loses_disks = faults.contains(&Allowed::Disk);
         Ok(Self {
             book,
             start,
@@ -85,7 +89,8 @@ impl Run {
             remarks: Mutex::default(),
             journal: Mutex::default(),
             tries: Mutex::default(),
-            may_lose,
+            may_lose: loses_disks || faults.contains(&Allowed::Restore),
+            loses_disks,
             is_loud,
         })
     }

@@ -1,10 +1,10 @@
 //! The ledgers of leaf streams whose logs are gone. The audit needs them for good; their number must not grow.
 
+use super::open_streams::Heard;
 use countree_common::cluster::NodeName;
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use super::open_streams::Heard;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

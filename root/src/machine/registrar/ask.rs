@@ -116,7 +116,7 @@ impl Ask {
             Self::Heartbeat { node, reached, .. } => {
                 registry.heartbeat(node, now, lease).map_err(said)?;
                 if let Some(reached) = reached {
-                    registry.reach(node, *reached);
+                    registry.reach(node, *reached, now);
                 }
                 return Ok(view());
             }
