@@ -62,6 +62,8 @@ loadtest="${CARGO_TARGET_DIR:-target}/debug/loadtest"
 if command -v redis-server >/dev/null; then
   timeout 300 "$loadtest" exact --kills 10 || failed=1
   timeout 300 "$loadtest" exact --kills 5 --faults forget --http-senders 0 || failed=1
+  timeout 300 "$loadtest" exact --kills 4 --faults restore || failed=1
+  timeout 300 "$loadtest" exact --kills 6 --faults disk || failed=1
 fi
 
 passed=$(grep -E '^test result:' "$log" | grep -oE '[0-9]+ passed' | awk '{s+=$1} END {print s+0}')

@@ -75,11 +75,10 @@ impl Acks {
         self.state().longest_stall
     }
 
-    /// Events acked from so long before a moment until then, in whole stretches: at least those.
-    pub(super) fn acked_before(&self, moment: Duration, window: Duration) -> u64 {
-        let stretch = |at: Duration| (at.as_millis() / STRETCH.as_millis()) as usize;
-        let (first, last) = (stretch(moment.saturating_sub(window)), stretch(moment));
-        self.state().by_stretch.iter().take(last + 1).skip(first).sum()
+    /// Events acked since a moment after the start, in whole stretches: at least those.
+    pub(super) fn acked_since(&self, moment: Duration) -> u64 {
+        let first = (moment.as_millis() / STRETCH.as_millis()) as usize;
+        self.state().by_stretch.iter().skip(first).sum()
     }
 
     /// Acked events in each [`STRETCH`] since the start.
@@ -104,8 +103,8 @@ mod tests {
         acks.end(start + Duration::from_millis(1_700));
         acks.record(1, start + Duration::from_millis(3_000));
         assert_eq!(acks.longest_stall(), Duration::from_millis(750));
-        let before = |ms, window| acks.acked_before(Duration::from_millis(ms), Duration::from_millis(window));
-        assert_eq!((before(960, 200), before(960, 10_000), before(700, 300)), (12, 17, 0));
+        let since = |ms| acks.acked_since(Duration::from_millis(ms));
+        assert_eq!((since(0), since(260), since(990), since(9_000)), (18, 13, 13, 0));
         assert_eq!(acks.by_stretch(), [5, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     }
 }

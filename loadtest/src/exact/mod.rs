@@ -9,6 +9,7 @@ mod produce;
 mod report;
 mod run;
 mod settle;
+mod stake;
 mod storm;
 mod verdict;
 mod watch;
@@ -17,7 +18,7 @@ pub(crate) use storm::Allowed;
 
 use crate::arguments::ExactArguments;
 use crate::cluster::fleet::{self, Fleet, Settings, Tiers};
-use crate::cluster::process::{Place, Process};
+use crate::cluster::process::{Act, Place};
 use crate::cluster::redis::Fsync;
 use crate::cluster::server;
 use crate::now;
@@ -29,7 +30,9 @@ use outcome::{Measured, Outcome};
 use post::Poster;
 use produce::Sender;
 use run::{Entry, Run};
+use stake::Stake;
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use storm::{Limit, Storm};
@@ -147,8 +150,8 @@ async fn conclude(
     let verdict = Verdict::new(&run.book, &groups, totals)?;
     verdict.examples.iter().for_each(|example| run.complain(example.clone()));
     let ledger = check_ledger(run, audit.as_ref(), verdict.counted);
-    let unheard_of = run.unheard_of();
-    if verdict.lost > ledger.declared_lost + unheard_of {
+    let at_stake = run.at_stake.load(Relaxed);
+    if verdict.lost > ledger.declared_lost + at_stake {
         verdict.missing.iter().for_each(|missing| run.complain(missing.clone()));
     }
     for (number, shown) in viewers.iter().enumerate() {
@@ -166,7 +169,7 @@ async fn conclude(
         seen: since(seen),
         counters,
         ledger,
-        unheard_of,
+        at_stake,
         viewer_updates: viewers.iter().map(Shown::updates).sum(),
         steps_back: viewers.iter().map(|shown| shown.steps_back().0).sum(),
     };
@@ -230,11 +233,17 @@ async fn rage(run: &Run, fleet: &mut Fleet, arguments: &ExactArguments) -> Resul
         }
         for command in storm.handle_time(run.time()) {
             let Some(process) = fleet.processes.get_mut(command.process) else { continue };
+            let stake = match (&process.url, command.act) {
+                (Some(url), Act::KillAndLose | Act::KillAndRestore) => Some(Stake::of(run, url).await),
+                _ => None,
+            };
             process.act(command.act)?;
-            let Process { name, place, .. } = process;
-            let entry = Entry { after: run.after(), name: name.clone(), place: *place, act: command.act };
+            let entry = Entry { after: run.after(), name: process.name.clone(), act: command.act };
             run.say(&format!("{} {:?} ({} kills)", entry.name, entry.act, storm.kills()));
             run.journal.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+            if let Some(stake) = stake {
+                stake.note(run).await;
+            }
         }
         tokio::time::sleep(STEP).await;
     }

@@ -27,8 +27,8 @@ pub(super) struct Measured {
     pub(super) seen: Duration,
     pub(super) counters: usize,
     pub(super) ledger: Ledger,
-    /// Acked events that may be lost beyond those that the ledger declares.
-    pub(super) unheard_of: u64,
+    /// Acked events that lost disks may have taken along.
+    pub(super) at_stake: u64,
     pub(super) viewer_updates: u64,
     pub(super) steps_back: u64,
 }
@@ -68,8 +68,8 @@ pub(super) struct Figures {
     /// From the last fault's end until all was merged and every viewer had seen it.
     pub(super) recovery_s: f64,
     pub(super) ledger: Ledger,
-    /// Events acked so shortly before a leaf's disk was lost that the cluster may not have heard of them.
-    pub(super) unheard_of: u64,
+    /// Events that lost disks may have taken along.
+    pub(super) at_stake: u64,
     /// Times that the ledger could be read, and balanced, while there were faults.
     pub(super) audits: u64,
     pub(super) viewer_updates: u64,
@@ -110,7 +110,7 @@ impl Outcome {
         }
         let figures = Figures {
             exact: complaints.is_empty()
-                && verdict.is_exact(measured.ledger.declared_lost + measured.unheard_of),
+                && verdict.is_exact(measured.ledger.declared_lost + measured.at_stake),
             verdict,
             counters: measured.counters,
             kills: storm.kills(),
@@ -132,7 +132,7 @@ impl Outcome {
             merged_s: seconds(measured.merged),
             recovery_s: seconds(measured.seen),
             ledger: measured.ledger,
-            unheard_of: measured.unheard_of,
+            at_stake: measured.at_stake,
             audits: run.audits.load(Relaxed),
             short_audits: run.short_audits.load(Relaxed),
             viewer_updates: measured.viewer_updates,
@@ -147,7 +147,7 @@ impl Outcome {
     /// What was done to whom, and when.
     pub(super) fn journal(&self) -> String {
         let mut text = String::new();
-        for Entry { after, name, act, .. } in &self.entries {
+        for Entry { after, name, act } in &self.entries {
             let _ = writeln!(text, "{:9.3} {name} {act:?}", after.as_secs_f64());
         }
         text
@@ -192,11 +192,11 @@ impl Figures {
             (
                 "ledger",
                 format!(
-                    "{} accepted, {} declared lost, up to {} more never heard of; read {} times on the way, {} times in \
+                    "{} accepted, {} declared lost, {} at stake when disks were lost; read {} times on the way, {} times in \
                      silence about acked events",
                     self.ledger.accepted,
                     self.ledger.declared_lost,
-                    self.unheard_of,
+                    self.at_stake,
                     self.audits,
                     self.short_audits
                 ),

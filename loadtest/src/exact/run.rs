@@ -3,7 +3,7 @@
 use super::acks::Acks;
 use super::book::Book;
 use super::storm::Allowed;
-use crate::cluster::process::{Act, Place};
+use crate::cluster::process::Act;
 use crate::load::latency::AckLatency;
 use crate::now;
 use countree_common::shell::failure::Failure;
@@ -15,9 +15,6 @@ use std::time::{Duration, Instant};
 
 /// Tries of HTTP requests that are kept.
 const TRIES: usize = 100_000;
-/// From a leaf's last word on how far it had come, as the store has it, to the loss of its disk, at most
-/// (docs/exactly-once.md): nobody may have heard of the last events that it acked.
-const UNHEARD: Duration = Duration::from_millis(2_500);
 /// Complaints that are kept.
 const COMPLAINTS: usize = 50;
 
@@ -35,6 +32,8 @@ pub(super) struct Run {
     pub(super) audits: AtomicU64,
     /// Times that it then claimed to balance with fewer events than had been acked before.
     pub(super) short_audits: AtomicU64,
+    /// Acked events that lost disks may have taken along.
+    pub(super) at_stake: AtomicU64,
     /// What is wrong.
     pub(super) complaints: Mutex<Vec<String>>,
     /// What is not wrong, and should be known.
@@ -54,14 +53,7 @@ pub(super) struct Run {
 pub(super) struct Entry {
     pub(super) after: Duration,
     pub(super) name: String,
-    pub(super) place: Place,
     pub(super) act: Act,
-}
-
-impl Entry {
-    fn loses_a_disk(&self) -> bool {
-        self.place == Place::Leaf && matches!(self.act, Act::KillAndLose | Act::KillAndRestore)
-    }
 }
 
 impl Run {
@@ -85,6 +77,7 @@ impl Run {
             rate,
             audits: AtomicU64::new(0),
             short_audits: AtomicU64::new(0),
+            at_stake: AtomicU64::new(0),
             complaints: Mutex::default(),
             remarks: Mutex::default(),
             journal: Mutex::default(),
@@ -117,13 +110,6 @@ impl Run {
         if tries.len() < TRIES {
             tries.push(format!("{:9.3} to {:9.3} {text}", began.as_secs_f64(), self.after().as_secs_f64()));
         }
-    }
-
-    /// Events that were acked so shortly before a leaf lost its disk that nobody else may have heard of them.
-    pub(super) fn unheard_of(&self) -> u64 {
-        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = journal.iter().filter(|entry| entry.loses_a_disk());
-        lost.map(|entry| self.acks.acked_before(entry.after, UNHEARD)).sum()
     }
 
     /// For people who watch.
