@@ -4,7 +4,7 @@ use countree_common::document::TopicView;
 use countree_common::key::Topic;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, Answer, ErrorBody};
-use countree_common::shell::overview::Audit;
+use countree_common::shell::overview::{Acknowledged, Audit};
 use std::time::Duration;
 
 const UNAVAILABLE: u16 = 503;
@@ -78,6 +78,12 @@ impl Site {
         }
         let said = String::from_utf8_lossy(&answer.body).into_owned();
         Err(Failure::failed(format!("{}{path} answers {}: {said}", self.url, answer.status)))
+    }
+
+    /// Says that somebody knows what happened to the store.
+    pub(crate) async fn acknowledge(&self) -> Result<Acknowledged, Failure> {
+        const PATH: &str = "/v1/store/acknowledge";
+        self.read(PATH, &http::request("POST", &self.url, PATH, &[], None).await?)
     }
 
     /// A topic with everything that was acked before; `None` when nothing was ever counted in it.

@@ -58,6 +58,13 @@ pub(super) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant) {
             trouble => trouble,
         };
         let Some(trouble) = trouble else { return };
+        // The storm's own doing, which an operator knows of.
+        if trouble.contains("went back in time while it was in use")
+            && let Some(site) = sites(fleet.urls(Place::Leaf)).first()
+            && let Err(e) = site.acknowledge().await
+        {
+            run.complain(format!("an older store can't be acknowledged: {}", e.message()));
+        }
         if now() > deadline {
             run.complain(format!("the nodes have not come together within {:?}: {trouble}", run.patience));
             return;

@@ -169,8 +169,8 @@ impl Standing {
         let went_back = record.continues(self.known.id, self.own) != Continuity::Same;
         let is_noticed = !self.is_fresh(now);
         let emptied = (is_shard_missing && is_noticed).then_some(StoreLoss::Emptied);
-        let older =
-            ((went_back && is_noticed) || std::mem::take(&mut self.fell_back)).then_some(StoreLoss::WentBack);
+        let has_older_registry = std::mem::take(&mut self.fell_back);
+        let older = ((went_back && is_noticed) || has_older_registry).then_some(StoreLoss::WentBack);
         let loss = record.unacknowledged.or(emptied).or(older);
         let mut whole = StoreRecord { unacknowledged: loss, ..record.clone() };
         if went_back {

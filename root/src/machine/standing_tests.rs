@@ -103,6 +103,20 @@ fn an_older_copy_is_noticed_by_an_older_registry() {
 }
 
 #[test]
+fn what_was_noticed_in_two_ways_is_acknowledged_once() {
+    let mut older = record();
+    older.starts.pop();
+    let mut standing = standing();
+    standing.handle_fell_back(FORGIVEN * 2);
+    let marked = look(&mut standing, Some(older), at(60)).unwrap();
+    let acknowledged = acknowledge(&mut standing, marked, at(61));
+    for seconds in [62, 63] {
+        look(&mut standing, Some(acknowledged.clone()), at(seconds));
+        assert_eq!(standing.state(), &State::Sound);
+    }
+}
+
+#[test]
 fn a_shard_that_is_missing_is_a_loss() {
     let mut standing = standing();
     standing.handle_found(&FoundStore { record: Some(record()), is_shard_missing: true }, at(60));
