@@ -126,3 +126,28 @@ fn a_note_follows_the_one_before_and_gives_way_to_a_use() {
     assert_eq!(known(&recovery, key(1)), Some(KeyState::Used { content: 0 }));
     assert!(matches!(known(&recovery, key(2)), Some(KeyState::Noted(_))));
 }
+
+#[test]
+fn a_folder_of_another_cluster_forgets_the_streams_that_it_has_no_log_of() {
+    use countree_common::store::{StoreId, StoreStart};
+    let retired = || Carried {
+        retired: [(3, Ledger::default()), (5, Ledger::default())].into(),
+        ..Carried::default()
+    };
+    let admission = |is_foreign| Admission {
+        id: StoreId(1),
+        start: StoreStart { number: 1, chance: 1 },
+        is_foreign,
+    };
+    let mut same = retired();
+    let memory = same.belong(&admission(false), None);
+    assert_eq!((memory.foreign_to, same.retired.len()), (0, 2));
+    let mut moved = retired();
+    let memory = moved.belong(&admission(true), Some(&memory));
+    assert_eq!((memory.foreign_to, moved.retired.len()), (5, 0));
+    // The log still says so at the next start.
+    let mut again = retired();
+    again.retired.insert(9, Ledger::default());
+    let memory = again.belong(&admission(false), Some(&memory));
+    assert_eq!((memory.foreign_to, again.retired.into_keys().collect::<Vec<_>>()), (5, vec![9]));
+}

@@ -122,3 +122,16 @@ fn the_operators_word_changes_nothing_where_none_is_needed() {
     let served = claim(&found(record(1, &[11], &["ours"])), &folder, CHANCE).unwrap();
     assert_eq!((served.id, served.predecessors.len()), (StoreId(1), 0));
 }
+
+#[test]
+fn a_start_forgets_no_loss_unless_the_operator_says_that_it_is_known() {
+    use countree_common::store::StoreLoss;
+    let mut lost = record(1, &[11], &["ours"]);
+    lost.unacknowledged = Some(StoreLoss::Emptied);
+    let folder = folder_of(1, 1, 11);
+    let started = claim(&found(lost.clone()), &folder, CHANCE).unwrap();
+    assert_eq!(started.unacknowledged, Some(StoreLoss::Emptied));
+    assert_eq!(started.held_by, "here");
+    let known = claim(&found(lost), &adopting(folder), CHANCE).unwrap();
+    assert_eq!((known.id, known.unacknowledged), (StoreId(1), None), "and nothing else changes");
+}
