@@ -158,7 +158,8 @@ fn a_store_that_is_emptied_is_healed_from_the_logs_and_not_ready_until_acknowled
 
 #[test]
 fn an_older_file_of_the_server_is_noticed_also_under_a_cluster_that_runs() {
-    let (folder, older, mut server) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Server::new());
+    let (folder, older, mut server) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Server::new());
     if !server.start(&folder) {
         return;
     }
