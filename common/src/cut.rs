@@ -36,8 +36,8 @@ pub struct Cut<S = Vec<CounterSum>> {
     pub sums: S,
     /// How many events the sums are made of.
     pub events: u64,
-    /// The document's era becomes at least this. Higher than the document's when the leaf has seen the
-    /// store go back in time.
+    /// The era that the document is to be in at least. Higher than the document's when the leaf has seen it go back in
+    /// time while the store served; one that is not [of the process](crate::era::is_of) that serves changes nothing.
     pub era: u64,
 }
 

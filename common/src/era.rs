@@ -4,6 +4,15 @@
 //! Whoever holds a topic takes another era only from a source that is known to have spoken, or to have been asked,
 //! after the era that is held was taken. A source that lags behind, and still sends the era before, is none.
 
+/// Between the eras that two processes of a store begin with. A process takes the ones between for documents that it was
+/// found to have gone back with while it served; nobody else serves in them.
+pub const GAP: u64 = 256;
+
+/// Whether an era is of the process of a store that began with `process`.
+pub fn is_of(process: u64, era: u64) -> bool {
+    era.checked_sub(process).is_some_and(|after| after < GAP)
+}
+
 /// The eras that a holder of a topic has gone through.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Eras {
@@ -35,6 +44,8 @@ impl Eras {
     /// Judges the era of what a source says. `held` is the era that is held.
     pub fn judge(&mut self, source: &mut Followed, held: Option<u64>, era: u64) -> Word {
         let word = match held {
+            // A store that has nothing of a topic looks the same each time, so this one may be long past.
+            Some(0) if era == 0 => return Word::Same,
             Some(held) if held == era => Word::Same,
             Some(_) if source.0 != self.turns => return Word::Unclear,
             _ => {
@@ -59,6 +70,27 @@ mod tests {
         assert_eq!(eras.judge(&mut source, Some(7), 7), Word::Same);
         assert_eq!(eras.judge(&mut source, Some(7), 9), Word::Next);
         assert_eq!(eras.judge(&mut source, Some(9), 3), Word::Next, "a lower era may be the later one");
+    }
+
+    #[test]
+    fn a_source_that_says_that_nothing_is_left_may_mean_an_earlier_time() {
+        let mut eras = Eras::default();
+        let (mut quick, mut slow) = (eras.ask(), eras.ask());
+        for era in [7, 0, 9, 0] {
+            let held = eras.turns.checked_sub(1).map(|turn| [7, 0, 9][turn as usize]);
+            assert_eq!(eras.judge(&mut quick, held, era), Word::Next);
+        }
+        let mut asked_since = eras.ask();
+        assert_eq!(eras.judge(&mut slow, Some(0), 0), Word::Same, "after the first, or after the second");
+        assert_eq!(eras.judge(&mut slow, Some(0), 9), Word::Unclear);
+        assert_eq!(eras.judge(&mut asked_since, Some(0), 0), Word::Same);
+        assert_eq!(eras.judge(&mut asked_since, Some(0), 11), Word::Next);
+    }
+
+    #[test]
+    fn a_process_has_eras_of_its_own() {
+        assert!(is_of(512, 512) && is_of(512, 767));
+        assert!(!is_of(512, 511) && !is_of(512, 768) && !is_of(512, 0) && !is_of(512, u64::MAX));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub enum Flaw {
     HastyWatermark,
     /// A server process of the store that forgot something serves in the era of the one before it.
     LastingEra,
+    /// The store takes any era from a cut, also one of a process that was there before.
+    RevivedEras,
     /// Viewers take no era that is lower than the one they show.
     HighestEraWins,
     /// Viewers don't tell a broadcast node which era they show.
@@ -93,7 +95,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 41] = [
+    pub const ALL: [Flaw; 42] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -125,6 +127,7 @@ impl Flaw {
         Flaw::ResetOfAnyVersion,
         Flaw::HastyWatermark,
         Flaw::LastingEra,
+        Flaw::RevivedEras,
         Flaw::HighestEraWins,
         Flaw::UntoldEras,
         Flaw::LeafAgedByWallClock,

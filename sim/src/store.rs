@@ -8,6 +8,7 @@ use countree_common::audit::Books;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
+use countree_common::era;
 use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
 use countree_common::session::{Seq, SessionId};
@@ -83,8 +84,8 @@ type Endings = BTreeMap<(NodeName, SessionId), Seq>;
 /// The registry's revision and text.
 type Registry = Option<(u64, String)>;
 
-/// Between the eras of two server processes.
-const ERA_GAP: u64 = 1_000;
+/// Between the eras of two server processes; the ones of older copies lie between.
+const ERA_GAP: u64 = 4 * era::GAP;
 
 /// The store, and the states that it may go back to.
 #[derive(Debug)]
@@ -110,8 +111,6 @@ pub(crate) struct Store {
     given_eras: Vec<u64>,
     /// The eras that each topic was in, one after another.
     era_order: BTreeMap<Topic, Vec<u64>>,
-    /// Whether an older copy has taken its place already.
-    was_replaced: bool,
     /// The era of the process that serves all topics but these.
     era: u64,
     eras: BTreeMap<Topic, u64>,
@@ -142,7 +141,6 @@ impl Store {
             earlier_era_records: vec![1],
             given_eras: vec![1],
             era_order: BTreeMap::new(),
-            was_replaced: false,
             era: 1,
             eras: BTreeMap::new(),
             forgetful: BTreeSet::new(),
@@ -406,10 +404,6 @@ impl Store {
     pub(crate) fn replace(&mut self, random: &mut Random) -> bool {
         let Some(to) = random.place(self.earlier_documents.len()) else { return false };
         let (earlier, record) = (self.earlier_documents[to].clone(), self.earlier_era_records[to]);
-        // Leaves that find nothing ask for an era that they make up; twice it could be the same one.
-        if std::mem::replace(&mut self.was_replaced, true) && earlier.len() < self.documents.len() {
-            return false;
-        }
         let changed =
             self.documents.iter().filter(|(topic, document)| earlier.get(*topic) != Some(*document));
         self.forgetful.extend(changed.map(|(topic, _)| topic.clone()));
@@ -418,7 +412,7 @@ impl Store {
         if self.flaw != Some(Flaw::LastingEra) {
             self.era_record = record;
             let is_new = |era: &u64| !self.given_eras.contains(era);
-            let era = (1..).map(|n| record + n * ERA_GAP / 4).find(is_new).unwrap_or_default();
+            let era = (1..).map(|n| record + n * era::GAP).find(is_new).unwrap_or_default();
             self.begin_era(era, None);
         }
         true
@@ -440,5 +434,12 @@ fn merge(document: &mut Document, cut: &Cut, served_in: u64, durable: bool, flaw
         // As if the document stood where the cut begins.
         document.streams.entry(cut.stream.clone()).or_default().lsn = cut.from;
     }
-    document.merge(cut, served_in, durable)
+    let mut outcome = document.merge(cut, served_in, durable);
+    if flaw == Some(Flaw::RevivedEras)
+        && let Outcome::Applied(applied) = &mut outcome
+    {
+        document.version.era = document.version.era.max(cut.era);
+        applied.version = document.version;
+    }
+    outcome
 }

@@ -119,6 +119,7 @@ is_found! {
     a_reset_of_totals_that_the_store_went_back_to: ResetOfAnyVersion where FALLING_BACK within 2000, Exact;
     a_leaf_that_calls_too_much_complete: HastyWatermark within 20, Shown;
     a_store_that_fell_back_and_does_not_say_so: LastingEra within 500, Shown;
+    a_store_that_takes_an_era_again_that_had_its_end: RevivedEras where REPLACING within 400, Shown;
     a_viewer_that_ignores_lower_eras: HighestEraWins where REPLACING within 100, Shown;
     a_viewer_that_does_not_say_what_it_shows: UntoldEras where REPLACING within 400, Shown;
     a_leaf_that_ages_keys_by_its_wall_clock: LeafAgedByWallClock where STEPPED within 50, Exact | Told;

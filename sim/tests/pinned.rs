@@ -31,6 +31,13 @@ fn nothing_is_shown_of_a_topic_that_is_counted_again_and_rolled_back_again_befor
     assert_eq!(broken("--seed 12804113488424413303 --kinds StoreRollback"), Ok(None));
 }
 
+/// Two roots tell a broadcast node of a topic that the store has nothing of, twice in a row. One of them lags, and speaks of
+/// the first time; what it says next is from before the second.
+#[test]
+fn a_root_that_lags_is_not_taken_to_have_caught_up_because_it_says_that_nothing_is_left() {
+    assert_eq!(broken("--seed 20231 --kinds StoreRollback"), Ok(None));
+}
+
 /// A viewer was shown that the store has nothing of a topic any more, and moves to a node that lags and still holds it.
 #[test]
 fn a_viewer_that_knows_that_nothing_is_left_of_a_topic_is_not_shown_what_was() {

@@ -5,6 +5,7 @@
 
 use countree_common::cut::{Applied, CounterSum, Cut, Outcome};
 use countree_common::document::{CounterTotal, Snapshot, Version};
+use countree_common::era;
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::stream::{Lsn, StreamId};
 use std::collections::{BTreeMap, HashSet};
@@ -61,7 +62,9 @@ pub fn served(version: Version, served_in: u64) -> Version {
 }
 
 /// Judges a [sound](check) cut against a document that is stored at `version`, is served in era `served_in`, and
-/// holds `position` of the cut's stream. `raise` says what a counter's total comes to with its sum, from 0 for one never
+/// holds `position` of the cut's stream. A cut raises the document's era only within the eras of the process that serves:
+/// what a leaf saw of another process, or of another store, says nothing of this one, and to take it up would be to serve
+/// in an era again that had its end. `raise` says what a counter's total comes to with its sum, from 0 for one never
 /// counted, and `None` where that is out of range; it is asked only for cuts that fit,
 /// for one sum after another.
 ///
@@ -90,8 +93,9 @@ pub fn judge<'c, E>(
             None => return Ok(Verdict::Unchanged(Outcome::Overflow)),
         }
     }
+    let asked = if era::is_of(served_in, cut.era) { cut.era } else { 0 };
     let after =
-        Version { era: version.era.max(cut.era).max(served_in), number: version.number.saturating_add(1) };
+        Version { era: version.era.max(served_in).max(asked), number: version.number.saturating_add(1) };
     let position = Position { lsn: cut.to, events };
     Ok(Verdict::Changed(Change { base: version, version: after, position, totals }))
 }

@@ -54,6 +54,16 @@ fn the_era_rises_with_a_cut_and_never_falls() {
 }
 
 #[test]
+fn an_era_of_another_process_is_not_taken_from_a_cut() {
+    let mut document = Document::default();
+    // The store was replaced under a clock that had stepped back: the leaf knows the eras from 9,000 on.
+    for (to, asked, era) in [(1, 9_001, 700), (2, 444, 700), (3, 701, 701), (4, 9_001, 701), (5, 700, 701)] {
+        document.merge(&Cut { era: asked, ..cut((to - 1, to), &[("a", 1)]) }, 700, false);
+        assert_eq!(document.version, Version { era, number: to });
+    }
+}
+
+#[test]
 fn unsound_cuts_are_told_from_sound_ones() {
     for sound in [cut((0, 0), &[]), cut((0, 1), &[]), cut((0, 1), &[("a", 0), ("b", 1)])] {
         assert_eq!(check(&sound), Ok(()));

@@ -1,10 +1,8 @@
 //! The era that a store begins with: one for each of its starts.
 
+use countree_common::era::GAP as ERA_GAP;
 use countree_common::time::WallMs;
 
-/// Between two starts. A leaf that finds a document gone back within an era asks for the next one; these must not run
-/// into the era of the next start.
-pub const ERA_GAP: u64 = 256;
 /// What the clock can make of an era: beyond it lie some millions of millions of starts. It is passed in the year 2527.
 const BY_CLOCK_MAX: u64 = 1 << 52;
 /// The highest era that every reader can hold exactly.

@@ -3,8 +3,8 @@
 -- What writing.lua defines stands before this.
 --
 -- KEYS[1]  the document, a hash
--- ERA      the era of the server process that is to run this
--- ARGV     1 the stream's field   2 from   3 to   4 events   5 era floor   6 how many counters
+-- ERA      the era of the server process that is to run this; it has eras of its own up to ERA_GAP after it
+-- ARGV     1 the stream's field   2 from   3 to   4 events   5 the era asked for   6 how many counters
 --          then each counter's field, then each counter's delta
 -- Answers  {'have', lsn, events, era, version}
 --          {'overflow'}
@@ -101,7 +101,12 @@ local new_version = add(version, '1', U64)
 if not new_events or not new_version then
   return { 'overflow' }
 end
-local new_era = highest(highest(era, ERA), ARGV[5])
+local new_era = highest(era, ERA)
+-- One of another process is not taken: it may be the one that was before.
+local after = tonumber(ARGV[5]) - tonumber(ERA)
+if after >= 0 and after < ERA_GAP then
+  new_era = highest(new_era, ARGV[5])
+end
 
 local answer = { 'applied', era, version, new_era, new_version, new_events }
 local count = tonumber(ARGV[6])

@@ -12,7 +12,8 @@
 
 use super::layout::Keys;
 use super::link::Link;
-use crate::machine::eras::{ERA_GAP, by_clock};
+use crate::machine::eras::by_clock;
+use countree_common::era::GAP as ERA_GAP;
 use countree_common::shell::clock::wall;
 use redis::{ErrorKind, RedisError, RedisResult, Script, cmd};
 
@@ -43,7 +44,7 @@ impl EraScript {
     /// `nonce` makes it this root's own: when the process turns out to have changed while the script was loaded,
     /// nobody else knows it by its hash.
     fn new(era: u64, nonce: u64, body: &str) -> Self {
-        let text = format!("local ERA = '{era}' -- {nonce:016x}\n{body}");
+        let text = format!("local ERA, ERA_GAP = '{era}', {ERA_GAP} -- {nonce:016x}\n{body}");
         let hash = Script::new(&text).get_hash().to_owned();
         Self { text, hash }
     }
