@@ -18,6 +18,7 @@ pub mod limits;
 pub mod near;
 pub mod ring;
 pub mod session;
+pub mod stamp;
 pub mod store;
 pub mod stream;
 pub mod time;

@@ -12,16 +12,17 @@ use countree_common::document::Version;
 use countree_common::limits::SESSIONS_PER_MESSAGE;
 use countree_common::session::SessionId;
 use countree_common::shell::quic::StreamError;
+use countree_common::stamp::Stamp;
 use countree_common::stream::StreamId;
-use countree_common::time::WallMs;
 use countree_common::wire::hello::{Conversation, RefusalCode};
-use countree_common::wire::publish::{FromRoot, ToRoot};
+use countree_common::wire::publish::ToRoot;
 use countree_common::wire::rpc::{NodeStats, Reply, Request, SessionTable};
 use countree_common::wire::uplink;
 use countree_root::store::Store;
 use harness::{Cluster, Peer, cut, ledger, name, topic, total};
 use redis_server::RedisServer;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[tokio::test]
 async fn cuts_are_merged_and_answered() {
@@ -109,16 +110,20 @@ async fn the_watermark_waits_for_every_leaf_and_follows_its_totals() {
 
     one.send_cuts(vec![cut("t", (1, 2), &[("a", 1)])]).await;
     one.outcomes(1).await;
-    one.send(uplink::ToRoot::Watermark(WallMs(2_000))).await;
-    two.send(uplink::ToRoot::Watermark(WallMs(1_000))).await;
-    assert!(matches!(broadcast.next().await, FromRoot::Update(_)), "the totals come first");
-    assert_eq!(broadcast.watermark().await, WallMs(1_000), "the least of both");
+    let (early, late) = (two.stamp().await, one.stamp().await);
+    assert_eq!(early.era, cluster.version(1).await.era);
+    let late = Stamp { at: late.at.max(early.at + Duration::from_millis(1)), ..late };
+    one.send(uplink::ToRoot::Echo(Stamp { era: late.era + 1, ..late })).await;
+    one.send(uplink::ToRoot::Echo(late)).await;
+    two.send(uplink::ToRoot::Echo(early)).await;
+    assert_eq!(broadcast.update().await.version.number, 2, "the totals come first");
+    assert_eq!(broadcast.watermark().await, early, "the least of both");
 
     assert!(matches!(cluster.ask("leaf-2", &Request::Leave(name("leaf-2"))).await, Reply::View(_)));
-    assert_eq!(broadcast.watermark().await, WallMs(2_000), "a leaf that has left holds nothing back");
+    assert_eq!(broadcast.watermark().await, late, "a leaf that has left holds nothing back");
 
-    let mut late = cluster.broadcast("broadcast-1").await;
-    assert_eq!(late.watermark().await, WallMs(2_000), "who comes later is told too");
+    let mut latecomer = cluster.broadcast("broadcast-1").await;
+    assert_eq!(latecomer.watermark().await, late, "who comes later is told too");
     cluster.stop().await;
 }
 

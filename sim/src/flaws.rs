@@ -65,8 +65,14 @@ pub enum Flaw {
     HastyReset,
     /// A reset takes any version of the totals, also one to which the store has gone back.
     ResetOfAnyVersion,
-    /// A leaf calls complete what it has accepted by now.
-    HastyWatermark,
+    /// A leaf says a root's stamp back when it comes, not when all is merged that it had accepted by then.
+    HastyEcho,
+    /// A leaf does not ask a new process of the store for what it merged in the one before.
+    UnconfirmedEras,
+    /// What a root says of totals of one era is taken for those of another, too.
+    CompleteInAnyEra,
+    /// A root's stamps follow its wall clock.
+    StampedByWallClock,
     /// A server process of the store that forgot something serves in the era of the one before it.
     LastingEra,
     /// The store takes any era from a cut, also one of a process that was there before.
@@ -125,7 +131,10 @@ impl Flaw {
         Flaw::BlindReadBack,
         Flaw::HastyReset,
         Flaw::ResetOfAnyVersion,
-        Flaw::HastyWatermark,
+        Flaw::HastyEcho,
+        Flaw::UnconfirmedEras,
+        Flaw::CompleteInAnyEra,
+        Flaw::StampedByWallClock,
         Flaw::LastingEra,
         Flaw::RevivedEras,
         Flaw::HighestEraWins,

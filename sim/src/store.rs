@@ -107,13 +107,12 @@ pub(crate) struct Store {
     era_record: u64,
     /// Of the same moments.
     earlier_era_records: Vec<u64>,
-    /// Every era that a server process had; the last one that began to serve comes last.
+    /// Every era that a server process had.
     given_eras: Vec<u64>,
     /// The eras that each topic was in, one after another.
     era_order: BTreeMap<Topic, Vec<u64>>,
-    /// The era of the process that serves all topics but these.
+    /// The era of the process that serves.
     era: u64,
-    eras: BTreeMap<Topic, u64>,
     /// Topics that were ever rolled back.
     pub(crate) forgetful: BTreeSet<Topic>,
     /// Whether everything is durable when it is answered.
@@ -142,7 +141,6 @@ impl Store {
             given_eras: vec![1],
             era_order: BTreeMap::new(),
             era: 1,
-            eras: BTreeMap::new(),
             forgetful: BTreeSet::new(),
             is_durable,
             is_down: false,
@@ -212,10 +210,10 @@ impl Store {
             }
             Operation::Read(read, topic) => {
                 let document = self.documents.get(&topic);
-                Answer::Read(read, Some(document.map(|d| d.snapshot(&topic, self.served_in(&topic)))))
+                Answer::Read(read, Some(document.map(|d| d.snapshot(&topic, self.served_in()))))
             }
             Operation::Show(link, topic) => {
-                let snapshot = self.documents.get(&topic).map(|d| d.snapshot(&topic, self.served_in(&topic)));
+                let snapshot = self.documents.get(&topic).map(|d| d.snapshot(&topic, self.served_in()));
                 let (version, totals) = snapshot.map(|s| (s.version, s.totals)).unwrap_or_default();
                 Answer::Replied(link, Reply::Snapshot(SnapshotPart { topic, version, totals, last: true }))
             }
@@ -229,7 +227,7 @@ impl Store {
             Operation::Ended(link, leaf, session) => {
                 Answer::Replied(link, Reply::Ended(self.endings.get(&(leaf, session)).copied()))
             }
-            Operation::Era => Answer::Era(Some(self.last_era())),
+            Operation::Era => Answer::Era(Some(self.era)),
             Operation::Load => Answer::Loaded(Some(self.registry.clone())),
             Operation::Save { expected, next, text } => {
                 let revision = self.registry.as_ref().map_or(0, |(revision, _)| *revision);
@@ -246,7 +244,7 @@ impl Store {
     }
 
     fn merge(&mut self, cut: &Cut) -> Outcome {
-        let (says_durable, served_in) = (self.says_durable(), self.served_in(&cut.topic));
+        let (says_durable, served_in) = (self.says_durable(), self.served_in());
         let outcome = match self.documents.get_mut(&cut.topic) {
             Some(document) => merge(document, cut, served_in, says_durable, self.flaw),
             None => {
@@ -280,36 +278,26 @@ impl Store {
         }
     }
 
-    /// The era of the server process that serves a topic.
-    pub(crate) fn served_in(&self, topic: &Topic) -> u64 {
-        self.eras.get(topic).copied().unwrap_or_default().max(self.era)
+    /// The era of the server process that serves.
+    pub(crate) fn served_in(&self) -> u64 {
+        self.era
     }
 
-    /// Another process serves a topic, or all of them.
-    pub(crate) fn change_process(&mut self, only: Option<&Topic>) {
+    /// Another process serves. Where one of several servers has failed over, all of them count as another.
+    pub(crate) fn change_process(&mut self) {
         if self.flaw == Some(Flaw::LastingEra) {
             return;
         }
         // Far enough apart for what leaves ask for in between.
         let era = self.given_eras.iter().copied().fold(self.era_record, u64::max) + ERA_GAP;
-        self.begin_era(era, only);
+        self.begin_era(era);
     }
 
-    fn begin_era(&mut self, era: u64, only: Option<&Topic>) {
+    fn begin_era(&mut self, era: u64) {
         self.given_eras.push(era);
         self.era_record = self.era_record.max(era);
-        match only {
-            Some(topic) => drop(self.eras.insert(topic.clone(), era)),
-            None => {
-                self.era = era;
-                self.eras.clear();
-            }
-        }
+        self.era = era;
         self.note_eras();
-    }
-
-    fn last_era(&self) -> u64 {
-        self.given_eras.last().copied().unwrap_or_default()
     }
 
     /// Notes which era each topic is in now.
@@ -318,7 +306,7 @@ impl Store {
             let era = self
                 .documents
                 .get(topic)
-                .map_or(0, |document| served(document.version, self.served_in(topic)).era);
+                .map_or(0, |document| served(document.version, self.served_in()).era);
             let order = self.era_order.entry(topic.clone()).or_default();
             if order.last() != Some(&era) {
                 order.push(era);
@@ -382,7 +370,7 @@ impl Store {
         let before = self.documents.clone();
         let topics: Vec<Topic> = before.keys().cloned().collect();
         let only = random.pick(&topics).cloned().filter(|_| random.chance(50));
-        self.change_process(only.as_ref());
+        self.change_process();
         // The others keep what they have; states from before the failover hold nothing newer of this one.
         for state in self.earlier_documents[to..].iter_mut().chain([&mut self.documents]) {
             match &only {
@@ -413,7 +401,7 @@ impl Store {
             self.era_record = record;
             let is_new = |era: &u64| !self.given_eras.contains(era);
             let era = (1..).map(|n| record + n * era::GAP).find(is_new).unwrap_or_default();
-            self.begin_era(era, None);
+            self.begin_era(era);
         }
         true
     }

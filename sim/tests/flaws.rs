@@ -38,6 +38,9 @@ const EXCHANGED: [Fault; 3] = [Fault::StoreExchanged, Fault::LeafKilled, Fault::
 
 /// Where the operator starts the roots on another store for a while.
 const MISLED: [Fault; 3] = [Fault::RootsMisled, Fault::LeafKilled, Fault::BrokenConnection];
+/// Where stores are replaced by older copies all the time.
+const SWAPPING: [Fault; 4] =
+    [Fault::StoreReplaced, Fault::StoreReplaced, Fault::StoreReplaced, Fault::StoreRollback];
 
 /// Where clocks are stepped.
 const STEPPED: [Fault; 3] = [Fault::ClockStepped, Fault::LeafKilled, Fault::BrokenConnection];
@@ -117,9 +120,13 @@ is_found! {
     a_log_that_is_not_read_back: BlindReadBack within 50, Exact | Balanced | Shown;
     a_reset_that_does_not_wait: HastyReset within 1000, Exact;
     a_reset_of_totals_that_the_store_went_back_to: ResetOfAnyVersion where FALLING_BACK within 2000, Exact;
-    a_leaf_that_calls_too_much_complete: HastyWatermark within 20, Shown;
+    a_leaf_that_calls_too_much_complete: HastyEcho within 20, Shown;
+    a_leaf_that_does_not_ask_a_new_process_of_the_store: UnconfirmedEras where FALLING_BACK within 400, Shown;
+    totals_that_are_called_complete_by_what_was_said_of_another_era: CompleteInAnyEra where FALLING_BACK
+        within 400, Shown;
+    a_root_that_stamps_by_its_wall_clock: StampedByWallClock where STEPPED within 50, Shown;
     a_store_that_fell_back_and_does_not_say_so: LastingEra within 500, Shown;
-    a_store_that_takes_an_era_again_that_had_its_end: RevivedEras where REPLACING within 400, Shown;
+    a_store_that_takes_an_era_again_that_had_its_end: RevivedEras where SWAPPING within 1000, Shown;
     a_viewer_that_ignores_lower_eras: HighestEraWins where REPLACING within 100, Shown;
     a_viewer_that_does_not_say_what_it_shows: UntoldEras where REPLACING within 400, Shown;
     a_leaf_that_ages_keys_by_its_wall_clock: LeafAgedByWallClock where STEPPED within 50, Exact | Told;

@@ -39,7 +39,7 @@ pub(super) struct Subject<'a> {
 
 impl Subject<'_> {
     fn complete_to(&self) -> WallMs {
-        self.roots.complete_to(self.sources)
+        self.roots.complete_to(self.sources, self.document.version())
     }
 
     fn changes(&self, totals: Vec<CounterTotal>) -> Changes {

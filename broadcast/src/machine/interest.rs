@@ -70,7 +70,8 @@ impl Machine {
     pub fn handle_root_lost(&mut self, root: &NodeName) {
         for (_, topic) in self.topics.iter_mut() {
             if topic.sources.by_root.contains_key(root) {
-                self.roots.freeze(&mut topic.sources);
+                let version = topic.version();
+                self.roots.freeze(&mut topic.sources, version);
             }
             if let Some(source) = topic.sources.by_root.get_mut(root) {
                 (source.asked, source.joined, source.followed) = (None, false, None);
@@ -91,7 +92,7 @@ impl Machine {
                 }
             }
             FromRoot::Update(update) => self.take_update(root, update, now),
-            FromRoot::Watermark(to) => link.watermark = link.watermark.max(to),
+            FromRoot::Watermark(stamp) => link.watermark = stamp,
         }
     }
 
@@ -127,6 +128,7 @@ impl Machine {
         self.counters += document.counters();
         self.counters -= topic.document.as_ref().map_or(0, Document::counters);
         topic.document = Some(document);
+        topic.sources.thaw();
         if topic.encodings.forget_snapshots() {
             self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
         }
@@ -156,7 +158,8 @@ impl Machine {
     pub(super) fn assign(&mut self, handle: Handle, now: Time) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         let Some(owner) = self.roots.ring.topic_owner(&topic.name).cloned() else { return };
-        self.roots.freeze(&mut topic.sources);
+        let version = topic.version();
+        self.roots.freeze(&mut topic.sources, version);
         let former = topic.sources.owner.replace(owner.clone()).filter(|former| *former != owner);
         if let Some(former) = former
             && let Some(source) = topic.sources.by_root.get_mut(&former)
@@ -180,7 +183,8 @@ impl Machine {
         if !self.roots.is_connected(root) {
             return;
         }
-        self.roots.freeze(&mut topic.sources);
+        let version = topic.version();
+        self.roots.freeze(&mut topic.sources, version);
         let Some(source) = topic.sources.by_root.get_mut(root) else { return };
         source.asked = Some(now);
         source.followed.get_or_insert(topic.eras.ask());

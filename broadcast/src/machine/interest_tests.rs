@@ -1,6 +1,7 @@
 use super::super::testing::*;
 use super::super::{Format, Since, ViewerId};
 use super::*;
+use countree_common::stamp::Stamp;
 use countree_common::time::WallMs;
 
 const VIEWER: ViewerId = ViewerId(1);
@@ -131,7 +132,7 @@ fn the_watermark_speaks_only_for_what_the_owner_has_sent() {
     let name = moving_topic();
     let complete_to = |machine: &Machine| machine.standing(&topic(&name)).unwrap().1.0;
     let mark = |machine: &mut Machine, name: &str, to| {
-        machine.handle_from_root(&root(name), FromRoot::Watermark(WallMs(to)), Time(0));
+        machine.handle_from_root(&root(name), FromRoot::Watermark(Stamp { era: 0, at: WallMs(to) }), Time(0));
     };
     watch(&mut machine, &name, Time(0));
     mark(&mut machine, "root-0", 100);
@@ -153,6 +154,33 @@ fn the_watermark_speaks_only_for_what_the_owner_has_sent() {
     assert_eq!(complete_to(&machine), 300);
     machine.handle_root_lost(&root("root-1"));
     assert_eq!(complete_to(&machine), 300);
+}
+
+#[test]
+fn what_is_complete_is_what_a_root_told_last_of_this_era() {
+    let mut machine = connected();
+    let complete_to = |machine: &Machine| machine.standing(&topic("t")).unwrap().1.0;
+    let mark = |machine: &mut Machine, era, to| {
+        let stamp = Stamp { era, at: WallMs(to) };
+        machine.handle_from_root(&root("root-0"), FromRoot::Watermark(stamp), Time(0));
+    };
+    watch(&mut machine, "t", Time(0));
+    machine.handle_from_root(&root("root-0"), from_root_snapshot("t", (5_000, 1), &[("a", 1)]), Time(0));
+    mark(&mut machine, 5_000, 900);
+    assert_eq!(complete_to(&machine), 900);
+    // Another root, whose clock was behind when it started, would say so.
+    mark(&mut machine, 5_000, 200);
+    assert_eq!(complete_to(&machine), 200, "the last word, not the highest");
+
+    // The store is another one: what it lacks is not there yet.
+    machine.handle_from_root(&root("root-0"), from_root_snapshot("t", (3_000, 1), &[("a", 1)]), Time(0));
+    assert_eq!(complete_to(&machine), 0);
+    mark(&mut machine, 5_000, 300);
+    assert_eq!(complete_to(&machine), 0, "this is said of the store before");
+    mark(&mut machine, 3_000, 250);
+    assert_eq!(complete_to(&machine), 250);
+    machine.handle_root_lost(&root("root-0"));
+    assert_eq!(complete_to(&machine), 250, "totals stay as complete as they were");
 }
 
 #[test]

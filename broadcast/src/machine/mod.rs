@@ -300,7 +300,8 @@ impl Machine {
     /// Where a topic stands, and the time up to which every live leaf's events are in it.
     pub fn standing(&self, topic: &Topic) -> Option<(Version, WallMs)> {
         let state = self.topics.get(self.topics.handle(topic)?)?;
-        Some((state.document.as_ref()?.version(), self.roots.complete_to(&state.sources)))
+        let version = state.version()?;
+        Some((version, self.roots.complete_to(&state.sources, version)))
     }
 
     /// What was sent; the largest staleness begins anew.

@@ -2,8 +2,10 @@
 
 use super::topics::Handle;
 use countree_common::cluster::NodeName;
+use countree_common::document::Version;
 use countree_common::era::Followed;
 use countree_common::ring::Ring;
+use countree_common::stamp::Stamp;
 use countree_common::time::{Time, WallMs};
 use countree_common::wire::publish::SnapshotAssembly;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +16,8 @@ use std::net::SocketAddr;
 pub(super) struct Sources {
     pub(super) owner: Option<NodeName>,
     pub(super) by_root: BTreeMap<NodeName, Source>,
-    /// How far the totals were complete when the owner's watermark last spoke for them.
+    /// How far the totals were complete when the owner's watermark last spoke for them; it holds for as long as they are of
+    /// the same era.
     frozen: WallMs,
 }
 
@@ -32,6 +35,11 @@ pub(super) struct Source {
 }
 
 impl Sources {
+    /// Another era begins: what was said of the one before says nothing of it.
+    pub(super) fn thaw(&mut self) {
+        self.frozen = WallMs(0);
+    }
+
     /// Whether a snapshot is on its way from anyone.
     pub(super) fn awaits_a_snapshot(&self) -> bool {
         self.by_root.values().any(|s| s.asked.is_some())
@@ -50,7 +58,8 @@ impl Sources {
 pub(super) struct Link {
     pub(super) address: SocketAddr,
     pub(super) connected: bool,
-    pub(super) watermark: WallMs,
+    /// The last one that it told.
+    pub(super) watermark: Stamp,
     pub(super) assembly: SnapshotAssembly,
     /// When it went out of the view.
     pub(super) left: Option<Time>,
@@ -58,7 +67,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(address: SocketAddr) -> Self {
-        let (watermark, assembly) = (WallMs(0), SnapshotAssembly::default());
+        let (watermark, assembly) = (Stamp::default(), SnapshotAssembly::default());
         Self { address, connected: false, watermark, assembly, left: None }
     }
 
@@ -94,14 +103,16 @@ impl Roots {
         self.links.get(root).is_some_and(|l| l.connected)
     }
 
-    /// The time up to which every live leaf's events are in the document.
-    pub(super) fn complete_to(&self, sources: &Sources) -> WallMs {
+    /// The time up to which every live leaf's events are in the document, which is at that version. It is what the owner
+    /// told last, be it earlier than what was told before: roots go by their own times.
+    pub(super) fn complete_to(&self, sources: &Sources, version: Version) -> WallMs {
         let owner = sources.speaker().and_then(|owner| self.links.get(owner));
-        owner.map_or(sources.frozen, |link| sources.frozen.max(link.watermark))
+        let told = owner.map(|link| link.watermark.completes(version));
+        told.filter(|at| *at > WallMs(0)).unwrap_or(sources.frozen)
     }
 
-    /// To be called before a change after which the owner's watermark may not speak for the document.
-    pub(super) fn freeze(&self, sources: &mut Sources) {
-        sources.frozen = self.complete_to(sources);
+    /// To be called before a change after which the owner's watermark may not speak for the document, if there is one.
+    pub(super) fn freeze(&self, sources: &mut Sources, version: Option<Version>) {
+        sources.frozen = version.map_or(WallMs(0), |version| self.complete_to(sources, version));
     }
 }

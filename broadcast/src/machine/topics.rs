@@ -5,6 +5,7 @@ use super::document::Document;
 use super::encoding::Encodings;
 use super::sources::Sources;
 use super::viewers::ViewerId;
+use countree_common::document::Version;
 use countree_common::era::Eras;
 use countree_common::key::Topic;
 use countree_common::time::Time;
@@ -41,6 +42,13 @@ pub(super) struct TopicState {
     /// Whether a viewer may owe its totals to a datagram alone.
     pub(super) unsettled: bool,
     idle_since: Option<Time>,
+}
+
+impl TopicState {
+    /// Where its document stands.
+    pub(super) fn version(&self) -> Option<Version> {
+        self.document.as_ref().map(Document::version)
+    }
 }
 
 /// All topics, by handle and by name.

@@ -49,7 +49,7 @@ pub(super) struct Board {
     /// Of topics that are watched over HTTP; at most as many as the core holds topics.
     snapshots: DashMap<Topic, SharedSnapshot>,
     /// By root; at most as many as there ever were roots while this node ran.
-    watermarks: Mutex<BTreeMap<NodeName, WallMs>>,
+    watermarks: Mutex<BTreeMap<NodeName, Stamp>>,
     roots: RwLock<Arc<Roots>>,
     pub(super) away: AwayBoard,
 }
@@ -86,18 +86,18 @@ impl Board {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes a root's watermark. It holds for good: what is merged stays merged, whoever loses a link.
-    pub(super) fn mark(&self, root: &NodeName, to: WallMs) {
-        let raise = |known: &mut WallMs| *known = to.max(*known);
-        raise(self.watermarks().entry(root.clone()).or_default());
+    /// Takes a root's watermark. It holds, for totals of its era, until the root tells another: what is merged stays merged,
+    /// whoever loses a link.
+    pub(super) fn mark(&self, root: &NodeName, watermark: Stamp) {
+        self.watermarks().insert(root.clone(), watermark);
     }
 
-    fn watermarks(&self) -> MutexGuard<'_, BTreeMap<NodeName, WallMs>> {
+    fn watermarks(&self) -> MutexGuard<'_, BTreeMap<NodeName, Stamp>> {
         self.watermarks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything that live leaves acked up to here, of the topic, has been merged; 0 when not known yet.
-    pub(super) fn complete_to(&self, topic: &Topic) -> WallMs {
+    /// Everything that live leaves acked up to here, of the topic, has been merged, in this era of the store.
+    pub(super) fn watermark(&self, topic: &Topic) -> Stamp {
         let roots = self.roots();
         roots.owner(topic).and_then(|owner| self.watermarks().get(owner).copied()).unwrap_or_default()
     }

@@ -45,10 +45,10 @@ pub(super) async fn topic(
     limit: Duration,
 ) -> Result<Option<TopicView>, Incomplete> {
     // Taken before the read: what was merged by then is in what is read.
-    let complete_to = board.complete_to(topic);
+    let watermark = board.watermark(topic);
     let mut reading = CompleteRead::begin();
     match tokio::time::timeout(limit, run(&mut reading, membership, board, topic)).await {
-        Ok((snapshot, away)) => Ok(read::shown(snapshot, complete_to, away)),
+        Ok((snapshot, away)) => Ok(read::shown(snapshot, watermark, away)),
         Err(_) => Err(Incomplete { limit, leaves: reading.waits_for().cloned().collect() }),
     }
 }

@@ -151,8 +151,8 @@ impl Core {
             }
             Input::FromRoot { root, link, message } => {
                 if self.link(&root, link).is_some() {
-                    if let FromRoot::Watermark(to) = &message {
-                        self.board.mark(&root, *to);
+                    if let FromRoot::Watermark(watermark) = &message {
+                        self.board.mark(&root, *watermark);
                     }
                     self.machine.handle_from_root(&root, message, now);
                 }

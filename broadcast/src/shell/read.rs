@@ -6,7 +6,7 @@ use countree_common::document::{Snapshot, TopicView, Version, counts};
 use countree_common::key::Topic;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
-use countree_common::time::WallMs;
+use countree_common::stamp::Stamp;
 use std::time::Duration;
 
 /// A root that has not answered in full by then is passed over.
@@ -22,9 +22,9 @@ pub(super) async fn topic(
     topic: &Topic,
 ) -> Result<Option<TopicView>, PeerError> {
     // Both taken before the read: what was merged by then is in what is read.
-    let complete_to = board.complete_to(topic);
+    let watermark = board.watermark(topic);
     let away = board.away.names(membership).await;
-    Ok(shown(snapshot(membership, board, topic).await?, complete_to, away))
+    Ok(shown(snapshot(membership, board, topic).await?, watermark, away))
 }
 
 /// The same as the root sends it; empty and at 0-0 when nothing was ever counted.
@@ -50,8 +50,9 @@ pub(super) async fn snapshot(
 }
 
 /// As people read it.
-pub(super) fn shown(snapshot: Snapshot, complete_to: WallMs, away: Vec<NodeName>) -> Option<TopicView> {
+pub(super) fn shown(snapshot: Snapshot, watermark: Stamp, away: Vec<NodeName>) -> Option<TopicView> {
     let Snapshot { topic, version, totals } = snapshot;
+    let complete_to = watermark.completes(version);
     let is_counted = version != Version::default() || !totals.is_empty();
     let Version { era, number } = version;
     is_counted.then(|| TopicView { topic, era, version: number, complete_to, away, counts: counts(totals) })

@@ -8,6 +8,7 @@ use countree_common::shell::identity::Authority;
 use countree_common::shell::quic::{self, Profile, StreamError};
 use countree_common::shell::server::{self, Greeted, Policy};
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::stamp::Stamp;
 use countree_common::time::WallMs;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
@@ -121,7 +122,7 @@ impl FakeRoot {
         let mut state = self.state();
         state.watermark = watermark;
         for publication in &state.publications {
-            let _ = publication.messages.send(FromRoot::Watermark(watermark));
+            let _ = publication.messages.send(FromRoot::Watermark(Stamp { era: 0, at: watermark }));
         }
     }
 
@@ -160,7 +161,7 @@ impl FakeRoot {
         let (messages, mut queue) = mpsc::unbounded_channel();
         let number = {
             let mut state = self.state();
-            let _ = messages.send(FromRoot::Watermark(state.watermark));
+            let _ = messages.send(FromRoot::Watermark(Stamp { era: 0, at: state.watermark }));
             let interest = BTreeSet::new();
             let stable_id = connection.stable_id();
             state.publications.push(Publication { interest, messages: messages.clone(), connection });

@@ -207,7 +207,7 @@ impl Watch {
             FromBroadcast::Snapshot(part) => return self.snapshot_part(feed, part),
             FromBroadcast::Changes(changes) => {
                 let complete_to = changes.complete_to;
-                self.changes(feed, changes, complete_to);
+                self.changes(feed, changes, Some(complete_to));
             }
             FromBroadcast::Move { reason, alternates, within_ms } => {
                 let within = Duration::from_millis(within_ms.into()).min(WITHIN_MAX);
@@ -221,7 +221,7 @@ impl Watch {
     /// with other counters, may be lost. The stream, which leaves nothing out, follows within a second or so.
     pub fn handle_datagram(&mut self, feed: &Feed, bytes: &[u8]) {
         for changes in decode_datagram(bytes).unwrap_or_default() {
-            self.changes(feed, changes, WallMs::default());
+            self.changes(feed, changes, None);
         }
     }
 
@@ -246,13 +246,14 @@ impl Watch {
 
     /// Changes of another era than the one held, or from before the first snapshot, are of no use: the
     /// node sends the era's snapshot, and after it, on the same stream, whatever changed since.
-    fn changes(&mut self, feed: &Feed, changes: Changes, complete_to: WallMs) {
+    fn changes(&mut self, feed: &Feed, changes: Changes, complete_to: Option<WallMs>) {
         let Some(topic) = feed.handles.get(&changes.handle) else { return };
         let Some(held) = self.topics.get_mut(topic) else { return };
         if !held.is_known || changes.version.era != held.version.era {
             return;
         }
-        held.complete_to = held.complete_to.max(complete_to);
+        // The last word of a node, whose times may be others than those of the node before.
+        held.complete_to = complete_to.unwrap_or(held.complete_to);
         if held.apply(changes.version, changes.totals) {
             let topic = topic.clone();
             self.announce(topic);

@@ -233,4 +233,7 @@ fn only_what_came_on_the_stream_is_said_to_be_complete() {
     assert_eq!(shown(&mut screen), WallMs(2));
     screen.hears(FromBroadcast::Changes(changes(version(0, 4), &[("a", 4), ("b", 3)])));
     assert_eq!(shown(&mut screen), WallMs(4));
+    let from_another_root = Changes { complete_to: WallMs(1), ..changes(version(0, 5), &[("a", 5)]) };
+    screen.hears(FromBroadcast::Changes(from_another_root));
+    assert_eq!(shown(&mut screen), WallMs(1), "the last word, not the highest");
 }

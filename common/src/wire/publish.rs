@@ -2,7 +2,7 @@
 
 use crate::document::{CounterTotal, Update, Version};
 use crate::key::Topic;
-use crate::time::WallMs;
+use crate::stamp::Stamp;
 use serde::{Deserialize, Serialize};
 
 /// From a broadcast node.
@@ -21,8 +21,9 @@ pub enum FromRoot {
     Snapshot(SnapshotPart),
     /// What a merge changed. It fits whoever holds `base`; others ask for a snapshot.
     Update(Update),
-    /// The totals published by this root so far hold everything that live leaves acked up to here.
-    Watermark(WallMs),
+    /// The totals published by this root so far hold everything that live leaves acked up to here, where they are
+    /// [of its era](Stamp::completes). It may be earlier than one before: the last one holds.
+    Watermark(Stamp),
 }
 
 /// A piece of a snapshot, since a topic may be larger than a frame. The pieces of one snapshot follow one

@@ -2,9 +2,9 @@
 
 use crate::cut::{CounterSum, Cut, Outcome};
 use crate::key::{Counter, Topic};
+use crate::stamp::Stamp;
 use crate::store::StoreId;
 use crate::stream::{Lsn, StreamId};
-use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
 
 /// From a leaf.
@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 pub enum ToRoot<S = Vec<CounterSum>> {
     /// Sums to be merged. At most one cut of each (stream, topic) is under way at a time.
     Cuts(Vec<Cut<S>>),
-    /// Everything that this leaf acked up to here has been merged.
-    Watermark(WallMs),
+    /// Everything is merged that this leaf had accepted when this stamp came, and the store has answered for all of it
+    /// in the stamp's era.
+    Echo(Stamp),
     /// The store that this leaf's folder belongs to; said first. A root that serves another ends the conversation.
     Store(StoreId),
 }
@@ -25,6 +26,8 @@ pub enum FromRoot {
     Outcomes(Vec<CutOutcome>),
     /// Totals near their limit, and totals that have left its neighbourhood, whichever leaf's events took them there.
     Near(Vec<(Counter, i64)>),
+    /// To be said back, in an `Echo`. A later one may be said back in the place of those before it.
+    Stamp(Stamp),
 }
 
 /// The answer to one cut, which it names by stream, topic and range.

@@ -74,6 +74,33 @@ fn what_was_acked_is_read_whichever_way_the_clock_goes() {
     }
 }
 
+#[test]
+fn totals_are_complete_to_what_they_say_whichever_way_the_clock_goes() {
+    let Some((cluster, clock)) = cluster("[leaf]\nreplicas = 2\n") else { return };
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let mut acked = Vec::new();
+    for offset in ["+0s", "-60s", "+20m", "+0s"] {
+        clock.step(offset);
+        for _ in 0..3 {
+            assert_eq!(cluster.post(&event("t")).0, 202);
+            acked.push(now());
+            let last = acked.last().copied().unwrap_or_default();
+            eventually("complete_to passes the last ack", || {
+                let (status, body) = cluster.http("GET", "/v1/topics/t", "", b"");
+                if status != 200 {
+                    return None;
+                }
+                let view: serde_json::Value = serde_json::from_str(&body).unwrap();
+                let (to, shown) = (view["complete_to"].as_u64().unwrap(), view["counts"]["i"]["like"].as_u64());
+                assert!(to <= now(), "{to} is to come, after {offset}");
+                let claimed = acked.iter().filter(|at| **at < to).count() as u64;
+                assert!(shown.unwrap_or_default() >= claimed, "{body} of {acked:?}, after {offset}");
+                (to > last).then_some(())
+            });
+        }
+    }
+}
+
 fn post_keyed(cluster: &Cluster, topic: &str, key: &str) {
     let header = format!("idempotency-key: {key}\r\n");
     let (status, body) = cluster.http("POST", "/v1/events", &header, event(topic).as_bytes());

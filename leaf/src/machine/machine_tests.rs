@@ -582,35 +582,3 @@ fn a_draining_leaf_answers_for_what_it_has_and_takes_no_more() {
     assert_eq!(rig.said(2), [ended]);
     assert_eq!(store.total(&counter("t", "a")), 1);
 }
-
-#[test]
-fn the_watermark_waits_for_what_is_not_merged() {
-    let mut rig = Rig::start(config());
-    rig.open(1, 7);
-    rig.batch(1, 1, &likes("a"));
-    rig.sync();
-    let acked = rig.now.wall;
-    for _ in 0..10 {
-        rig.pass(100);
-    }
-    assert!(rig.watermark().is_none_or(|at| at <= acked), "the cut has no answer");
-    rig.merge_all(&mut TestStore::new(true));
-    rig.pass(100);
-    assert!(rig.watermark().unwrap() > acked);
-}
-
-#[test]
-fn there_is_no_watermark_while_an_old_stream_is_not_merged() {
-    let mut rig = Rig::start(config());
-    rig.open(1, 7);
-    rig.batch(1, 1, &likes("a"));
-    rig.sync();
-    rig.crash(&mut Chance::new(1));
-    rig.connect_root();
-    rig.sync();
-    rig.pass(1_000);
-    assert_eq!(rig.watermark(), None);
-    rig.merge_all(&mut TestStore::new(true));
-    rig.pass(100);
-    assert!(rig.watermark().is_some());
-}

@@ -23,7 +23,7 @@ const SURVEYED_PER_S: u128 = 200;
 impl LeafMachine {
     /// A root is connected: cuts of its topics can go.
     pub fn handle_root_connected(&mut self, now: Now, root: NodeName) {
-        self.told_complete.remove(&root);
+        self.echoes.forget(&root);
         self.roots.insert(root);
         self.send_up(now);
     }
@@ -31,6 +31,7 @@ impl LeafMachine {
     /// A root's connection is gone: what it has not answered goes out again.
     pub fn handle_root_lost(&mut self, root: &NodeName) {
         self.roots.remove(root);
+        self.echoes.forget(root);
         for uplink in self.old.values_mut().chain([&mut self.live]) {
             uplink.root_lost(root);
         }
@@ -64,6 +65,7 @@ impl LeafMachine {
             self.begin_scans();
             self.settle_flushes();
         }
+        self.echo();
         self.send_up(now);
         self.go_on_leaving(now);
     }
@@ -125,6 +127,7 @@ impl LeafMachine {
             self.outputs.push_back(Output::Alarm(message));
         }
         self.settle_flushes();
+        self.echo();
         self.send_up(now);
     }
 
@@ -178,8 +181,9 @@ impl LeafMachine {
         self.settle_flushes();
         self.retire_settled(now);
         self.survey(now);
+        self.ask_unconfirmed();
         self.trim(now);
-        self.tell_watermark();
+        self.echo();
         self.begin_scans();
     }
 
@@ -236,21 +240,10 @@ impl LeafMachine {
         }
     }
 
-    /// Everything acked before this is merged; `None` while an old stream has not drained.
+    /// Everything acked before this is merged, for people; `None` while an old stream has not drained.
     pub(super) fn complete_to(&self) -> Option<WallMs> {
         let is_drained = self.old.values().all(Uplink::is_drained);
         self.live.progress().complete_to().filter(|_| is_drained)
-    }
-
-    fn tell_watermark(&mut self) {
-        let Some(at) = self.complete_to() else { return };
-        for root in &self.roots {
-            let told = self.told_complete.entry(root.clone()).or_default();
-            if *told < at {
-                *told = at;
-                self.outputs.push_back(Output::Watermark { root: root.clone(), at });
-            }
-        }
     }
 
     /// Deletes segments that nothing needs any more.

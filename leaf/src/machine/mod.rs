@@ -8,6 +8,7 @@ mod clearance;
 pub mod dictionary;
 pub mod doubt;
 mod drain;
+mod echoes;
 mod endings;
 mod estate;
 mod flushes;
@@ -45,6 +46,7 @@ use countree_common::wire::keys::Remembered;
 use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::rpc::Counted;
 use drain::Leave;
+use echoes::Echoes;
 use journal::{Append, Journal};
 use keys::Keys;
 use names::CounterId;
@@ -143,7 +145,7 @@ pub struct LeafMachine {
     retirement: Retirement,
     /// The end of the first checkpoint, which carries on what old streams say of sessions and keys.
     carried_at: Lsn,
-    told_complete: BTreeMap<NodeName, WallMs>,
+    echoes: Echoes,
 
     view: ClusterView,
     /// The epoch of the first view that lists this leaf, so that whoever asks all leaves by it asks this one.
@@ -220,7 +222,7 @@ impl LeafMachine {
             old,
             retirement: Retirement::carried(carried),
             carried_at: Lsn::MAX,
-            told_complete: BTreeMap::new(),
+            echoes: Echoes::default(),
             view: ClusterView::default(),
             listed_since: None,
             is_superseded: false,

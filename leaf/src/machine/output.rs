@@ -10,7 +10,7 @@ use countree_common::cluster::NodeName;
 use countree_common::document::Version;
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::{Lsn, StreamId};
-use countree_common::time::WallMs;
+use countree_common::stamp::Stamp;
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::rpc::{Counted, Reply, Request, SubmitError};
@@ -48,12 +48,12 @@ pub enum Output {
         /// A [`countree_common::wire::uplink::ToRoot::Cuts`], encoded.
         message: Vec<u8>,
     },
-    /// Tell a root how far this leaf is complete.
-    Watermark {
+    /// Say a root's stamp back.
+    Echo {
         /// Which.
         root: NodeName,
-        /// Everything acked before this is merged.
-        at: WallMs,
+        /// Everything is merged that was accepted when it came.
+        stamp: Stamp,
     },
     /// Read back from a stream's log, and hand the result to [`LeafMachine::handle_scan`].
     Scan {

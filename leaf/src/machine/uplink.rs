@@ -4,6 +4,7 @@
 //! At most one cut of a topic is under way, and it is repeated verbatim until it is answered: a repeat
 //! that was applied before is told `Have` with its own `to`, and so is never counted twice.
 
+mod confirming;
 mod outcomes;
 mod positions;
 mod probes;
@@ -56,6 +57,10 @@ pub struct Uplink {
     declared_lost: u64,
     volume: u64,
     survey: survey::Survey,
+    /// The era that the process of the store began with that is known to serve; 0 as long as none is.
+    era: u64,
+    /// Topics that something is merged of, and for which the store has not answered in that process.
+    unconfirmed: BTreeSet<TopicId>,
 }
 
 impl Uplink {
@@ -85,6 +90,8 @@ impl Uplink {
             declared_lost: 0,
             volume: 0,
             survey: survey::Survey::default(),
+            era: 0,
+            unconfirmed: BTreeSet::new(),
         }
     }
 

@@ -76,7 +76,7 @@ pub(super) enum Input {
         link: u64,
     },
     /// A root says something.
-    Root(FromRoot),
+    Root(NodeName, FromRoot),
     View(Arc<ClusterView>),
     /// A root has confirmed the view.
     Confirmed,

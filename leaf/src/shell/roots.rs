@@ -115,7 +115,7 @@ async fn converse(
     };
     let receive = async {
         while let Some(message) = receiver.message::<FromRoot>().await? {
-            core.tell(Input::Root(message)).await;
+            core.tell(Input::Root(root.name.clone(), message)).await;
         }
         Ok::<_, StreamError>(())
     };

@@ -9,6 +9,7 @@ use countree_common::delta::Delta;
 use countree_common::event::Event;
 use countree_common::key::Counter;
 use countree_common::session::{Seq, SessionId};
+use countree_common::stamp::Stamp;
 use countree_common::stream::StreamId;
 use countree_common::time::{Now, Time, WallMs};
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
@@ -192,9 +193,16 @@ impl Rig {
         self.take(|o| matches!(o, Output::Alarm(_))).len()
     }
 
-    pub(crate) fn watermark(&mut self) -> Option<WallMs> {
-        let watermarks = self.take(|o| matches!(o, Output::Watermark { .. })).into_iter();
-        watermarks.filter_map(|o| if let Output::Watermark { at, .. } = o { Some(at) } else { None }).max()
+    /// The root stamps.
+    pub(crate) fn stamp(&mut self, era: u64, at: u64) {
+        self.machine.handle_stamp(self.now, &root_name(), Stamp { era, at: WallMs(at) });
+        self.collect();
+    }
+
+    /// What was said back of it since this was asked last.
+    pub(crate) fn echoes(&mut self) -> Vec<u64> {
+        let echoes = self.take(|o| matches!(o, Output::Echo { .. })).into_iter();
+        echoes.filter_map(|o| if let Output::Echo { stamp, .. } = o { Some(stamp.at.0) } else { None }).collect()
     }
 
     pub(crate) fn verdicts(&mut self) -> Vec<(SubmissionId, Result<Counted, SubmitError>)> {

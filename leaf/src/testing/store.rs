@@ -18,11 +18,17 @@ pub(crate) struct TestStore {
     documents: BTreeMap<Topic, Document>,
     totals: BTreeMap<Counter, i64>,
     pub(crate) is_durable: bool,
+    /// The era of its process; 0 where that does not matter.
+    served_in: u64,
 }
 
 impl TestStore {
     pub(crate) fn new(is_durable: bool) -> Self {
         Self { is_durable, ..Self::default() }
+    }
+
+    pub(crate) fn serving_in(era: u64) -> Self {
+        Self { is_durable: true, served_in: era, ..Self::default() }
     }
 
     pub(crate) fn merge(&mut self, cut: &Cut) -> Outcome {
@@ -45,7 +51,7 @@ impl TestStore {
         self.totals.extend(totals.iter().enumerate().map(|(i, total)| (counter(i), *total)));
         let events = events + cut.events;
         document.streams.insert(cut.stream.clone(), (cut.to, events));
-        document.version = Version { era: base.era.max(cut.era), number: base.number + 1 };
+        document.version = Version { era: base.era.max(cut.era).max(self.served_in), number: base.number + 1 };
         let version = document.version;
         Outcome::Applied(Applied { version, base, totals, events, durable: self.is_durable })
     }

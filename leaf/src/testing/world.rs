@@ -114,6 +114,7 @@ impl World {
             70..80 => {
                 let ms = 1 + self.chance.below(200) as u64;
                 self.rig.pass(ms);
+                self.rig.stamp(0, self.rig.now.wall.0);
             }
             80..87 => self.root_takes(),
             87..94 => self.leaf_takes(),
@@ -404,7 +405,7 @@ impl World {
                 Output::Cuts { message, .. } => {
                     decoded(&message).into_iter().for_each(|cut| self.check_cut(cut))
                 }
-                Output::Watermark { at, .. } => self.check_watermark(at),
+                Output::Echo { stamp, .. } => self.check_echo(stamp.at),
                 Output::Scan { stream, recut } => self.scans.push_back((stream, recut)),
                 Output::Retire(ledgers) => self.retirements.push_back(ledgers),
                 Output::DropStream(stream) => {
@@ -456,13 +457,13 @@ impl World {
         self.to_root.push_back(cut);
     }
 
-    fn check_watermark(&mut self, at: WallMs) {
+    fn check_echo(&mut self, at: WallMs) {
         while self.acked.front().is_some_and(|(acked, _)| *acked < at) {
             let Some((_, topic)) = self.acked.pop_front() else { break };
             *self.complete.entry(topic).or_default() += 1;
         }
         for (topic, events) in self.complete.iter().filter(|_| self.went_back == 0) {
-            assert!(self.store.events_of_topic(topic) >= *events, "the watermark claims what is not merged");
+            assert!(self.store.events_of_topic(topic) >= *events, "the echo claims what is not merged");
         }
     }
 }

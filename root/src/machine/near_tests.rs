@@ -1,6 +1,7 @@
 //! Every leaf has to know of a total near its limit before anybody may act on the merge that took it there.
 
 use super::*;
+use countree_common::time::Now;
 use crate::machine::{ConnectionId, Output, Root};
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Applied, CounterSum};
@@ -57,7 +58,7 @@ fn near(total: i64) -> FromRoot {
 
 #[test]
 fn all_leaves_are_told_of_totals_near_their_limit_before_the_merge_is_answered() {
-    let mut root = Root::new();
+    let mut root = Root::new(Now::default());
     (0..2).for_each(|leaf| root.handle_leaf_opened(ConnectionId(leaf), name(leaf)));
     assert_eq!(merge(&mut root, 1, NEAR - 1).len(), 1, "the answer alone");
     for (lsn, total) in [(2, NEAR), (3, -NEAR - 7), (4, 12)] {
@@ -70,7 +71,7 @@ fn all_leaves_are_told_of_totals_near_their_limit_before_the_merge_is_answered()
 
 #[test]
 fn a_leaf_that_comes_later_is_told_what_is_known() {
-    let mut root = Root::new();
+    let mut root = Root::new(Now::default());
     root.handle_leaf_opened(ConnectionId(0), name(0));
     merge(&mut root, 1, NEAR + 1);
     merge(&mut root, 2, NEAR + 2);

@@ -49,7 +49,7 @@ pub enum RegistrarOutput {
     /// The live nodes have changed.
     View(ClusterView),
     /// The view that was put out last was in the store when that was asked, at this time.
-    Confirmed(WallMs),
+    Confirmed(Time),
     /// The store holds a registry that is older by so much than it was known to hold.
     FellBack(Duration),
 }
@@ -108,7 +108,7 @@ pub struct Registrar {
     renewals: Renewals,
     under_way: Option<UnderWay>,
     /// When what is under way was asked of the store.
-    asked_at: WallMs,
+    asked_at: Time,
     idle_until: Time,
     written_at: Time,
     outputs: VecDeque<RegistrarOutput>,
@@ -142,7 +142,7 @@ impl Registrar {
             readers: Vec::new(),
             renewals: BTreeMap::new(),
             under_way: None,
-            asked_at: WallMs(0),
+            asked_at: Time(0),
             idle_until: Time::default(),
             written_at: Time::default(),
             outputs: VecDeque::new(),
@@ -309,7 +309,7 @@ impl Registrar {
         if self.under_way.is_none() && (!is_fresh || !self.readers.is_empty()) {
             let readers = std::mem::take(&mut self.readers);
             self.under_way = Some(UnderWay::Load { readers });
-            self.asked_at = now.wall;
+            self.asked_at = now.mono;
             self.outputs.push_back(RegistrarOutput::Load);
         }
     }
@@ -366,7 +366,7 @@ impl Registrar {
                 let replies = replies.collect();
                 let (expected, next, registry) = (self.revision, self.next_revision(), Box::new(registry));
                 self.under_way = Some(UnderWay::Save { revision: next, registry, asks, replies, renewals });
-                self.asked_at = now.wall;
+                self.asked_at = now.mono;
                 self.outputs.push_back(RegistrarOutput::Save { expected, next, text });
             }
             Err(e) => self.fail(asks.into_iter().map(|(ask, _)| ask), &e.to_string(), now),

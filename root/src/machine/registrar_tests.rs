@@ -28,7 +28,7 @@ struct Bench {
     saves: usize,
     replies: BTreeMap<u64, Reply>,
     asked: u64,
-    confirmed: WallMs,
+    confirmed: Time,
     fell_back: Duration,
 }
 
@@ -40,7 +40,7 @@ impl Bench {
     fn salted(salt: u64) -> Self {
         let now = Now { mono: Time(1_000_000), wall: WallMs(1_000_000) };
         let registrar = Registrar::new(LEASE, REFRESH, salt);
-        let (replies, confirmed) = (BTreeMap::new(), WallMs(0));
+        let (replies, confirmed) = (BTreeMap::new(), Time(0));
         let fell_back = Duration::ZERO;
         Self { registrar, now, down: false, loads: 0, saves: 0, replies, asked: 0, confirmed, fell_back }
     }

@@ -11,8 +11,9 @@ use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Snapshot;
 use countree_common::key::{Counter, Topic};
+use countree_common::stamp::Stamp;
 use countree_common::store::StoreId;
-use countree_common::time::{Time, WallMs};
+use countree_common::time::{Now, SteadyClock, Time, WallMs};
 use countree_common::wire::{publish, uplink};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,6 +24,9 @@ const READ_PAUSE: Duration = Duration::from_millis(100);
 /// So long after other roots came or went, leaves with an older view may still merge through another root than the one
 /// that shows the topic, which hears nothing of it.
 const RING_SETTLES: Duration = Duration::from_secs(10);
+
+/// Between two stamps for a leaf. It is a part of what `complete_to` lags behind.
+const STAMP_GAP: Duration = Duration::from_millis(100);
 
 /// Why a leaf is sent away.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,16 +100,19 @@ pub struct Root {
     /// The roots of the view, and when what they merged for one another is read.
     roots: BTreeSet<NodeName>,
     read_again_at: Option<Time>,
-    /// The era that the store was last known to serve in.
+    /// The era that the store was last known to serve in; 0 as long as it is not known.
     served_in: u64,
+    /// Stamps: steadily on from the wall clock's time at the start.
+    clock: SteadyClock,
+    stamps_at: Time,
     now: Time,
     outputs: VecDeque<Output>,
 }
 
 impl Root {
     /// A root that has heard of nobody yet.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(now: Now) -> Self {
+        Self { clock: SteadyClock::begin(now.wall, now.mono), now: now.mono, ..Self::default() }
     }
 
     /// Cuts that wait for the store.
@@ -129,6 +136,18 @@ impl Root {
         if self.read_again_at.take_if(|at| *at <= now).is_some() {
             self.interests.read_all_again();
         }
+        if self.served_in > 0 && self.now >= self.stamps_at {
+            self.stamps_at = self.now + STAMP_GAP;
+            self.stamp();
+        }
+    }
+
+    fn stamp(&mut self) {
+        let message = uplink::FromRoot::Stamp(Stamp { era: self.served_in, at: self.clock.read(self.now) });
+        let leaves = self.leaves.iter().filter(|(_, leaf)| self.watermarks.counts(leaf));
+        let stamps =
+            leaves.map(|(leaf, _)| Output::Answer { connection: *leaf, message: message.clone() });
+        self.outputs.extend(stamps);
     }
 
     /// The live nodes have changed.
@@ -143,16 +162,20 @@ impl Root {
     }
 
     /// The store held the view that was handled last when it was asked, at `asked`.
-    pub fn handle_confirmation(&mut self, asked: WallMs) {
-        let advanced = self.watermarks.handle_confirmation(asked);
+    pub fn handle_confirmation(&mut self, asked: Time) {
+        let advanced = self.watermarks.handle_confirmation(self.clock.read(asked));
         self.owe_watermark(advanced);
     }
 
     /// The store serves in this era. Another one, higher or lower, means that another process serves, or another store,
-    /// which may have forgotten what its readers were told: they are told anew.
+    /// which may have forgotten what its readers were told: they are told anew, and nothing is known to be complete until
+    /// every leaf has made sure of what it merged.
     pub fn handle_served_in(&mut self, era: u64) {
         if era != self.served_in {
             self.served_in = era;
+            self.watermarks.forget();
+            self.untold.extend(self.interests.connections());
+            self.stamps_at = self.now;
             self.interests.read_all_again();
         }
     }
@@ -214,9 +237,12 @@ impl Root {
                     return Err(LeafRefused::Foreign(store));
                 }
             }
-            uplink::ToRoot::Watermark(time) => {
-                if let Some(leaf) = self.leaves.get(&connection) {
-                    let advanced = self.watermarks.handle_report(leaf, time);
+            uplink::ToRoot::Echo(Stamp { era, at }) => {
+                // One of an era before says nothing of this one.
+                if era == self.served_in
+                    && let Some(leaf) = self.leaves.get(&connection)
+                {
+                    let advanced = self.watermarks.handle_echo(leaf, at.min(self.clock.read(self.now)));
                     self.owe_watermark(advanced);
                 }
             }
@@ -265,8 +291,8 @@ impl Root {
         let Some(Answered { outcomes: answers, cuts }) = self.merges.handle_merged(batch, &outcomes) else {
             return;
         };
-        // Totals first: once a leaf knows that a cut is merged it may say so in its watermark, and the
-        // watermark must not overtake the totals.
+        // Totals first: once a leaf knows that a cut is merged it may say a stamp back, and the watermark must not
+        // overtake the totals.
         let near = self.near_limit.learn(&cuts, &outcomes);
         self.publish_merged(&cuts, outcomes);
         // Before its answer too, or a leaf's next event could be taken by another that does not know.
@@ -365,7 +391,8 @@ impl Root {
         ready.iter().for_each(|c| {
             self.untold.remove(c);
         });
-        let message = publish::FromRoot::Watermark(self.watermarks.watermark());
+        let stamp = Stamp { era: self.served_in, at: self.watermarks.watermark() };
+        let message = publish::FromRoot::Watermark(stamp);
         (!ready.is_empty()).then_some(Output::Publish { connections: ready, message })
     }
 }

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 const TOPICS: u64 = 3;
 const LEAVES: u64 = 3;
 const VIEWERS: u64 = 2;
+/// The store serves in it.
+const ERA: u64 = 512;
 
 struct Random(u64);
 
@@ -71,7 +73,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut root = Root::new();
+        let mut root = Root::new(Now::default());
         let node = |number| Node {
             name: leaf_name(number),
             tier: Tier::Leaf,
@@ -84,7 +86,8 @@ impl World {
             nodes: (0..LEAVES).map(node).collect(),
             ..Default::default()
         });
-        root.handle_confirmation(WallMs(u64::MAX));
+        root.handle_confirmation(Time(u64::MAX));
+        root.handle_served_in(ERA);
         (0..LEAVES).for_each(|leaf| root.handle_leaf_opened(ConnectionId(leaf), leaf_name(leaf)));
         (0..VIEWERS).for_each(|v| root.handle_broadcast_opened(ConnectionId(100 + v)).unwrap());
         Self {
@@ -152,7 +155,7 @@ impl World {
     fn do_merge(&mut self) {
         let Some((batch, cuts)) = self.random.take(&mut self.merges) else { return };
         let store = &mut self.store;
-        let outcomes = cuts.iter().map(|cut| store.entry(cut.topic.clone()).or_default().merge(cut, 0, true));
+        let outcomes = cuts.iter().map(|cut| store.entry(cut.topic.clone()).or_default().merge(cut, ERA, true));
         let mut outcomes: Vec<_> = outcomes.map(Some).collect();
         if self.lossy && self.random.below(4) == 0 {
             outcomes.iter_mut().for_each(|outcome| *outcome = None);
@@ -169,7 +172,7 @@ impl World {
     fn do_read(&mut self) {
         let Some((read, topic)) = self.random.take(&mut self.reads) else { return };
         let document = self.store.get(&topic).filter(|d| d.version.number > 0);
-        self.read.push((read, document.map(|d| d.snapshot(&topic, 0))));
+        self.read.push((read, document.map(|d| d.snapshot(&topic, ERA))));
     }
 
     fn answer_read(&mut self) {
@@ -199,8 +202,8 @@ impl World {
     fn report(&mut self) {
         self.promised.insert(self.time, self.acked.clone());
         for leaf in 0..LEAVES {
-            let watermark = uplink::ToRoot::Watermark(WallMs(self.time));
-            self.root.handle_leaf(ConnectionId(leaf), watermark).unwrap();
+            let echo = uplink::ToRoot::Echo(Stamp { era: ERA, at: WallMs(self.time) });
+            self.root.handle_leaf(ConnectionId(leaf), echo).unwrap();
         }
     }
 
@@ -219,7 +222,11 @@ impl World {
     }
 
     fn leaf_hears(&mut self, connection: ConnectionId, message: uplink::FromRoot) {
-        let uplink::FromRoot::Outcomes(outcomes) = message else { panic!("no total is that large") };
+        let outcomes = match message {
+            uplink::FromRoot::Outcomes(outcomes) => outcomes,
+            uplink::FromRoot::Stamp(_) => return,
+            uplink::FromRoot::Near(_) => panic!("no total is that large"),
+        };
         let leaf = &mut self.leaves[connection.0 as usize];
         for answer in outcomes {
             let version = match answer.outcome {
@@ -250,7 +257,11 @@ impl World {
                 *version = update.version;
                 totals.extend(update.totals.iter().map(|t| (t.item.clone(), t.total)));
             }
-            publish::FromRoot::Watermark(time) => {
+            publish::FromRoot::Watermark(Stamp { era, at: time }) => {
+                assert_eq!(*era, ERA);
+                if *time == WallMs(0) {
+                    return;
+                }
                 let promised = &self.promised[&time.0];
                 for (topic, (version, _)) in &viewer.held {
                     let least = promised.get(topic).copied().unwrap_or_default();
@@ -380,7 +391,7 @@ fn the_cuts_of_one_batch_are_one_update() {
 
 #[test]
 fn what_another_root_merged_while_the_ring_changed_is_read_a_while_later() {
-    let mut root = Root::new();
+    let mut root = Root::new(Now::default());
     let connection = ConnectionId(1);
     root.handle_broadcast_opened(connection).unwrap();
     root.handle_broadcast(connection, publish::ToRoot::Interest(vec![topic(0)])).unwrap();

@@ -6,11 +6,12 @@ use countree_common::limits::NODES_PER_CLUSTER;
 use countree_common::time::WallMs;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The latest report of each leaf, and the watermark that follows from them. It never goes back.
+/// The latest stamp that each leaf has said back, and the watermark that follows from them. It never goes back, but
+/// for a new era of the store, in which nothing is known at first.
 #[derive(Debug, Default)]
 pub struct Watermarks {
     live: BTreeSet<NodeName>,
-    reported: BTreeMap<NodeName, WallMs>,
+    echoed: BTreeMap<NodeName, WallMs>,
     /// Whoever is not in `live` was listed later than this, and a leaf takes nothing before it is listed.
     confirmed: WallMs,
     watermark: WallMs,
@@ -26,7 +27,7 @@ impl Watermarks {
     /// that enters it does until it reports.
     pub fn handle_view(&mut self, view: &ClusterView) -> Option<WallMs> {
         self.live = view.tier(Tier::Leaf).map(|n| n.name.clone()).collect();
-        self.reported.retain(|leaf, _| self.live.contains(leaf));
+        self.echoed.retain(|leaf, _| self.live.contains(leaf));
         self.advance()
     }
 
@@ -36,19 +37,30 @@ impl Watermarks {
         self.advance()
     }
 
-    /// A leaf's word that what it acked up to `time` has been merged. Returns the new watermark if it
+    /// Whether the leaf counts.
+    pub fn counts(&self, leaf: &NodeName) -> bool {
+        self.live.contains(leaf)
+    }
+
+    /// Another process of the store serves: it may have forgotten what made the totals complete.
+    pub fn forget(&mut self) {
+        self.echoed.clear();
+        self.watermark = WallMs(0);
+    }
+
+    /// A leaf's word that what it had accepted at `time` has been merged. Returns the new watermark if it
     /// has advanced.
-    pub fn handle_report(&mut self, leaf: &NodeName, time: WallMs) -> Option<WallMs> {
-        // A leaf reports before the view that lists it arrives here; strangers must not fill the map.
-        if self.reported.len() < NODES_PER_CLUSTER || self.live.contains(leaf) {
-            self.reported.insert(leaf.clone(), time);
+    pub fn handle_echo(&mut self, leaf: &NodeName, time: WallMs) -> Option<WallMs> {
+        // A leaf answers before the view that lists it arrives here; strangers must not fill the map.
+        if self.echoed.len() < NODES_PER_CLUSTER || self.live.contains(leaf) {
+            self.echoed.insert(leaf.clone(), time);
         }
         self.advance()
     }
 
     fn advance(&mut self) -> Option<WallMs> {
-        let reports = self.live.iter().map(|leaf| self.reported.get(leaf).copied().unwrap_or_default());
-        let least = reports.min()?.min(self.confirmed);
+        let echoes = self.live.iter().map(|leaf| self.echoed.get(leaf).copied().unwrap_or_default());
+        let least = echoes.min()?.min(self.confirmed);
         let advanced = least > self.watermark;
         self.watermark = self.watermark.max(least);
         advanced.then_some(least)

@@ -16,7 +16,7 @@ use countree_common::key::Topic;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::store::StoreId;
-use countree_common::time::WallMs;
+use countree_common::time::Time;
 use countree_common::wire::frame::{self, FrameKind};
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::{publish, uplink};
@@ -97,9 +97,10 @@ pub(super) fn start(
 ) -> (CoreHandle, tokio::task::JoinHandle<()>) {
     let (inputs, input_receiver) = mpsc::channel(INPUTS_QUEUED);
     let (finished, finished_receiver) = mpsc::unbounded_channel();
+    let clock = registry.clock();
     let core = Core {
-        machine: Root::new(),
-        clock: Clock::start(),
+        machine: Root::new(clock.now()),
+        clock,
         store,
         gauges,
         leaves: HashMap::new(),

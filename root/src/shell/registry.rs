@@ -10,7 +10,7 @@ use countree_common::cluster::ClusterView;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::membership::LEASE;
 use countree_common::shell::shutdown::Shutdown;
-use countree_common::time::WallMs;
+use countree_common::time::Time;
 use countree_common::wire::rpc::Reply;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ type Question = (Ask, oneshot::Sender<Reply>);
 pub(super) struct RegistryHandle {
     questions: mpsc::Sender<Question>,
     view: watch::Receiver<Arc<ClusterView>>,
-    confirmed: watch::Receiver<WallMs>,
+    confirmed: watch::Receiver<Time>,
+    clock: Clock,
 }
 
 impl RegistryHandle {
@@ -47,8 +48,13 @@ impl RegistryHandle {
         self.view.clone()
     }
 
+    /// The clock that `confirmed` goes by.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// When the store was asked that has held this view, last; the view is put out before its confirmation.
-    pub(super) fn confirmed(&self) -> watch::Receiver<WallMs> {
+    pub(super) fn confirmed(&self) -> watch::Receiver<Time> {
         self.confirmed.clone()
     }
 }
@@ -64,7 +70,7 @@ struct Keeper {
     store: Arc<AnyStore>,
     gauges: Arc<Gauges>,
     view: watch::Sender<Arc<ClusterView>>,
-    confirmed: watch::Sender<WallMs>,
+    confirmed: watch::Sender<Time>,
     waiting: HashMap<AskId, oneshot::Sender<Reply>>,
     next_ask: u64,
     finished: mpsc::Sender<Finished>,
@@ -82,10 +88,11 @@ pub(super) fn start(
     // One call is under way at a time.
     let (finished, finished_receiver) = mpsc::channel(1);
     let (view_sender, view) = watch::channel(Arc::default());
-    let (confirmed_sender, confirmed) = watch::channel(WallMs(0));
+    let (confirmed_sender, confirmed) = watch::channel(Time(0));
+    let clock = Clock::start();
     let keeper = Keeper {
         machine: Registrar::new(LEASE, REFRESH, rand::random()),
-        clock: Clock::start(),
+        clock,
         store,
         gauges,
         view: view_sender,
@@ -96,7 +103,7 @@ pub(super) fn start(
         stand,
     };
     tokio::spawn(keeper.run(question_receiver, finished_receiver, shutdown));
-    RegistryHandle { questions, view, confirmed }
+    RegistryHandle { questions, view, confirmed, clock }
 }
 
 impl Keeper {

@@ -15,6 +15,7 @@ use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, FrameReceiver, FrameSender, Profile};
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::stream::{Lsn, StreamId};
+use countree_common::stamp::Stamp;
 use countree_common::time::WallMs;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
@@ -243,12 +244,27 @@ impl Leaf {
         self.send(uplink::ToRoot::Cuts(cuts)).await;
     }
 
+    /// The root's next stamp.
+    pub async fn stamp(&mut self) -> Stamp {
+        loop {
+            let message = in_time(self.receiver.message()).await.unwrap();
+            match message {
+                Some(uplink::FromRoot::Stamp(stamp)) => return stamp,
+                Some(_) => {}
+                None => panic!("the root hung up"),
+            }
+        }
+    }
+
     pub async fn outcomes(&mut self, count: usize) -> Vec<CutOutcome> {
         let mut outcomes = Vec::new();
         while outcomes.len() < count {
             let message = in_time(self.receiver.message()).await.unwrap();
-            let Some(uplink::FromRoot::Outcomes(more)) = message else { panic!("the root hung up") };
-            outcomes.extend(more);
+            match message {
+                Some(uplink::FromRoot::Outcomes(more)) => outcomes.extend(more),
+                Some(_) => {}
+                None => panic!("the root hung up"),
+            }
         }
         assert_eq!(outcomes.len(), count);
         outcomes
@@ -301,10 +317,13 @@ impl Broadcast {
         }
     }
 
-    pub async fn watermark(&mut self) -> WallMs {
+    /// The next watermark that says something.
+    pub async fn watermark(&mut self) -> Stamp {
         loop {
-            if let FromRoot::Watermark(time) = self.next().await {
-                return time;
+            if let FromRoot::Watermark(stamp) = self.next().await
+                && stamp.at > WallMs(0)
+            {
+                return stamp;
             }
         }
     }

@@ -14,6 +14,7 @@ use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
 use countree_common::limits::DATAGRAM_BYTES;
+use countree_common::stamp::Stamp;
 use countree_common::time::WallMs;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::publish::{FromRoot, SnapshotPart};
@@ -47,6 +48,8 @@ struct RootLink {
     address: SocketAddr,
     link: Option<LinkId>,
     is_connected: bool,
+    /// How far it said last that totals are complete.
+    watermark: WallMs,
 }
 
 /// What a viewer's connection can take.
@@ -185,7 +188,20 @@ impl World {
     pub(super) fn broadcast_hears_root(&mut self, i: usize, link: LinkId, message: FromRoot) {
         let now = self.agenda.now();
         let Some(process) = &mut self.broadcasts[i].process else { return };
-        let Some((name, _)) = process.roots.iter().find(|(_, r)| r.link == Some(link)) else { return };
+        let root = process.roots.iter_mut().find(|(_, r)| r.link == Some(link));
+        let Some((name, root)) = root else { return };
+        let era = match &message {
+            FromRoot::Watermark(stamp) => {
+                root.watermark = stamp.at;
+                None
+            }
+            FromRoot::Snapshot(part) => Some(part.version.era),
+            FromRoot::Update(update) => Some(update.version.era),
+        };
+        if let Some(era) = era.filter(|_| self.plan.flaw == Some(Flaw::CompleteInAnyEra)) {
+            let of_any_era = FromRoot::Watermark(Stamp { era, at: root.watermark });
+            process.machine.handle_from_root(name, of_any_era, now);
+        }
         process.machine.handle_from_root(name, message, now);
         self.drain_broadcast(i);
     }
@@ -252,7 +268,7 @@ impl World {
             Output::Connect { root, address } => {
                 self.broadcast_lets_go(i, &root);
                 if let Some(process) = &mut self.broadcasts[i].process {
-                    let link = RootLink { address, link: None, is_connected: false };
+                    let link = RootLink { address, link: None, is_connected: false, watermark: WallMs(0) };
                     process.roots.insert(root.clone(), link);
                 }
                 self.broadcast_connects(i, &root);

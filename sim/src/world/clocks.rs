@@ -41,13 +41,15 @@ impl World {
         if takes_steps { Now { mono: now.mono + self.leapt(place), ..now } } else { now }
     }
 
-    fn leapt(&self, place: Place) -> Duration {
-        self.steps.leaps.get(&place).copied().unwrap_or_default()
+    /// A root's clocks, by which it stamps. It begins at a time that all agree on, so that what it claims can be checked.
+    pub(super) fn stamp_clocks(&self, place: Place) -> Now {
+        let now = clock::clocks(self.agenda.now(), Duration::ZERO);
+        let takes_steps = self.plan.flaw == Some(Flaw::StampedByWallClock);
+        if takes_steps { Now { mono: now.mono + self.leapt(place), ..now } } else { now }
     }
 
-    /// Whether any clock was stepped.
-    pub(super) fn has_stepped(&self) -> bool {
-        !self.steps.off_ms.is_empty()
+    fn leapt(&self, place: Place) -> Duration {
+        self.steps.leaps.get(&place).copied().unwrap_or_default()
     }
 
     /// Steps the clock of one node, or of all, by minutes to hours; half of them go back soon.

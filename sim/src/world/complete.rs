@@ -10,12 +10,6 @@ use countree_common::key::Topic;
 use countree_common::time::{Time, WallMs};
 use std::time::Duration;
 
-/// What was claimed while a leaf was not in the view holds for a while after it has come back: the time is that of
-/// other leaves' clocks, which may be ahead.
-const AFTER_ABSENCE: Duration = Duration::from_secs(1);
-/// No two wall clocks differ by more.
-const CLOCK_SKEW_MAX: Duration = Duration::from_millis(300);
-
 impl World {
     /// A root takes up a new view: leaves that are not in both may be missing from what it claims.
     pub(super) fn note_absences(&mut self, before: &ClusterView, after: &ClusterView) {
@@ -38,16 +32,14 @@ impl World {
     /// A viewer is shown a topic that is said to be complete up to a time.
     pub(super) fn check_complete(&mut self, viewer: usize, topic: &Topic, complete_to: WallMs) {
         // While a ring of several roots changes, one may merge what another, which shows the topic, has not heard of.
-        // It goes by the nodes' wall clocks.
-        let is_claimed = !self.has_stepped() && self.plan.roots == 1;
-        if !is_claimed || self.store.forgetful.contains(topic) {
+        if self.plan.roots > 1 {
             return;
         }
         if let Some(missing) = self.missing(viewer, topic, complete_to) {
             return self.violate(Promise::Shown, missing);
         }
-        // Every clock is past these: they need not be looked at again.
-        let is_past = |id: &usize| wall(self.truth.events[*id].told_at, CLOCK_SKEW_MAX) < complete_to;
+        // These need not be looked at again, in this era.
+        let is_past = |id: &usize| claims(complete_to, self.truth.events[*id].told_at);
         let verified = self.truth.acked_in(topic).take_while(is_past).count();
         self.viewers[viewer].note_verified(topic, verified);
     }
@@ -58,9 +50,8 @@ impl World {
         for id in self.truth.acked_in(topic).skip(shown.verified) {
             let event = &self.truth.events[id];
             let Some(leaf) = event.leaf.filter(|_| event.told == Told::Acked) else { continue };
-            let skew = Duration::from_millis(Place::Leaf(leaf).clock_skew_ms());
-            let is_claimed = wall(event.told_at, skew) < complete_to;
-            let is_excused = event.told_at < self.last_absence(leaf) + AFTER_ABSENCE
+            let is_claimed = claims(complete_to, event.told_at);
+            let is_excused = event.told_at < self.last_absence(leaf)
                 || self.truth.resets.cover(&event.counter)
                 || self.truth.may_be_lost(event);
             if !is_claimed || is_excused {
@@ -69,7 +60,7 @@ impl World {
             let total = shown.totals.get(&event.counter).copied().unwrap_or_default();
             if !self.truth.holds(id, total) {
                 let at = shown.version;
-                let acked = wall(event.told_at, skew);
+                let acked = wall(event.told_at, Duration::ZERO);
                 return Some(format!(
                     "viewer-{viewer} was shown {topic} at {at}, complete to {complete_to:?}, without event {id}, \
                      which leaf-{leaf} had acked by {acked:?}"
@@ -78,4 +69,9 @@ impl World {
         }
         None
     }
+}
+
+/// Whether that is said of what was acked at a time. Roots' stamps begin at a time that all agree on.
+fn claims(complete_to: WallMs, acked: Time) -> bool {
+    wall(acked, Duration::ZERO) < complete_to
 }

@@ -93,7 +93,7 @@ impl World {
     fn totals(&self) -> BTreeMap<Counter, i64> {
         let documents = self.store.documents.iter();
         documents
-            .flat_map(|(topic, d)| by_counter(topic, d.snapshot(topic, self.store.served_in(topic)).totals))
+            .flat_map(|(topic, d)| by_counter(topic, d.snapshot(topic, self.store.served_in()).totals))
             .collect()
     }
 
@@ -105,7 +105,7 @@ impl World {
                     return Err(Promise::Shown.broken(format!("viewer-{i} shows nothing of {topic}")));
                 };
                 let totals: BTreeMap<Counter, i64> =
-                    by_counter(topic, document.snapshot(topic, self.store.served_in(topic)).totals).collect();
+                    by_counter(topic, document.snapshot(topic, self.store.served_in()).totals).collect();
                 if let Some((counter, total)) = totals.iter().find(|(c, t)| shown.totals.get(*c) != Some(*t))
                 {
                     let seen = shown.totals.get(counter);

@@ -257,7 +257,7 @@ impl World {
             Heal::Store => {
                 self.store.is_down = false;
                 if self.random.chance(50) {
-                    self.store.change_process(None);
+                    self.store.change_process();
                 }
             }
             Heal::Exchange => self.bring_store_back(),

@@ -84,7 +84,7 @@ impl World {
     fn receive(&mut self, place: Place, link: LinkId, message: Message) {
         match (place, message) {
             (Place::Leaf(i), Message::Produce(frame)) => self.leaf_hears_producer(i, link, frame),
-            (Place::Leaf(i), Message::Outcomes(message)) => self.leaf_hears_root(i, message),
+            (Place::Leaf(i), Message::Outcomes(message)) => self.leaf_hears_root(i, link, message),
             (Place::Root(i), Message::Uplink(message)) => self.root_hears_leaf(i, link, message),
             (Place::Root(i), Message::Interest(message)) => self.root_hears_broadcast(i, link, message),
             (Place::Root(i), Message::Ask(request)) => self.root_is_asked(i, link, request),

@@ -113,10 +113,11 @@ impl World {
         }
         let Some(standing) = self.bind_root(i) else { return };
         let salt = self.random.bits();
+        let stamps_from = self.stamp_clocks(Place::Root(i));
         let root = &mut self.roots[i];
         root.lives += 1;
         root.process = Some(Process {
-            machine: Root::new(),
+            machine: Root::new(stamps_from),
             standing,
             registrar: Registrar::new(LEASE, REFRESH, salt),
             view: ClusterView::default(),
@@ -205,10 +206,10 @@ impl World {
 
     pub(super) fn tick_root(&mut self, i: usize) {
         let (place, now) = (Place::Root(i), self.clocks(Place::Root(i)));
-        let registrar_now = self.registrar_clocks(place);
+        let (registrar_now, stamp_now) = (self.registrar_clocks(place), self.stamp_clocks(place));
         let Some(life) = self.roots[i].life() else { return };
         let Some(process) = &mut self.roots[i].process else { return };
-        process.machine.handle_tick(now.mono);
+        process.machine.handle_tick(stamp_now.mono);
         process.registrar.handle_tick(registrar_now);
         let asks_era = now.mono >= process.asks_era_at;
         if asks_era {

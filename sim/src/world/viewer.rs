@@ -213,6 +213,7 @@ impl World {
             version < before
         } else {
             shown.totals.clear();
+            shown.verified = 0;
             // Of another store, whose roots were believed for a while, there is no order.
             !self.was_misled && era_place.is_none_or(|place| place < shown.era_place)
         };

@@ -59,7 +59,9 @@ impl Uplink {
         self.sums_sent -= in_flight.sums_sent();
         if let Some(version) = answer.outcome.as_ref().and_then(told) {
             (state.told, state.is_asked) = (version, false);
+            self.note_told(topic, version);
         }
+        let Some(state) = self.topics.get_mut(topic) else { return findings };
         match answer.outcome {
             None => {
                 state.in_flight = Some(in_flight);

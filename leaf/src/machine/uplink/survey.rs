@@ -38,7 +38,7 @@ impl Uplink {
     }
 
     /// A cut that waits or is under way asks by itself.
-    fn ask_about(&mut self, topic: TopicId) {
+    pub(super) fn ask_about(&mut self, topic: TopicId) {
         let Some(state) = self.topics.get_mut(topic) else { return };
         let is_idle = state.queue.is_empty() && state.in_flight.is_none();
         if is_idle && matches!(state.position, Position::Known(_)) {

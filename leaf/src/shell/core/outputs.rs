@@ -50,9 +50,9 @@ impl Core {
                 }
             }
             Output::Cuts { root, message } => return self.tell_root(root, message),
-            Output::Watermark { root, at } => {
+            Output::Echo { root, stamp } => {
                 // It fits any frame.
-                let message = codec::encode(&ToRoot::<()>::Watermark(at)).unwrap_or_default();
+                let message = codec::encode(&ToRoot::<()>::Echo(stamp)).unwrap_or_default();
                 return self.tell_root(root, message);
             }
             Output::Scan { stream, recut } => {

@@ -10,6 +10,7 @@ use countree_client::machine::producer::Outgoing;
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::Version;
+use countree_common::stamp::Stamp;
 use countree_common::stream::StreamId;
 use countree_common::wire::batch::BatchView;
 use countree_common::wire::hello::Conversation;
@@ -149,12 +150,22 @@ impl World {
         self.drain_leaf(i);
     }
 
-    pub(in crate::world) fn leaf_hears_root(&mut self, i: usize, message: FromRoot) {
-        let now = self.clocks(Place::Leaf(i));
+    pub(in crate::world) fn leaf_hears_root(&mut self, i: usize, link: LinkId, message: FromRoot) {
+        let (now, flaw) = (self.clocks(Place::Leaf(i)), self.plan.flaw);
+        let Some(root) = self.network.link(link).map(|l| l.place(Side::Acceptor).name()) else { return };
+        let root = &root;
+        if let (FromRoot::Stamp(stamp), Some(Flaw::HastyEcho)) = (&message, flaw) {
+            return self.tell_root(i, root, ToRoot::Echo(*stamp));
+        }
         if let Some(machine) = self.leaves[i].machine() {
             match message {
                 FromRoot::Outcomes(outcomes) => machine.handle_outcomes(now, outcomes),
                 FromRoot::Near(totals) => machine.handle_near_limit(&totals),
+                // Era 0 asks for no confirmation.
+                FromRoot::Stamp(stamp) if flaw == Some(Flaw::UnconfirmedEras) => {
+                    machine.handle_stamp(now, root, Stamp { era: 0, ..stamp });
+                }
+                FromRoot::Stamp(stamp) => machine.handle_stamp(now, root, stamp),
             }
         }
         self.drain_leaf(i);

@@ -16,6 +16,7 @@ use crate::place::{Life, Place};
 use crate::promise::Promise;
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::ledger::StreamLedger;
+use countree_common::stamp::Stamp;
 use countree_common::store::{Admission, StoreId, StoreMemory, StoreStart};
 use countree_common::stream::StreamId;
 use countree_common::time::Time;
@@ -321,10 +322,9 @@ impl World {
                 Ok(message) => self.tell_root(i, &root, message),
                 Err(e) => self.violate(Promise::Orderly, format!("leaf-{i} sends what is no message: {e}")),
             },
-            Output::Watermark { root, at } => {
-                let hasty = self.clocks(Place::Leaf(i)).wall;
-                let at = if self.plan.flaw == Some(Flaw::HastyWatermark) { hasty } else { at };
-                self.tell_root(i, &root, ToRoot::Watermark(at));
+            Output::Echo { root, stamp } => {
+                let era = if stamp.era == 0 { self.store.served_in() } else { stamp.era };
+                self.tell_root(i, &root, ToRoot::Echo(Stamp { era, ..stamp }));
             }
             Output::Scan { stream, recut } => {
                 let wait = self.random.micros(200, 20_000);

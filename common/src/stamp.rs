@@ -1,0 +1,40 @@
+//! How far totals are complete, by a root's own time.
+//!
+//! A root stamps; a leaf says a stamp back once all is merged that it had accepted when the stamp came; what every live
+//! leaf has said back is told with the totals. So no clock of a leaf has a say in it, and the root's is one that goes on
+//! steadily from the wall clock's time at its start.
+
+use crate::document::Version;
+use crate::era;
+use crate::time::WallMs;
+use serde::{Deserialize, Serialize};
+
+/// A root's time, and the process of the store that it knows to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The era that the process began with; 0 as long as none is known.
+    pub era: u64,
+    /// The time; 0 where nothing is known.
+    pub at: WallMs,
+}
+
+impl Stamp {
+    /// How far it says that totals at that version are complete; 0 for nothing known. A process knows nothing of
+    /// totals that another one served: one of the two may have forgotten what the other had merged.
+    pub fn completes(&self, version: Version) -> WallMs {
+        if era::is_of(self.era, version.era) { self.at } else { WallMs(0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_nothing_of_what_another_process_served() {
+        let stamp = Stamp { era: 512, at: WallMs(7) };
+        let completes = |era| stamp.completes(Version { era, number: 1 });
+        assert_eq!([512, 513, 767].map(completes), [WallMs(7); 3]);
+        assert_eq!([0, 511, 768, 9_000].map(completes), [WallMs(0); 4]);
+    }
+}

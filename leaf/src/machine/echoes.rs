@@ -1,0 +1,105 @@
+//! Echoes: a root's stamps, said back once all is merged that this leaf had accepted when they came. Order decides, by LSN;
+//! no clock of this leaf has a say in how far totals are called complete.
+//!
+//! A stamp names the process of the store that serves. What this leaf merged in another one may be forgotten by now: before
+//! it says a stamp of a new process back, the store has answered in that process for every topic.
+
+use super::uplink::Uplink;
+use super::{LeafMachine, Output};
+use countree_common::cluster::NodeName;
+use countree_common::stamp::Stamp;
+use countree_common::stream::Lsn;
+use countree_common::time::{Now, Time};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Roots learn of a new process one after another; whose stamps are of which era is found out no more often than this.
+const ERA_LASTS: Duration = Duration::from_millis(500);
+/// Topics that are asked about with each window, before a stamp of a new era is said back. Each costs roots and store some
+/// 30 µs.
+const ASKED_PER_WINDOW: usize = 1_000;
+
+/// A stamp, and the last record by then.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    stamp: Stamp,
+    accepted: Lsn,
+}
+
+/// Those of one root.
+#[derive(Debug, Default)]
+struct OfRoot {
+    /// The one that is said back next.
+    first: Option<Open>,
+    /// The last one that came.
+    last: Option<Open>,
+}
+
+/// The stamps that wait.
+#[derive(Debug, Default)]
+pub(super) struct Echoes {
+    by_root: BTreeMap<NodeName, OfRoot>,
+    /// The era of the process that is known to serve; 0 before the first stamp.
+    era: u64,
+    /// When that was learnt.
+    since: Time,
+}
+
+impl Echoes {
+    /// The root is not connected any more, or anew.
+    pub(super) fn forget(&mut self, root: &NodeName) {
+        self.by_root.remove(root);
+    }
+}
+
+impl LeafMachine {
+    /// A root that is connected sends its stamp.
+    pub fn handle_stamp(&mut self, now: Now, root: &NodeName, stamp: Stamp) {
+        if !self.roots.contains(root) {
+            return;
+        }
+        let is_known = self.echoes.era == stamp.era;
+        if !is_known && (self.echoes.era == 0 || now.mono >= self.echoes.since + ERA_LASTS) {
+            (self.echoes.era, self.echoes.since) = (stamp.era, now.mono);
+            self.old.values_mut().chain([&mut self.live]).for_each(|uplink| uplink.begin_era(stamp.era));
+            self.ask_unconfirmed();
+        }
+        let open = Open { stamp, accepted: self.journal.appended() };
+        let of_root = self.echoes.by_root.entry(root.clone()).or_default();
+        match of_root.first {
+            None => of_root.first = Some(open),
+            Some(_) => of_root.last = Some(open),
+        }
+        self.echo();
+        self.send_up(now);
+    }
+
+    /// Asks about topics for which the store has not answered in its era.
+    pub(super) fn ask_unconfirmed(&mut self) {
+        let uplinks = self.old.values_mut().chain([&mut self.live]);
+        uplinks.for_each(|uplink| uplink.ask_unconfirmed(ASKED_PER_WINDOW));
+    }
+
+    /// Says back what can be.
+    pub(super) fn echo(&mut self) {
+        let is_whole = self.complete_to().is_some() && self.uplinks().all(Uplink::is_confirmed);
+        if !is_whole {
+            return;
+        }
+        let merged = self.live.progress().merged_to();
+        let Self { echoes, outputs, .. } = self;
+        for (root, OfRoot { first, last }) in &mut echoes.by_root {
+            let mut echoed = None;
+            while let Some(open) = first.take_if(|open| open.accepted <= merged) {
+                echoed = Some(open.stamp).filter(|stamp| stamp.era == echoes.era).or(echoed);
+                *first = last.take();
+            }
+            let echo = echoed.map(|stamp| Output::Echo { root: root.clone(), stamp });
+            outputs.extend(echo);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "echoes_tests.rs"]
+mod tests;
