@@ -159,6 +159,7 @@ function draw() {
     frame = 0;
     drawSums();
     drawFacts();
+    drawAway();
     drawTop();
   });
 }
@@ -214,6 +215,15 @@ function drawFacts() {
   const to = totals.completeTo;
   show($('complete-to'), to, to ? new Date(to).toLocaleTimeString() : '–');
   show($('lag'), lag ?? '', lag === null ? '–' : `${(lag / 1000).toFixed(2)} s`);
+}
+
+function drawAway() {
+  const away = $('away');
+  const [is, it] = totals.away.length === 1 ? ['is', 'it is'] : ['are', 'they are'];
+  const says = `${totals.away.join(', ')} ${is} away: events may be missing until ${it} started again.`;
+  const text = totals.away.length === 0 ? '' : says;
+  away.hidden = text === '';
+  if (away.textContent !== text) away.textContent = text;
 }
 
 const rows = [];

@@ -23,6 +23,8 @@ export class Totals {
     this.era = -1;
     this.version = -1;
     this.completeTo = 0;
+    /** Leaves that are not live: events that they took may be missing. */
+    this.away = [];
     this.items = new Map();
     this.sums = new Map();
     this.top = [];
@@ -55,7 +57,9 @@ export class Totals {
   take(view) {
     this.era = view.era;
     this.version = view.version;
-    this.completeTo = Math.max(this.completeTo, view.complete_to);
+    // The last word: it goes by the time of a root, and another one's may be earlier.
+    this.completeTo = view.complete_to;
+    this.away = view.away ?? [];
     let events = 0n;
     let topShrank = false;
     for (const [name, kinds] of Object.entries(view.counts)) {

@@ -124,7 +124,7 @@ is_found! {
     a_leaf_that_does_not_ask_a_new_process_of_the_store: UnconfirmedEras where FALLING_BACK within 400, Shown;
     totals_that_are_called_complete_by_what_was_said_of_another_era: CompleteInAnyEra where FALLING_BACK
         within 400, Shown;
-    a_root_that_stamps_by_its_wall_clock: StampedByWallClock where STEPPED within 50, Shown;
+    a_root_that_stamps_by_its_wall_clock: StampedByWallClock where STEPPED within 100, Shown;
     a_store_that_fell_back_and_does_not_say_so: LastingEra within 500, Shown;
     a_store_that_takes_an_era_again_that_had_its_end: RevivedEras where SWAPPING within 1000, Shown;
     a_viewer_that_ignores_lower_eras: HighestEraWins where REPLACING within 100, Shown;

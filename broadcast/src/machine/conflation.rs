@@ -1,6 +1,7 @@
 //! The tick: each viewer gets the newest totals of what changed, in at most one datagram and one stretch of
 //! its stream. Who has no room stays dirty and later gets what is newest then.
 
+use super::away::Away;
 use super::encoding::{self, Encoded, Subject};
 use super::sources::Roots;
 use super::topics::{Handle, TopicState};
@@ -93,6 +94,18 @@ impl Parcel {
         true
     }
 
+    /// Tells a viewer who is away, if it wants to know and does not; false when that has to wait.
+    fn put_away(&mut self, away: &Away, viewer: &mut Viewer) -> bool {
+        if viewer.wants_away && viewer.told_away != Some(away.id) {
+            if !self.stream_open() {
+                return false;
+            }
+            viewer.told_away = Some(away.id);
+            self.put_stream(away.frame.clone());
+        }
+        true
+    }
+
     fn stream_open(&self) -> bool {
         self.stream_room > 0
     }
@@ -115,6 +128,7 @@ enum Delivery {
 /// What a delivery reads and writes besides its viewer and topic.
 struct Turn<'a> {
     roots: &'a Roots,
+    away: &'a Away,
     stats: &'a mut Stats,
     outputs: &'a mut std::collections::VecDeque<Output>,
     unsettled: &'a mut std::collections::BTreeSet<Handle>,
@@ -192,6 +206,7 @@ impl Machine {
         let mut parcel = Parcel::new(room);
         let mut turn = Turn {
             roots: &self.roots,
+            away: &self.away,
             stats: &mut self.stats,
             outputs: &mut self.outputs,
             unsettled: &mut self.unsettled,
@@ -200,6 +215,7 @@ impl Machine {
         };
         let format = viewer.format;
         let mut skipped = !parcel.put_farewell(self.farewell.as_ref(), viewer);
+        skipped |= !parcel.put_away(&self.away, viewer);
         let mut doubtful = Vec::new();
         for handle in viewer.take_dirty() {
             let Some(topic) = self.topics.get_mut(handle) else { continue };
@@ -256,11 +272,12 @@ fn deliver(
     // Its first snapshot makes it dirty again.
     let Some(document) = &topic.document else { return Delivery::Done };
     let (version, now) = (document.version(), turn.now);
-    if !subscription.may_be_sent(version.era, topic.confirmed) {
+    if !subscription.may_be_sent(version, topic.confirmed) {
         return Delivery::Doubtful;
     }
     let (name, sources) = (&topic.name, &topic.sources);
-    let subject = Subject { handle, name, document, sources, roots: turn.roots, tick: turn.tick, now };
+    let (roots, away, tick) = (turn.roots, turn.away, turn.tick);
+    let subject = Subject { handle, name, document, sources, roots, away, tick, now };
 
     if !subscription.sent.is_some_and(|sent| document.knows_since(sent)) {
         if !parcel.stream_open() {
@@ -269,10 +286,13 @@ fn deliver(
         let (snapshot, made) = topic.encodings.snapshot(format, &subject);
         if made && format == Format::Events {
             let (topic, event) = (topic.name.clone(), snapshot.bytes.clone());
-            turn.outputs.push_back(Output::Share { topic, version: snapshot.version, event });
+            let (version, away) = (snapshot.version, away.id);
+            turn.outputs.push_back(Output::Share { topic, version, away, event });
         }
         parcel.put_stream(snapshot.bytes);
         subscription.announced = true;
+        // No snapshot outlasts a change of who is away.
+        subscription.told_away = Some(away.id);
         subscription.stands_at(snapshot.version, now);
         turn.stats.deliveries += 1;
     }
@@ -280,7 +300,8 @@ fn deliver(
         return Delivery::Done;
     };
     // Who comes back is told that it has the newest, too.
-    if reliable == version && subscription.announced {
+    let knows_away = format == Format::Frames || subscription.told_away == Some(away.id);
+    if reliable == version && subscription.announced && knows_away {
         return Delivery::Done;
     }
 
@@ -296,7 +317,7 @@ fn deliver(
             return delivered(turn.stats, &changes);
         }
     }
-    if !due && sent == version {
+    if !due && sent == version && knows_away {
         return Delivery::Done;
     }
     if !parcel.stream_open() {
@@ -306,6 +327,7 @@ fn deliver(
     if let Some(bytes) = &changes.bytes {
         parcel.put_stream(bytes.clone());
         subscription.announced = true;
+        subscription.told_away = Some(away.id);
         subscription.stands_at(version, now);
     }
     // A settled value repeats what was delivered before: its age says nothing.

@@ -1,5 +1,6 @@
 //! Bytes made once and sent to many: one encoding for all viewers that stand at the same version.
 
+use super::away::{Away, AwayId};
 use super::document::Document;
 use super::sources::{Roots, Sources};
 use super::topics::Handle;
@@ -32,6 +33,7 @@ pub(super) struct Subject<'a> {
     pub(super) document: &'a Document,
     pub(super) sources: &'a Sources,
     pub(super) roots: &'a Roots,
+    pub(super) away: &'a Away,
     /// The tick, so that encodings of the last one are not taken for new.
     pub(super) tick: u64,
     pub(super) now: Time,
@@ -50,8 +52,8 @@ impl Subject<'_> {
     fn event(&self, name: &str, totals: Vec<CounterTotal>) -> Bytes {
         let Version { era, number } = self.document.version();
         let (topic, complete_to) = (self.name.clone(), self.complete_to());
-        let view =
-            TopicView { topic, era, version: number, complete_to, away: Vec::new(), counts: counts(totals) };
+        let away = self.away.names.clone();
+        let view = TopicView { topic, era, version: number, complete_to, away, counts: counts(totals) };
         // A map with string keys always serialises, and JSON has no line breaks of its own.
         let json = serde_json::to_string(&view).unwrap_or_default();
         format!("event: {name}\nid: {era}-{number}\ndata: {json}\n\n").into()
@@ -83,8 +85,8 @@ enum Form {
 /// One topic's encodings.
 #[derive(Debug, Default)]
 pub(super) struct Encodings {
-    /// The tick and version that `changes` is of.
-    made_at: (u64, Version),
+    /// The tick, the version, and who was away, that `changes` is of.
+    made_at: (u64, Version, AwayId),
     /// By the version that they are changes since.
     changes: BTreeMap<(Version, Form), Encoded>,
     snapshots: BTreeMap<Format, EncodedSnapshot>,
@@ -102,7 +104,7 @@ impl Encodings {
     }
 
     fn changes_in(&mut self, form: Form, subject: &Subject<'_>, base: Version) -> Encoded {
-        let made_at = (subject.tick, subject.document.version());
+        let made_at = (subject.tick, subject.document.version(), subject.away.id);
         if self.made_at != made_at {
             self.changes.clear();
             self.made_at = made_at;

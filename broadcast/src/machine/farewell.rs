@@ -30,7 +30,7 @@ impl Machine {
     }
 
     /// The viewer is served without waiting for the tick.
-    fn arrive(&mut self, id: super::ViewerId) {
+    pub(super) fn arrive(&mut self, id: super::ViewerId) {
         if let Some(viewer) = self.viewers.get_mut(&id)
             && !std::mem::replace(&mut viewer.in_line, true)
         {

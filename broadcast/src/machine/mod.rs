@@ -5,6 +5,7 @@
 //! [`Machine::handle_arrivals`], to be called after other inputs, for those who have nothing to show yet.
 //! Both ask what room each viewer has at that moment, and only of viewers that there is something for.
 
+mod away;
 mod checks;
 pub mod complete;
 mod conflation;
@@ -21,6 +22,7 @@ mod random_tests;
 #[cfg(test)]
 mod testing;
 
+pub use away::AwayId;
 pub use checks::CheckId;
 pub use conflation::{CATCH_UP, DatagramRoom, QUIET, Room};
 pub use interest::{ASK_AGAIN, LINGER};
@@ -91,6 +93,8 @@ pub enum Output {
         topic: Topic,
         /// Where the snapshot stands.
         version: Version,
+        /// Who is away, as it says.
+        away: AwayId,
         /// The whole event.
         event: Bytes,
     },
@@ -150,6 +154,7 @@ pub struct Machine {
     packed: conflation::Packed,
     /// What every viewer is told once, since the node is leaving.
     farewell: Option<Bytes>,
+    away: away::Away,
     tick: u64,
     stats: Stats,
     outputs: VecDeque<Output>,
@@ -177,6 +182,7 @@ impl Machine {
             checks: checks::Checks::default(),
             packed: conflation::Packed::default(),
             farewell: None,
+            away: away::Away::default(),
             tick: 0,
             stats: Stats::default(),
             outputs: VecDeque::new(),
@@ -211,11 +217,12 @@ impl Machine {
                     self.handle_subscribe(viewer, vec![topic], Since::Held(version), now);
                 }
             }
+            ToBroadcast::Away => self.tell_away(viewer),
         }
     }
 
-    /// A viewer wants these topics, and has that of them. It is sent another era only once the store was read anew: what
-    /// is held here may lag behind what the viewer has seen.
+    /// A viewer wants these topics, and has that of them. It is sent another era, or an earlier version, only once the store
+    /// was read anew: what is held here may lag behind what the viewer has seen.
     pub fn handle_subscribe(&mut self, viewer: ViewerId, topics: Vec<Topic>, since: Since, now: Time) {
         for topic in topics {
             if let Err(reason) = self.subscribe(viewer, topic, since, now) {

@@ -138,12 +138,14 @@ pub(super) struct Audience {
     pub(super) sent: HashMap<(ViewerId, Topic), Version>,
     /// Where each viewer was told to go, as often as it was told.
     pub(super) moves: HashMap<ViewerId, Vec<Vec<NodeName>>>,
+    /// Who was away, as often as each viewer was told.
+    pub(super) away: HashMap<ViewerId, Vec<Vec<NodeName>>>,
 }
 
 impl Audience {
     pub(super) fn new() -> Self {
-        let (formats, readers, handles, seen, sent, moves) = Default::default();
-        Self { formats, readers, handles, seen, sent, moves }
+        let (formats, readers, handles, seen, sent, moves, away) = Default::default();
+        Self { formats, readers, handles, seen, sent, moves, away }
     }
 
     pub(super) fn join(&mut self, machine: &mut Machine, id: u64, format: Format) -> ViewerId {
@@ -224,6 +226,7 @@ impl Audience {
                     let totals = changes.totals.into_iter().map(|t| (t.item.into(), t.total));
                     seen.take(changes.version, changes.complete_to.0, totals);
                 }
+                FromBroadcast::Away(names) => self.away.entry(viewer).or_default().push(names),
                 FromBroadcast::Move { alternates, .. } => {
                     let names = alternates.into_iter().map(|(name, _)| name).collect();
                     self.moves.entry(viewer).or_default().push(names);
@@ -242,6 +245,7 @@ impl Audience {
         let version = version(view.era, view.version);
         assert_eq!(*id, format!("id: {version}"));
         self.note_sent(viewer, &view.topic, version);
+        self.away.entry(viewer).or_default().push(view.away);
         let seen = self.seen.entry((viewer, view.topic)).or_default();
         if *event == "event: snapshot" {
             seen.begin_anew();

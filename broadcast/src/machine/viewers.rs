@@ -1,5 +1,6 @@
 //! Viewers: for each, only which version of each topic it was last sent, and last sent reliably.
 
+use super::away::AwayId;
 use super::checks::CheckId;
 use super::topics::Handle;
 use countree_common::document::Version;
@@ -23,8 +24,8 @@ pub enum Format {
 pub enum Since {
     /// Nothing.
     Nothing,
-    /// This version, which it was sent by this node just now.
-    Sent(Version),
+    /// This version, which it was sent by this node just now, and who was away then.
+    Sent(Version, AwayId),
     /// This version, by its own word, from this node or another.
     Held(Version),
 }
@@ -33,7 +34,7 @@ impl Since {
     fn version(self) -> Option<Version> {
         match self {
             Since::Nothing => None,
-            Since::Sent(version) | Since::Held(version) => Some(version),
+            Since::Sent(version, _) | Since::Held(version) => Some(version),
         }
     }
 }
@@ -50,6 +51,9 @@ pub(super) struct Viewer {
     pub(super) in_line: bool,
     /// Whether it was told that the node is leaving.
     pub(super) knows_farewell: bool,
+    /// Whether it is to be told who is away, and was told last.
+    pub(super) wants_away: bool,
+    pub(super) told_away: Option<AwayId>,
 }
 
 /// Where a viewer stands in a topic.
@@ -64,24 +68,28 @@ pub(super) struct Subscription {
     pub(super) reliable_at: Time,
     /// Whether it knows the topic's handle, or was sent an event.
     pub(super) announced: bool,
-    /// The era that it says it holds, as long as nothing was sent on top of that.
+    /// Who is away by the last event that it was sent.
+    pub(super) told_away: Option<AwayId>,
+    /// What it says it holds, as long as nothing was sent on top of that.
     claim: Option<Claim>,
     /// Whether the handle is in the viewer's `dirty`.
     dirty: bool,
 }
 
-/// An era that a viewer holds already, by its own word. Another one is sent to it only if it is known to be later.
+/// What a viewer holds already, by its own word. Another era, or an earlier version of this one, is sent to it only if it is
+/// known to be what the store has now.
 #[derive(Debug, Clone, Copy)]
 struct Claim {
-    era: u64,
+    version: Version,
     /// The last check that was begun before the viewer came: only later ones say anything about it.
     after: CheckId,
 }
 
 impl Subscription {
-    /// Whether the viewer may be sent this era; `confirmed` is the last check that found it in the store.
-    pub(super) fn may_be_sent(&mut self, era: u64, confirmed: CheckId) -> bool {
-        let may = self.claim.is_none_or(|claim| claim.era == era || confirmed > claim.after);
+    /// Whether the viewer may be sent this version; `confirmed` is the last check that found its era in the store.
+    pub(super) fn may_be_sent(&mut self, version: Version, confirmed: CheckId) -> bool {
+        let follows = |held: Version| held.era == version.era && held <= version;
+        let may = self.claim.is_none_or(|claim| follows(claim.version) || confirmed > claim.after);
         if may {
             self.claim = None;
         }
@@ -101,7 +109,15 @@ impl Subscription {
 
 impl Viewer {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, subscriptions: Vec::new(), dirty: Vec::new(), in_line: false, knows_farewell: false }
+        Self {
+            format,
+            subscriptions: Vec::new(),
+            dirty: Vec::new(),
+            in_line: false,
+            knows_farewell: false,
+            wants_away: false,
+            told_away: None,
+        }
     }
 
     fn place(&self, handle: Handle) -> Result<usize, usize> {
@@ -133,9 +149,10 @@ impl Viewer {
             sent,
             reliable: sent,
             reliable_at: now,
-            announced: matches!(since, Since::Sent(_)),
+            announced: matches!(since, Since::Sent(..)),
+            told_away: if let Since::Sent(_, away) = since { Some(away) } else { None },
             // Also when it holds 0-0: the store may have gone back to before the topic was counted.
-            claim: since.version().map(|v| Claim { era: v.era, after: checked }),
+            claim: since.version().map(|version| Claim { version, after: checked }),
             dirty: false,
         };
         self.subscriptions.insert(at, subscription);

@@ -1,10 +1,17 @@
 //! Which leaves are away, so that answers can name them: their events may be missing.
 
+use super::board::Board;
+use super::core::Input;
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
 use countree_common::wire::rpc::{Reply, Request};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// As long as no root answers, one is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Who is in the cluster, by the store's word.
 #[derive(Debug, Clone)]
@@ -36,18 +43,44 @@ impl AwayBoard {
     /// The leaves that are away. Roots are asked only while one may be, and then once an epoch; as long as none
     /// answers, all that may be away are named.
     pub(super) async fn names(&self, membership: &Membership) -> Vec<NodeName> {
+        match self.names_or_all(membership).await {
+            Ok(names) | Err(names) => names,
+        }
+    }
+
+    /// The same, and as an error as long as no root answers.
+    async fn names_or_all(&self, membership: &Membership) -> Result<Vec<NodeName>, Vec<NodeName>> {
         let view = membership.view().borrow().clone();
         let may_be_away: Vec<NodeName> = view.may_be_away().cloned().collect();
         if may_be_away.is_empty() {
-            return may_be_away;
+            return Ok(may_be_away);
         }
         let known = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known.filter(|known| known.view.epoch == view.epoch) {
-            return known.away.clone();
+            return Ok(known.away.clone());
         }
-        let Ok(heard) = members(membership).await else { return may_be_away };
+        let Ok(heard) = members(membership).await else { return Err(may_be_away) };
         let away = heard.away.clone();
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(heard));
-        away
+        Ok(away)
+    }
+}
+
+/// Keeps the core told who is away, until it ends.
+pub(super) async fn follow(membership: Membership, board: Arc<Board>, core: mpsc::Sender<Input>) {
+    let mut view = membership.view();
+    loop {
+        view.borrow_and_update();
+        let names = board.away.names_or_all(&membership).await;
+        let is_sure = names.is_ok();
+        let (Ok(names) | Err(names)) = names;
+        if core.send(Input::Away(names)).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            changed = view.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(ASK_AGAIN), if !is_sure => {}
+            () = core.closed() => return,
+        }
     }
 }

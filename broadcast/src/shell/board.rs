@@ -2,12 +2,13 @@
 //! writes without waiting for them.
 
 use super::away::AwayBoard;
+use crate::machine::AwayId;
 use bytes::Bytes;
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::Version;
 use countree_common::key::Topic;
 use countree_common::ring::Ring;
-use countree_common::time::WallMs;
+use countree_common::stamp::Stamp;
 use dashmap::DashMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -17,6 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 pub(super) struct SharedSnapshot {
     /// Where it stands; who has it subscribes from there on.
     pub(super) version: Version,
+    /// Who is away by it.
+    pub(super) away: AwayId,
     /// The event.
     pub(super) event: Bytes,
 }

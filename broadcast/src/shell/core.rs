@@ -46,6 +46,8 @@ pub(super) enum Input {
     Subscribe { viewer: ViewerId, topic: Topic, since: Since },
     /// A topic was read from the store; `None`: nobody could read it.
     Checked { check: CheckId, snapshot: Option<Snapshot> },
+    /// These leaves are away, and no others.
+    Away(Vec<NodeName>),
     /// The node is leaving: viewers go to these within this time.
     Leaving { alternates: Vec<(NodeName, SocketAddr)>, within: Duration },
 }
@@ -170,6 +172,7 @@ impl Core {
                 self.machine.handle_subscribe(viewer, vec![topic], since, now);
             }
             Input::Checked { check, snapshot } => self.machine.handle_checked(check, snapshot, now),
+            Input::Away(names) => self.machine.handle_away(names),
             Input::Leaving { alternates, within } => self.machine.handle_leaving(alternates, within, now),
         }
     }
@@ -220,8 +223,8 @@ impl Core {
                     outlet.dismiss(reason);
                 }
             }
-            Output::Share { topic, version, event } => {
-                self.board.share(topic, SharedSnapshot { version, event });
+            Output::Share { topic, version, away, event } => {
+                self.board.share(topic, SharedSnapshot { version, away, event });
             }
             Output::Unshare { topic } => self.board.unshare(&topic),
             Output::Check { check, topic } => {

@@ -129,6 +129,7 @@ impl BroadcastNode {
         let (inputs, queue) = mpsc::channel(INPUTS);
         let (board, lobby) = (Arc::new(Board::default()), Arc::new(Lobby::new(inputs.clone())));
         let (reports, mut report) = watch::channel(Report::default());
+        tokio::spawn(away::follow(membership.clone(), board.clone(), inputs.clone()));
         let core = Core::new(Clock::start(), membership.clone(), board.clone(), reports, inputs, &leaving);
         let core = tokio::spawn(core.run(queue, tick));
         let site =

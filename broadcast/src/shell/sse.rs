@@ -40,7 +40,7 @@ pub(super) async fn stream(
     if since == Since::Nothing
         && let Some(shared) = site.board.snapshot(&topic)
     {
-        since = Since::Sent(shared.version);
+        since = Since::Sent(shared.version, shared.away);
         ready.push_back(shared.event);
     }
     let leaving = || unavailable("this node is leaving".into());

@@ -1,5 +1,6 @@
 //! Reads, streams and the page over HTTP.
 
+use super::viewer::Viewer;
 use super::{House, PATIENCE, name, soon};
 use countree_common::document::TopicView;
 use countree_common::key::{Item, Kind};
@@ -226,6 +227,25 @@ async fn leaves_that_are_away_are_named_whether_or_not_the_reader_waits() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_hears_of_a_leaf_that_is_away() {
+    let house = House::open().await;
+    house.root.merge("t", &[("a", "like", 1)]);
+    let mut events = EventSource::open(&house, "/v1/topics/t/stream", None).await;
+    assert_eq!(events.next().await.unwrap().view.away, vec![]);
+    let mut viewer = Viewer::connect(&house).await;
+    viewer.watch(&["t"]).await;
+    viewer.ask_away().await;
+    viewer.until("that none is away", |v| v.away == Some(Vec::new())).await;
+    house.root.lose_leaf("leaf-1");
+    let told = events.next().await.unwrap();
+    assert_eq!((told.name.as_str(), told.id.as_str()), ("update", "0-1"));
+    assert_eq!((told.view.away, told.view.counts.len()), (vec![name("leaf-1")], 0));
+    viewer.until("that one is", |v| v.away == Some(vec![name("leaf-1")])).await;
+    let mut late = EventSource::open(&house, "/v1/topics/t/stream", None).await;
+    assert_eq!(late.next().await.unwrap().view.away, vec![name("leaf-1")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! A viewer over QUIC that keeps the rules of `wire::viewer`.
 
 use super::{House, name, soon, topic};
+use countree_common::cluster::NodeName;
 use countree_common::document::{CounterTotal, Version};
 use countree_common::key::Topic;
 use countree_common::shell::identity::anonymous_tls;
@@ -22,6 +23,7 @@ pub(crate) struct Viewer {
     totals: HashMap<(Topic, String), (Version, i64)>,
     pub(crate) datagrams: usize,
     pub(crate) moved: Option<String>,
+    pub(crate) away: Option<Vec<NodeName>>,
     ended: bool,
 }
 
@@ -54,6 +56,7 @@ impl Viewer {
             totals,
             datagrams: 0,
             moved: None,
+            away: None,
             ended: false,
         }
     }
@@ -61,6 +64,11 @@ impl Viewer {
     pub(crate) async fn watch(&mut self, topics: &[&str]) {
         let topics = topics.iter().map(|t| topic(t)).collect();
         self.sender.send(FrameKind::Message, &ToBroadcast::Subscribe(topics)).await.unwrap();
+    }
+
+    /// Asks who is away.
+    pub(crate) async fn ask_away(&mut self) {
+        self.sender.send(FrameKind::Message, &ToBroadcast::Away).await.unwrap();
     }
 
     pub(crate) fn total(&self, of: &str, item: &str, kind: &str) -> Option<i64> {
@@ -103,6 +111,7 @@ impl Viewer {
                     self.take(self.handles[&handle].clone(), version, totals);
                 }
                 Some(FromBroadcast::Move { reason, .. }) => self.moved = Some(reason),
+                Some(FromBroadcast::Away(names)) => self.away = Some(names),
                 None => self.ended = true,
             }
         }

@@ -123,13 +123,13 @@ impl Held {
         changed
     }
 
-    fn hand_out(&mut self, topic: &Topic) -> TopicView {
+    fn hand_out(&mut self, topic: &Topic, away: &[NodeName]) -> TopicView {
         let mut view = TopicView {
             topic: topic.clone(),
             era: self.version.era,
             version: self.version.number,
             complete_to: self.complete_to,
-            away: Vec::new(),
+            away: away.to_vec(),
             counts: BTreeMap::new(),
         };
         let mut show = |(item, kind): (Item, Kind), total| {
@@ -155,6 +155,8 @@ pub struct Watch {
     topics: BTreeMap<Topic, Held>,
     /// Topics with something to hand out, each once.
     ready: VecDeque<Topic>,
+    /// Leaves that are away, by the last word of a node.
+    away: Vec<NodeName>,
 }
 
 impl Watch {
@@ -165,14 +167,14 @@ impl Watch {
     }
 
     /// What is new: a whole topic the first time and when the era changed, then the counters that
-    /// changed. Within an era neither versions nor totals ever go back.
+    /// changed; none where only the leaves that are away are others. Within an era neither versions nor totals ever go back.
     pub fn poll_view(&mut self) -> Option<TopicView> {
         let topic = self.ready.pop_front()?;
-        self.topics.get_mut(&topic).map(|held| held.hand_out(&topic))
+        self.topics.get_mut(&topic).map(|held| held.hand_out(&topic, &self.away))
     }
 
-    /// There is a connection to a broadcast node: what to say to it, and what will be heard of it.
-    pub fn connected(&self) -> (ToBroadcast, Feed) {
+    /// There is a connection to a broadcast node: what to say to it, in order, and what will be heard of it.
+    pub fn connected(&self) -> ([ToBroadcast; 2], Feed) {
         let topics = || self.topics.keys().cloned();
         let feed = Feed {
             handles: HashMap::new(),
@@ -186,7 +188,7 @@ impl Watch {
         } else {
             ToBroadcast::Subscribe(topics().collect())
         };
-        (message, feed)
+        ([message, ToBroadcast::Away], feed)
     }
 
     /// The node says something on the stream; maybe that the viewer is to go.
@@ -208,6 +210,15 @@ impl Watch {
             FromBroadcast::Changes(changes) => {
                 let complete_to = changes.complete_to;
                 self.changes(feed, changes, Some(complete_to));
+            }
+            FromBroadcast::Away(mut names) => {
+                names.truncate(limits::NODES_PER_CLUSTER);
+                if names != self.away {
+                    self.away = names;
+                    let known = self.topics.iter().filter(|(_, held)| held.is_known);
+                    let known: Vec<Topic> = known.map(|(topic, _)| topic.clone()).collect();
+                    known.into_iter().for_each(|topic| self.announce(topic));
+                }
             }
             FromBroadcast::Move { reason, alternates, within_ms } => {
                 let within = Duration::from_millis(within_ms.into()).min(WITHIN_MAX);

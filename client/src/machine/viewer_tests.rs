@@ -50,7 +50,7 @@ impl Screen {
 
 fn connected() -> Screen {
     let watch = Watch::new([topic("t")]);
-    let (message, feed) = watch.connected();
+    let ([message, _], feed) = watch.connected();
     assert_eq!(message, ToBroadcast::Subscribe(vec![topic("t")]));
     let mut screen = Screen { watch, feed };
     screen.hears(FromBroadcast::Subscribed { topic: topic("t"), handle: 7 });
@@ -143,7 +143,7 @@ fn a_new_conversation_takes_another_era_and_nothing_lower_within_one() {
     let mut screen = connected();
     screen.hears(snapshot(version(5, 25), &[("a", 25)], true));
     seen(&mut screen);
-    let (message, feed) = screen.watch.connected();
+    let ([message, _], feed) = screen.watch.connected();
     assert_eq!(
         message,
         ToBroadcast::Resume(vec![(topic("t"), version(5, 25))]),
@@ -236,4 +236,19 @@ fn only_what_came_on_the_stream_is_said_to_be_complete() {
     let from_another_root = Changes { complete_to: WallMs(1), ..changes(version(0, 5), &[("a", 5)]) };
     screen.hears(FromBroadcast::Changes(from_another_root));
     assert_eq!(shown(&mut screen), WallMs(1), "the last word, not the highest");
+}
+
+#[test]
+fn leaves_that_are_away_are_named_with_every_topic_as_soon_as_they_are() {
+    let mut screen = connected();
+    let leaf = || vec![NodeName::new("leaf-1").unwrap()];
+    screen.hears(FromBroadcast::Away(leaf()));
+    assert_eq!(screen.watch.poll_view(), None, "nothing is shown yet");
+    screen.hears(snapshot(version(0, 1), &[("a", 1)], true));
+    assert_eq!(screen.watch.poll_view().unwrap().away, leaf());
+    screen.hears(FromBroadcast::Away(leaf()));
+    assert_eq!(screen.watch.poll_view(), None);
+    screen.hears(FromBroadcast::Away(Vec::new()));
+    let view = screen.watch.poll_view().unwrap();
+    assert_eq!((view.away, view.counts.len(), view.version), (Vec::new(), 0, 1));
 }

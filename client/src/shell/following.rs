@@ -126,9 +126,11 @@ impl Talk {
         connection: &quinn::Connection,
     ) -> StreamError {
         let mut view = self.cluster.watch_view();
-        let (subscribe, mut feed) = self.shared.act(|watch| watch.connected());
-        if let Err(e) = sender.send(FrameKind::Message, &subscribe).await {
-            return e;
+        let (messages, mut feed) = self.shared.act(|watch| watch.connected());
+        for message in messages {
+            if let Err(e) = sender.send(FrameKind::Message, &message).await {
+                return e;
+            }
         }
         let (mut arrived, mut sent_away) = (false, false);
         loop {

@@ -54,7 +54,7 @@ pub(crate) async fn watch(mut greeted: Greeted, script: Script) -> Result<(), St
             *script.resumed.lock().unwrap() = held.first().map(|&(_, version)| version);
             held.into_iter().map(|(topic, _)| topic).collect()
         }
-        Some(ToBroadcast::Unsubscribe(_)) | None => return Ok(()),
+        Some(ToBroadcast::Unsubscribe(_) | ToBroadcast::Away) | None => return Ok(()),
     };
     for topic in topics {
         subscribed(&mut greeted, topic, &script).await?;

@@ -19,6 +19,8 @@ pub enum ToBroadcast {
     /// Watch these topics too, of which the viewer holds these versions. Another era than the one that it holds is sent
     /// only once the store was read after this came.
     Resume(Vec<(Topic, Version)>),
+    /// Say which leaves are away, now and whenever it changes.
+    Away,
 }
 
 /// From a broadcast node, on the stream.
@@ -45,7 +47,10 @@ pub enum FromBroadcast {
         /// Go at a random moment within so many milliseconds, so that not all arrive at once.
         within_ms: u32,
     },
+    /// Leaves that are not live and may hold events which are in no total yet. Sent to those who asked, with `Away`.
+    Away(Vec<NodeName>),
 }
+
 
 /// Totals of a topic that changed. A viewer keeps, for each counter, the total of the highest version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

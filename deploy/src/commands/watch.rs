@@ -4,6 +4,7 @@ use crate::arguments::WatchArguments;
 use crate::ending;
 use crate::report::{Report, show_sums};
 use countree_client::Viewer;
+use countree_common::cluster::NodeName;
 use countree_common::document::{Counts, TopicView};
 use countree_common::key::{Kind, Topic};
 use countree_common::shell::failure::{Failure, printable};
@@ -32,7 +33,12 @@ pub(super) async fn run(arguments: WatchArguments, report: Report) -> Result<(),
         sums.take(&view);
         let line = || {
             let topic = printable(view.topic.as_str());
-            format!("{topic}  {}  (version {})", show_sums(&sums.by_kind), view.version)
+            let away: Vec<&str> = view.away.iter().map(NodeName::as_str).collect();
+            let away = match away.len() {
+                0 => String::new(),
+                _ => format!("  away, with events that may be missing: {}", away.join(", ")),
+            };
+            format!("{topic}  {}  (version {}){away}", show_sums(&sums.by_kind), view.version)
         };
         if !report.print(&view, line) {
             return Ok(());

@@ -2,6 +2,7 @@ use crate::testing::{Chance, Rig, TestStore, config, counter};
 use countree_common::key::Counter;
 use countree_common::time::WallMs;
 
+const NONE: [u64; 0] = [];
 const ERA: u64 = 512;
 const LATER: u64 = 1_024;
 
@@ -25,7 +26,7 @@ fn a_stamp_is_said_back_once_all_is_merged_that_was_accepted_before_it() {
     for _ in 0..10 {
         rig.pass(100);
     }
-    assert_eq!(rig.echoes(), [], "the cut has no answer");
+    assert_eq!(rig.echoes(), NONE, "the cut has no answer");
     rig.merge_all(&mut store);
     rig.pass(100);
     assert_eq!(rig.echoes(), [50]);
@@ -42,7 +43,7 @@ fn of_many_stamps_the_first_and_the_last_are_kept() {
     assert_eq!(rig.echoes(), [99]);
     rig.batch(1, 2, &likes("a"));
     rig.stamp(ERA, 100);
-    assert_eq!(rig.echoes(), [], "more was accepted");
+    assert_eq!(rig.echoes(), NONE, "more was accepted");
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn the_leaf_s_own_clock_has_no_say() {
         rig.now.wall = WallMs(wall);
         rig.batch(1, at / 10 - 3, &likes("a"));
         rig.stamp(ERA, at);
-        assert_eq!(rig.echoes(), []);
+        assert_eq!(rig.echoes(), NONE);
         rig.merge_all(&mut store);
         rig.pass(0);
         assert_eq!(rig.echoes(), [at]);
@@ -69,7 +70,7 @@ fn nothing_is_said_back_while_an_old_stream_is_not_merged() {
     rig.sync();
     rig.stamp(ERA, 50);
     rig.pass(1_000);
-    assert_eq!(rig.echoes(), []);
+    assert_eq!(rig.echoes(), NONE);
     rig.merge_all(&mut TestStore::serving_in(ERA));
     rig.pass(100);
     assert_eq!(rig.echoes(), [50]);
@@ -88,14 +89,14 @@ fn before_a_stamp_of_another_process_is_said_back_the_store_has_answered_for_all
     rig.pass(1_000);
     store = empty;
     rig.stamp(LATER, 60);
-    assert_eq!(rig.echoes(), []);
+    assert_eq!(rig.echoes(), NONE);
     let asked = rig.cuts();
     assert_eq!(asked.iter().map(|cut| (cut.topic.as_str(), cut.from == cut.to)).collect::<Vec<_>>(), [("t", true)]);
     rig.stamp(ERA, 61);
-    assert_eq!(rig.echoes(), [], "a root that has not heard of it yet");
+    assert_eq!(rig.echoes(), NONE, "a root that has not heard of it yet");
     let outcome = store.merge(&asked[0]);
     rig.answer(&asked[0], Some(outcome));
-    assert_eq!(rig.echoes(), [], "it has to be sent again");
+    assert_eq!(rig.echoes(), NONE, "it has to be sent again");
     rig.merge_all(&mut store);
     rig.pass(100);
     assert_eq!(store.total(&counter("t", "a")), 1);
@@ -114,7 +115,7 @@ fn a_late_answer_of_the_process_before_confirms_nothing() {
     rig.stamp(LATER, 50);
     rig.answer(&cut, Some(late));
     rig.pass(100);
-    assert_eq!(rig.echoes(), [], "that merge is forgotten");
+    assert_eq!(rig.echoes(), NONE, "that merge is forgotten");
     for probe in rig.cuts() {
         let outcome = store.merge(&probe);
         rig.answer(&probe, Some(outcome));

@@ -12,6 +12,7 @@ use countree_common::key::Topic;
 use countree_common::limits;
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
+use std::collections::BTreeSet;
 
 /// Somebody waits for a topic.
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +55,18 @@ impl LeafMachine {
         }
     }
 
-    /// Answers the flushes whose records are merged.
+    /// Answers the flushes whose records are merged. Where streams were told of different eras, the store may have forgotten
+    /// what one of them had merged, and nobody can tell which: both are asked about.
     pub(super) fn settle_flushes(&mut self) {
         let flushes = std::mem::take(&mut self.flushes);
+        for flush in flushes.iter().filter(|flush| self.is_done(**flush)).copied().collect::<Vec<_>>() {
+            let told = self.uplinks().filter_map(|uplink| uplink.version_of(flush.topic));
+            let eras: BTreeSet<u64> = told.map(|version| version.era).collect();
+            if eras.len() > 1 {
+                let uplinks = self.old.values_mut().chain([&mut self.live]);
+                uplinks.for_each(|uplink| uplink.ask_anew(flush.topic));
+            }
+        }
         let (done, open) = flushes.into_iter().partition(|flush| self.is_done(*flush));
         self.flushes = open;
         for Flush { id, topic, .. } in done {
@@ -74,16 +84,10 @@ impl LeafMachine {
             && old.all(|uplink| uplink.is_merged(topic, Lsn::MAX))
     }
 
-    /// The version that holds what every stream has merged. Where streams were told of different eras, the store may
-    /// have forgotten some since: then it is the oldest era's.
+    /// The version that holds what every stream has merged; all were told of the same era.
     fn version_of(&self, topic: TopicId) -> Version {
         let told = self.uplinks().filter_map(|uplink: &Uplink| uplink.version_of(topic));
-        let older = |a: Version, b: Version| match a.era.cmp(&b.era) {
-            std::cmp::Ordering::Less => a,
-            std::cmp::Ordering::Equal => a.max(b),
-            std::cmp::Ordering::Greater => b,
-        };
-        told.reduce(older).unwrap_or_default()
+        told.max().unwrap_or_default()
     }
 }
 

@@ -375,6 +375,10 @@ fn the_cuts_of_one_batch_are_one_update() {
     world.do_merge();
     world.answer_merge();
     world.drain();
+    // The first merge begins an era, which is read.
+    world.do_read();
+    world.answer_read();
+    world.drain();
     world.do_merge();
     world.answer_merge();
     let updates: Vec<_> = std::iter::from_fn(|| world.root.poll_output())

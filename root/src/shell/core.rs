@@ -60,7 +60,7 @@ pub(super) enum Finished {
 /// What the core follows.
 struct Told {
     view: watch::Receiver<Arc<ClusterView>>,
-    confirmed: watch::Receiver<WallMs>,
+    confirmed: watch::Receiver<Time>,
     /// Why the store is left alone, if it is.
     fence: watch::Receiver<Option<String>>,
     /// The stores whose leaves may send cuts.

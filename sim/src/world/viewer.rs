@@ -141,9 +141,11 @@ impl World {
     pub(super) fn viewer_has_node(&mut self, i: usize, link: LinkId) {
         let viewer = &mut self.viewers[i];
         viewer.frames = FrameReader::new(NODE_FRAME_BYTES);
-        let (message, feed) = viewer.watch.connected();
+        let (messages, feed) = viewer.watch.connected();
         viewer.feed = feed;
-        self.send(link, Side::Opener, Message::Watch(message));
+        for message in messages {
+            self.send(link, Side::Opener, Message::Watch(message));
+        }
     }
 
     pub(super) fn viewer_loses(&mut self, i: usize, link: LinkId) {

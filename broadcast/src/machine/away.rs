@@ -1,0 +1,72 @@
+//! Leaves that are away: their events may be missing, and everything that is sent says so.
+//!
+//! Events over HTTP name them, each; viewers over QUIC are told once they have asked, and whenever it changes.
+
+use super::viewers::{Format, ViewerId};
+use super::{Machine, Output, encoding};
+use bytes::Bytes;
+use countree_common::cluster::NodeName;
+use countree_common::limits::NODES_PER_CLUSTER;
+use countree_common::wire::viewer::FromBroadcast;
+
+/// Counts how often it was others that were away.
+pub type AwayId = u64;
+
+/// Who is away.
+#[derive(Debug)]
+pub(super) struct Away {
+    pub(super) id: AwayId,
+    pub(super) names: Vec<NodeName>,
+    /// What viewers over QUIC are told.
+    pub(super) frame: Bytes,
+}
+
+impl Default for Away {
+    fn default() -> Self {
+        Self::new(0, Vec::new())
+    }
+}
+
+impl Away {
+    fn new(id: AwayId, names: Vec<NodeName>) -> Self {
+        let frame = encoding::frames([FromBroadcast::Away(names.clone())]);
+        Self { id, names, frame }
+    }
+}
+
+impl Machine {
+    /// These leaves are away from now on, and no others.
+    pub fn handle_away(&mut self, mut names: Vec<NodeName>) {
+        names.truncate(NODES_PER_CLUSTER);
+        if names == self.away.names {
+            return;
+        }
+        self.away = Away::new(self.away.id + 1, names);
+        let mut handles = Vec::new();
+        for (handle, topic) in self.topics.iter_mut() {
+            // Whoever is given a snapshot that was made before would be told of others.
+            if topic.encodings.forget_snapshots() {
+                self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
+            }
+            handles.push(handle);
+        }
+        let is_told = self.away.id;
+        handles.into_iter().for_each(|handle| self.hurry_those(handle, |s| s.told_away != Some(is_told)));
+        let wants = self.viewers.iter().filter(|(_, viewer)| viewer.wants_away).map(|(id, _)| *id);
+        let mut wants: Vec<ViewerId> = wants.collect();
+        wants.sort_unstable();
+        wants.into_iter().for_each(|viewer| self.arrive(viewer));
+    }
+
+    /// A viewer over QUIC wants to know.
+    pub(super) fn tell_away(&mut self, viewer: ViewerId) {
+        if let Some(state) = self.viewers.get_mut(&viewer).filter(|state| state.format == Format::Frames) {
+            state.wants_away = true;
+            self.arrive(viewer);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "away_tests.rs"]
+mod tests;
