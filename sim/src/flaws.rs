@@ -101,7 +101,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 42] = [
+    pub const ALL: [Flaw; 45] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,

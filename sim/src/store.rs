@@ -179,14 +179,14 @@ impl Store {
         }
         (other.paused_until, other.is_down) = (self.paused_until, self.is_down);
         // Eras of stores are apart by their clocks.
-        other.begin_era(self.last_era() + ERA_GAP / 2, None);
+        other.begin_era(self.era + ERA_GAP / 2);
         other
     }
 
     /// It loses everything.
     pub(crate) fn empty(&mut self) {
         self.forgetful.extend(self.documents.keys().cloned());
-        self.change_process(None);
+        self.change_process();
         (self.registry, self.identity) = (None, None);
         self.documents.clear();
         self.endings.clear();

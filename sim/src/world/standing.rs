@@ -42,7 +42,7 @@ impl World {
             (store.is_down, store.paused_until) = (self.store.is_down, self.store.paused_until);
             self.store = store;
             // It was away: another process serves.
-            self.store.change_process(None);
+            self.store.change_process();
         }
     }
 
