@@ -45,7 +45,8 @@ fn leaf() -> Vec<NodeName> {
 fn everyone_is_told_who_is_away_at_first_and_when_it_changes() {
     let mut house = House::new();
     house.machine.handle_away(leaf());
-    let viewers = [Format::Frames, Format::Events].map(|format| house.watch(format as u64, format, Since::Nothing));
+    let viewers =
+        [Format::Frames, Format::Events].map(|format| house.watch(format as u64, format, Since::Nothing));
     house.machine.handle_from_root(&root("root-0"), from_root_snapshot("t", (0, 1), &[("a", 1)]), Time(0));
     house.serve(STREAM_ONLY);
     viewers.into_iter().for_each(|viewer| assert_eq!(house.told(viewer), [leaf()]));
@@ -68,10 +69,12 @@ fn a_snapshot_that_is_shared_names_who_is_away_now() {
     let mut house = House::new();
     house.watch(1, Format::Events, Since::Nothing);
     house.machine.handle_from_root(&root("root-0"), from_root_snapshot("t", (0, 1), &[("a", 1)]), Time(0));
-    let shared = |outputs: &[Output]| outputs.iter().find_map(|output| match output {
-        Output::Share { version, away, .. } => Some((*version, *away)),
-        _ => None,
-    });
+    let shared = |outputs: &[Output]| {
+        outputs.iter().find_map(|output| match output {
+            Output::Share { version, away, .. } => Some((*version, *away)),
+            _ => None,
+        })
+    };
     let (version, away) = shared(&house.serve(STREAM_ONLY)).unwrap();
     let current = house.watch(2, Format::Events, Since::Sent(version, away));
     house.serve(STREAM_ONLY);

@@ -51,7 +51,6 @@ pub enum FromBroadcast {
     Away(Vec<NodeName>),
 }
 
-
 /// Totals of a topic that changed. A viewer keeps, for each counter, the total of the highest version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {

@@ -91,7 +91,8 @@ fn totals_are_complete_to_what_they_say_whichever_way_the_clock_goes() {
                     return None;
                 }
                 let view: serde_json::Value = serde_json::from_str(&body).unwrap();
-                let (to, shown) = (view["complete_to"].as_u64().unwrap(), view["counts"]["i"]["like"].as_u64());
+                let (to, shown) =
+                    (view["complete_to"].as_u64().unwrap(), view["counts"]["i"]["like"].as_u64());
                 assert!(to <= now(), "{to} is to come, after {offset}");
                 let claimed = acked.iter().filter(|at| **at < to).count() as u64;
                 assert!(shown.unwrap_or_default() >= claimed, "{body} of {acked:?}, after {offset}");

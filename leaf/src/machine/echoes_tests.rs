@@ -91,7 +91,10 @@ fn before_a_stamp_of_another_process_is_said_back_the_store_has_answered_for_all
     rig.stamp(LATER, 60);
     assert_eq!(rig.echoes(), NONE);
     let asked = rig.cuts();
-    assert_eq!(asked.iter().map(|cut| (cut.topic.as_str(), cut.from == cut.to)).collect::<Vec<_>>(), [("t", true)]);
+    assert_eq!(
+        asked.iter().map(|cut| (cut.topic.as_str(), cut.from == cut.to)).collect::<Vec<_>>(),
+        [("t", true)]
+    );
     rig.stamp(ERA, 61);
     assert_eq!(rig.echoes(), NONE, "a root that has not heard of it yet");
     let outcome = store.merge(&asked[0]);

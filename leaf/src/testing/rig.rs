@@ -202,7 +202,9 @@ impl Rig {
     /// What was said back of it since this was asked last.
     pub(crate) fn echoes(&mut self) -> Vec<u64> {
         let echoes = self.take(|o| matches!(o, Output::Echo { .. })).into_iter();
-        echoes.filter_map(|o| if let Output::Echo { stamp, .. } = o { Some(stamp.at.0) } else { None }).collect()
+        echoes
+            .filter_map(|o| if let Output::Echo { stamp, .. } = o { Some(stamp.at.0) } else { None })
+            .collect()
     }
 
     pub(crate) fn verdicts(&mut self) -> Vec<(SubmissionId, Result<Counted, SubmitError>)> {

@@ -51,7 +51,8 @@ impl TestStore {
         self.totals.extend(totals.iter().enumerate().map(|(i, total)| (counter(i), *total)));
         let events = events + cut.events;
         document.streams.insert(cut.stream.clone(), (cut.to, events));
-        document.version = Version { era: base.era.max(cut.era).max(self.served_in), number: base.number + 1 };
+        document.version =
+            Version { era: base.era.max(cut.era).max(self.served_in), number: base.number + 1 };
         let version = document.version;
         Outcome::Applied(Applied { version, base, totals, events, durable: self.is_durable })
     }

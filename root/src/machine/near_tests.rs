@@ -1,13 +1,13 @@
 //! Every leaf has to know of a total near its limit before anybody may act on the merge that took it there.
 
 use super::*;
-use countree_common::time::Now;
 use crate::machine::{ConnectionId, Output, Root};
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Applied, CounterSum};
 use countree_common::document::Version;
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::stream::StreamId;
+use countree_common::time::Now;
 use countree_common::wire::uplink::{FromRoot, ToRoot};
 
 const NEAR: i64 = limits::TOTAL_NEAR_LIMIT;

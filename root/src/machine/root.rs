@@ -145,8 +145,7 @@ impl Root {
     fn stamp(&mut self) {
         let message = uplink::FromRoot::Stamp(Stamp { era: self.served_in, at: self.clock.read(self.now) });
         let leaves = self.leaves.iter().filter(|(_, leaf)| self.watermarks.counts(leaf));
-        let stamps =
-            leaves.map(|(leaf, _)| Output::Answer { connection: *leaf, message: message.clone() });
+        let stamps = leaves.map(|(leaf, _)| Output::Answer { connection: *leaf, message: message.clone() });
         self.outputs.extend(stamps);
     }
 

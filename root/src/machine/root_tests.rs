@@ -155,7 +155,8 @@ impl World {
     fn do_merge(&mut self) {
         let Some((batch, cuts)) = self.random.take(&mut self.merges) else { return };
         let store = &mut self.store;
-        let outcomes = cuts.iter().map(|cut| store.entry(cut.topic.clone()).or_default().merge(cut, ERA, true));
+        let outcomes =
+            cuts.iter().map(|cut| store.entry(cut.topic.clone()).or_default().merge(cut, ERA, true));
         let mut outcomes: Vec<_> = outcomes.map(Some).collect();
         if self.lossy && self.random.below(4) == 0 {
             outcomes.iter_mut().for_each(|outcome| *outcome = None);
@@ -444,7 +445,7 @@ fn likes(from: u64, to: u64) -> Cut {
 
 #[test]
 fn nothing_is_asked_of_a_store_that_is_not_this_clusters() {
-    let mut root = Root::new();
+    let mut root = Root::new(Now::default());
     root.handle_leaf_opened(ConnectionId(1), leaf_name(0));
     root.handle_broadcast_opened(ConnectionId(2)).unwrap();
     root.handle_fence(true);
@@ -459,7 +460,7 @@ fn nothing_is_asked_of_a_store_that_is_not_this_clusters() {
 #[test]
 fn a_leaf_whose_folder_belongs_to_another_store_is_sent_away() {
     use countree_common::store::StoreId;
-    let mut root = Root::new();
+    let mut root = Root::new(Now::default());
     root.handle_stores([StoreId(1), StoreId(2)].into());
     root.handle_leaf_opened(ConnectionId(1), leaf_name(0));
     for store in [1, 2] {

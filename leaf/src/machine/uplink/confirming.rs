@@ -11,8 +11,7 @@ impl Uplink {
     pub fn begin_era(&mut self, era: u64) {
         self.era = era;
         let told = self.topics.iter().map(|(topic, state)| (topic, state.told));
-        self.unconfirmed =
-            told.filter(|(_, told)| !confirms(era, *told)).map(|(topic, _)| topic).collect();
+        self.unconfirmed = told.filter(|(_, told)| !confirms(era, *told)).map(|(topic, _)| topic).collect();
     }
 
     /// Whether all that is merged is known to be in the store that serves.
