@@ -83,6 +83,8 @@ impl Process {
         }
         match (act, &self.data) {
             (Act::KillAndForget(bytes), Some(data)) => redis::forget(data, bytes),
+            // It was killed before it had made any.
+            (Act::KillAndRestore | Act::KillAndLose, Some(data)) if !data.exists() => Ok(()),
             (Act::KillAndRestore, Some(data)) => older::restore(data),
             (Act::KillAndLose, Some(data)) => Ok(fs::remove_dir_all(data)?),
             _ => Ok(()),
