@@ -56,6 +56,9 @@ pub struct ClusterInfo {
     pub limits: PublicLimits,
 }
 
+/// All routes of all nodes; a test holds it to them.
+const OPENAPI: &str = include_str!("openapi.json");
+
 /// What the routes of every node show.
 #[derive(Clone)]
 pub struct NodeRoutes {
@@ -78,7 +81,7 @@ impl std::fmt::Debug for NodeRoutes {
 }
 
 impl NodeRoutes {
-    /// `/healthz`, `/readyz`, `/metrics` and `/v1/cluster`.
+    /// `/healthz`, `/readyz`, `/metrics`, `/v1/cluster` and `/v1/openapi.json`.
     pub fn router(self) -> Router {
         let Self { cluster, identity, view, trouble, metrics } = self;
         let ready = move || async move {
@@ -102,6 +105,7 @@ impl NodeRoutes {
             .route("/readyz", get(ready))
             .route("/metrics", get(page))
             .route("/v1/cluster", get(info))
+            .route("/v1/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
             .route_layer(from_fn(without_parameters))
     }
 }

@@ -20,6 +20,7 @@ mod imports;
 mod leaving;
 mod load;
 mod main_job;
+mod openapi;
 mod page;
 mod python;
 mod refusals;
