@@ -135,7 +135,8 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<()
         Value::Array(some) => some.iter().filter_map(Value::as_str).collect(),
         _ => vec![is],
     };
-    if !types.contains(&is) && !(types.contains(&"number") && is == "integer") {
+    let fits = types.contains(&is) || types.contains(&"number") && is == "integer";
+    if !fits {
         return Err(format!("{at} is {value}, and not {types:?}"));
     }
     if schema.get("const").is_some_and(|only| only != value)
