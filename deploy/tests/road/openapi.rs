@@ -13,7 +13,8 @@ const EVENT: &[u8] = br#"{"topic":"live/show","item":"post-1","kind":"like"}"#;
 const KEY: &str = "idempotency-key: openapi\r\n";
 /// Statuses that other tests provoke: of slow bodies, leaves that are away or shed load, full disks, roots that are gone.
 const HARD: [&str; 4] = ["408", "500", "503", "507"];
-const HARD_ANSWERS: [(&str, &str, &str); 5] = [
+const HARD_ANSWERS: [(&str, &str, &str); 6] = [
+    ("post", "/v1/store/acknowledge", "409"),
     ("post", "/v1/backups", "422"),
     ("post", "/v1/events", "409"),
     ("delete", "/v1/topics/{topic}", "409"),
@@ -84,6 +85,7 @@ fn tries() -> Vec<Try> {
         ),
         with(b"{}", of("post", "/v1/backups", "/v1/backups", BAD)),
         with(&[b' '; (2 << 20) + 1], of("post", "/v1/backups", "/v1/backups", "413")),
+        of("post", "/v1/store/acknowledge", "/v1/store/acknowledge", "200"),
         of("post", DRAIN, "/v1/nodes/broadcast-0/drain", "409"),
         of("post", DRAIN, "/v1/nodes/leaf-9/drain", "404"),
         of("post", DRAIN, "/v1/nodes/LEAF/drain", BAD),
