@@ -96,13 +96,16 @@ pub struct TopicView {
     pub away: Vec<NodeName>,
     /// The totals; in an update, those that changed.
     pub counts: Counts,
+    /// Whether these are all totals of the topic, and replace what was held, rather than those that changed. Not written.
+    #[serde(skip)]
+    pub is_snapshot: bool,
 }
 
 /// Beside the fields it writes `exact`: the totals that not every JSON reader holds as numbers, as text, in
 /// the shape of `counts`. It is left out where there are none, and so is `away`.
 impl Serialize for TopicView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { topic, era, version, complete_to, away, counts } = self;
+        let Self { topic, era, version, complete_to, away, counts, is_snapshot: _ } = self;
         let exact = exact(counts);
         let extras = usize::from(!exact.is_empty()) + usize::from(!away.is_empty());
         let mut view = serializer.serialize_struct("TopicView", 5 + extras)?;
@@ -152,6 +155,7 @@ mod tests {
             complete_to: WallMs(3),
             away: Vec::new(),
             counts: counts(totals),
+            is_snapshot: true,
         }
     }
 

@@ -26,5 +26,5 @@ pub mod wire;
 
 #[cfg(feature = "shell")]
 pub mod config;
-#[cfg(feature = "shell")]
+#[cfg(feature = "client")]
 pub mod shell;

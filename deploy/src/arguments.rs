@@ -17,7 +17,11 @@ use std::time::Duration;
 
 /// Counts likes, views and comments for live audiences, exactly, and shows everyone the new totals at once.
 #[derive(Debug, Parser)]
-#[command(name = "countree", version)]
+#[command(
+    name = "countree",
+    version = env!("COUNTREE_VERSION"),
+    after_help = "Without a command it is `countree up`: a whole cluster on this machine, with the live page."
+)]
 pub(crate) struct Arguments {
     /// Print JSON on standard output and nothing else there.
     #[arg(long, global = true)]
@@ -30,7 +34,7 @@ pub(crate) struct Arguments {
 /// Which cluster is meant.
 #[derive(Debug, Args)]
 pub(crate) struct ClusterArguments {
-    /// The cluster's URL.
+    /// The cluster's address: host:port or http://host:port.
     #[arg(
         long = "cluster",
         env = "COUNTREE_URL",
@@ -88,6 +92,12 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Make a CA and node certificates.
     Certs(CertsArguments),
+    /// Print a script that completes this command's words: for bash, `source <(countree completions bash)`.
+    Completions {
+        /// For which shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
 }
 
 /// `countree up`

@@ -52,8 +52,15 @@ impl Subject<'_> {
     fn event(&self, name: &str, totals: Vec<CounterTotal>) -> Bytes {
         let Version { era, number } = self.document.version();
         let (topic, complete_to) = (self.name.clone(), self.complete_to());
-        let away = self.away.names.clone();
-        let view = TopicView { topic, era, version: number, complete_to, away, counts: counts(totals) };
+        let view = TopicView {
+            topic,
+            era,
+            version: number,
+            complete_to,
+            away: self.away.names.clone(),
+            counts: counts(totals),
+            is_snapshot: name == "snapshot",
+        };
         // A map with string keys always serialises, and JSON has no line breaks of its own.
         let json = serde_json::to_string(&view).unwrap_or_default();
         format!("event: {name}\nid: {era}-{number}\ndata: {json}\n\n").into()

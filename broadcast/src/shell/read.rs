@@ -55,5 +55,13 @@ pub(super) fn shown(snapshot: Snapshot, watermark: Stamp, away: Vec<NodeName>) -
     let complete_to = watermark.completes(version);
     let is_counted = version != Version::default() || !totals.is_empty();
     let Version { era, number } = version;
-    is_counted.then(|| TopicView { topic, era, version: number, complete_to, away, counts: counts(totals) })
+    is_counted.then(|| TopicView {
+        topic,
+        era,
+        version: number,
+        complete_to,
+        away,
+        counts: counts(totals),
+        is_snapshot: true,
+    })
 }

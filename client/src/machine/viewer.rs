@@ -131,6 +131,7 @@ impl Held {
             complete_to: self.complete_to,
             away: away.to_vec(),
             counts: BTreeMap::new(),
+            is_snapshot: self.is_fresh,
         };
         let mut show = |(item, kind): (Item, Kind), total| {
             view.counts.entry(item).or_default().insert(kind, total);

@@ -1,11 +1,14 @@
 //! Where a cluster is: its name, its CA and its nodes, from `GET /v1/cluster`, kept up to date.
 
 use super::error::ClientError;
-use countree_common::cluster::{ClusterView, NodeName};
-use countree_common::shell::http::{self, ClusterInfo};
-use countree_common::shell::identity::anonymous_tls;
+use countree_common::cluster::{ClusterView, NodeName, Tier};
+use countree_common::document::TopicView;
+use countree_common::key::{Item, Kind, Topic};
+use countree_common::shell::http::{self, ClusterInfo, ErrorBody};
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile};
+use countree_common::shell::tls::anonymous_tls;
+use serde::de::DeserializeOwned;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -19,6 +22,8 @@ const REFRESH_IN_TROUBLE: Duration = Duration::from_millis(500);
 /// Nodes that are asked when the URL does not answer.
 const OTHERS_ASKED: usize = 3;
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+/// More than a node takes to find out that it has no answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where a cluster is. Cheap to clone; keeps itself up to date for as long as a copy lives.
 ///
@@ -50,7 +55,7 @@ struct ViewerSide {
 }
 
 impl Cluster {
-    /// Asks the node at `url` (`http://host:port`, any node of the cluster) where the others are. `token`
+    /// Asks the node at `url` (`host:port` or `http://host:port`, any node of the cluster) where the others are. `token`
     /// is shown to every node; clusters without authentication need none. Must run inside a tokio runtime.
     ///
     /// # Errors
@@ -84,6 +89,67 @@ impl Cluster {
     /// What `GET /v1/cluster` last answered.
     pub fn info(&self) -> ClusterInfo {
         self.inner.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A topic's totals, with everything in them that was acked before; `None` if nothing was ever counted in it.
+    ///
+    /// # Errors
+    /// When the name is bad, or the cluster does not answer or let this client in.
+    pub async fn get(&self, topic: &str) -> Result<Option<TopicView>, ClientError> {
+        let topic = Topic::new(topic)?;
+        let path = format!("/v1/topics/{}?wait=complete", http::path_segment(topic.as_str()));
+        let answer = self.ask("GET", Tier::Broadcast, &path, None).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        let view: TopicView = understand(&answer)?;
+        Ok(Some(TopicView { is_snapshot: true, ..view }))
+    }
+
+    /// Sets a topic's totals to 0, or those of one item or kind: what was acked before is gone, what comes after stays.
+    /// `key` makes a repeat harmless for 15 minutes: repeat under the same one after [`ClientError::InDoubt`].
+    ///
+    /// # Errors
+    /// When a name is bad, or the cluster does not answer or let this client in.
+    pub async fn reset(
+        &self,
+        topic: &str,
+        item: Option<&str>,
+        kind: Option<&str>,
+        key: &str,
+    ) -> Result<(), ClientError> {
+        let topic = Topic::new(topic)?;
+        let item =
+            item.map(Item::new).transpose()?.map(|i| format!("item={}", http::path_segment(i.as_str())));
+        let kind =
+            kind.map(Kind::new).transpose()?.map(|k| format!("kind={}", http::path_segment(k.as_str())));
+        let query: Vec<_> = item.into_iter().chain(kind).collect();
+        let path = format!("/v1/topics/{}?{}", http::path_segment(topic.as_str()), query.join("&"));
+        let answer = self.ask("DELETE", Tier::Leaf, &path, Some(key)).await?;
+        understand::<serde::de::IgnoredAny>(&answer).map(|_| ())
+    }
+
+    /// Asks where the cluster was found, and where that is a node of another tier, one of this.
+    async fn ask(
+        &self,
+        method: &str,
+        tier: Tier,
+        path: &str,
+        key: Option<&str>,
+    ) -> Result<http::Answer, ClientError> {
+        let bearer = self.inner.token.as_ref().map(|token| format!("Bearer {token}"));
+        let bearer = bearer.iter().map(|bearer| ("authorization", bearer.as_str()));
+        let headers: Vec<_> = bearer.chain(key.map(|key| ("idempotency-key", key))).collect();
+        let ask = async |url: &str| {
+            let answer = http::request_within(REQUEST_TIMEOUT, method, url, path, &headers, None).await;
+            answer.map_err(ClientError::http)
+        };
+        let answer = ask(&self.inner.url).await?;
+        let is_elsewhere = matches!(code(&answer).as_deref(), Some("no_such_route" | "method_not_allowed"));
+        match self.view().tier(tier).find_map(|node| node.http) {
+            Some(address) if is_elsewhere => ask(&address.to_string()).await,
+            _ => Ok(answer),
+        }
     }
 
     /// The nodes, as they change.
@@ -168,6 +234,27 @@ async fn keep_up_to_date(cluster: Weak<Inner>, trouble: Arc<Notify>) {
         cluster.refresh(in_trouble).await;
         drop(cluster);
         sleep(REFRESH_IN_TROUBLE).await;
+    }
+}
+
+/// An error's code.
+fn code(answer: &http::Answer) -> Option<String> {
+    let body = serde_json::from_slice::<ErrorBody>(&answer.body).ok()?;
+    (answer.status >= 400).then_some(body.error.code)
+}
+
+/// What an answer of status 2xx says; what is wrong, from another.
+fn understand<T: DeserializeOwned>(answer: &http::Answer) -> Result<T, ClientError> {
+    let message = || {
+        let body = serde_json::from_slice::<ErrorBody>(&answer.body);
+        body.map_or_else(|_| format!("status {}", answer.status), |body| body.error.message)
+    };
+    match answer.status {
+        200..=299 => serde_json::from_slice(&answer.body).map_err(|e| ClientError::Refused(e.to_string())),
+        401 | 403 => Err(ClientError::Unauthorized(message())),
+        409 => Err(ClientError::InDoubt(message())),
+        503 | 507 => Err(ClientError::Unavailable(message())),
+        _ => Err(ClientError::Refused(message())),
     }
 }
 

@@ -61,8 +61,11 @@ impl Driver {
         timeline: Timeline,
         options: ProducerOptions,
     ) -> Self {
-        let ProducerOptions { linger, batch_events, batch_bytes, in_flight_batches, give_up, on_ack, .. } =
-            options;
+        #[cfg(feature = "load")]
+        let on_ack = options.on_ack.clone();
+        #[cfg(not(feature = "load"))]
+        let on_ack = None;
+        let ProducerOptions { linger, batch_events, batch_bytes, in_flight_batches, give_up, .. } = options;
         let rules = Rules { linger, batch_events, batch_bytes, in_flight_batches, give_up }.clamped();
         let (news_sender, news) = mpsc::channel(NEWS_QUEUED);
         let mut view = cluster.watch_view();

@@ -4,19 +4,20 @@ use countree_common::delta::DeltaError;
 use countree_common::key::NameError;
 use countree_common::limits;
 use countree_common::shell::http::HttpError;
-use countree_common::shell::identity::IdentityError;
+use countree_common::shell::tls::IdentityError;
 use countree_common::wire::hello::{Refusal, RefusalCode};
 
 /// Why a client can't do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// Not a URL that this client can use.
-    #[error("'{0}' is not a URL of the form http://host:port")]
+    #[error(
+        "'{0}' is not an address of the form host:port or http://host:port; there is no TLS for HTTP yet"
+    )]
     Url(String),
     /// Nobody answers there.
-    #[error(
-        "no cluster answers at {url} ({reason}): start one with `countree up`, or name another with --cluster or COUNTREE_URL"
-    )]
+    #[error("no cluster answers at {url}: {reason}")]
     NoCluster {
         /// Where it was looked for.
         url: String,
@@ -36,6 +37,12 @@ pub enum ClientError {
     /// The cluster asks for a token, and none or another one was shown.
     #[error("the cluster does not allow this ({0}): show a token, as `countree token` mints them")]
     Unauthorized(String),
+    /// The cluster can't do it just now; nothing changed.
+    #[error("not now, and nothing changed: {0}")]
+    Unavailable(String),
+    /// It may be done or not; a repeat under the same key is safe, another is not.
+    #[error("it may be done or not: {0}")]
+    InDoubt(String),
     /// The cluster will never take what this client says.
     #[error("the cluster refuses this client: {0}")]
     Refused(String),
@@ -57,7 +64,7 @@ pub enum ClientError {
     /// The producer was closed, here or through another copy of it.
     #[error("the producer is closed")]
     Closed,
-    /// The producer's task has ended: its runtime is shutting down, or `on_ack` has panicked.
+    /// The producer's task has ended: its runtime is shutting down.
     #[error("the producer's task has ended; its unresolved events are in doubt")]
     Stopped,
 }

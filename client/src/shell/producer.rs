@@ -15,37 +15,48 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A batch that was acked: what latency is measured from.
+#[cfg_attr(not(feature = "load"), doc(hidden))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AckedBatch {
     /// How many events it held.
     pub events: u64,
-    /// When the first of them was queued, or was due where that was earlier ([`Producer::send_due`]).
+    /// When the first of them was queued, or was due where that was earlier (`Producer::send_due`).
     pub first_queued: Instant,
     /// When the ack arrived.
     pub acked: Instant,
 }
 
 /// Called for every acked batch, on the producer's task: it should return soon.
+#[cfg_attr(not(feature = "load"), doc(hidden))]
 pub type OnAck = Arc<dyn Fn(AckedBatch) + Send + Sync>;
 
-/// How a producer batches, waits and gives up.
+/// How a producer batches, waits and gives up. Begin with the default, and set what is to be different:
+///
+/// ```
+/// # use countree_client::ProducerOptions;
+/// # use std::time::Duration;
+/// let mut options = ProducerOptions::default();
+/// options.give_up = Duration::from_secs(120);
+/// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct ProducerOptions {
     /// The least time between two batches to one leaf that are not full. An event waits no longer than
-    /// this for company, and not at all when little is going on.
+    /// this for company, and not at all when little is going on. By default 3 ms.
     pub linger: Duration,
-    /// A batch with this many events is sent at once; 1 to `limits::BATCH_EVENTS`.
+    /// A batch with this many events is sent at once; 1 to 65,536, by default 16,384.
     pub batch_events: usize,
-    /// A batch whose events take this many bytes is sent at once; an event mostly takes four.
+    /// A batch whose events take this many bytes is sent at once; an event mostly takes four. By default 65,536.
     pub batch_bytes: usize,
-    /// Batches that one leaf may owe an ack for.
+    /// Batches that one leaf may owe an ack for. By default 32.
     pub in_flight_batches: usize,
-    /// Events that wait to be sent for the first time; beyond it `send` waits.
+    /// Events that wait to be sent for the first time; beyond it `send` waits. By default 1,048,576.
     pub queued_events: usize,
     /// Without progress for this long, batches that were sent to a leaf are in doubt for good, and what
-    /// could not even be sent is rejected. The longer, the surer: a leaf that comes back settles its batches.
+    /// could not even be sent is rejected. The longer, the surer: a leaf that comes back settles its batches. By default 120 s.
     pub give_up: Duration,
-    /// For measurements.
+    /// For measurements; nothing by default.
+    #[cfg(feature = "load")]
     pub on_ack: Option<OnAck>,
 }
 
@@ -53,7 +64,16 @@ impl Default for ProducerOptions {
     fn default() -> Self {
         let Rules { linger, batch_events, batch_bytes, in_flight_batches, give_up } = Rules::default();
         let queued_events = 1 << 20;
-        Self { linger, batch_events, batch_bytes, in_flight_batches, queued_events, give_up, on_ack: None }
+        Self {
+            linger,
+            batch_events,
+            batch_bytes,
+            in_flight_batches,
+            queued_events,
+            give_up,
+            #[cfg(feature = "load")]
+            on_ack: None,
+        }
     }
 }
 
@@ -70,7 +90,7 @@ impl fmt::Debug for ProducerOptions {
     }
 }
 
-/// What became of a producer's events so far. After a flush `sent` is the sum of the others.
+/// How a producer's events ended so far. After a flush `sent` is the sum of the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Taken by `send`.
@@ -122,11 +142,21 @@ impl Producer {
         Self { owner: Arc::new(Owner { inbox }) }
     }
 
-    /// Leaves one event to be sent. Returns once there is room for it, which is not yet an ack.
+    /// Leaves one event to be sent: `delta` for `kind` of `item` in `topic`. Returns once there is room for it, which is
+    /// not yet an ack: [`Producer::flush`] waits for that.
+    ///
+    /// # Errors
+    /// When a name or the delta is out of range, the producer is closed, or the cluster does not let it in. The event is
+    /// not counted.
+    pub async fn send(&self, topic: &str, item: &str, kind: &str, delta: i64) -> Result<(), ClientError> {
+        self.send_event(&Counter::new(topic, item, kind)?, Delta::new(delta)?).await
+    }
+
+    /// [`Producer::send`] for names that were checked before.
     ///
     /// # Errors
     /// When the producer is closed, or the cluster does not let it in.
-    pub async fn send(&self, counter: &Counter, delta: Delta) -> Result<(), ClientError> {
+    pub async fn send_event(&self, counter: &Counter, delta: Delta) -> Result<(), ClientError> {
         self.owner.inbox.send(counter, delta).await
     }
 
@@ -158,6 +188,7 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send_all`].
+    #[cfg(feature = "load")]
     pub async fn send_all_due(
         &self,
         events: &[(&CounterHandle, Delta)],
@@ -171,6 +202,7 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send`].
+    #[cfg(feature = "load")]
     pub async fn send_due(
         &self,
         counter: &CounterHandle,

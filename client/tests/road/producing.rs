@@ -33,7 +33,9 @@ fn counter(n: usize) -> Counter {
 
 fn small_batches() -> ProducerOptions {
     let linger = Duration::from_millis(1);
-    ProducerOptions { linger, batch_events: 20, in_flight_batches: 8, ..ProducerOptions::default() }
+    let mut options = ProducerOptions::default();
+    (options.linger, options.batch_events, options.in_flight_batches) = (linger, 20, 8);
+    options
 }
 
 /// Sends events `range` and adds them to what the totals should be.
@@ -41,7 +43,7 @@ async fn send(producer: &Producer, range: std::ops::Range<usize>, expected: &mut
     for n in range {
         let delta = n as i64 % 5 - 2;
         let delta = if delta == 0 { 1_000_000_000_000 } else { delta };
-        soon(producer.send(&counter(n), Delta::new(delta).unwrap())).await.unwrap();
+        soon(producer.send_event(&counter(n), Delta::new(delta).unwrap())).await.unwrap();
         *expected.entry(counter(n)).or_default() += delta;
     }
 }
@@ -66,7 +68,9 @@ async fn lost_acks_and_broken_connections_lose_and_double_nothing() {
             *measured.lock().unwrap() += batch.events;
         }
     };
-    let options = ProducerOptions { on_ack: Some(Arc::new(on_ack)), queued_events: 500, ..small_batches() };
+    let mut options = small_batches();
+    options.on_ack = Some(Arc::new(on_ack));
+    options.queued_events = 500;
     let producer = Producer::new(cluster.discover().await, options);
     let mut expected = BTreeMap::new();
     send(&producer, 0..2_000, &mut expected).await;
@@ -103,7 +107,8 @@ async fn when_a_leaf_is_gone_new_events_go_on_and_its_batches_end_in_doubt() {
     let books = books::<2>();
     let gone = start_leaf(&cluster, "leaf-0", &books[0]);
     books[0].lock().unwrap().is_silent = true;
-    let options = ProducerOptions { give_up: Duration::from_secs(2), ..small_batches() };
+    let mut options = small_batches();
+    options.give_up = Duration::from_secs(2);
     let client = cluster.discover().await;
     let producer = Producer::new(client.clone(), options);
     let mut expected = BTreeMap::new();
@@ -140,7 +145,7 @@ async fn copies_of_a_producer_share_everything() {
     }
     let copy = producer.clone();
     assert_all_acked(&soon(producer.close()).await.unwrap(), 4_000);
-    assert_eq!(copy.send(&counter(1), Delta::ONE).await, Err(ClientError::Closed));
+    assert_eq!(copy.send_event(&counter(1), Delta::ONE).await, Err(ClientError::Closed));
     assert_eq!(totals(&books)[&counter(1)], 4_000);
 }
 
@@ -150,9 +155,9 @@ async fn a_client_that_is_not_let_in_is_told() {
     let _leaf = start_leaf(&cluster, "leaf-0", &books::<1>()[0]);
     let stranger = Cluster::discover(&cluster.url, None).await.unwrap();
     let producer = Producer::new(stranger, ProducerOptions::default());
-    producer.send(&counter(1), Delta::ONE).await.unwrap();
+    producer.send_event(&counter(1), Delta::ONE).await.unwrap();
     assert!(matches!(soon(producer.flush()).await, Err(ClientError::Unauthorized(_))));
-    assert!(matches!(producer.send(&counter(1), Delta::ONE).await, Err(ClientError::Unauthorized(_))));
+    assert!(matches!(producer.send_event(&counter(1), Delta::ONE).await, Err(ClientError::Unauthorized(_))));
     let tally = producer.tally();
     assert_eq!((tally.sent, tally.rejected + tally.in_doubt), (1, 1), "{tally:?}");
 }

@@ -1,19 +1,17 @@
-//! HTTP that every node speaks: health, metrics, the cluster; and a small client for it.
+//! HTTP that every node speaks: errors, the cluster, and a small client; what serves it is behind the feature `shell`.
 
-use super::identity::Identity;
-use super::routes::without_parameters;
+#[cfg(feature = "shell")]
+mod serving;
+
+#[cfg(feature = "shell")]
+pub use serving::{NodeRoutes, error};
+
 use crate::cluster::{ClusterView, NodeName};
-use crate::limits::{self, PublicLimits};
-use axum::http::StatusCode;
-use axum::middleware::from_fn;
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing::get};
+use crate::limits::PublicLimits;
 use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// An error as every route answers it: nothing was counted, unless the code says `in_doubt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,12 +32,6 @@ pub struct ErrorDetail {
     pub index: Option<u32>,
 }
 
-/// An error response.
-pub fn error(status: StatusCode, code: &str, message: impl Into<String>, index: Option<u32>) -> Response {
-    let detail = ErrorDetail { code: code.to_owned(), message: message.into(), index };
-    (status, Json(ErrorBody { error: detail })).into_response()
-}
-
 /// What `GET /v1/cluster` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterInfo {
@@ -56,65 +48,13 @@ pub struct ClusterInfo {
     pub limits: PublicLimits,
 }
 
-/// All routes of all nodes; a test holds it to them.
-const OPENAPI: &str = include_str!("openapi.json");
-
-/// What the routes of every node show.
-#[derive(Clone)]
-pub struct NodeRoutes {
-    /// The cluster's name.
-    pub cluster: NodeName,
-    /// For the CA certificate.
-    pub identity: Arc<Identity>,
-    /// The nodes.
-    pub view: watch::Receiver<Arc<ClusterView>>,
-    /// Why the node can't do its work right now, if it can't.
-    pub trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    /// The metrics page.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-}
-
-impl std::fmt::Debug for NodeRoutes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NodeRoutes").field("cluster", &self.cluster).finish_non_exhaustive()
-    }
-}
-
-impl NodeRoutes {
-    /// `/healthz`, `/readyz`, `/metrics`, `/v1/cluster` and `/v1/openapi.json`.
-    pub fn router(self) -> Router {
-        let Self { cluster, identity, view, trouble, metrics } = self;
-        let ready = move || async move {
-            match trouble() {
-                None => (StatusCode::OK, "ready\n").into_response(),
-                Some(why) => error(StatusCode::SERVICE_UNAVAILABLE, "not_ready", why, None),
-            }
-        };
-        let info = move || async move {
-            Json(ClusterInfo {
-                cluster,
-                view: view.borrow().as_ref().clone(),
-                ca: identity.ca_pem().to_owned(),
-                certificate_hash: None,
-                limits: limits::PUBLIC,
-            })
-        };
-        let page = move || async move { ([("content-type", "text/plain; version=0.0.4")], metrics()) };
-        Router::new()
-            .route("/healthz", get(|| async { "alive\n" }))
-            .route("/readyz", get(ready))
-            .route("/metrics", get(page))
-            .route("/v1/cluster", get(info))
-            .route("/v1/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
-            .route_layer(from_fn(without_parameters))
-    }
-}
-
 /// Why an HTTP request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// Not a URL that this client can use.
-    #[error("'{0}' is not a URL of the form http://host:port")]
+    #[error(
+        "'{0}' is not an address of the form host:port or http://host:port; there is no TLS for HTTP yet"
+    )]
     Url(String),
     /// Nobody there, or it broke off.
     #[error("no cluster answers at {url}: {reason}")]
@@ -140,7 +80,7 @@ const ANSWER_BYTES: usize = 256 << 20;
 /// A request without a limit of its own takes no longer.
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends a request to `base` (`http://host:port`) + `path` and reads the whole answer.
+/// Sends a request to `base` (`http://host:port` or `host:port`) + `path` and reads the whole answer.
 ///
 /// # Errors
 /// When there is no answer.
@@ -167,7 +107,7 @@ pub async fn request_within(
     body: Option<Vec<u8>>,
 ) -> Result<Answer, HttpError> {
     let bad_url = || HttpError::Url(base.to_owned());
-    let authority = base.strip_prefix("http://").ok_or_else(bad_url)?.trim_end_matches('/');
+    let authority = base.strip_prefix("http://").unwrap_or(base).trim_end_matches('/');
     if authority.is_empty() || authority.contains('/') {
         return Err(bad_url());
     }

@@ -1,6 +1,9 @@
 //! Who a node is: the cluster's CA, and the certificates it issues. Nodes authenticate each other by
 //! them; producers and viewers check them and have none.
 
+pub use super::tls::{IdentityError, anonymous_tls};
+
+use super::tls::{client_builder, root_store};
 use crate::cluster::{LOCALHOST, NodeName, Tier};
 use crate::wire::ALPN;
 use rcgen::{
@@ -11,37 +14,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, crypto::ring};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-/// Why there is no identity.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// A file could not be read or written.
-    #[error("{path}: {source}")]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file is not the PEM that it should be.
-    #[error("{path} does not hold a certificate or key in PEM: {reason}")]
-    Pem {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Every node's certificate carries the name, or every one of a tier.
-    #[error("'{0}' can't be one node's name: the certificates of others carry it too; take one like leaf-0")]
-    SharedName(NodeName),
-    /// A certificate could not be made.
-    #[error("a certificate could not be made: {0}")]
-    Issue(#[from] rcgen::Error),
-    /// TLS does not accept the certificates.
-    #[error("TLS does not accept these certificates: {0}")]
-    Tls(String),
+impl From<rcgen::Error> for IdentityError {
+    fn from(e: rcgen::Error) -> Self {
+        Self::Issue(e.to_string())
+    }
 }
 
 fn file<T>(path: &Path, result: std::io::Result<T>) -> Result<T, IdentityError> {
@@ -166,16 +145,6 @@ pub fn fingerprints(ca_pem: &str) -> Result<BTreeSet<String>, IdentityError> {
     certificates.map(|found| found.map(fingerprint).map_err(|e| bad(e.to_string()))).collect()
 }
 
-fn root_store(ca_pem: &str) -> Result<Arc<RootCertStore>, IdentityError> {
-    let bad = |reason: String| IdentityError::Pem { path: "the CA certificate".into(), reason };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
-        let certificate = certificate.map_err(|e| bad(e.to_string()))?;
-        roots.add(certificate).map_err(|e| bad(e.to_string()))?;
-    }
-    if roots.is_empty() { Err(bad("it holds no certificate".into())) } else { Ok(Arc::new(roots)) }
-}
-
 impl Identity {
     /// From PEM texts.
     ///
@@ -254,24 +223,4 @@ impl Identity {
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(config)
     }
-}
-
-fn client_builder(
-    roots: Arc<RootCertStore>,
-) -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>, rustls::Error> {
-    Ok(rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots))
-}
-
-/// TLS for producers and viewers: checks nodes against the CA, shows no certificate.
-///
-/// # Errors
-/// When the PEM holds no CA certificate.
-pub fn anonymous_tls(ca_pem: &str) -> Result<rustls::ClientConfig, IdentityError> {
-    let mut config = client_builder(root_store(ca_pem)?)
-        .map_err(|e| IdentityError::Tls(e.to_string()))?
-        .with_no_client_auth();
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(config)
 }

@@ -1,6 +1,8 @@
 //! QUIC endpoints, and frames over their streams.
 
-use super::identity::{Identity, IdentityError};
+#[cfg(feature = "shell")]
+use super::identity::Identity;
+use super::tls::IdentityError;
 use crate::limits;
 use crate::wire::frame::{self, Frame, FrameError, FrameKind, FrameReader};
 use crate::wire::hello::Refusal;
@@ -104,6 +106,7 @@ pub fn endpoint(address: SocketAddr, server: Option<quinn::ServerConfig>) -> io:
 ///
 /// # Errors
 /// When the socket can't be bound.
+#[cfg(feature = "shell")]
 pub fn node_endpoint(
     address: SocketAddr,
     server: quinn::ServerConfig,

@@ -20,7 +20,8 @@ mod watch;
 use crate::arguments::{Arguments, ClusterArguments, Command, UpArguments};
 use crate::report::Report;
 use crate::{single, up};
-use countree_client::Cluster;
+use clap::CommandFactory;
+use countree_client::{ClientError, Cluster};
 use countree_common::cluster::Tier;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, Answer, ErrorBody};
@@ -28,6 +29,8 @@ use countree_common::shell::telemetry;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
+/// What to do where no cluster answers.
+const WHERE: &str = "start one with 'countree up', or say which with --cluster or COUNTREE_URL";
 const OK: u16 = 200;
 const ACCEPTED: u16 = 202;
 const NOT_FOUND: u16 = 404;
@@ -64,12 +67,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Store(arguments) => store::run(arguments, report).await,
         Command::Token(arguments) => keys::token(&arguments, report),
         Command::Certs(arguments) => keys::certs(&arguments, report),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "countree", &mut std::io::stdout());
+            Ok(())
+        }
     }
 }
 
 impl ClusterArguments {
     async fn discover(&self) -> Result<Cluster, Failure> {
-        Cluster::discover(&self.url, self.token.clone()).await.map_err(Failure::failed)
+        Cluster::discover(&self.url, self.token.clone()).await.map_err(|e| match e {
+            ClientError::NoCluster { .. } => Failure::failed(format!("{e}; {WHERE}")),
+            e => Failure::failed(e),
+        })
     }
 
     /// The JSON at `path`; an error answer becomes its message.
@@ -151,9 +161,9 @@ impl ClusterArguments {
         let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
         let bearer = bearer.iter().map(|b| ("authorization", b.as_str()));
         let headers: Vec<_> = bearer.chain(id.map(|id| ("idempotency-key", id))).collect();
-        http::request_within(limit, method, &self.url, path, &headers, body).await.map_err(|e| {
-            Failure::failed(format!("{e}; start one with 'countree up', or say which with --cluster"))
-        })
+        http::request_within(limit, method, &self.url, path, &headers, body)
+            .await
+            .map_err(|e| Failure::failed(format!("{e}; {WHERE}")))
     }
 }
 

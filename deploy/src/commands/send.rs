@@ -12,7 +12,7 @@ pub(super) async fn run(arguments: SendArguments, report: Report) -> Result<(), 
     let delta = Delta::new(delta).map_err(Failure::wrong)?;
     let counter = Counter { topic, item, kind };
     let producer = Producer::new(cluster.discover().await?, ProducerOptions::default());
-    producer.send(&counter, delta).await?;
+    producer.send_event(&counter, delta).await?;
     let tally = producer.close().await?;
     if tally.acked != 1 {
         let why = tally.errors.last().cloned().unwrap_or_else(|| "no leaf answered".into());

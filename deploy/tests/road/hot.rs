@@ -53,7 +53,7 @@ async fn send(url: String, first: u64, wishes: Arc<Wishes>) -> BTreeMap<String, 
             } else {
                 HOT.to_owned()
             };
-            producer.send(&Counter::new(TOPIC, &item, "like").unwrap(), Delta::ONE).await.unwrap();
+            producer.send_event(&Counter::new(TOPIC, &item, "like").unwrap(), Delta::ONE).await.unwrap();
             *sent.entry(item).or_default() += 1;
         }
     }

@@ -59,7 +59,7 @@ async fn send(url: &str, stop: &AtomicBool) -> i64 {
     let mut sent = 0;
     while !stop.load(Ordering::Relaxed) {
         let counter = Counter::new(TOPIC, &format!("item-{}", sent % ITEMS), "like").unwrap();
-        producer.send(&counter, Delta::ONE).await.unwrap();
+        producer.send_event(&counter, Delta::ONE).await.unwrap();
         sent += 1;
         tokio::time::sleep(PACE).await;
     }

@@ -129,7 +129,9 @@ async fn send(
         acks.events += batch.events;
         acks.waits.push(batch.acked.saturating_duration_since(batch.first_queued));
     });
-    let options = ProducerOptions { give_up: NEVER, on_ack: Some(on_ack), ..ProducerOptions::default() };
+    let mut options = ProducerOptions::default();
+    options.give_up = NEVER;
+    options.on_ack = Some(on_ack);
     let producer = Producer::new(cluster, options);
     let mut totals = Totals::new();
     let mut tick = tokio::time::interval(TICK);
@@ -145,7 +147,7 @@ async fn send(
         let (topic, item) = (topic(event % TOPICS), format!("item-{}", event % ITEMS));
         let counter = Counter::new(topic.as_str(), &item, KIND).map_err(|e| e.to_string())?;
         let delta_checked = Delta::new(delta).map_err(|e| e.to_string())?;
-        producer.send(&counter, delta_checked).await.map_err(|e| e.to_string())?;
+        producer.send_event(&counter, delta_checked).await.map_err(|e| e.to_string())?;
         *totals.entry((topic.as_str().to_owned(), item)).or_default() += delta;
     }
     let tally = producer.close().await.map_err(|e| e.to_string())?;

@@ -31,7 +31,9 @@ impl Sender {
             acks.record(batch.events, batch.acked);
             latency.record(batch);
         });
-        let options = ProducerOptions { give_up: NEVER, on_ack: Some(on_ack), ..ProducerOptions::default() };
+        let mut options = ProducerOptions::default();
+        options.give_up = NEVER;
+        options.on_ack = Some(on_ack);
         Ok(Self { run, number, producer: Producer::new(cluster, options), sent: 0 })
     }
 
@@ -70,7 +72,7 @@ impl Sender {
     async fn send_handful(&mut self) -> Result<(), Failure> {
         for _ in 0..self.run.handful(TICK) {
             let event = self.run.book.event(EventId { sender: self.number, index: self.sent })?;
-            self.producer.send(&event.counter, event.delta).await?;
+            self.producer.send_event(&event.counter, event.delta).await?;
             self.sent += 1;
         }
         Ok(())

@@ -8,7 +8,15 @@ fn view(era: u64, version: u64, totals: &[(&str, i64)]) -> TopicView {
         CounterTotal { item, kind, total }
     });
     let topic = counter("a").topic;
-    TopicView { topic, era, version, complete_to: WallMs(0), away: Vec::new(), counts: counts(totals) }
+    TopicView {
+        topic,
+        era,
+        version,
+        complete_to: WallMs(0),
+        away: Vec::new(),
+        counts: counts(totals),
+        is_snapshot: false,
+    }
 }
 
 fn counter(item: &str) -> Counter {

@@ -18,6 +18,7 @@ fn view(totals: &[(&str, i64)]) -> TopicView {
         complete_to: WallMs(0),
         away: Vec::new(),
         counts: counts(totals),
+        is_snapshot: true,
     }
 }
 

@@ -63,14 +63,11 @@ impl Producers {
         for number in 0..plan.producers {
             let latency = latency.clone();
             let on_ack: OnAck = Arc::new(move |batch| latency.record(batch));
-            let usual = ProducerOptions::default();
-            let options = ProducerOptions {
-                queued_events: batch.map_or(QUEUED_EVENTS, |events| (4 * events).min(QUEUED_EVENTS)),
-                batch_events: batch.unwrap_or(usual.batch_events),
-                in_flight_batches: in_flight.unwrap_or(usual.in_flight_batches),
-                on_ack: Some(on_ack),
-                ..usual
-            };
+            let mut options = ProducerOptions::default();
+            options.queued_events = batch.map_or(QUEUED_EVENTS, |events| (4 * events).min(QUEUED_EVENTS));
+            options.batch_events = batch.unwrap_or(options.batch_events);
+            options.in_flight_batches = in_flight.unwrap_or(options.in_flight_batches);
+            options.on_ack = Some(on_ack);
             let producer = Producer::new(cluster.clone(), options);
             let handles = if u64::from(plan.keys) * u64::from(plan.producers) <= HANDLES_BEFOREHAND {
                 let handles = (0..plan.keys).map(|key| Ok(producer.counter(&plan.counter(key)?)?));
@@ -78,7 +75,7 @@ impl Producers {
             } else {
                 Handles::Used(Arc::default())
             };
-            producer.send(&plan.first_sign(number)?, Delta::ONE).await?;
+            producer.send_event(&plan.first_sign(number)?, Delta::ONE).await?;
             members.push(Member { number, producer, handles });
         }
         let producers = Self { members };

@@ -88,7 +88,8 @@ async fn at_share(
         let acks = pulse_acks.clone();
         let on_ack: OnAck = Arc::new(move |batch| acks.record(batch));
         let client = ClientCluster::discover(&cluster.site.url, None).await?;
-        let options = ProducerOptions { on_ack: Some(on_ack), ..ProducerOptions::default() };
+        let mut options = ProducerOptions::default();
+        options.on_ack = Some(on_ack);
         Heart::new(Producer::new(client, options), std::slice::from_ref(&topic), 1).await?
     };
     let seen = Seen::new(arguments.viewers as usize)?;

@@ -62,7 +62,9 @@ impl Stage {
             window.record(batch);
         });
         let cluster = Cluster::discover(&self.url, None).await?;
-        let producer = Producer::new(cluster, ProducerOptions { on_ack: Some(on_ack), ..Default::default() });
+        let mut options = ProducerOptions::default();
+        options.on_ack = Some(on_ack);
+        let producer = Producer::new(cluster, options);
         let handles: Vec<_> =
             (0..ITEMS).map(|n| Ok(producer.counter(&counter(n)?)?)).collect::<Result<_, Failure>>()?;
         let (start, mut sent) = (now(), 0u64);

@@ -136,7 +136,7 @@ impl Replay {
                 () = stop.begun() => return Err(Stopped::Asked(lines.first)),
                 () = self.due(t_ms) => {}
             }
-            producer.send(&event.counter, event.delta).await?;
+            producer.send_event(&event.counter, event.delta).await?;
         }
         Ok(())
     }
