@@ -104,7 +104,7 @@ async def _hear(conversation, held, changed):
         if topic is None or topic.version is None or topic.version[0] != version[0]:
             return
         if is_on_stream:
-            topic.complete_to = max(topic.complete_to, changes["complete_to"])
+            topic.complete_to = changes["complete_to"]
         topic.apply(version, changes["totals"])
         changed.set()
 

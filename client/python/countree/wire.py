@@ -81,12 +81,14 @@ TO_BROADCAST = enum(
     Subscribe=list_of("string"),
     Unsubscribe=list_of("string"),
     Resume=list_of(tuple_of("string", VERSION)),
+    Away=None,
 )
 FROM_BROADCAST = enum(
     Subscribed=struct_of(topic="string", handle="u32"),
     Snapshot=SNAPSHOT_PART,
     Changes=CHANGES,
     Move=struct_of(reason="string", alternates=list_of(tuple_of("string", "address")), within_ms="u32"),
+    Away=list_of("string"),
 )
 
 INTEGERS = {"u16": 16, "u32": 32, "u64": 64, "u128": 128}
