@@ -317,6 +317,17 @@ impl Broadcast {
         }
     }
 
+    /// Reads watermarks up to this one, which is the highest; the registry may hold it back for a moment.
+    pub async fn watermark_comes_to(&mut self, highest: Stamp) {
+        loop {
+            let told = self.watermark().await;
+            assert!(told.era == highest.era && told.at <= highest.at, "{told:?} beyond {highest:?}");
+            if told == highest {
+                return;
+            }
+        }
+    }
+
     /// The next watermark that says something.
     pub async fn watermark(&mut self) -> Stamp {
         loop {
