@@ -107,8 +107,11 @@ pub async fn request_within(
     body: Option<Vec<u8>>,
 ) -> Result<Answer, HttpError> {
     let bad_url = || HttpError::Url(base.to_owned());
-    let authority = base.strip_prefix("http://").unwrap_or(base).trim_end_matches('/');
-    if authority.is_empty() || authority.contains('/') {
+    let stripped = base.strip_prefix("http://");
+    let authority = stripped.unwrap_or(base).trim_end_matches('/');
+    // Without a scheme a port has to say that it is an address.
+    let is_bare = stripped.is_none() && !authority.contains(':');
+    if authority.is_empty() || authority.contains('/') || is_bare {
         return Err(bad_url());
     }
     let address = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
