@@ -16,7 +16,7 @@ use countree_common::stamp::Stamp;
 use countree_common::stream::StreamId;
 use countree_common::wire::hello::{Conversation, RefusalCode};
 use countree_common::wire::publish::ToRoot;
-use countree_common::wire::rpc::{NodeStats, Reply, Request, SessionTable};
+use countree_common::wire::rpc::{Bequest, NodeStats, Reply, Request, SessionTable};
 use countree_common::wire::uplink;
 use countree_root::store::Store;
 use harness::{Cluster, Peer, cut, ledger, name, topic, total};
@@ -215,8 +215,7 @@ async fn a_leaf_settles_with_its_heirs_and_a_dead_one_is_forgotten() {
     let stream = StreamId { leaf: name("leaf-0"), incarnation: harness::INCARNATION };
     let settled = |heirs: &[&str], epoch| Request::SettledAt {
         stream: stream.clone(),
-        heirs: heirs.iter().map(|heir| name(heir)).collect(),
-        epoch,
+        bequest: Bequest { heirs: heirs.iter().map(|heir| name(heir)).collect(), epoch, is_empty: false },
     };
     for refused in [settled(&[], u64::MAX), settled(&["leaf-1"], 0)] {
         assert!(matches!(cluster.ask("leaf-0", &refused).await, Reply::Failed(_)));
@@ -273,7 +272,10 @@ async fn a_node_speaks_for_itself_alone() {
         Request::Heartbeat { node: leaf, stats: NodeStats::default(), epoch: 0 },
         Request::Leave(name("leaf-0")),
         Request::Settled { leaf: name("leaf-0"), incarnation: 1, heirs: Vec::new() },
-        Request::SettledAt { stream: "leaf-0/1".parse().unwrap(), heirs: Vec::new(), epoch: u64::MAX },
+        Request::SettledAt {
+            stream: "leaf-0/1".parse().unwrap(),
+            bequest: Bequest { heirs: Vec::new(), epoch: u64::MAX, is_empty: true },
+        },
         Request::Publish(sessions("leaf-0", &[])),
         Request::Retire(vec![ledger("leaf-9/1", 1), ledger("leaf-0/1", 1)]),
     ] {

@@ -43,6 +43,8 @@ pub enum Flaw {
     UnhandedKeys,
     /// The disk of the last leaf goes with the keys that there was nobody to take.
     DiscardedKeys,
+    /// A leaf that leaves says that it has no keys, and it has.
+    DeniedKeys,
     /// A leaf that starts does not say what its log holds, so that nobody notices that it is not what it was.
     UncomparedLogs,
     /// A leaf that starts on an older copy of its folder goes on with the sessions that are in it.
@@ -101,7 +103,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 45] = [
+    pub const ALL: [Flaw; 46] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -120,6 +122,7 @@ impl Flaw {
         Flaw::UnpublishedSessions,
         Flaw::UnhandedKeys,
         Flaw::DiscardedKeys,
+        Flaw::DeniedKeys,
         Flaw::UncomparedLogs,
         Flaw::TrustedCopies,
         Flaw::UnaskedKeys,

@@ -99,13 +99,13 @@ impl Resets {
         })
     }
 
-    /// What became of an event that was acked.
-    pub(crate) fn standing(&self, event: &Event) -> Standing {
+    /// What became of an event that was acked. A reset that was asked for up to `undone_to` may have been undone since.
+    pub(crate) fn standing(&self, event: &Event, undone_to: Option<Time>) -> Standing {
         let mut standing = Standing::Counts;
         for reset in self.of(&event.counter) {
             let is_after = matches!(reset.outcome, Outcome::Done(_)) && reset.asked >= event.told_at;
             let is_before = matches!(reset.outcome, Outcome::Done(done) if done <= event.at);
-            if is_after {
+            if is_after && undone_to.is_none_or(|to| reset.asked > to) {
                 return Standing::Gone;
             }
             if !is_before {

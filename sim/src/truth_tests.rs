@@ -85,4 +85,8 @@ fn a_reset_takes_what_was_acked_before_it_and_nothing_else() {
     truth.resets.done(after, Time(200));
     assert_eq!(check(&truth, &gone), Ok(()), "events acked before a reset are gone");
     assert!(check(&truth, &totals).is_err());
+    truth.note_folder_lost(0, Time(99));
+    assert!(check(&truth, &totals).is_err(), "the reset came later");
+    truth.note_folder_lost(0, Time(300));
+    assert_eq!(check(&truth, &totals), Ok(()), "the reset may have been lost, too");
 }

@@ -107,6 +107,7 @@ is_found! {
     a_leaf_that_forgets_its_keys: ForgottenKeys within 400, Exact | Told;
     keys_that_are_not_handed_over: UnhandedKeys where LEAVING within 400, Exact | Told;
     keys_that_go_with_the_disk_of_the_last_leaf: DiscardedKeys where LAST within 400, Exact | Settled;
+    keys_that_a_leaving_leaf_denies: DeniedKeys where LAST within 400, Exact | Told;
     a_log_that_nobody_compares: UncomparedLogs where LOSING within 400, Exact | Balanced | Told;
     sessions_of_an_older_copy: TrustedCopies where RESTORING within 400, Exact | Told | Orderly;
     a_table_of_sessions_that_is_not_published: UnpublishedSessions where LEAVING within 400, Exact | Told;

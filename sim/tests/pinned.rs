@@ -44,3 +44,31 @@ fn a_viewer_that_knows_that_nothing_is_left_of_a_topic_is_not_shown_what_was() {
     let line = "--seed 213 --kinds StoreRollback,StoreReplaced,ViewerMoved --only-faults 10,11,12";
     assert_eq!(broken(line), Ok(None));
 }
+
+/// The last leaf leaves before it had any key, and its disk goes. The registry took it for one that keeps its keys, found
+/// them lost when it was back, and had every repeat answered with 409 for a horizon.
+#[test]
+fn a_last_leaf_that_had_no_keys_has_not_lost_them_when_it_is_back_without_its_disk() {
+    let line = "--seed 102 --kinds LeafDrained,LeafDrained,LeafKilled,LeafPaused,Isolation --longer 6 --only-faults 0,3";
+    assert_eq!(broken(line), Ok(None));
+    let line = "--seed 1000821 --kinds LeafFolderRestored,LeafDrained,LeafFolderLost,ProducerPaused,ProducerPaused,\
+                DiskFull,LeafKilled --only-faults 0,1";
+    assert_eq!(broken(line), Ok(None));
+}
+
+/// A leaf is killed while it leaves, all of its streams merged and retired, and is back on a copy from before its last
+/// start. Sessions that are open in the copy went on in the stream that it lacks.
+#[test]
+fn a_leaf_that_was_killed_while_it_left_goes_on_with_no_session_of_an_older_copy() {
+    let line = "--seed 1002509 --kinds LeafFolderRestored,LeafDrained,LeafFolderLost,ProducerPaused,ProducerPaused,\
+                DiskFull,LeafKilled --only-faults 6,7,9,11,27,30,34 --no-mishaps";
+    assert_eq!(broken(line), Ok(None));
+}
+
+/// A reset is acked, and its leaf's folder lost before its negatives are merged: what it took away is there again.
+#[test]
+fn a_reset_may_be_lost_with_the_folder_that_it_was_logged_in() {
+    let line = "--seed 1003335 --kinds LeafFolderRestored,LeafDrained,LeafFolderLost,ProducerPaused,ProducerPaused,\
+                DiskFull,LeafKilled --only-faults 1,2,4";
+    assert_eq!(broken(line), Ok(None));
+}

@@ -106,10 +106,8 @@ pub enum Request {
     SettledAt {
         /// The leaf's live stream: which start of it this is.
         stream: StreamId,
-        /// The owners of keys that it handed them to, itself left out.
-        heirs: Vec<NodeName>,
-        /// The epoch of a view in which these owned keys without a break since they were handed over.
-        epoch: u64,
+        /// Its keys.
+        bequest: Bequest,
     },
     /// To a leaf: count these, on behalf of an HTTP client of another leaf. Answered by `Counted`.
     Count(Submission),
@@ -278,6 +276,17 @@ pub enum Reply {
     Standing(Option<String>),
     /// To `Acknowledge`: what was, if there was something; or why that would not help.
     Acknowledged(Result<Option<String>, String>),
+}
+
+/// Where the idempotency keys of a leaving leaf are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bequest {
+    /// The owners of keys that it handed them to, itself left out.
+    pub heirs: Vec<NodeName>,
+    /// The epoch of a view in which these owned keys without a break since they were handed over.
+    pub epoch: u64,
+    /// It has none: where there is nobody to take them, nobody need keep them either.
+    pub is_empty: bool,
 }
 
 /// A request is counted, once.

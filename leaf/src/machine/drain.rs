@@ -13,7 +13,7 @@ use countree_common::session::SessionId;
 use countree_common::stream::Lsn;
 use countree_common::time::{Now, Time};
 use countree_common::wire::producer::FromLeaf;
-use countree_common::wire::rpc::{Reply, Request, SessionTable};
+use countree_common::wire::rpc::{Bequest, Reply, Request, SessionTable};
 use std::time::Duration;
 
 /// A step that failed is tried again after this long.
@@ -233,8 +233,9 @@ impl LeafMachine {
         if !self.leave.as_ref()?.estate.is_divided_since(self.owners_since) {
             return Some(Stage::HandingOver);
         }
-        let (stream, heirs, epoch) = (self.live.stream().clone(), self.heirs(), self.view.epoch);
-        self.ask_for_leave(Callee::Root, Request::SettledAt { stream, heirs, epoch })
+        let (heirs, epoch, is_empty) = (self.heirs(), self.view.epoch, self.keys.is_empty());
+        let (stream, bequest) = (self.live.stream().clone(), Bequest { heirs, epoch, is_empty });
+        self.ask_for_leave(Callee::Root, Request::SettledAt { stream, bequest })
     }
 
     /// The step under way was answered, or failed.
@@ -257,8 +258,8 @@ impl LeafMachine {
             (Stage::Auditing, Some(Reply::Ledgers(_))) if is_kept => Some(Stage::Settling),
             (Stage::Auditing, Some(Reply::Ledgers(_))) => Some(Stage::Retiring),
             (Stage::Settling, Some(Reply::Settled { keeps_keys })) => {
-                // Not by this leaf's view: others may have come since the registry found that nobody was there.
-                let keeps_keys = keeps_keys && !self.keys.is_empty();
+                // Not by what this leaf knows: others may have come since the registry found that nobody was there, and
+                // keys may have expired. What the registry takes for kept has to be there when the leaf is back.
                 self.outputs.push_back(Output::Left { keeps_keys });
                 Some(Stage::Left)
             }

@@ -60,7 +60,9 @@ fn see_off(rig: &mut Rig, store: &mut TestStore) -> Vec<Request> {
         Request::Publish(_) => Reply::Published { durable: store.is_durable },
         Request::Ended { .. } => Reply::Ended(Some(1)),
         Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
-        Request::SettledAt { heirs, .. } => Reply::Settled { keeps_keys: heirs.is_empty() },
+        Request::SettledAt { bequest, .. } => {
+            Reply::Settled { keeps_keys: bequest.heirs.is_empty() && !bequest.is_empty }
+        }
         _ => Reply::Done,
     })
 }
@@ -159,13 +161,15 @@ fn a_leaf_leaves_step_by_step_and_a_durable_store_is_not_waited_for() {
     rig.sync();
     assert_eq!(rig.calls().len(), 0, "not all is merged");
     let requests = see_off(&mut rig, &mut TestStore::new(true));
-    let [Request::Publish(table), Request::Retire(ledgers), Request::SettledAt { heirs, .. }] = &requests[..]
+    let [Request::Publish(table), Request::Retire(ledgers), Request::SettledAt { bequest, .. }] =
+        &requests[..]
     else {
         panic!("{requests:?}")
     };
     assert_eq!((&table.sessions[..], table.keep_ms), (&[(SessionId(7), 1)][..], 600_000));
     assert!(ledgers.iter().all(|l| l.sealed && l.ledger.in_flight == 0 && l.stream == rig.live()));
-    assert_eq!((heirs.len(), left(&mut rig)), (0, Some(true)));
+    assert!(bequest.is_empty, "it had no keys");
+    assert_eq!(left(&mut rig), Some(true));
     assert!(rig.now.mono.since(began) < SETTLING);
 }
 
@@ -213,7 +217,7 @@ fn what_the_store_forgot_in_the_meantime_is_told_again() {
         }
         Request::Ledgers if !std::mem::replace(&mut has_forgotten.2, true) => Reply::Ledgers(Vec::new()),
         Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
-        Request::SettledAt { .. } => Reply::Settled { keeps_keys: true },
+        Request::SettledAt { .. } => Reply::Settled { keeps_keys: false },
         _ => Reply::Done,
     });
     let published = requests.iter().filter(|r| matches!(r, Request::Publish(_))).count();
@@ -257,7 +261,9 @@ fn keys_go_to_their_owners_among_those_who_stay() {
     let used = |key| (key, KeyState::Used { content: 5 });
     assert_eq!(keys, (1..=20).map(used).collect::<Vec<_>>());
     assert!(requests.iter().filter(|r| matches!(r, Request::TakeOver(_))).count() > 1, "to both of them");
-    let Some(Request::SettledAt { heirs, .. }) = requests.last() else { panic!("{requests:?}") };
+    let Some(Request::SettledAt { bequest: Bequest { heirs, .. }, .. }) = requests.last() else {
+        panic!("{requests:?}")
+    };
     assert_eq!(heirs.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["leaf-1", "leaf-2"]);
 }
 
@@ -278,7 +284,7 @@ fn when_the_owners_are_others_by_now_keys_are_handed_over_again() {
                     heirs_of_keys.push(heir.to_string());
                     Reply::Done
                 }
-                (Request::SettledAt { heirs, .. }, _) if heirs[0].as_str() == "leaf-1" => {
+                (Request::SettledAt { bequest, .. }, _) if bequest.heirs[0].as_str() == "leaf-1" => {
                     owners(&mut rig, &["leaf-0", "leaf-2"]);
                     Reply::Failed("the owners are others".into())
                 }
@@ -311,7 +317,7 @@ fn an_heir_that_was_away_in_between_is_given_the_keys_again() {
                     handed_over += 1;
                     Reply::Done
                 }
-                Request::SettledAt { epoch, .. } if epochs.is_empty() => {
+                Request::SettledAt { bequest: Bequest { epoch, .. }, .. } if epochs.is_empty() => {
                     epochs.push(epoch);
                     let mut seen = ClusterView { epoch: epoch + 2, ..view() };
                     seen.keys.owners = vec![name("leaf-0"), name("leaf-1")];
@@ -320,7 +326,7 @@ fn an_heir_that_was_away_in_between_is_given_the_keys_again() {
                     rig.machine.handle_view(seen);
                     Reply::Failed("the owners are others".into())
                 }
-                Request::SettledAt { epoch, .. } => {
+                Request::SettledAt { bequest: Bequest { epoch, .. }, .. } => {
                     epochs.push(epoch);
                     Reply::Settled { keeps_keys: false }
                 }
@@ -359,7 +365,19 @@ fn the_last_leaf_keeps_its_keys_and_says_so() {
     drain(&mut rig);
     let requests = see_off(&mut rig, &mut TestStore::new(true));
     assert_eq!(left(&mut rig), Some(false));
-    assert!(matches!(requests.last(), Some(Request::SettledAt { heirs, .. }) if heirs.is_empty()));
+    assert!(matches!(requests.last(), Some(Request::SettledAt { bequest, .. }) if bequest.heirs.is_empty()));
+}
+
+#[test]
+fn a_leaf_whose_keys_have_expired_keeps_its_folder_if_the_registry_takes_it_for_kept() {
+    let mut rig = leaving();
+    see_off_with(&mut rig, &mut TestStore::new(true), |rig, _, request| match request {
+        Request::Publish(_) => Reply::Published { durable: true },
+        Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
+        Request::SettledAt { bequest, .. } => Reply::Settled { keeps_keys: bequest.is_empty },
+        _ => Reply::Done,
+    });
+    assert_eq!(left(&mut rig), Some(false));
 }
 
 #[test]

@@ -175,11 +175,11 @@ impl FakeRoot {
                 Reply::Done
             }
             Request::Ledgers => Reply::Ledgers(state.retired.clone()),
-            Request::SettledAt { stream: StreamId { leaf, .. }, heirs, .. } => {
+            Request::SettledAt { stream: StreamId { leaf, .. }, bequest } => {
                 state.view.nodes.retain(|n| n.name != leaf);
                 state.view.epoch += 1;
                 state.settled.push(leaf);
-                Reply::Settled { keeps_keys: heirs.is_empty() }
+                Reply::Settled { keeps_keys: bequest.heirs.is_empty() && !bequest.is_empty }
             }
             other => Reply::Failed(format!("{other:?}")),
         }

@@ -24,7 +24,8 @@ struct Open {
     /// Its log was not there, or ended too early, when the leaf last started: the events that it held.
     #[serde(default)]
     missing: Option<u64>,
-    /// All of it is merged, and no later start has taken its keys over: they are in its log alone.
+    /// All of it is merged, and no later start has taken its keys over: they are in its log alone. If that goes missing,
+    /// keys and sessions are lost with it, but no events.
     #[serde(default)]
     is_settled: bool,
 }
@@ -68,14 +69,13 @@ impl OpenStreams {
     pub(super) fn compare(&mut self, leaf: &NodeName, log: &[LogEnd]) -> bool {
         let Some(streams) = self.by_leaf.get_mut(leaf) else { return false };
         let mut has_forgotten = false;
-        streams.retain(|incarnation, open| {
+        for (incarnation, open) in streams {
             let found = log.iter().find(|end| end.incarnation == *incarnation);
             let is_whole = found.is_some_and(|found| found.last >= open.reached.last);
             has_forgotten |= !is_whole && open.missing.is_none();
             // A log that was missing may have been found again.
             open.missing = (!is_whole).then(|| found.map_or(0, |found| found.accepted));
-            is_whole || !open.is_settled
-        });
+        }
         has_forgotten
     }
 
@@ -97,11 +97,13 @@ impl OpenStreams {
     /// A leaf has left, and all that it has a log of is merged. Where it keeps its keys, its log has to be there when
     /// it comes back.
     pub(super) fn settle(&mut self, leaf: &NodeName, incarnation: u64, keeps_keys: bool) {
-        let Some(streams) = self.by_leaf.get_mut(leaf) else { return };
-        streams.retain(|of, open| {
-            open.is_settled |= *of == incarnation;
-            open.missing.is_some() || (keeps_keys && open.is_settled)
-        });
+        let streams = self.by_leaf.entry(leaf.clone()).or_default();
+        // One that was never in the view has not been opened.
+        let settled = streams.get(&incarnation).copied().unwrap_or_default();
+        streams.retain(|_, open| open.may_lack_events());
+        if keeps_keys {
+            streams.insert(incarnation, Open { is_settled: true, ..settled });
+        }
     }
 
     /// A leaf's logs are given up: all of them, or those that are `missing`. Returns what was last heard of each.
@@ -110,7 +112,7 @@ impl OpenStreams {
         if let Some(streams) = self.by_leaf.get_mut(leaf) {
             streams.retain(|incarnation, open| {
                 let goes = !only_missing || open.missing.is_some();
-                if goes {
+                if goes && (!open.is_settled || open.missing.is_none()) {
                     let (incarnation, at) = (*incarnation, open.heard_at);
                     given_up.push(Heard { incarnation, at, ledger: open.if_given_up() });
                 }
@@ -120,18 +122,24 @@ impl OpenStreams {
         given_up
     }
 
-    /// The streams of a leaf whose logs are missing.
+    /// The streams of a leaf whose logs are missing, also where all of them is merged: sessions may have gone on there.
     pub(super) fn missing_of(&self, leaf: &NodeName) -> Vec<StreamId> {
         let streams = self.by_leaf.get(leaf).into_iter().flatten();
         let missing = streams.filter(|(_, open)| open.missing.is_some());
         missing.map(|(incarnation, _)| StreamId { leaf: leaf.clone(), incarnation: *incarnation }).collect()
     }
 
+    /// Whether events may be lost with logs of a leaf that are missing.
+    pub(super) fn is_forgetful(&self, leaf: &NodeName) -> bool {
+        self.by_leaf.get(leaf).is_some_and(|streams| streams.values().any(Open::may_lack_events))
+    }
+
     /// What was last heard of streams whose whole logs are missing, for the audit: what is not known to be merged may
     /// be lost.
     pub(super) fn ledgers(&self) -> impl Iterator<Item = StreamLedger> {
         let streams = self.by_leaf.iter().flat_map(|(leaf, streams)| streams.iter().map(move |s| (leaf, s)));
-        streams.filter(|(_, (_, open))| open.missing == Some(0)).map(|(leaf, (incarnation, open))| {
+        let lost = streams.filter(|(_, (_, open))| open.missing == Some(0) && !open.is_settled);
+        lost.map(|(leaf, (incarnation, open))| {
             let Ledger { accepted, merged, declared_lost, .. } = open.if_given_up();
             let ledger = Ledger { accepted, merged, in_flight: declared_lost, declared_lost: 0 };
             let stream = StreamId { leaf: leaf.clone(), incarnation: *incarnation };
@@ -139,14 +147,17 @@ impl OpenStreams {
         })
     }
 
-    /// The leaves that logs are missing of.
+    /// The leaves that logs with events are missing of.
     pub(super) fn forgetful(&self) -> impl Iterator<Item = &NodeName> {
-        let is_missing = |streams: &BTreeMap<u64, Open>| streams.values().any(|open| open.missing.is_some());
-        self.by_leaf.iter().filter(move |(_, streams)| is_missing(streams)).map(|(leaf, _)| leaf)
+        self.by_leaf.keys().filter(|leaf| self.is_forgetful(leaf))
     }
 }
 
 impl Open {
+    fn may_lack_events(&self) -> bool {
+        self.missing.is_some() && !self.is_settled
+    }
+
     /// What was heard of it last; what was not merged by then is lost, as far as is known.
     fn if_given_up(&self) -> Ledger {
         let Ledger { accepted, merged, .. } = self.reached.ledger;

@@ -88,8 +88,16 @@ fn a_leaf_that_left_may_come_back_empty_unless_it_has_kept_its_keys() {
         open.close(&leaf(), 3, &reached(0, 100, 100).ledger);
         open.settle(&leaf(), 4, keeps_keys);
         assert_eq!(open.compare(&leaf(), &[]), keeps_keys, "nobody knows those keys");
-        assert_eq!(missing(&open), [0; 0], "all of it was merged");
+        assert_eq!(open.forgetful().count(), 0, "all of it was merged");
     }
+}
+
+#[test]
+fn a_leaf_that_left_before_it_was_listed_has_its_keys_in_its_last_log_alone() {
+    let mut open = open();
+    open.settle(&leaf(), 5, true);
+    assert!(!open.clone().compare(&leaf(), &[end(5, 0, 0)]));
+    assert!(open.compare(&leaf(), &[]));
 }
 
 #[test]
@@ -101,7 +109,7 @@ fn a_leaf_that_is_killed_while_it_leaves_has_its_keys_in_its_last_log_alone() {
             open.close(&leaf(), incarnation, &reached(0, 100, 100).ledger);
         }
         assert_eq!(open.compare(&leaf(), &log), is_forgotten);
-        assert_eq!((missing(&open), open.ledgers().count()), (vec![], 0), "all of it was merged");
+        assert_eq!((open.forgetful().count(), open.ledgers().count()), (0, 0), "all of it was merged");
         open.open(&leaf(), 5, WallMs(1));
         assert!(!open.compare(&leaf(), &[end(5, 0, 0)]), "a later start has taken the keys over");
     }

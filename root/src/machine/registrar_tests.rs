@@ -4,6 +4,7 @@ use countree_common::ledger::Ledger;
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
+use countree_common::wire::rpc::Bequest;
 
 const LEASE: Duration = Duration::from_secs(5);
 const REFRESH: Duration = Duration::from_millis(400);
@@ -364,8 +365,11 @@ fn a_leaf_settles_once_its_keys_are_with_those_that_own_them() {
     }
     let settled = |heirs: &[&str]| Ask::Settled {
         stream: StreamId { leaf: name("a"), incarnation: 1 },
-        heirs: heirs.iter().map(|heir| name(heir)).collect(),
-        epoch: u64::MAX,
+        bequest: Bequest {
+            heirs: heirs.iter().map(|heir| name(heir)).collect(),
+            epoch: u64::MAX,
+            is_empty: false,
+        },
     };
     let refused = root.answer(&mut stored, settled(&[]));
     assert!(matches!(&refused, Reply::Failed(why) if why.contains("[b]")), "{refused:?}");

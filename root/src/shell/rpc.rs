@@ -23,7 +23,7 @@ use countree_common::stream::StreamId;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::publish::snapshot_parts;
 use countree_common::wire::rpc::{
-    LogEnd, NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED,
+    Bequest, LogEnd, NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -99,11 +99,8 @@ impl Desk {
                 not_yours(&node.name)
             }
             Request::Leave(name) if name != *peer => not_yours(&name),
-            Request::Settled { leaf, .. } | Request::SettledAt { stream: StreamId { leaf, .. }, .. }
-                if leaf != *peer =>
-            {
-                not_yours(&leaf)
-            }
+            Request::Settled { leaf, .. } if leaf != *peer => not_yours(&leaf),
+            Request::SettledAt { stream, .. } if stream.leaf != *peer => not_yours(&stream.leaf),
             Request::Join { name, tier, at_least } => {
                 vec![self.registry.ask(Ask::Join { name, tier, at_least }).await]
             }
@@ -127,13 +124,14 @@ impl Desk {
                 Some(foreign) => not_yours(&foreign.stream.leaf),
                 None => vec![self.registry.ask(Ask::Retire(ledgers)).await],
             },
-            Request::SettledAt { stream, heirs, epoch } => {
-                vec![self.registry.ask(Ask::Settled { stream, heirs, epoch }).await]
+            Request::SettledAt { stream, bequest } => {
+                vec![self.registry.ask(Ask::Settled { stream, bequest }).await]
             }
             Request::Settled { leaf, incarnation, heirs } => {
                 // It does not say when it saw them: they are taken to be those of now.
+                let bequest = Bequest { heirs, epoch: u64::MAX, is_empty: false };
                 let stream = StreamId { leaf, incarnation };
-                match self.registry.ask(Ask::Settled { stream, heirs, epoch: u64::MAX }).await {
+                match self.registry.ask(Ask::Settled { stream, bequest }).await {
                     Reply::Settled { .. } => vec![Reply::Done],
                     refused => vec![refused],
                 }

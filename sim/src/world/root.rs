@@ -269,7 +269,7 @@ impl World {
             }
             Request::Leave(name) => Ask::Leave(name),
             Request::Retire(ledgers) => Ask::Retire(ledgers),
-            Request::SettledAt { stream, heirs, epoch } => Ask::Settled { stream, heirs, epoch },
+            Request::SettledAt { stream, bequest } => Ask::Settled { stream, bequest },
             Request::Members => Ask::Members,
             Request::Ledgers => Ask::Ledgers,
             Request::Read(topic) => return self.ask_store(i, Operation::Show(link, topic)),

@@ -7,7 +7,7 @@ use countree_common::import::{Direction, ImportFile};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{LogEnd, Reached, Reply};
+use countree_common::wire::rpc::{Bequest, LogEnd, Reached, Reply};
 use std::time::Duration;
 
 /// One question. The shell numbers them.
@@ -50,10 +50,8 @@ pub enum Ask {
     Settled {
         /// Which start of which leaf.
         stream: StreamId,
-        /// Who has its keys now.
-        heirs: Vec<NodeName>,
-        /// The epoch of a view in which those own keys.
-        epoch: u64,
+        /// Where its keys are now.
+        bequest: Bequest,
     },
     /// A leaf will never come back.
     Forget(NodeName),
@@ -125,8 +123,8 @@ impl Ask {
                 return Ok(view());
             }
             Self::Retire(ledgers) => registry.retire(ledgers).map_err(said)?,
-            Self::Settled { stream, heirs, epoch } => {
-                let keeps_keys = registry.settle(stream, heirs, *epoch, now).map_err(said)?;
+            Self::Settled { stream, bequest } => {
+                let keeps_keys = registry.settle(stream, bequest, now).map_err(said)?;
                 return Ok(Reply::Settled { keeps_keys });
             }
             Self::Forget(leaf) => registry.forget(leaf, now).map_err(said)?,

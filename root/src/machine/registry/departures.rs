@@ -4,6 +4,7 @@ use super::{Registry, RegistryFull};
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
+use countree_common::wire::rpc::Bequest;
 use std::collections::BTreeSet;
 
 /// Why a leaving leaf may not go yet. Nothing changed.
@@ -32,19 +33,13 @@ pub struct StillLive(pub NodeName);
 
 impl Registry {
     /// This start of a leaf has merged all that the leaf ever accepted, takes nothing more, and has handed its keys to
-    /// `heirs`, who were the owners of keys from then on and are so in the view of `epoch`: it is gone. Says whether
-    /// it keeps its keys, since there was nobody to take them; it remains their owner then. A repeat is answered as
-    /// the first was: others may have come since, and its keys are not with them.
+    /// those who own keys: it is gone. Says whether it keeps its keys, since there was nobody to take them; it remains
+    /// their owner then, and its log has to be there when it is back. A repeat is answered as the first was: others
+    /// may have come since, and its keys are not with them.
     ///
     /// # Errors
     /// When the owners of keys are others, a later start has come, or the name is one too many.
-    pub fn settle(
-        &mut self,
-        start: &StreamId,
-        heirs: &[NodeName],
-        epoch: u64,
-        now: WallMs,
-    ) -> Result<bool, NotSettled> {
+    pub fn settle(&mut self, start: &StreamId, bequest: &Bequest, now: WallMs) -> Result<bool, NotSettled> {
         let StreamId { leaf, incarnation } = start;
         if self.incarnations.get(leaf).is_some_and(|last| last > incarnation) {
             return Err(NotSettled::StartedAgain(leaf.clone()));
@@ -54,10 +49,11 @@ impl Registry {
         }
         let (before, since) = (self.key_owners(), self.owners_since);
         let owners: BTreeSet<_> = before.iter().filter(|owner| *owner != leaf).collect();
-        if since > epoch || owners != heirs.iter().filter(|heir| *heir != leaf).collect() {
+        let heirs = bequest.heirs.iter().filter(|heir| *heir != leaf);
+        if since > bequest.epoch || owners != heirs.collect() {
             return Err(NotSettled::OtherHeirs { owners: owners.into_iter().cloned().collect(), since });
         }
-        let keeps_keys = owners.is_empty();
+        let keeps_keys = owners.is_empty() && !bequest.is_empty;
         self.note_incarnation(leaf, Tier::Leaf, *incarnation)?;
         if keeps_keys {
             self.keys.keep(leaf, now);
@@ -77,7 +73,7 @@ impl Registry {
     /// When it is live and no log of it is missing.
     pub fn forget(&mut self, leaf: &NodeName, now: WallMs) -> Result<(), StillLive> {
         let is_live = self.members.contains_key(leaf);
-        if is_live && self.open.missing_of(leaf).is_empty() {
+        if is_live && !self.open.is_forgetful(leaf) {
             return Err(StillLive(leaf.clone()));
         }
         for heard in self.open.give_up(leaf, is_live) {

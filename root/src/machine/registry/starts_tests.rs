@@ -1,5 +1,5 @@
 use super::super::NotSettled;
-use super::super::testing::{LEASE, end, leaves, name, names, node, past, retired, start, stream};
+use super::super::testing::{LEASE, bequest, end, leaves, name, names, node, past, retired, start, stream};
 use super::*;
 use countree_common::ledger::Ledger;
 
@@ -51,7 +51,7 @@ fn a_leaf_that_comes_back_without_its_log_is_not_who_it_was() {
     assert_eq!((keys.owners, keys.lost), (names(&["a", "b"]), vec![(name("a"), WallMs(7))]));
     assert_eq!(keys.past[0], past(7, &["a", "b"]));
     assert!(registry.epoch() > epoch, "others hear of it");
-    let refused = registry.settle(&stream("b", 1), &names(&["a"]), epoch, WallMs(8));
+    let refused = registry.settle(&stream("b", 1), &bequest(&["a"], epoch), WallMs(8));
     assert!(matches!(refused, Err(NotSettled::OtherHeirs { .. })), "what a was given is lost: {refused:?}");
 
     registry.heartbeat(&start(42, "a"), WallMs(8), LEASE).unwrap();
@@ -68,15 +68,33 @@ fn a_leaf_that_comes_back_without_its_log_is_not_who_it_was() {
     assert_eq!((joined, registry.epoch(), registry.away()), ((2, vec![]), epoch, vec![]));
 }
 
+/// All is merged, and the copy lacks where the sessions ended that are open in it.
+#[test]
+fn a_leaf_that_is_killed_while_it_leaves_and_is_back_on_an_older_copy_hears_what_it_lacks() {
+    let mut registry = leaves(&["a", "b"]);
+    registry.heartbeat(&start(2, "a"), WallMs(1), LEASE).unwrap();
+    registry.retire(&[retired("a", 1, 9), retired("a", 2, 9)]).unwrap();
+    for _ in 0..2 {
+        let (_, missing) = registry.join_on_log(&name("a"), &[end(1, 9, 9)], 0, WallMs(2)).unwrap();
+        assert_eq!((missing, registry.away()), (vec![stream("a", 2)], vec![]), "and so it does again");
+    }
+    assert_eq!(registry.view().keys.lost.len(), 1);
+    assert!(registry.ledgers().iter().all(|of| of.ledger.balanced()));
+    assert!(registry.forget(&name("a"), WallMs(3)).is_err(), "nothing is lost that could be given up");
+    registry.heartbeat(&start(9, "a"), WallMs(4), LEASE).unwrap();
+    let (_, missing) = registry.join_on_log(&name("a"), &[end(9, 0, 0)], 0, WallMs(5)).unwrap();
+    assert_eq!(missing, []);
+}
+
 #[test]
 fn a_leaf_that_has_settled_may_come_back_empty() {
     let mut registry = leaves(&["a", "b"]);
-    registry.settle(&stream("a", 1), &names(&["b"]), registry.epoch(), WallMs(1)).unwrap();
+    registry.settle(&stream("a", 1), &bequest(&["b"], registry.epoch()), WallMs(1)).unwrap();
     let joined = registry.join_on_log(&name("a"), &[], 0, WallMs(2)).unwrap();
     assert_eq!((joined, registry.view().keys.lost.len()), ((2, vec![]), 0));
     // On its folder, or on a copy from before it left, whose sessions have ended since.
     registry.heartbeat(&start(5, "a"), WallMs(3), LEASE).unwrap();
-    registry.settle(&stream("a", 5), &names(&["b"]), registry.epoch(), WallMs(4)).unwrap();
+    registry.settle(&stream("a", 5), &bequest(&["b"], registry.epoch()), WallMs(4)).unwrap();
     for (log, missing) in [(end(5, 9, 9), vec![]), (end(4, 9, 9), vec![stream("a", 5)])] {
         let (_, told) = registry.clone().join_on_log(&name("a"), &[log], 0, WallMs(5)).unwrap();
         assert_eq!((told, registry.away()), (missing, vec![]));

@@ -5,7 +5,7 @@ use countree_common::cluster::{Node, NodeName, PastOwners, Tier};
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::LogEnd;
+use countree_common::wire::rpc::{Bequest, LogEnd};
 use std::time::Duration;
 
 pub(super) const LEASE: Duration = Duration::from_secs(5);
@@ -43,6 +43,11 @@ pub(super) fn leaves(names: &[&str]) -> Registry {
 
 pub(super) fn names(names: &[&str]) -> Vec<NodeName> {
     names.iter().map(|called| name(called)).collect()
+}
+
+/// Of a leaf that had keys.
+pub(super) fn bequest(heirs: &[&str], epoch: u64) -> Bequest {
+    Bequest { heirs: names(heirs), epoch, is_empty: false }
 }
 
 pub(super) fn past(until: u64, owners: &[&str]) -> PastOwners {

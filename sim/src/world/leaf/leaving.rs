@@ -62,7 +62,10 @@ impl World {
 
     /// The machine asks another node. Its word that it has settled is the last: a heartbeat that came after that
     /// would list the leaf anew.
-    pub(super) fn leaf_calls(&mut self, i: usize, call: CallId, callee: Callee, request: Request) {
+    pub(super) fn leaf_calls(&mut self, i: usize, call: CallId, callee: Callee, mut request: Request) {
+        if let (Some(Flaw::DeniedKeys), Request::SettledAt { bequest, .. }) = (self.plan.flaw, &mut request) {
+            bequest.is_empty = true;
+        }
         let is_everyones =
             |flaw| matches!(flaw, Flaw::UnaskedKeys | Flaw::UnfollowedNotes | Flaw::CountedNotes);
         let flaw = self.plan.flaw.filter(|flaw| is_everyones(*flaw) || self.leaves[i].is_leaving());
