@@ -51,15 +51,17 @@ function follow() {
   if (totals.held) query.set('since', totals.held);
   const events = new EventSource(`/v1/topics/${encodeURIComponent(topic)}/stream?${query}`);
   source = events;
-  events.addEventListener('snapshot', (event) => {
+  const whole = (event) => {
     const view = JSON.parse(event.data);
-    seen(view);
     if (totals.snapshot(view)) draw();
-  });
+    seen(view);
+  };
+  events.addEventListener('snapshot', whole);
+  events.addEventListener('gone', whole);
   events.addEventListener('update', (event) => {
     const view = JSON.parse(event.data);
-    seen(view);
     thisSecond += totals.update(view);
+    seen(view);
     draw();
   });
   events.onerror = () => {
@@ -71,7 +73,8 @@ function follow() {
 }
 
 function seen(view) {
-  state('live', 'live');
+  if (totals.isGone) state('gone', 'this topic was forgotten');
+  else state('live', 'live');
   if (view.complete_to > 0) lag = Math.max(0, Date.now() - view.complete_to);
 }
 

@@ -36,6 +36,11 @@ export class Totals {
     return this.version > 0 ? `${this.era}-${this.version}` : null;
   }
 
+  /** Whether the topic was forgotten, and nothing was counted in it since. */
+  get isGone() {
+    return this.version > 0 && this.items.size === 0;
+  }
+
   /**
    * Takes a whole topic; false when it is older than what is shown. Another era is newer, whatever its number: the node
    * was told what is shown, and has asked the store.

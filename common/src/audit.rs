@@ -97,6 +97,9 @@ pub struct StoreCheck {
     pub documents: u64,
     /// Events that they hold.
     pub held: u64,
+    /// How many of those are of topics that were forgotten: they are merged, and in no total any more.
+    #[serde(default)]
+    pub forgotten: u64,
     /// Fewer than were merged.
     pub short: Vec<StreamGap>,
     /// More than were accepted, or of a stream that has no ledger though its leaf is live.

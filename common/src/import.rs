@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Read};
 use xxhash_rust::xxh3::Xxh3;
 
+/// What the names of imports' streams begin with.
+const NAME: &str = "import-";
 /// The incarnation of an import's stream.
 const FORWARDS: u64 = 1;
 /// That of the stream that undoes it.
@@ -138,13 +140,21 @@ impl ImportFile {
         hasher.update(self.id.as_bytes());
         hasher.update(&[0xff]);
         hasher.update(self.digest.as_bytes());
-        let leaf = NodeName::new(&format!("import-{:032x}", hasher.digest128()))?;
+        let leaf = NodeName::new(&format!("{NAME}{:032x}", hasher.digest128()))?;
         let incarnation = match direction {
             Direction::Import => FORWARDS,
             Direction::Undo => BACKWARDS,
         };
         Ok(StreamId { leaf, incarnation })
     }
+}
+
+/// The stream that undoes an import, by the one that its rows are in; `None` for any other.
+pub fn backwards(forwards: &StreamId) -> Option<StreamId> {
+    let StreamId { leaf, incarnation } = forwards;
+    let is_digest = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_import = *incarnation == FORWARDS && leaf.as_str().strip_prefix(NAME).is_some_and(is_digest);
+    is_import.then(|| StreamId { leaf: leaf.clone(), incarnation: BACKWARDS })
 }
 
 /// What the bytes of a file come to.

@@ -10,6 +10,7 @@ pub mod delta;
 pub mod document;
 pub mod era;
 pub mod event;
+pub mod forget;
 pub mod import;
 pub mod indexed;
 pub mod key;

@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Watch(WatchArguments),
     /// Set a topic's totals to 0, or those of one item, or of one kind of it.
     Reset(ResetArguments),
+    /// Forget a topic: its totals and names are gone for good, and what comes later counts from 0. A repeat is harmless.
+    Forget(TopicArguments),
     /// Print the tiers, their nodes, and how they do.
     Status(ClusterArguments),
     /// Say whether a node can do its work; exit code 1 when it can't.

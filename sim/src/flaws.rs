@@ -75,6 +75,14 @@ pub enum Flaw {
     CompleteInAnyEra,
     /// A root's stamps follow its wall clock.
     StampedByWallClock,
+    /// The store forgets a topic whatever version it stands at, also when that was asked long ago.
+    ForgetAtAnyVersion,
+    /// A topic that is forgotten loses its positions with its totals.
+    ForgottenPositions,
+    /// A topic that is forgotten begins its versions anew.
+    ForgottenVersions,
+    /// Nothing is kept of a topic that is forgotten.
+    DroppedTombstones,
     /// A server process of the store that forgot something serves in the era of the one before it.
     LastingEra,
     /// The store takes any era from a cut, also one of a process that was there before.
@@ -103,7 +111,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 46] = [
+    pub const ALL: [Flaw; 50] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -138,6 +146,10 @@ impl Flaw {
         Flaw::UnconfirmedEras,
         Flaw::CompleteInAnyEra,
         Flaw::StampedByWallClock,
+        Flaw::ForgetAtAnyVersion,
+        Flaw::ForgottenPositions,
+        Flaw::ForgottenVersions,
+        Flaw::DroppedTombstones,
         Flaw::LastingEra,
         Flaw::RevivedEras,
         Flaw::HighestEraWins,

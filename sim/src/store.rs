@@ -7,8 +7,9 @@ use crate::random::Random;
 use countree_common::audit::Books;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
-use countree_common::document::Snapshot;
+use countree_common::document::{Snapshot, Version};
 use countree_common::era;
+use countree_common::forget::{Forgetting, Gone};
 use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
 use countree_common::session::{Seq, SessionId};
@@ -32,6 +33,8 @@ pub(crate) enum Operation {
     Read(ReadId, Topic),
     /// Read a topic for whoever asked on that connection.
     Show(LinkId, Topic),
+    /// Forget a topic that stands at that version, for whoever asked on that connection.
+    Forget(LinkId, Topic, Version),
     /// Keep how sessions ended.
     Publish(LinkId, SessionTable),
     /// Say how a session ended.
@@ -50,7 +53,10 @@ impl Operation {
         match self {
             Operation::Merge(batch, cuts) => Answer::Merged(*batch, vec![None; cuts.len()]),
             Operation::Read(read, _) => Answer::Read(*read, None),
-            Operation::Show(link, _) | Operation::Publish(link, _) | Operation::Ended(link, ..) => {
+            Operation::Show(link, _)
+            | Operation::Publish(link, _)
+            | Operation::Ended(link, ..)
+            | Operation::Forget(link, ..) => {
                 Answer::Replied(*link, Reply::Failed("the store does not answer".into()))
             }
             Operation::Era => Answer::Era(None),
@@ -67,6 +73,8 @@ pub(crate) enum Answer {
     Merged(BatchId, Vec<Option<Outcome>>),
     /// To [`Operation::Read`].
     Read(ReadId, Option<Option<Snapshot>>),
+    /// To [`Operation::Forget`].
+    Forgotten(LinkId, Topic, Forgetting),
     /// To whoever asked a root on that connection.
     Replied(LinkId, Reply),
     /// To [`Operation::Era`].
@@ -217,6 +225,10 @@ impl Store {
                 let (version, totals) = snapshot.map(|s| (s.version, s.totals)).unwrap_or_default();
                 Answer::Replied(link, Reply::Snapshot(SnapshotPart { topic, version, totals, last: true }))
             }
+            Operation::Forget(link, topic, at) => {
+                let forgetting = self.forget(&topic, at);
+                Answer::Forgotten(link, topic, forgetting)
+            }
             Operation::Publish(link, SessionTable { leaf, sessions, .. }) => {
                 for (session, last) in sessions {
                     self.endings.insert((leaf.clone(), session), last);
@@ -263,6 +275,26 @@ impl Store {
             self.note_eras();
         }
         outcome
+    }
+
+    fn forget(&mut self, topic: &Topic, at: Version) -> Forgetting {
+        let (says_durable, served_in) = (self.says_durable(), self.served_in(topic));
+        let Some(document) = self.documents.get_mut(topic) else { return Forgetting::Unknown };
+        let any = served(document.version, served_in);
+        let at = if self.flaw == Some(Flaw::ForgetAtAnyVersion) { any } else { at };
+        let forgetting = document.forget(at, served_in, says_durable);
+        if let Forgetting::Gone(Gone { version, was_gone: false, .. }) = forgetting {
+            match self.flaw {
+                Some(Flaw::ForgottenPositions) => document.streams.clear(),
+                Some(Flaw::ForgottenVersions) => document.version = Version::default(),
+                Some(Flaw::DroppedTombstones) => drop(self.documents.remove(topic)),
+                _ => {}
+            }
+            self.era_record = self.era_record.max(version.era);
+            self.remember();
+            self.note_eras();
+        }
+        forgetting
     }
 
     fn says_durable(&self) -> bool {

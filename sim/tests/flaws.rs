@@ -121,6 +121,10 @@ is_found! {
     a_log_that_is_not_read_back: BlindReadBack within 50, Exact | Balanced | Shown;
     a_reset_that_does_not_wait: HastyReset within 1000, Exact;
     a_reset_of_totals_that_the_store_went_back_to: ResetOfAnyVersion where FALLING_BACK within 2000, Exact;
+    a_forget_that_comes_late: ForgetAtAnyVersion within 4000, Exact;
+    a_forgotten_topic_without_positions: ForgottenPositions within 1000, Exact | Balanced;
+    a_forgotten_topic_whose_versions_begin_anew: ForgottenVersions within 1000, Shown | Orderly;
+    a_tombstone_that_is_dropped: DroppedTombstones within 1000, Exact | Balanced;
     a_leaf_that_calls_too_much_complete: HastyEcho within 20, Shown;
     a_leaf_that_does_not_ask_a_new_process_of_the_store: UnconfirmedEras where FALLING_BACK within 400, Shown;
     totals_that_are_called_complete_by_what_was_said_of_another_era: CompleteInAnyEra where FALLING_BACK

@@ -136,7 +136,11 @@ impl Encodings {
         }
         let totals: Vec<_> = document.totals().cloned().collect();
         let bytes = match format {
-            Format::Events => subject.event("snapshot", totals),
+            Format::Events => {
+                // What has a version and no counters was forgotten.
+                let is_gone = totals.is_empty() && document.version().number > 0;
+                subject.event(if is_gone { "gone" } else { "snapshot" }, totals)
+            }
             Format::Frames => {
                 let parts = snapshot_parts(subject.name, document.version(), totals, PIECE_BYTES);
                 frames(parts.into_iter().map(FromBroadcast::Snapshot))

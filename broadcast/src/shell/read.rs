@@ -12,7 +12,7 @@ use std::time::Duration;
 /// A root that has not answered in full by then is passed over.
 const ROOT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The topic as the store has it; `None` when nothing was ever counted in it.
+/// The topic as the store has it; `None` when nothing was ever counted in it, or it is forgotten.
 ///
 /// # Errors
 /// When no root answers.
@@ -53,7 +53,8 @@ pub(super) async fn snapshot(
 pub(super) fn shown(snapshot: Snapshot, watermark: Stamp, away: Vec<NodeName>) -> Option<TopicView> {
     let Snapshot { topic, version, totals } = snapshot;
     let complete_to = watermark.completes(version);
-    let is_counted = version != Version::default() || !totals.is_empty();
+    // One without counters is forgotten, or nothing was ever counted in it.
+    let is_counted = !totals.is_empty();
     let Version { era, number } = version;
     is_counted.then(|| TopicView {
         topic,

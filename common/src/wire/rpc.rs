@@ -7,6 +7,7 @@ use crate::audit::{Books, StoreCheck};
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
 use crate::document::Version;
 use crate::event::Event;
+use crate::forget::{Forgetting, Gone};
 use crate::import::{ImportPart, ImportRefusal};
 use crate::key::{Item, Kind, Topic};
 use crate::ledger::{Ledger, StreamLedger};
@@ -183,6 +184,15 @@ pub enum Request {
     Standing,
     /// To a root: an operator knows what happened to the store, and wants to go on with it. Answered by `Acknowledged`.
     Acknowledge,
+    /// To a leaf: forget this topic. Answered by `TopicForgotten`.
+    ForgetTopic(Topic),
+    /// To a root: forget this topic, if its document stands at that version. Answered by `Forgetting`.
+    ForgetAt {
+        /// The topic.
+        topic: Topic,
+        /// The version that holds all that is to be forgotten.
+        at: Version,
+    },
 }
 
 /// What it is answered.
@@ -276,6 +286,10 @@ pub enum Reply {
     Standing(Option<String>),
     /// To `Acknowledge`: what was, if there was something; or why that would not help.
     Acknowledged(Result<Option<String>, String>),
+    /// To `ForgetTopic`; `None` for a topic that nothing was ever counted in.
+    TopicForgotten(Result<Option<Gone>, SubmitError>),
+    /// To `ForgetAt`.
+    Forgetting(Forgetting),
 }
 
 /// Where the idempotency keys of a leaving leaf are.

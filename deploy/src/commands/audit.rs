@@ -91,7 +91,7 @@ fn show_store(store: Option<&StoreCheck>) -> String {
         return "\n  the store's documents have not been compared with this yet: ask again, or use --full"
             .into();
     };
-    let StoreCheck { age_ms, full, documents, held, short, over, topics, unreadable, not_compared, .. } =
+    let StoreCheck { age_ms, full, documents, held, forgotten, short, over, topics, unreadable, not_compared, .. } =
         check;
     let extent = if *full { ", read whole" } else { "" };
     let mut text = format!(
@@ -100,6 +100,9 @@ fn show_store(store: Option<&StoreCheck>) -> String {
         number(*documents),
         age_ms / 1_000
     );
+    if *forgotten > 0 {
+        let _ = write!(text, "; {} of the events are of forgotten topics", number(*forgotten));
+    }
     let mut say = |line: String| {
         text.push_str("\n  ");
         text.push_str(&line);

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod drain;
 mod export;
+mod forget;
 mod get;
 mod health;
 mod import;
@@ -55,6 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Get(arguments) => get::run(arguments, report).await,
         Command::Watch(arguments) => watch::run(arguments, report).await,
         Command::Reset(arguments) => reset::run(arguments, report).await,
+        Command::Forget(arguments) => forget::run(arguments, report).await,
         Command::Status(cluster) => status::run(cluster, report).await,
         Command::Health(node) => health::run(node, report).await,
         Command::Audit(cluster) => audit::run(cluster, report).await,

@@ -15,6 +15,7 @@ mod cluster;
 mod eras;
 mod events;
 mod folders;
+mod forgets;
 mod hot;
 mod imports;
 mod leaving;

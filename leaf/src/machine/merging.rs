@@ -178,6 +178,7 @@ impl LeafMachine {
             self.freeze(now);
         }
         self.forget_abandoned();
+        self.ask_again_to_forget();
         self.settle_flushes();
         self.retire_settled(now);
         self.survey(now);

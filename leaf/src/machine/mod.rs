@@ -12,6 +12,7 @@ mod echoes;
 mod endings;
 mod estate;
 mod flushes;
+mod forgets;
 mod intake;
 pub mod journal;
 pub mod keys;

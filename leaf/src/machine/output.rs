@@ -8,6 +8,7 @@ use super::{ConnectionId, SubmissionId};
 use crate::log::recovery::Recut;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
+use countree_common::forget::Gone;
 use countree_common::ledger::StreamLedger;
 use countree_common::stamp::Stamp;
 use countree_common::stream::{Lsn, StreamId};
@@ -40,6 +41,13 @@ pub enum Output {
         submission: SubmissionId,
         /// Whether it was counted.
         result: Result<Counted, SubmitError>,
+    },
+    /// Answer whoever wanted a topic to be forgotten.
+    Forgotten {
+        /// Who.
+        submission: SubmissionId,
+        /// What is gone; `None` for a topic that nothing was ever counted in.
+        result: Result<Option<Gone>, SubmitError>,
     },
     /// Send cuts to a root.
     Cuts {

@@ -13,10 +13,12 @@
 //! again. A store that goes back later forgets events, and negatives perhaps, and is sent both again.
 
 use super::clearance::Claim;
+use super::forgets::OpenForget;
 use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use crate::log::record::{self, Record};
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::{CounterTotal, Version};
+use countree_common::forget::Forgetting;
 use countree_common::key::{Counter, Topic};
 use countree_common::limits;
 use countree_common::stream::Lsn;
@@ -45,6 +47,13 @@ pub enum Question {
     },
     /// What does the store hold of the reset's topic?
     Totals(Topic),
+    /// May the store forget the topic, if its document stands at that version?
+    Forget {
+        /// Which.
+        topic: Topic,
+        /// The version that holds all that every leaf said.
+        at: Version,
+    },
 }
 
 /// The cluster's answer.
@@ -66,6 +75,8 @@ pub enum Answer {
         /// What it held.
         totals: Vec<CounterTotal>,
     },
+    /// To [`Question::Forget`].
+    Forgetting(Forgetting),
     /// There is none.
     Silence,
 }
@@ -84,16 +95,33 @@ pub(super) struct OpenReset {
     /// What the others answered.
     told: BTreeSet<Version>,
     readings: u32,
+    /// It is no reset: the topic is to be forgotten.
+    pub(super) forget: Option<OpenForget>,
 }
 
 impl OpenReset {
-    fn new(reset: Reset) -> Self {
+    pub(super) fn new(reset: Reset, forget: Option<OpenForget>) -> Self {
         let (leaves, flushing, told) = Default::default();
-        Self { reset, leaves, flushing, told, readings: 0 }
+        Self { reset, leaves, flushing, told, readings: 0, forget }
+    }
+
+    pub(super) fn topic(&self) -> &Topic {
+        &self.reset.topic
+    }
+
+    /// The last version that a leaf said.
+    pub(super) fn last_told(&self) -> Version {
+        self.told.last().copied().unwrap_or_default()
+    }
+
+    /// Whether the leaves may be asked once more, given what was read.
+    pub(super) fn begin_reading(&mut self) -> bool {
+        self.readings += 1;
+        self.readings < READINGS
     }
 
     /// Whether a document of this version holds all that the leaves had accepted.
-    fn is_held_by(&self, read: Version) -> bool {
+    pub(super) fn is_held_by(&self, read: Version) -> bool {
         let mut told = self.told.iter().filter(|version| **version != Version::default());
         told.all(|version| version.era == read.era && *version <= read)
     }
@@ -136,19 +164,23 @@ impl LeafMachine {
         match refused {
             Some(e) => self.end_reset(id, e),
             None => {
-                self.resets.insert(id, OpenReset::new(reset));
+                self.resets.insert(id, OpenReset::new(reset, None));
                 self.ask(id, Question::Members);
             }
         }
     }
 
-    fn ask(&mut self, reset: SubmissionId, question: Question) {
+    pub(super) fn ask(&mut self, reset: SubmissionId, question: Question) {
         self.outputs.push_back(Output::Ask { reset, question });
     }
 
-    fn end_reset(&mut self, id: SubmissionId, error: SubmitError) {
-        self.resets.remove(&id);
-        self.refuse_submission(id, error);
+    pub(super) fn end_reset(&mut self, id: SubmissionId, error: SubmitError) {
+        match self.resets.remove(&id) {
+            Some(open) if open.forget.is_some() => {
+                self.tell_forgotten(id, Err(open.refusal_to_forget(error)));
+            }
+            _ => self.refuse_submission(id, error),
+        }
     }
 
     /// The cluster has answered a reset's question.
@@ -167,14 +199,16 @@ impl LeafMachine {
             Answer::Flushed(leaf, version) => {
                 open.told.insert(version);
                 let was_last = open.flushing.remove(&leaf) && open.flushing.is_empty();
-                if was_last {
+                if was_last && open.forget.is_some() {
+                    let at = open.last_told();
+                    self.ask_to_forget(id, at);
+                } else if was_last {
                     let topic = open.reset.topic.clone();
                     self.ask(id, Question::Totals(topic));
                 }
             }
             Answer::Totals { version, .. } if !open.is_held_by(version) => {
-                open.readings += 1;
-                if open.readings < READINGS {
+                if open.begin_reading() {
                     self.flush_leaves(id, version);
                 } else {
                     self.end_reset(id, SubmitError::Unreachable);
@@ -191,12 +225,14 @@ impl LeafMachine {
                     Err(e) => self.end_reset(id, e),
                 }
             }
+            Answer::Forgetting(forgetting) => self.forgetting_answered(id, forgetting),
+            Answer::Silence if open.is_asking_to_forget() => open.ask_to_forget_again(),
             Answer::Silence => self.end_reset(id, SubmitError::Unreachable),
         }
     }
 
     /// Asks every leaf, given what was read so far.
-    fn flush_leaves(&mut self, id: SubmissionId, read: Version) {
+    pub(super) fn flush_leaves(&mut self, id: SubmissionId, read: Version) {
         let Some(open) = self.resets.get_mut(&id) else { return };
         open.flushing = open.leaves.iter().map(|leaf| leaf.name.clone()).collect();
         open.told.clear();
@@ -276,7 +312,7 @@ impl LeafMachine {
         Ok(lsn)
     }
 
-    /// For a reset of that topic `by` some leaf, [`Output::Flushed`] is to say when all that was accepted of it by now is
+    /// For a reset of that topic, or to forget it, `by` some leaf, [`Output::Flushed`] is to say when all that was accepted of it by now is
     /// merged. `false` when too many wait already, or this leaf resets the topic, too: two that read the same totals
     /// would both subtract them. Whichever of two asked later finds the other's reset open, or merged.
     pub fn handle_flush(
@@ -291,7 +327,7 @@ impl LeafMachine {
         !is_rival && self.handle_topic_flush(now, flush, topic, read)
     }
 
-    fn is_resetting(&self, topic: &Topic) -> bool {
+    pub(super) fn is_resetting(&self, topic: &Topic) -> bool {
         self.resets.values().any(|open| open.reset.topic == *topic)
     }
 }

@@ -173,6 +173,10 @@ impl Core {
                 self.submissions.insert(self.next_submission, reply);
                 self.machine.handle_reset(now, self.next_submission, reset);
             }
+            Input::Forget { topic, reply } => {
+                let id = self.ask_machine(reply);
+                self.machine.handle_forget(id, topic);
+            }
             Input::Answer { reset, answer } => self.machine.handle_answer(now, reset, answer),
             Input::Reply { call, reply } => self.machine.handle_reply(now, call, reply),
             Input::Inherit { keys, reply } => {

@@ -93,6 +93,11 @@ pub(super) enum Input {
         reset: Reset,
         reply: oneshot::Sender<Result<Counted, SubmitError>>,
     },
+    /// A topic is to be forgotten. Answered by [`Reply::TopicForgotten`].
+    Forget {
+        topic: Topic,
+        reply: oneshot::Sender<Reply>,
+    },
     /// The cluster's answer to a reset's question.
     Answer {
         reset: SubmissionId,

@@ -6,6 +6,7 @@ mod calls;
 mod core;
 mod counting;
 mod disk;
+mod forgets;
 mod http;
 mod inputs;
 mod node;

@@ -8,6 +8,7 @@ use super::http::Front;
 use super::inputs::{CoreHandle, Input, Latest};
 use super::producers::Intake;
 use super::questions::{flush_here, flush_topic};
+use super::forgets::forget_here;
 use super::resets::reset_here;
 use super::roots;
 use crate::log::recovery::ends;
@@ -378,6 +379,7 @@ async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result
             Reply::Done
         }
         Request::Reset(reset) => Reply::Submitted(reset_here(core, reset).await),
+        Request::ForgetTopic(topic) => Reply::TopicForgotten(forget_here(core, topic).await),
         Request::Count(submission) => Reply::Counted(count_for_another(core, submission).await),
         Request::TakeOver(keys) => take_over(core, keys).await,
         other => Reply::Failed(format!("a leaf does not answer {other:?}")),

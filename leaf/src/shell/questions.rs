@@ -5,6 +5,7 @@ use crate::machine::resets::{Answer, Question};
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::document::{Snapshot, Version};
 use countree_common::key::Topic;
+use countree_common::ring::Ring;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
 use countree_common::wire::rpc::{Reply, Request};
@@ -19,6 +20,7 @@ pub(super) async fn ask(membership: &Membership, core: &CoreHandle, question: Qu
         Question::Members => members(membership).await,
         Question::Flush { topic, leaf, read } => flush(membership, core, topic, &leaf, read).await,
         Question::Totals(topic) => totals(membership, &topic).await,
+        Question::Forget { topic, at } => forget(membership, topic, at).await,
     };
     answer.unwrap_or_else(|e| {
         tracing::info!("a reset can't go on: {e}");
@@ -79,6 +81,26 @@ async fn totals(membership: &Membership, topic: &Topic) -> Result<Answer, PeerEr
     for root in view.tier(Tier::Root) {
         match membership.peers().read(root, topic).await {
             Ok(Snapshot { version, totals, .. }) => return Ok(Answer::Totals { version, totals }),
+            Err(e) => error = e,
+        }
+    }
+    Err(error)
+}
+
+/// The root that shows the topic does it, if it can: it tells those who watch. Once another is asked, whatever that one
+/// answers holds for both.
+async fn forget(membership: &Membership, topic: Topic, at: Version) -> Result<Answer, PeerError> {
+    let view = membership.view().borrow().clone();
+    let ring = Ring::of(&view, Tier::Root);
+    let owner = ring.topic_owner(&topic).cloned();
+    let mut roots: Vec<_> = view.tier(Tier::Root).collect();
+    roots.sort_by_key(|root| Some(&root.name) != owner.as_ref());
+    let mut error = PeerError::Failed("no root is known".into());
+    for root in roots {
+        match membership.peers().call(root, &Request::ForgetAt { topic: topic.clone(), at }).await {
+            Ok(Reply::Forgetting(forgetting)) => return Ok(Answer::Forgetting(forgetting)),
+            Ok(Reply::Failed(why)) => error = PeerError::Failed(why),
+            Ok(_) => error = PeerError::Mismatched,
             Err(e) => error = e,
         }
     }

@@ -1,5 +1,7 @@
-//! `DELETE /v1/topics/{topic}`: sets a topic's counters to 0, or those of one item or kind.
+//! `DELETE /v1/topics/{topic}`: sets a topic's counters to 0, or those of one item or kind. With `forget=true` the topic is
+//! [gone](super::forgets).
 
+use super::forgets;
 use super::http::{Front, idempotency_key, refusal};
 use super::inputs::{CoreHandle, Input};
 use super::owners;
@@ -18,13 +20,15 @@ use serde::Deserialize;
 use std::time::Duration;
 
 /// Longer than a leaf may take to merge what it holds, so that the answer is its own.
-const RESET_TIMEOUT: Duration = Duration::from_secs(12);
+pub(super) const RESET_TIMEOUT: Duration = Duration::from_secs(12);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Which {
     item: Option<String>,
     kind: Option<String>,
+    #[serde(default)]
+    forget: bool,
 }
 
 pub(super) fn router(front: Front) -> Router {
@@ -39,6 +43,13 @@ async fn reset(
 ) -> Response {
     if let Err(e) = front.access.check_headers(&headers, Right::Reset) {
         return e.into_response();
+    }
+    if which.forget {
+        if which.item.is_some() || which.kind.is_some() {
+            let message = "forget=true is about a whole topic: leave item and kind out. Nothing changed";
+            return error(StatusCode::BAD_REQUEST, "bad_query", message, None);
+        }
+        return forgets::answer(&front, &topic).await;
     }
     let key = match idempotency_key(&headers) {
         // Without a key it is no repeat of anything.

@@ -51,7 +51,7 @@ impl Cluster {
         for (name, incarnation, events) in &self.documents {
             let is_read = round.is_full() || round.streams().any(|s| *s == stream(*incarnation));
             let events = [(stream(*incarnation), *events)].into_iter().filter(|_| is_read);
-            round.handle_document(&topic(name), events);
+            round.handle_document(&topic(name), events, 0);
         }
         self.unreadable.iter().for_each(|name| round.handle_unreadable(topic(name)));
     }

@@ -6,6 +6,8 @@
 use countree_common::cut::{Applied, CounterSum, Cut, Outcome};
 use countree_common::document::{CounterTotal, Snapshot, Version};
 use countree_common::era;
+use countree_common::forget::{Forgetting, Gone};
+use countree_common::import;
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::stream::{Lsn, StreamId};
 use std::collections::{BTreeMap, HashSet};
@@ -149,6 +151,18 @@ pub fn check(cut: &Cut) -> Result<(), UnsoundCut> {
     }
 }
 
+/// The version of a document that stood at `served`, once its topic is forgotten.
+pub fn after_forgetting(served: Version) -> Version {
+    Version { era: served.era.saturating_add(1), number: served.number.saturating_add(1) }
+}
+
+/// What forgetting a topic changes in its document's positions. Rows of imports that are forgotten have nothing left that an
+/// undo could take out: the streams that undo them are led as far as the imports have come.
+pub fn undone(streams: &BTreeMap<StreamId, Position>) -> BTreeMap<StreamId, Position> {
+    let backwards = |(stream, at): (&StreamId, &Position)| Some((import::backwards(stream)?, *at));
+    streams.iter().filter_map(backwards).collect()
+}
+
 /// A whole topic document in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Document {
@@ -158,6 +172,8 @@ pub struct Document {
     pub streams: BTreeMap<StreamId, Position>,
     /// Its totals.
     pub totals: BTreeMap<(Item, Kind), i64>,
+    /// Events in its positions that are in no total any more, because the topic was [forgotten](Document::forget).
+    pub forgotten: u64,
 }
 
 impl Document {
@@ -178,6 +194,33 @@ impl Document {
         self.streams.insert(cut.stream.clone(), change.position);
         self.totals.extend(cut.sums.iter().map(counter).zip(change.totals.iter().copied()));
         change.into_outcome(durable)
+    }
+
+    /// Forgets the topic if the document stands at that version, as a server process of that [era](served); `durable` goes
+    /// into the answer. Every store does the same, as one atomic write.
+    ///
+    /// All positions stay, so that whatever is sent again counts as little as before. The version goes on, in an era of its
+    /// own: whoever shows the topic has to take the whole of what follows.
+    pub fn forget(&mut self, at: Version, served_in: u64, durable: bool) -> Forgetting {
+        let now = served(self.version, served_in);
+        let (is_elsewhere, was_forgotten) = (now != at, self.forgotten > 0);
+        match (self.totals.is_empty(), was_forgotten) {
+            _ if now.number == 0 => return Forgetting::Unknown,
+            (_, false) if is_elsewhere => return Forgetting::Moved(now),
+            (true, false) => return Forgetting::Unknown,
+            (true, true) => {
+                let events = self.forgotten;
+                return Forgetting::Gone(Gone { version: now, events, was_gone: true, durable });
+            }
+            (false, _) if is_elsewhere => return Forgetting::Moved(now),
+            (false, _) => {}
+        }
+        self.totals.clear();
+        self.streams.extend(undone(&self.streams));
+        self.version = after_forgetting(now);
+        self.forgotten = self.streams.values().fold(0, |sum, at| sum.saturating_add(at.events));
+        let Self { version, forgotten: events, .. } = *self;
+        Forgetting::Gone(Gone { version, events, was_gone: false, durable })
     }
 
     /// The document as viewers get it from a server process of that [era](served).

@@ -2,7 +2,7 @@
 //! come from other leaves: so every leaf is told, before the leaf whose events were merged is answered.
 
 use countree_common::cut::{Cut, Outcome};
-use countree_common::key::Counter;
+use countree_common::key::{Counter, Topic};
 use countree_common::limits;
 use std::collections::BTreeMap;
 
@@ -38,6 +38,13 @@ impl NearLimit {
             }
         }
         news.into_iter().collect()
+    }
+
+    /// A topic is forgotten; gives what leaves have to be told.
+    pub(super) fn forget(&mut self, topic: &Topic) -> Vec<(Counter, i64)> {
+        let gone: Vec<_> = self.totals.keys().filter(|counter| counter.topic == *topic).cloned().collect();
+        self.totals.retain(|counter, _| counter.topic != *topic);
+        gone.into_iter().map(|counter| (counter, 0)).collect()
     }
 
     /// What a leaf that comes has to be told.

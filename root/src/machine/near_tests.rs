@@ -78,3 +78,25 @@ fn a_leaf_that_comes_later_is_told_what_is_known() {
     root.handle_leaf_opened(ConnectionId(1), name(1));
     assert_eq!(told(&mut root), [(1, near(NEAR + 2))]);
 }
+
+#[test]
+fn totals_of_a_forgotten_topic_are_far_from_their_limit() {
+    let mut root = Root::new();
+    root.handle_leaf_opened(ConnectionId(0), name(0));
+    merge(&mut root, 1, NEAR);
+    root.handle_forgotten(&Topic::new("other").unwrap(), Version { era: 1, number: 2 });
+    assert_eq!(told(&mut root), []);
+    root.handle_forgotten(&Topic::new("t").unwrap(), Version { era: 1, number: 2 });
+    assert_eq!(totals_told(&told(&mut root)), [(0, vec![0])]);
+    root.handle_leaf_opened(ConnectionId(1), name(1));
+    assert_eq!(told(&mut root), [], "who comes later is not told");
+}
+
+/// Who was told what totals.
+fn totals_told(told: &[(u64, FromRoot)]) -> Vec<(u64, Vec<i64>)> {
+    let totals = |(leaf, message): &(u64, FromRoot)| match message {
+        FromRoot::Near(totals) => Some((*leaf, totals.iter().map(|(_, total)| *total).collect())),
+        FromRoot::Outcomes(_) => None,
+    };
+    told.iter().filter_map(totals).collect()
+}

@@ -9,7 +9,7 @@ use super::watermark::Watermarks;
 use super::{BatchId, ConnectionId, ReadId, StoreSilent};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::cut::{Cut, Outcome};
-use countree_common::document::Snapshot;
+use countree_common::document::{Snapshot, Version};
 use countree_common::key::{Counter, Topic};
 use countree_common::stamp::Stamp;
 use countree_common::store::StoreId;
@@ -334,6 +334,15 @@ impl Root {
             let message = publish::FromRoot::Update(update);
             self.outputs.push_back(Output::Publish { connections, message });
         }
+    }
+
+    /// The store has forgotten a topic, whose document stands at that version since.
+    pub fn handle_forgotten(&mut self, topic: &Topic, version: Version) {
+        // There is no update that says so: whoever follows the topic is sent what is left, which is a snapshot of nothing.
+        self.interests.notice(topic, version);
+        let near = self.near_limit.forget(topic);
+        let leaves: Vec<_> = self.leaves.keys().copied().collect();
+        self.tell_near(&leaves, &near);
     }
 
     /// The store answers a read; `None` for a topic never counted.

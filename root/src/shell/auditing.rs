@@ -310,8 +310,10 @@ impl AuditTask {
         if !round.is_full() {
             match self.store.positions(topics.into(), streams.clone()).await {
                 Ok(positions) => {
-                    let pairs = topics.iter().zip(positions);
-                    pairs.for_each(|(topic, of)| round.handle_document(topic, with_events(streams, of)));
+                    let forgotten = self.store.forgotten(topics.into()).await?;
+                    for ((topic, of), forgotten) in topics.iter().zip(positions).zip(forgotten) {
+                        round.handle_document(topic, with_events(streams, of), forgotten);
+                    }
                     return Ok(());
                 }
                 Err(StoreError::Damaged(_)) => {}
@@ -320,7 +322,7 @@ impl AuditTask {
         }
         for topic in topics {
             match self.read_one(topic, streams, round.is_full()).await {
-                Ok(events) => round.handle_document(topic, events.into_iter()),
+                Ok((events, forgotten)) => round.handle_document(topic, events.into_iter(), forgotten),
                 Err(StoreError::Damaged(_)) => round.handle_unreadable(topic.clone()),
                 Err(e) => return Err(e),
             }
@@ -333,13 +335,15 @@ impl AuditTask {
         topic: &Topic,
         streams: &Arc<[StreamId]>,
         is_full: bool,
-    ) -> Result<Vec<(StreamId, u64)>, StoreError> {
+    ) -> Result<(Vec<(StreamId, u64)>, u64), StoreError> {
         if is_full {
             let document = self.store.document(topic).await?.unwrap_or_default();
-            return Ok(document.streams.into_iter().map(|(stream, at)| (stream, at.events)).collect());
+            let events = document.streams.into_iter().map(|(stream, at)| (stream, at.events)).collect();
+            return Ok((events, document.forgotten));
         }
         let positions = self.store.positions([topic.clone()].into(), streams.clone()).await?;
-        Ok(positions.into_iter().flat_map(|of| with_events(streams, of)).collect())
+        let forgotten = self.store.forgotten([topic.clone()].into()).await?.into_iter().sum();
+        Ok((positions.into_iter().flat_map(|of| with_events(streams, of)).collect(), forgotten))
     }
 }
 

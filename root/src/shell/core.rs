@@ -11,7 +11,7 @@ use crate::machine::{BatchId, ConnectionId, LeafRefused, Output, ReadId, Root, S
 use crate::store::{AnyStore, Store, StoreError};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::cut::{Cut, Outcome};
-use countree_common::document::Snapshot;
+use countree_common::document::{Snapshot, Version};
 use countree_common::key::Topic;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::shutdown::Shutdown;
@@ -54,6 +54,7 @@ pub(super) enum Finished {
     Merge(BatchId, Vec<Result<Outcome, StoreError>>),
     Read(ReadId, Result<Option<Snapshot>, StoreError>),
     SnapshotSent(ConnectionId),
+    Forgotten(Topic, Version),
     ServedIn(Result<u64, StoreError>),
 }
 
@@ -211,6 +212,7 @@ impl Core {
                 self.machine.handle_read(read, result, self.clock.now().mono);
             }
             Finished::SnapshotSent(connection) => self.machine.handle_snapshot_sent(connection),
+            Finished::Forgotten(topic, version) => self.machine.handle_forgotten(&topic, version),
             Finished::ServedIn(result) => {
                 match result {
                     Ok(era) => self.machine.handle_served_in(era),

@@ -1,7 +1,7 @@
 //! The short conversations: one question, one answer.
 
 use super::auditing::Audits;
-use super::core::CoreHandle;
+use super::core::{CoreHandle, Finished};
 use super::gauges::Gauges;
 use super::importing;
 use super::outbox::SNAPSHOT_PART_BYTES;
@@ -13,6 +13,7 @@ use crate::store::embedded::Backup;
 use crate::store::{AnyStore, Cursor, Page, Store, StoreError};
 use countree_common::cluster::NodeName;
 use countree_common::document::{Snapshot, Version};
+use countree_common::forget::{Forgetting, Gone};
 use countree_common::key::Topic;
 use countree_common::limits::SESSIONS_PER_MESSAGE;
 use countree_common::shell::membership::LEASE;
@@ -25,7 +26,7 @@ use countree_common::wire::publish::snapshot_parts;
 use countree_common::wire::rpc::{
     Bequest, LogEnd, NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -148,6 +149,7 @@ impl Desk {
             | Request::Note { .. }
             | Request::TakeOver(_)
             | Request::AskAgain
+            | Request::ForgetTopic(_)
             | Request::Positions(_) => vec![Reply::Failed("that is a leaf's to do".into())],
             Request::Drain => {
                 self.leave.begin();
@@ -167,6 +169,7 @@ impl Desk {
                 None => importing::put(&self.store, &self.core, &part).await,
             }],
             Request::BackUp { folder, id } => vec![self.back_up(&folder, &id)],
+            Request::ForgetAt { topic, at } => vec![self.forget(topic, at).await],
             Request::Scan { after, limit } => vec![self.scan(after, limit).await],
         }
     }
@@ -235,12 +238,38 @@ impl Desk {
 
     async fn scan(&self, after: Option<String>, limit: u32) -> Reply {
         let after = after.map(Cursor::from_text);
-        let page = self.store.scan(after, limit.min(TOPICS_SCANNED) as usize).await;
+        let page = match self.store.scan(after, limit.min(TOPICS_SCANNED) as usize).await {
+            Ok(page) => self.without_tombstones(page).await,
+            Err(e) => Err(e),
+        };
         let reply = |Page { found, next }: Page<Topic>| Reply::TopicPage {
             topics: found,
             next: next.map(|next| next.as_str().to_owned()),
         };
         self.answered(Work::Reading, page.map(reply))
+    }
+
+    /// A topic that is forgotten is not listed until something is counted in it again.
+    async fn without_tombstones(&self, mut page: Page<Topic>) -> Result<Page<Topic>, StoreError> {
+        let forgotten = self.store.forgotten(Arc::from(page.found.as_slice())).await?;
+        let mut gone = HashSet::new();
+        for (topic, _) in page.found.iter().zip(forgotten).filter(|(_, events)| *events > 0) {
+            if self.store.read(topic).await?.is_none_or(|found| found.totals.is_empty()) {
+                gone.insert(topic.clone());
+            }
+        }
+        page.found.retain(|topic| !gone.contains(topic));
+        Ok(page)
+    }
+
+    /// Whoever follows the topic here hears of it before the answer goes out.
+    async fn forget(&self, topic: Topic, at: Version) -> Reply {
+        let forgetting = self.store.forget(&topic, at).await;
+        if let Ok(Forgetting::Gone(Gone { version, .. })) = &forgetting {
+            // The core ends only with the root.
+            let _ = self.core.finished.send(Finished::Forgotten(topic, *version));
+        }
+        self.answered(Work::Writing, forgetting.map(Reply::Forgetting))
     }
 
     async fn publish(&self, table: SessionTable) -> Reply {

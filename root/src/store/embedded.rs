@@ -4,6 +4,7 @@ mod backup;
 mod blocks;
 mod documents;
 mod file;
+mod forgetting;
 mod identity;
 mod index;
 mod layout;
@@ -21,7 +22,8 @@ pub use backup::Backup;
 use backup::Backups;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
-use countree_common::document::Snapshot;
+use countree_common::document::{Snapshot, Version};
+use countree_common::forget::Forgetting;
 use countree_common::key::{NameError, Topic};
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::clock::wall;
@@ -33,7 +35,7 @@ use documents::Documents;
 use file::StoreFile;
 use index::{Index, NUMBERS_HELD};
 use layout::{
-    ABOUT, ERAS, FORMAT, HIGHEST_ERA, NAMES, NEXT, NEXT_TOPIC, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS,
+    ABOUT, ERAS, FORGOTTEN, FORMAT, HIGHEST_ERA, NAMES, NEXT, NEXT_TOPIC, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS,
 };
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use sessions::SESSIONS;
@@ -207,6 +209,7 @@ fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<u64, 
     // Tables come to be when they are first written to; readers expect them.
     transaction.open_table(TOPICS).map_err(failed)?;
     transaction.open_table(TURNS).map_err(failed)?;
+    transaction.open_table(FORGOTTEN).map_err(failed)?;
     transaction.open_table(STREAMS).map_err(failed)?;
     transaction.open_table(NAMES).map_err(failed)?;
     transaction.open_table(TOTALS).map_err(failed)?;
@@ -315,6 +318,15 @@ impl Store for Embedded {
     async fn document(&self, topic: &Topic) -> Result<Option<Document>, StoreError> {
         let topic = topic.clone();
         self.with(move |database| reading::document(database, &topic)).await
+    }
+
+    async fn forget(&self, topic: &Topic, at: Version) -> Result<Forgetting, StoreError> {
+        let (topic, index, era) = (topic.clone(), self.index.clone(), self.served_in);
+        self.with(move |database| forgetting::forget(database, &index, era, &topic, at)).await
+    }
+
+    async fn forgotten(&self, topics: Arc<[Topic]>) -> Result<Vec<u64>, StoreError> {
+        self.with(move |database| forgetting::forgotten(database, &topics)).await
     }
 
     async fn positions(

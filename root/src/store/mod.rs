@@ -17,7 +17,8 @@ use crate::machine::document::{Document, Position};
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{Cut, Outcome};
-use countree_common::document::Snapshot;
+use countree_common::document::{Snapshot, Version};
+use countree_common::forget::Forgetting;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::shutdown::Shutdown;
@@ -178,6 +179,24 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// When the store does not answer.
     fn document(&self, topic: &Topic) -> impl Future<Output = Result<Option<Document>, StoreError>> + Send;
+
+    /// Forgets a topic if its document stands at that version, as [`Document::forget`] says, as one atomic write. It is not
+    /// listed any more.
+    ///
+    /// # Errors
+    /// When the store does not answer: it may be forgotten. Any answer to a repeat says that the earlier one will not be
+    /// carried out any more.
+    fn forget(
+        &self,
+        topic: &Topic,
+        at: Version,
+    ) -> impl Future<Output = Result<Forgetting, StoreError>> + Send;
+
+    /// How many events of each of these topics are forgotten.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    fn forgotten(&self, topics: Arc<[Topic]>) -> impl Future<Output = Result<Vec<u64>, StoreError>> + Send;
 
     /// What the documents of these topics hold of these leaf streams: a list for each topic, in the order of the topics, with
     /// a position for each stream, in the order of the streams. It reads no totals, whatever their number.
@@ -350,6 +369,14 @@ impl Store for AnyStore {
 
     async fn document(&self, topic: &Topic) -> Result<Option<Document>, StoreError> {
         dispatch!(self, document(topic))
+    }
+
+    async fn forget(&self, topic: &Topic, at: Version) -> Result<Forgetting, StoreError> {
+        dispatch!(self, forget(topic, at))
+    }
+
+    async fn forgotten(&self, topics: Arc<[Topic]>) -> Result<Vec<u64>, StoreError> {
+        dispatch!(self, forgotten(topics))
     }
 
     async fn positions(

@@ -116,6 +116,10 @@ impl World {
                 let owner = self.key_owner(i, *key)?;
                 Some((owner, Request::Reset(Reset { key: *key, topic, item, kind })))
             }
+            Wish::Forget(key, id) => {
+                let topic = self.truth.resets.get(*id)?.topic.clone();
+                Some((self.key_owner(i, *key)?, Request::ForgetTopic(topic)))
+            }
         }
     }
 
@@ -137,6 +141,7 @@ impl World {
         let heard = match reply {
             Some(Reply::Counted(result)) => Heard::Answer(result),
             Some(Reply::Submitted(result)) => Heard::Answer(result.map(|()| Counted::default())),
+            Some(Reply::TopicForgotten(result)) => Heard::Answer(result.map(|_| Counted::default())),
             None => Heard::Silence,
             Some(other) => {
                 return self.violate(Promise::Orderly, format!("client-{i} was told {other:?}"));
@@ -158,6 +163,11 @@ impl World {
         match &wish {
             Wish::Reset(_, id) if !is_echo => self.truth.resets.done(*id, now),
             Wish::Reset(..) => {}
+            // Once more would be another one.
+            Wish::Forget(_, id) => {
+                self.truth.resets.done(*id, now);
+                can_echo = false;
+            }
             Wish::Count(order) => {
                 if order.is_mistake {
                     let what =
@@ -212,13 +222,13 @@ impl World {
         let is_over = is_hopeless || now.since(*began) > self.plan.rules.give_up;
         let (is_repeatable, open) = match wish {
             Wish::Count(order) => (order.is_repeatable(), order.ids()),
-            Wish::Reset(..) => (true, Vec::new()),
+            Wish::Reset(..) | Wish::Forget(..) => (true, Vec::new()),
         };
         if is_repeatable && self.plan.repeats && !is_over {
             return self.submit_again(i);
         }
         let is_in_doubt = *error == SubmitError::InDoubt;
-        if let Wish::Reset(_, id) = wish
+        if let Wish::Reset(_, id) | Wish::Forget(_, id) = wish
             && !is_in_doubt
             && !is_echo
         {

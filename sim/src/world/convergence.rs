@@ -188,7 +188,7 @@ impl World {
         for (topic, document) in documents {
             let held = document.streams.iter().map(|(stream, at)| (stream.clone(), at.events));
             if self.plan.flaw != Some(Flaw::TrustingAudit) {
-                round.handle_document(topic, held);
+                round.handle_document(topic, held, document.forgotten);
             }
         }
         if self.plan.flaw == Some(Flaw::TrustingAudit)
@@ -196,7 +196,7 @@ impl World {
         {
             let all = self.store.retired().into_iter().chain(remembered);
             let ledgers: BTreeMap<_, _> = all.map(|of| (of.stream, of.ledger.merged)).collect();
-            round.handle_document(topic, ledgers.into_iter());
+            round.handle_document(topic, ledgers.into_iter(), 0);
         }
         Auditor::default().handle_round(round, &account, WallMs(0)).check
     }

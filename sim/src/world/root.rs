@@ -11,6 +11,7 @@ use crate::promise::Promise;
 use crate::store::{Answer, Operation};
 use countree_common::cluster::{ClusterView, Tier};
 use countree_common::cut::{CounterSum, Cut};
+use countree_common::forget::Forgetting;
 use countree_common::key::Counter;
 use countree_common::store::{Admission, StoreId, StoreMemory};
 use countree_common::time::Time;
@@ -273,6 +274,7 @@ impl World {
             Request::Members => Ask::Members,
             Request::Ledgers => Ask::Ledgers,
             Request::Read(topic) => return self.ask_store(i, Operation::Show(link, topic)),
+            Request::ForgetAt { topic, at } => return self.ask_store(i, Operation::Forget(link, topic, at)),
             Request::Publish(table) => return self.ask_store(i, Operation::Publish(link, table)),
             Request::Ended { leaf, session } => {
                 return self.ask_store(i, Operation::Ended(link, leaf, session));
@@ -522,6 +524,12 @@ impl World {
             Answer::Merged(batch, outcomes) => process.machine.handle_merged(batch, outcomes),
             Answer::Read(read, result) => {
                 process.machine.handle_read(read, result.ok_or(StoreSilent), now.mono);
+            }
+            Answer::Forgotten(link, topic, forgetting) => {
+                if let Forgetting::Gone(gone) = forgetting {
+                    process.machine.handle_forgotten(&topic, gone.version);
+                }
+                self.send(link, Side::Acceptor, Message::Reply(Reply::Forgetting(forgetting)));
             }
             Answer::Replied(link, reply) => self.send(link, Side::Acceptor, Message::Reply(reply)),
             Answer::Era(era) => era.into_iter().for_each(|era| process.machine.handle_served_in(era)),

@@ -1,5 +1,5 @@
 //! What HTTP clients wish for: requests under a key, events under ids, both or neither; ids of other requests' events
-//! again; now and then, by mistake, a key or an id for something else; and resets.
+//! again; now and then, by mistake, a key or an id for something else; resets, and topics to be forgotten.
 
 use super::World;
 use crate::resets::ResetId;
@@ -17,6 +17,8 @@ pub(super) enum Wish {
     Count(Order),
     /// Set counters to 0.
     Reset(u128, ResetId),
+    /// Forget a topic; the leaf that owns this key is asked.
+    Forget(u128, ResetId),
 }
 
 /// Events to be counted.
@@ -96,8 +98,11 @@ impl World {
         let topic = self.random.pick(&topics).cloned()?;
         let item = self.random.chance(50).then_some(counter.item);
         let kind = self.random.chance(30).then_some(counter.kind);
+        let (is_whole, key) = (item.is_none() && kind.is_none(), self.clients[i].key());
         let id = self.truth.resets.ask(topic, item, kind, self.agenda.now());
-        Some(Wish::Reset(self.clients[i].key(), id))
+        // Of those that are about a whole topic, most are to forget it.
+        let is_forget = is_whole && !(key >> 64).is_multiple_of(4);
+        Some(if is_forget { Wish::Forget(key, id) } else { Wish::Reset(key, id) })
     }
 
     fn order(&mut self, i: usize) -> Order {

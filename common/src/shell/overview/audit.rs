@@ -21,6 +21,10 @@ pub struct Audit {
     /// The sum over all streams.
     #[serde(flatten)]
     pub total: Ledger,
+    /// How many of the merged events are of topics that were forgotten, when documents were last read; `None` as long as
+    /// nobody can say.
+    #[serde(default)]
+    pub forgotten: Option<u64>,
     /// Whether each stream balances by itself, none is missing, and the store is what it was and holds what was merged.
     pub balanced: bool,
     /// Leaves that are not live and may hold events: their live streams are missing here.
@@ -129,7 +133,8 @@ async fn read(membership: &Membership, full: bool) -> Result<Audit, Unanswered> 
     let trouble = standing::read(membership).await?;
     let is_whole = is_whole && trouble.is_none();
     let balanced = books.away.is_empty() && streams.iter().all(|s| s.ledger.balanced()) && is_whole;
-    Ok(Audit { total, balanced, away: books.away, trouble, store, given_up: books.given_up, streams })
+    let forgotten = store.as_ref().map(|check| check.forgotten);
+    Ok(Audit { total, forgotten, balanced, away: books.away, trouble, store, given_up: books.given_up, streams })
 }
 
 fn alarm(stream: &StreamId, ledger: &Ledger) {

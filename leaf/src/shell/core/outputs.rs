@@ -49,6 +49,12 @@ impl Core {
                     let _ = reply.send(result);
                 }
             }
+            Output::Forgotten { submission, result } => {
+                if let Some(asker) = self.questions.remove(&submission) {
+                    // Who asked may have given up.
+                    let _ = asker.send(Reply::TopicForgotten(result));
+                }
+            }
             Output::Cuts { root, message } => return self.tell_root(root, message),
             Output::Echo { root, stamp } => {
                 // It fits any frame.

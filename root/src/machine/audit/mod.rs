@@ -69,6 +69,7 @@ impl Auditor {
             full: round.is_full(),
             documents: round.documents,
             held: round.held(),
+            forgotten: round.forgotten,
             short: gaps(&compared, |of| of.short),
             over: gaps(&compared, |of| of.over),
             topics: Vec::new(),

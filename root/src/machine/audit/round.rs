@@ -43,6 +43,7 @@ pub struct Round {
     held: BTreeMap<StreamId, u64>,
     seen: HashSet<u64>,
     pub(super) documents: u64,
+    pub(super) forgotten: u64,
     pub(super) named: HashMap<Topic, u64>,
     pub(super) unreadable: Vec<Topic>,
     /// Whether a topic may have been counted twice.
@@ -59,6 +60,7 @@ impl Round {
             held: BTreeMap::new(),
             seen: HashSet::new(),
             documents: 0,
+            forgotten: 0,
             named: HashMap::new(),
             unreadable: Vec::new(),
             is_loose: false,
@@ -75,12 +77,19 @@ impl Round {
         self.is_full
     }
 
-    /// Takes the events that a topic's document holds of each stream.
-    pub fn handle_document(&mut self, topic: &Topic, events: impl Iterator<Item = (StreamId, u64)>) {
+    /// Takes the events that a topic's document holds of each stream, and how many of them all are
+    /// [forgotten](crate::machine::document::Document::forgotten).
+    pub fn handle_document(
+        &mut self,
+        topic: &Topic,
+        events: impl Iterator<Item = (StreamId, u64)>,
+        forgotten: u64,
+    ) {
         if !self.is_new(topic) {
             return;
         }
         self.documents += 1;
+        self.forgotten = self.forgotten.saturating_add(forgotten);
         let mut sum = 0_u64;
         for (stream, events) in events.filter(|(_, events)| *events > 0) {
             sum = sum.saturating_add(events);

@@ -2,6 +2,7 @@
 //! was broken. The store has to be a fresh one.
 
 mod checks;
+mod forgetting;
 mod random;
 mod reading;
 mod whole;
@@ -75,6 +76,10 @@ pub async fn check_all(store: &impl Store) -> Result<Vec<&'static str>, Broken> 
         a_scan_finds_every_topic,
         a_document_is_read_whole,
         positions_are_read_alone,
+    }
+    forgetting::{
+        a_forgotten_topic_leaves_its_positions_alone,
+        an_import_that_is_forgotten_has_nothing_to_undo,
     });
     Ok(checked)
 }

@@ -28,7 +28,7 @@ fn document(counters: u64, factor: i64) -> Result<Document, Broken> {
         (super::stream("leaf-0")?, position),
         (super::stream("leaf-1")?, Position { lsn: 4, events: 2 }),
     ]);
-    Ok(Document { version: Version { era: 1 << 52, number: 17 }, streams, totals })
+    Ok(Document { version: Version { era: 1 << 52, number: 17 }, streams, totals, forgotten: counters / 2 })
 }
 
 async fn documents_are_put_as_they_are(store: &impl Whole) -> Result<(), Broken> {

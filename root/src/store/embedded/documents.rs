@@ -69,6 +69,8 @@ impl<'t> Documents<'t> {
             Verdict::Changed(change) => change,
         };
         let numbers = raising.write(topic_number, &mut self.names)?;
+        // A topic without counters is not listed: it is forgotten, or nothing was ever counted in it.
+        let is_listed = numbers.len() > 0;
         self.index.put(cut.topic.clone(), numbers);
         if header.is_none() {
             self.next.insert(NEXT_TOPIC, topic_number + 1).map_err(failed)?;
@@ -79,7 +81,7 @@ impl<'t> Documents<'t> {
         if era > self.served_in {
             raise_era(&mut self.eras, era)?;
         }
-        let turn = self.next_turn(topic, header.map(|_| turn))?;
+        let turn = if is_listed { self.next_turn(topic, header.map(|_| turn))? } else { turn };
         self.topics.insert(topic, (number, era, turn, topic_number)).map_err(failed)?;
         Ok(change.into_outcome(true))
     }

@@ -130,6 +130,14 @@ impl Index {
         }
     }
 
+    /// Forgets a topic's numbers: they are not in the file any more.
+    pub(super) fn remove(&mut self, topic: &Topic) {
+        if let Some(numbers) = self.young.remove(topic) {
+            self.weight -= weight(&numbers);
+        }
+        self.old.remove(topic);
+    }
+
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.young.clear();

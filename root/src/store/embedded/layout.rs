@@ -10,6 +10,8 @@ pub(super) const FORMAT: &str = "3";
 pub(super) const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
 /// Topic → (version number, era, turn, topic number). A turn is a topic's place in [`TURNS`].
 pub(super) const TOPICS: TableDefinition<'_, &str, (u64, u64, u64, u32)> = TableDefinition::new("topics");
+/// Topic → events that are forgotten. A topic that is here and has no counters is a tombstone, and has no turn.
+pub(super) const FORGOTTEN: TableDefinition<'_, &str, u64> = TableDefinition::new("forgotten");
 /// Turn → topic: the last merged has the highest.
 pub(super) const TURNS: TableDefinition<'_, u64, &str> = TableDefinition::new("turns");
 /// (Topic, stream) → (last merged LSN, events).

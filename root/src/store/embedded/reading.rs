@@ -1,13 +1,13 @@
 //! What is read of topic documents.
 
-use super::layout::{NAMES, STREAMS, TOPICS, TOTALS, TURNS, of_topic};
+use super::layout::{FORGOTTEN, NAMES, STREAMS, TOPICS, TOTALS, TURNS, of_topic};
 use super::{blocks, failed, misnamed, name};
 use crate::machine::document::{Document, Position};
 use crate::store::{Cursor, Page, StoreError};
 use countree_common::document::{CounterTotal, Snapshot, Version};
 use countree_common::key::Topic;
 use countree_common::stream::StreamId;
-use redb::{Database, ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -41,9 +41,20 @@ fn snapshot_in(transaction: &ReadTransaction, topic: &Topic) -> Result<Option<Sn
 pub(super) fn document(database: &Database, topic: &Topic) -> Result<Option<Document>, StoreError> {
     let transaction = database.begin_read().map_err(failed)?;
     let Some(Snapshot { version, totals, .. }) = snapshot_in(&transaction, topic)? else { return Ok(None) };
+    let streams = streams_of(&transaction.open_table(STREAMS).map_err(failed)?, topic)?;
+    let totals = totals.into_iter().map(|counter| ((counter.item, counter.kind), counter.total)).collect();
+    let forgotten = transaction.open_table(FORGOTTEN).map_err(failed)?;
+    let forgotten = forgotten.get(topic.as_str()).map_err(failed)?.map_or(0, |events| events.value());
+    Ok(Some(Document { version, streams, totals, forgotten }))
+}
+
+/// A topic's positions.
+pub(super) fn streams_of(
+    table: &impl ReadableTable<(&'static str, &'static str), (u64, u64)>,
+    topic: &Topic,
+) -> Result<BTreeMap<StreamId, Position>, StoreError> {
     let mut streams = BTreeMap::new();
-    let positions = transaction.open_table(STREAMS).map_err(failed)?;
-    for entry in positions.range((topic.as_str(), "")..).map_err(failed)? {
+    for entry in table.range((topic.as_str(), "")..).map_err(failed)? {
         let (key, value) = entry.map_err(failed)?;
         let (of, stream) = key.value();
         if of != topic.as_str() {
@@ -53,8 +64,7 @@ pub(super) fn document(database: &Database, topic: &Topic) -> Result<Option<Docu
         let (lsn, events) = value.value();
         streams.insert(stream, Position { lsn, events });
     }
-    let totals = totals.into_iter().map(|counter| ((counter.item, counter.kind), counter.total)).collect();
-    Ok(Some(Document { version, streams, totals }))
+    Ok(streams)
 }
 
 /// See [`Store::positions`](crate::store::Store::positions).

@@ -1,7 +1,8 @@
 //! Writing documents as they are, and reading what a copy of the store takes.
 
 use super::documents::raise_era;
-use super::layout::{ABOUT, ERAS, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, of_topic, place};
+use super::forgetting::NO_TURN;
+use super::layout::{ABOUT, ERAS, FORGOTTEN, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, of_topic, place};
 use super::sessions::SESSIONS;
 use super::{Embedded, blocks, failed, name};
 use crate::machine::document::{Document, Position};
@@ -36,6 +37,7 @@ fn remove(transaction: &WriteTransaction, topic: &Topic) -> Result<(), StoreErro
         return Ok(());
     };
     transaction.open_table(TURNS).map_err(failed)?.remove(turn).map_err(failed)?;
+    transaction.open_table(FORGOTTEN).map_err(failed)?.remove(topic).map_err(failed)?;
     let mut names = transaction.open_table(NAMES).map_err(failed)?;
     names.retain_in(of_topic(number), |_, _| false).map_err(failed)?;
     let mut totals = transaction.open_table(TOTALS).map_err(failed)?;
@@ -76,7 +78,12 @@ fn put(transaction: &WriteTransaction, topic: &Topic, document: &Document) -> Re
     for (at, block) in (0..).zip(blocks::all(&values)) {
         totals.insert(place(number, at), block.as_slice()).map_err(failed)?;
     }
-    let turn = last_turn(transaction, topic)?;
+    if document.forgotten > 0 {
+        let mut forgotten = transaction.open_table(FORGOTTEN).map_err(failed)?;
+        forgotten.insert(topic.as_str(), document.forgotten).map_err(failed)?;
+    }
+    let is_gone = document.totals.is_empty() && document.forgotten > 0;
+    let turn = if is_gone { NO_TURN } else { last_turn(transaction, topic)? };
     let mut topics = transaction.open_table(TOPICS).map_err(failed)?;
     let version = document.version;
     topics.insert(topic.as_str(), (version.number, version.era, turn, number)).map_err(failed)?;

@@ -4,6 +4,7 @@ use super::refusal::refused;
 use crate::store::StoreError;
 use countree_common::cut::{Applied, Outcome};
 use countree_common::document::Version;
+use countree_common::forget::{Forgetting, Gone};
 use redis::{ServerErrorKind, Value};
 use std::str::FromStr;
 
@@ -18,6 +19,17 @@ pub(super) fn outcome(answer: Value, durable: bool) -> Result<Outcome, StoreErro
         Value::ServerError(e) => Err(refused(&e)),
         Value::Array(words) => Words(words.iter())
             .outcome(durable)
+            .ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into())),
+        _ => Err(StoreError::Failed("Redis gave no answer of ours".into())),
+    }
+}
+
+/// What `forget.lua` answers; `durable` goes into it.
+pub(super) fn forgetting(answer: Value, durable: bool) -> Result<Forgetting, StoreError> {
+    match answer {
+        Value::ServerError(e) => Err(refused(&e)),
+        Value::Array(words) => Words(words.iter())
+            .forgetting(durable)
             .ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into())),
         _ => Err(StoreError::Failed("Redis gave no answer of ours".into())),
     }
@@ -45,6 +57,20 @@ impl Words<'_> {
     fn version(&mut self) -> Option<Version> {
         let era = self.next()?;
         Some(Version { era, number: self.next()? })
+    }
+
+    fn forgetting(mut self, durable: bool) -> Option<Forgetting> {
+        let kind: String = self.next()?;
+        Some(match kind.as_str() {
+            "unknown" => Forgetting::Unknown,
+            "moved" => Forgetting::Moved(self.version()?),
+            "gone" => {
+                let (version, events) = (self.version()?, self.next()?);
+                let was_gone = self.next::<u8>()? == 1;
+                Forgetting::Gone(Gone { version, events, was_gone, durable })
+            }
+            _ => return None,
+        })
     }
 
     fn outcome(mut self, durable: bool) -> Option<Outcome> {

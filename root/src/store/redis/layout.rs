@@ -2,6 +2,8 @@
 //!
 //! `countree:CLUSTER:topic:TOPIC` is a hash with the fields `version`, `era`, `leaf:STREAM` = `LSN EVENTS`,
 //! and `total:KIND:ITEM` = the total; a field `redo` is there while a large merge is written. In KIND `%` and `:` are written `%25` and `%3A`; ITEM is as it is.
+//! A topic that was forgotten has a field `forgotten` = the events that are in no total any more; as long as nothing was counted
+//! in it since, it has no totals.
 //!
 //! Beside the topics there are `countree:CLUSTER:identity`, `:registry`, `:recent`, `:servers`, `:copy` and `:sessions:LEAF`, which are
 //! Countree's own.
@@ -99,6 +101,7 @@ pub(super) fn position(value: &str) -> Option<Position> {
 /// A field of a document and its value.
 enum Field<'a> {
     Number(u64),
+    Forgotten(u64),
     Era(u64),
     Total(CounterTotal),
     /// Of this stream, its position as it is.
@@ -118,6 +121,7 @@ impl<'a> Field<'a> {
         Ok(match field.split_once(':') {
             None if field == "version" => Self::Number(number()?),
             None if field == "era" => Self::Era(number()?),
+            None if field == "forgotten" => Self::Forgotten(number()?),
             Some(("total", counter)) => {
                 let (item, kind) = counter_of(counter).ok_or_else(damaged)?;
                 Self::Total(CounterTotal { item, kind, total: value.parse().map_err(|_| damaged())? })
@@ -141,7 +145,7 @@ pub(super) fn snapshot(
             Field::Number(number) => version.number = number,
             Field::Era(era) => version.era = era,
             Field::Total(total) => totals.push(total),
-            Field::Stream(..) | Field::Other => {}
+            Field::Stream(..) | Field::Forgotten(_) | Field::Other => {}
         }
     }
     // A hash has no order of its own.
@@ -159,6 +163,7 @@ pub(super) fn gather(
         match Field::parse(topic, field, value)? {
             Field::Number(number) => document.version.number = number,
             Field::Era(era) => document.version.era = era,
+            Field::Forgotten(events) => document.forgotten = events,
             Field::Total(CounterTotal { item, kind, total }) => {
                 document.totals.insert((item, kind), total);
             }

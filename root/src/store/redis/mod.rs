@@ -5,6 +5,7 @@
 
 mod answer;
 mod durability;
+mod forgetting;
 mod identity;
 mod layout;
 mod link;
@@ -25,7 +26,8 @@ use crate::machine::memory::Memory;
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{Cut, Outcome};
-use countree_common::document::Snapshot;
+use countree_common::document::{Snapshot, Version};
+use countree_common::forget::Forgetting;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
 use countree_common::store::{StoreId, StoreRecord};
@@ -179,7 +181,11 @@ impl Redis {
 
     /// Puts merged topics at the top of the recent ones. Best effort: only the list of topics depends on it.
     async fn note_recent(&self, cuts: &[Cut], outcomes: &[Result<Outcome, StoreError>]) {
-        let applied = cuts.iter().zip(outcomes).filter(|(_, o)| matches!(o, Ok(Outcome::Applied(_))));
+        // A topic that has no counters is not listed.
+        let applied = cuts
+            .iter()
+            .zip(outcomes)
+            .filter(|(cut, o)| !cut.sums.is_empty() && matches!(o, Ok(Outcome::Applied(_))));
         let topics = self.not_noted_lately(applied.map(|(cut, _)| &cut.topic));
         if topics.is_empty() {
             return;
@@ -274,6 +280,14 @@ impl Store for Redis {
 
     async fn document(&self, topic: &Topic) -> Result<Option<Document>, StoreError> {
         self.whole_document(topic).await
+    }
+
+    async fn forget(&self, topic: &Topic, at: Version) -> Result<Forgetting, StoreError> {
+        self.forget_topic(topic, at).await
+    }
+
+    async fn forgotten(&self, topics: Arc<[Topic]>) -> Result<Vec<u64>, StoreError> {
+        self.events_forgotten(&topics).await
     }
 
     async fn positions(

@@ -27,6 +27,8 @@ pub(super) struct Process {
     pub(super) merge: EraScript,
     /// `write.lua`.
     pub(super) write: EraScript,
+    /// `forget.lua`.
+    pub(super) forget: EraScript,
     /// Answers the era, where it is known.
     pub(super) seen: EraScript,
 }
@@ -61,14 +63,16 @@ impl Process {
         let nonce = rand::random();
         let script = |body| EraScript::new(era, nonce, body);
         let (merge, write) = (
-            script(concat!(include_str!("writing.lua"), include_str!("merge.lua"))),
+            script(concat!(include_str!("writing.lua"), include_str!("numbers.lua"), include_str!("merge.lua"))),
             script(concat!(include_str!("writing.lua"), include_str!("write.lua"))),
         );
+        let forget =
+            script(concat!(include_str!("writing.lua"), include_str!("numbers.lua"), include_str!("forget.lua")));
         let seen = script("return ERA");
-        for script in [&merge, &write, &seen] {
+        for script in [&merge, &write, &forget, &seen] {
             link.load(&script.text).await?;
         }
-        let process = Self { id, era, merge, write, seen };
+        let process = Self { id, era, merge, write, forget, seen };
         if process.serves(link).await? {
             tracing::info!(era, "Redis serves as a process that is new here");
             return Ok(process);

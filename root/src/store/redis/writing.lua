@@ -8,15 +8,33 @@
 -- Values in one HSET: unpack() takes some 8,000.
 local VALUES = 7800
 
+-- Takes out the totals, which are the names of a topic's counters, too.
+local function take_out_totals()
+  local gone = {}
+  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if string.sub(field, 1, 6) == 'total:' then
+      gone[#gone + 1] = field
+    end
+  end
+  for first = 1, #gone, VALUES do
+    redis.call('HDEL', KEYS[1], unpack(gone, first, math.min(first + VALUES - 1, #gone)))
+  end
+end
+
 local function carry_on(writes)
-  for first = 1, #writes, VALUES do
+  local begin = 1
+  if writes[1] == 'forget' then
+    take_out_totals()
+    begin = 2
+  end
+  for first = begin, #writes, VALUES do
     redis.call('HSET', KEYS[1], unpack(writes, first, math.min(first + VALUES - 1, #writes)))
   end
 end
 
--- Writes field, value, field, value ..., the version last.
+-- Writes field, value, field, value ..., the version last. With 'forget' before all that, the totals go first.
 local function put(writes)
-  local is_large = #writes > VALUES
+  local is_large = #writes > VALUES or writes[1] == 'forget'
   if is_large then
     redis.call('HSET', KEYS[1], 'version', 'half of ' .. writes[#writes], 'redo', cjson.encode(writes))
   end

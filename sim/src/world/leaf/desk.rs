@@ -69,6 +69,7 @@ impl World {
         match request {
             Request::Count(submission) => machine.handle_submission(now, id, submission),
             Request::Reset(reset) => machine.handle_reset(now, id, reset),
+            Request::ForgetTopic(topic) => machine.handle_forget(id, topic),
             Request::Recall { keys, epoch } => machine.handle_recall(now, id, &keys, epoch),
             Request::Outcomes(attempts) => machine.handle_attempts(id, &attempts),
             Request::Note { keys, by } => machine.handle_note(now, id, keys, by),
@@ -136,6 +137,7 @@ impl World {
             }
             Question::Members => self.ask_a_root(me, Request::Members, purpose),
             Question::Totals(topic) => self.ask_a_root(me, Request::Read(topic), purpose),
+            Question::Forget { topic, at } => self.ask_a_root(me, Request::ForgetAt { topic, at }, purpose),
             Question::Flush { topic, leaf, read } => match Place::of(&leaf.name) {
                 Some(place) => self.ask(me, place, Request::Flush { topic, by: me.name(), read }, purpose),
                 None => self.violate(Promise::Orderly, format!("{} is no leaf", leaf.name)),
@@ -160,6 +162,7 @@ impl World {
                 let is_blind = self.plan.flaw == Some(Flaw::ResetOfAnyVersion);
                 Answer::Flushed(place.name(), if is_blind { Version::default() } else { version })
             }
+            (Some(Reply::Forgetting(forgetting)), _) => Answer::Forgetting(forgetting),
             _ => Answer::Silence,
         };
         let now = self.clocks(Place::Leaf(i));

@@ -318,6 +318,9 @@ impl World {
                 self.leave(connection, Side::Acceptor);
             }
             Output::Submitted { submission, result } => self.submitted(i, submission, result),
+            Output::Forgotten { submission, result } => {
+                self.answer(i, submission, Reply::TopicForgotten(result));
+            }
             Output::Cuts { root, message } => match codec::decode(&message) {
                 Ok(message) => self.tell_root(i, &root, message),
                 Err(e) => self.violate(Promise::Orderly, format!("leaf-{i} sends what is no message: {e}")),
