@@ -32,6 +32,8 @@ pub struct Run {
     pub in_doubt: u64,
     /// Resets that were done.
     pub resets: u64,
+    /// How many of them were of whole topics, which are forgotten.
+    pub forgets: u64,
     /// How often each thing went wrong.
     pub tally: Tally,
     /// The faults that struck, in order.
@@ -55,6 +57,7 @@ pub fn run(seed: u64, setting: &Setting) -> Run {
         acked: truth.count(Told::Acked),
         in_doubt: truth.count(Told::InDoubt),
         resets: truth.resets.count(),
+        forgets: truth.resets.forgets,
         tally: world.tally().clone(),
         struck: world.struck().to_vec(),
     }
@@ -68,6 +71,7 @@ pub struct Series {
     acked: u64,
     in_doubt: u64,
     resets: u64,
+    forgets: u64,
     happenings: u64,
     simulated: Duration,
     tally: Tally,
@@ -81,6 +85,7 @@ impl Series {
         self.acked += run.acked;
         self.in_doubt += run.in_doubt;
         self.resets += run.resets;
+        self.forgets += run.forgets;
         self.happenings += run.happenings;
         self.simulated += run.simulated;
         self.tally.absorb(&run.tally);
@@ -89,9 +94,12 @@ impl Series {
 
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, events, acked, in_doubt, resets, happenings, simulated, tally } = self;
+        let Self { runs, events, acked, in_doubt, resets, forgets, happenings, simulated, tally } = self;
         writeln!(f, "runs      {runs} ({happenings} happenings in {} simulated s)", simulated.as_secs())?;
-        writeln!(f, "events    {events}, of which {acked} acked, {in_doubt} in doubt; {resets} resets")?;
+        writeln!(
+            f,
+            "events    {events}, of which {acked} acked, {in_doubt} in doubt; {resets} resets, {forgets} of them topics forgotten"
+        )?;
         writeln!(f, "faults")?;
         tally.iter().try_for_each(|(what, count)| writeln!(f, "{count:>9} {what}"))
     }

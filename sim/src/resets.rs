@@ -45,6 +45,8 @@ pub(crate) enum Standing {
 #[derive(Debug, Default)]
 pub(crate) struct Resets {
     resets: Vec<Reset>,
+    /// How many topics were forgotten, which is a reset of a whole topic to whoever counts.
+    pub(crate) forgets: u64,
 }
 
 impl Resets {

@@ -166,6 +166,7 @@ impl World {
             // Once more would be another one.
             Wish::Forget(_, id) => {
                 self.truth.resets.done(*id, now);
+                self.truth.resets.forgets += 1;
                 can_echo = false;
             }
             Wish::Count(order) => {

@@ -441,6 +441,7 @@ impl World {
     fn ask_store(&mut self, i: usize, operation: Operation) {
         let Some(life) = self.roots[i].life() else { return };
         let Some(bound) = self.roots[i].standing().map(|standing| standing.served()) else { return };
+        self.send_again_later((i, life), bound, &operation);
         let mishap =
             (!self.is_calm && self.random.chance(self.plan.store_mishaps)).then(|| self.random.below(3));
         let timeout = self.timeout();
@@ -466,6 +467,19 @@ impl World {
         }
         let asked = Happening::StoreAsked { root: i, life, bound, operation: Box::new(operation), is_heard };
         self.agenda.after(arrives, asked);
+    }
+
+    /// A forget is asked for again and again until somebody answers, so that one of those requests may arrive long after it
+    /// was answered.
+    fn send_again_later(&mut self, (root, life): (usize, Life), bound: StoreId, operation: &Operation) {
+        if let Operation::Forget(link, topic, at) = operation
+            && self.random.chance(50)
+        {
+            let operation = Box::new(Operation::Forget(*link, topic.clone(), *at));
+            let asked = Happening::StoreAsked { root, life, bound, operation, is_heard: false };
+            let wait = self.random.millis(50, 5_000);
+            self.agenda.after(wait, asked);
+        }
     }
 
     pub(super) fn store_asked(

@@ -41,7 +41,7 @@ if not has_totals then
   if forgotten == '0' then
     return { 'unknown' }
   end
-  return { 'gone', era, version, forgotten, 1 }
+  return { 'gone', era, version, forgotten, '1' }
 end
 if is_elsewhere then
   return { 'moved', era, version }
@@ -79,4 +79,4 @@ for _, value in ipairs({ 'era', new_era, 'forgotten', events, 'version', new_ver
   writes[#writes + 1] = value
 end
 put(writes)
-return { 'gone', new_era, new_version, events, 0 }
+return { 'gone', new_era, new_version, events, '0' }

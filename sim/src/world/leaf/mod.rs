@@ -22,7 +22,7 @@ use countree_common::stream::StreamId;
 use countree_common::time::Time;
 use countree_common::wire::codec;
 use countree_common::wire::keys::KeyState;
-use countree_common::wire::rpc::{LogEnd, Reached, Request};
+use countree_common::wire::rpc::{LogEnd, Reached, Reply, Request};
 use countree_common::wire::uplink::ToRoot;
 use countree_leaf::log::recovery::{Carried, OldStream, ends};
 use countree_leaf::machine::calls::CallId;
