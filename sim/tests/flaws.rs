@@ -121,7 +121,7 @@ is_found! {
     a_log_that_is_not_read_back: BlindReadBack within 50, Exact | Balanced | Shown;
     a_reset_that_does_not_wait: HastyReset within 1000, Exact;
     a_reset_of_totals_that_the_store_went_back_to: ResetOfAnyVersion where FALLING_BACK within 2000, Exact;
-    a_forget_that_comes_late: ForgetAtAnyVersion within 4000, Exact;
+    a_forget_that_comes_late: ForgetAtAnyVersion within 1000, Exact;
     a_forgotten_topic_without_positions: ForgottenPositions within 1000, Exact | Balanced;
     a_forgotten_topic_whose_versions_begin_anew: ForgottenVersions within 1000, Shown | Orderly;
     a_tombstone_that_is_dropped: DroppedTombstones within 1000, Exact | Balanced;

@@ -130,7 +130,7 @@ fn who_watches_is_told_that_the_topic_is_gone() {
         };
         let mut watching = cluster.spawn(&["watch", TOPIC]);
         let shown = watching.lines();
-        let mut shows = |is_it: &dyn Fn(&Value) -> bool| shown.iter().find(|view| is_it(view)).unwrap();
+        let shows = |is_it: &dyn Fn(&Value) -> bool| shown.iter().find(|view| is_it(view)).unwrap();
         let before = next("snapshot");
         shows(&|view| view["counts"]["post-7"]["like"] == 1);
         cluster.tell(&["forget", TOPIC]);
