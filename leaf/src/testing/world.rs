@@ -415,7 +415,7 @@ impl World {
                     let live = self.rig.incarnation;
                     self.let_go(|disk| disk.streams.get_mut(&live).unwrap().remove(&first).is_some());
                 }
-                Output::Ask { .. } => panic!("nobody resets anything here"),
+                Output::Ask { .. } | Output::Forgotten { .. } => panic!("nobody resets anything here"),
                 Output::Flushed { flush, .. } => self.check_flush(flush),
                 Output::Call { call, request, .. } => self.calls.push_back((call, request)),
                 Output::Left { keeps_keys } => self.left(keeps_keys),

@@ -2,6 +2,7 @@
 //! again; now and then, by mistake, a key or an id for something else; resets, and topics to be forgotten.
 
 use super::World;
+use crate::flaws::Flaw;
 use crate::resets::ResetId;
 use crate::truth::{EventId, Told};
 use countree_common::event::Event;
@@ -100,8 +101,9 @@ impl World {
         let kind = self.random.chance(30).then_some(counter.kind);
         let (is_whole, key) = (item.is_none() && kind.is_none(), self.clients[i].key());
         let id = self.truth.resets.ask(topic, item, kind, self.agenda.now());
-        // Of those that are about a whole topic, most are to forget it.
-        let is_forget = is_whole && !(key >> 64).is_multiple_of(4);
+        // Of those that are about a whole topic, half are to forget it; but that would take away what wrong resets leave.
+        let resets_only = self.plan.flaw == Some(Flaw::ResetOfAnyVersion);
+        let is_forget = is_whole && !resets_only && (key >> 64).is_multiple_of(2);
         Some(if is_forget { Wish::Forget(key, id) } else { Wish::Reset(key, id) })
     }
 
