@@ -91,8 +91,19 @@ fn show_store(store: Option<&StoreCheck>) -> String {
         return "\n  the store's documents have not been compared with this yet: ask again, or use --full"
             .into();
     };
-    let StoreCheck { age_ms, full, documents, held, forgotten, short, over, topics, unreadable, not_compared, .. } =
-        check;
+    let StoreCheck {
+        age_ms,
+        full,
+        documents,
+        held,
+        forgotten,
+        short,
+        over,
+        topics,
+        unreadable,
+        not_compared,
+        ..
+    } = check;
     let extent = if *full { ", read whole" } else { "" };
     let mut text = format!(
         "\n  the store holds {} events in {} documents{extent}, as of {} s ago",

@@ -17,10 +17,14 @@ pub(super) async fn run(arguments: TopicArguments, report: Report) -> Result<(),
     let asking = || cluster.request("DELETE", &path, None, None);
     let answer = patiently(PATIENCE, Absent::Refused, asking).await?;
     if answer.status == NOT_FOUND {
-        return Err(Failure::failed(format!("nothing was ever counted in topic '{topic}': there is nothing to forget")));
+        return Err(Failure::failed(format!(
+            "nothing was ever counted in topic '{topic}': there is nothing to forget"
+        )));
     }
     let answer: Value = cluster.understand(&path, answer)?;
     let events = answer.get("events").and_then(Value::as_i64).unwrap_or_default();
-    report.print(&answer, || format!("forgotten: {topic}, {} events; what comes from now on counts from 0", thousands(events)));
+    report.print(&answer, || {
+        format!("forgotten: {topic}, {} events; what comes from now on counts from 0", thousands(events))
+    });
     Ok(())
 }

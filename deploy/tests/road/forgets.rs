@@ -11,9 +11,8 @@ const GONE: &str = "/v1/topics/live%2Fsecret?forget=true";
 
 /// A cluster on the embedded store, and one on Redis where there is one.
 fn clusters() -> Vec<(Cluster, Option<(TempDir, Process)>)> {
-    let manifest = |store: &str| {
-        format!("[cluster]\nstore = \"{store}\"\n[leaf]\nreplicas = 2\nretention = \"30s\"\n")
-    };
+    let manifest =
+        |store: &str| format!("[cluster]\nstore = \"{store}\"\n[leaf]\nreplicas = 2\nretention = \"30s\"\n");
     let mut clusters = vec![(Cluster::start_with(&manifest("embedded")), None)];
     let folder = tempfile::tempdir().unwrap();
     if let Some((process, port)) = redis(folder.path()) {

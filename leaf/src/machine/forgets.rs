@@ -114,8 +114,7 @@ impl LeafMachine {
             (true, Forgetting::Unknown) => self.end_forgetting(id, None),
             (true, Forgetting::Moved(_)) if tries < TRIES => self.ask_to_forget(id, stands_at),
             (true, Forgetting::Moved(_)) => {
-                let busy =
-                    SubmitError::Busy { reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS };
+                let busy = SubmitError::Busy { reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS };
                 self.end_reset(id, busy);
             }
         }

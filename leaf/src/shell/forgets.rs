@@ -19,7 +19,8 @@ pub(super) async fn answer(front: &Front, topic: &str) -> Response {
     };
     match forget_here(&front.core, topic.clone()).await {
         Ok(Some(Gone { events, durable, .. })) => {
-            Json(serde_json::json!({ "forgotten": true, "events": events, "durable": durable })).into_response()
+            Json(serde_json::json!({ "forgotten": true, "events": events, "durable": durable }))
+                .into_response()
         }
         Ok(None) => {
             let message = format!("nothing was ever counted in topic '{topic}'");

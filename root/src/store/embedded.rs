@@ -35,7 +35,8 @@ use documents::Documents;
 use file::StoreFile;
 use index::{Index, NUMBERS_HELD};
 use layout::{
-    ABOUT, ERAS, FORGOTTEN, FORMAT, HIGHEST_ERA, NAMES, NEXT, NEXT_TOPIC, REGISTRY, STREAMS, TOPICS, TOTALS, TURNS,
+    ABOUT, ERAS, FORGOTTEN, FORMAT, HIGHEST_ERA, NAMES, NEXT, NEXT_TOPIC, REGISTRY, STREAMS, TOPICS, TOTALS,
+    TURNS,
 };
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use sessions::SESSIONS;

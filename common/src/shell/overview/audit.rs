@@ -134,7 +134,16 @@ async fn read(membership: &Membership, full: bool) -> Result<Audit, Unanswered> 
     let is_whole = is_whole && trouble.is_none();
     let balanced = books.away.is_empty() && streams.iter().all(|s| s.ledger.balanced()) && is_whole;
     let forgotten = store.as_ref().map(|check| check.forgotten);
-    Ok(Audit { total, forgotten, balanced, away: books.away, trouble, store, given_up: books.given_up, streams })
+    Ok(Audit {
+        total,
+        forgotten,
+        balanced,
+        away: books.away,
+        trouble,
+        store,
+        given_up: books.given_up,
+        streams,
+    })
 }
 
 fn alarm(stream: &StreamId, ledger: &Ledger) {

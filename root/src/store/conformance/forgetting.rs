@@ -97,7 +97,9 @@ pub(super) async fn a_forgotten_topic_leaves_its_positions_alone(store: &impl St
     ensure("and may be forgotten again", again, Forgetting::Gone(expected))
 }
 
-pub(super) async fn an_import_that_is_forgotten_has_nothing_to_undo(store: &impl Store) -> Result<(), Broken> {
+pub(super) async fn an_import_that_is_forgotten_has_nothing_to_undo(
+    store: &impl Store,
+) -> Result<(), Broken> {
     let (topic, mut model) = (topic("forgotten import")?, Document::default());
     let name = named(NodeName::new("import-0123456789abcdef0123456789abcdef"))?;
     let rows = StreamId { leaf: name.clone(), incarnation: 1 };

@@ -72,6 +72,7 @@ pub(super) fn forget(
 pub(super) fn forgotten(database: &Database, topics: &[Topic]) -> Result<Vec<u64>, StoreError> {
     let transaction = database.begin_read().map_err(failed)?;
     let table = transaction.open_table(FORGOTTEN).map_err(failed)?;
-    let events = |topic: &Topic| Ok(table.get(topic.as_str()).map_err(failed)?.map_or(0, |found| found.value()));
+    let events =
+        |topic: &Topic| Ok(table.get(topic.as_str()).map_err(failed)?.map_or(0, |found| found.value()));
     topics.iter().map(events).collect()
 }

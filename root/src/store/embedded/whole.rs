@@ -2,7 +2,9 @@
 
 use super::documents::raise_era;
 use super::forgetting::NO_TURN;
-use super::layout::{ABOUT, ERAS, FORGOTTEN, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, of_topic, place};
+use super::layout::{
+    ABOUT, ERAS, FORGOTTEN, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, of_topic, place,
+};
 use super::sessions::SESSIONS;
 use super::{Embedded, blocks, failed, name};
 use crate::machine::document::{Document, Position};

@@ -63,11 +63,18 @@ impl Process {
         let nonce = rand::random();
         let script = |body| EraScript::new(era, nonce, body);
         let (merge, write) = (
-            script(concat!(include_str!("writing.lua"), include_str!("numbers.lua"), include_str!("merge.lua"))),
+            script(concat!(
+                include_str!("writing.lua"),
+                include_str!("numbers.lua"),
+                include_str!("merge.lua")
+            )),
             script(concat!(include_str!("writing.lua"), include_str!("write.lua"))),
         );
-        let forget =
-            script(concat!(include_str!("writing.lua"), include_str!("numbers.lua"), include_str!("forget.lua")));
+        let forget = script(concat!(
+            include_str!("writing.lua"),
+            include_str!("numbers.lua"),
+            include_str!("forget.lua")
+        ));
         let seen = script("return ERA");
         for script in [&merge, &write, &forget, &seen] {
             link.load(&script.text).await?;

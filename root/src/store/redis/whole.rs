@@ -27,7 +27,8 @@ impl Redis {
             document.totals.iter().map(|((item, kind), total)| (total_field(item, kind), total.to_string()));
         let era = ("era".to_owned(), document.version.era.to_string());
         let version = ("version".to_owned(), document.version.number.to_string());
-        let forgotten = (document.forgotten > 0).then(|| ("forgotten".to_owned(), document.forgotten.to_string()));
+        let forgotten =
+            (document.forgotten > 0).then(|| ("forgotten".to_owned(), document.forgotten.to_string()));
         let fields: Vec<_> = streams.chain(totals).chain(forgotten).chain([era, version]).collect();
         let mut commands = vec![cmd("DEL").arg(&key).to_owned()];
         for fields in fields.chunks(FIELDS_AT_ONCE) {
