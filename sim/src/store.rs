@@ -278,7 +278,7 @@ impl Store {
     }
 
     fn forget(&mut self, topic: &Topic, at: Version) -> Forgetting {
-        let (says_durable, served_in) = (self.says_durable(), self.served_in(topic));
+        let (says_durable, served_in) = (self.says_durable(), self.served_in());
         let Some(document) = self.documents.get_mut(topic) else { return Forgetting::Unknown };
         let any = served(document.version, served_in);
         let at = if self.flaw == Some(Flaw::ForgetAtAnyVersion) { any } else { at };
