@@ -81,7 +81,7 @@ fn a_leaf_that_comes_later_is_told_what_is_known() {
 
 #[test]
 fn totals_of_a_forgotten_topic_are_far_from_their_limit() {
-    let mut root = Root::new();
+    let mut root = Root::new(Now::default());
     root.handle_leaf_opened(ConnectionId(0), name(0));
     merge(&mut root, 1, NEAR);
     root.handle_forgotten(&Topic::new("other").unwrap(), Version { era: 1, number: 2 });
@@ -96,7 +96,7 @@ fn totals_of_a_forgotten_topic_are_far_from_their_limit() {
 fn totals_told(told: &[(u64, FromRoot)]) -> Vec<(u64, Vec<i64>)> {
     let totals = |(leaf, message): &(u64, FromRoot)| match message {
         FromRoot::Near(totals) => Some((*leaf, totals.iter().map(|(_, total)| *total).collect())),
-        FromRoot::Outcomes(_) => None,
+        FromRoot::Outcomes(_) | FromRoot::Stamp(_) => None,
     };
     told.iter().filter_map(totals).collect()
 }
