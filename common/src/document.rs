@@ -155,7 +155,7 @@ mod tests {
             complete_to: WallMs(3),
             away: Vec::new(),
             counts: counts(totals),
-            is_snapshot: true,
+            is_snapshot: false,
         }
     }
 
