@@ -16,8 +16,16 @@ const LOSING: [Fault; 3] = [Fault::LeafFolderLost, Fault::LeafFolderRestored, Fa
 const RESTORING: [Fault; 3] = [Fault::LeafFolderRestored, Fault::OneWayPartition, Fault::LeafKilled];
 
 /// Where those that were about to leave come back, and are away for longer than their lease later on.
-const RETURNING: [Fault; 5] =
-    [Fault::LeafDrained, Fault::LeafDrained, Fault::LeafKilled, Fault::LeafPaused, Fault::Isolation];
+const RETURNING: [Fault; 8] = [
+    Fault::LeafDrained,
+    Fault::LeafKilled,
+    Fault::LeafPowerCut,
+    Fault::LeafPaused,
+    Fault::Partition,
+    Fault::OneWayPartition,
+    Fault::Isolation,
+    Fault::LeafJoined,
+];
 
 /// Where stores are replaced while viewers move between nodes that lag.
 const REPLACING: [Fault; 6] = [
@@ -111,8 +119,8 @@ is_found! {
     a_log_that_nobody_compares: UncomparedLogs where LOSING within 400, Exact | Balanced | Told;
     sessions_of_an_older_copy: TrustedCopies where RESTORING within 400, Exact | Told | Orderly;
     a_table_of_sessions_that_is_not_published: UnpublishedSessions where LEAVING within 400, Exact | Told;
-    a_leaf_that_forgets_its_seal: ForgottenSeal where RETURNING for 6 times as long
-        within 800, Exact;
+    a_leaf_that_forgets_its_seal: ForgottenSeal where RETURNING for 3 times as long
+        within 1000, Exact;
     a_note_that_is_taken_for_a_use: CountedNotes within 400, Exact | Told;
     a_note_that_nobody_follows: UnfollowedNotes within 400, Exact | Told;
     a_leaf_that_forgets_its_notes: ForgottenNotes within 2000, Exact | Told;
