@@ -22,7 +22,6 @@ use countree_root::store::Store;
 use harness::{Cluster, Peer, cut, ledger, name, topic, total};
 use redis_server::RedisServer;
 use std::sync::Arc;
-use std::time::Duration;
 
 #[tokio::test]
 async fn cuts_are_merged_and_answered() {
