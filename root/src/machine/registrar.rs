@@ -338,7 +338,7 @@ impl Registrar {
         for (node, reached) in renewals.values() {
             // Only nodes that are listed already are renewed, and the registry holds those.
             let _ = registry.heartbeat(node, time, self.lease);
-            reached.iter().for_each(|reached| registry.reach(node, *reached, now.wall));
+            reached.iter().for_each(|reached| registry.reach(node, *reached, time));
         }
         let (asks, jump) = (std::mem::take(&mut self.asks), self.chance() % JUMP);
         let results: Vec<_> =

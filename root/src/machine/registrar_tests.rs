@@ -4,7 +4,7 @@ use countree_common::ledger::Ledger;
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::Bequest;
+use countree_common::wire::rpc::{Bequest, Reached};
 
 const LEASE: Duration = Duration::from_secs(5);
 const REFRESH: Duration = Duration::from_millis(400);
@@ -195,6 +195,25 @@ fn leases_go_by_time_that_passes_and_not_by_a_wall_clock() {
     assert_eq!(other.names(), ["a"]);
     live(&mut other, &mut stored, &["c"], LEASE * 3);
     assert_eq!(other.names(), ["c"]);
+}
+
+#[test]
+fn when_a_leaf_was_last_heard_of_goes_by_the_registrys_time() {
+    let (mut root, mut stored) = (Bench::new(), None);
+    root.answer(&mut stored, beat("a"));
+    let begun = root.now.wall;
+    root.now.wall = WallMs(1);
+    let ledger = Ledger { accepted: 3, ..Ledger::default() };
+    let reached = Some(Reached { last: 3, ledger });
+    for _ in 0..10 {
+        root.ask(&mut stored, Ask::Heartbeat { node: node("a"), epoch: 0, reached });
+        root.pass(&mut stored, Duration::from_millis(400));
+    }
+    root.pass(&mut stored, LEASE * 2);
+    assert!(matches!(root.answer(&mut stored, Ask::Forget(name("a"))), Reply::Done));
+    let Reply::Books(books) = root.answer(&mut stored, Ask::Books) else { panic!() };
+    let heard: Vec<_> = books.given_up.iter().map(|given_up| given_up.heard_at).collect();
+    assert!(heard.len() == 1 && heard[0] > begun, "{heard:?}, not by the wall clock, which was stepped back");
 }
 
 #[test]
