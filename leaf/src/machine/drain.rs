@@ -197,7 +197,7 @@ impl LeafMachine {
 
     /// Asks about every topic that the store may have forgotten something of.
     fn probe_everything(&mut self, now: Now) -> Stage {
-        for uplink in self.old.values_mut().chain([&mut self.live]) {
+        for uplink in self.uplinks_mut() {
             uplink.probe_all();
         }
         self.send_up(now);

@@ -61,7 +61,7 @@ impl LeafMachine {
         let is_known = self.echoes.era == stamp.era;
         if !is_known && (self.echoes.era == 0 || now.mono >= self.echoes.since + ERA_LASTS) {
             (self.echoes.era, self.echoes.since) = (stamp.era, now.mono);
-            self.old.values_mut().chain([&mut self.live]).for_each(|uplink| uplink.begin_era(stamp.era));
+            self.uplinks_mut().for_each(|uplink| uplink.begin_era(stamp.era));
             self.ask_unconfirmed();
         }
         let open = Open { stamp, accepted: self.journal.appended() };
@@ -76,8 +76,7 @@ impl LeafMachine {
 
     /// Asks about topics for which the store has not answered in its era.
     pub(super) fn ask_unconfirmed(&mut self) {
-        let uplinks = self.old.values_mut().chain([&mut self.live]);
-        uplinks.for_each(|uplink| uplink.ask_unconfirmed(ASKED_PER_WINDOW));
+        self.uplinks_mut().for_each(|uplink| uplink.ask_unconfirmed(ASKED_PER_WINDOW));
     }
 
     /// Says back what can be.

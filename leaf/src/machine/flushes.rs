@@ -37,8 +37,7 @@ impl LeafMachine {
             return true;
         };
         self.cut_early(topic);
-        let uplinks = self.old.values_mut().chain([&mut self.live]);
-        uplinks.for_each(|uplink| uplink.ask_if_not_in(topic, read));
+        self.uplinks_mut().for_each(|uplink| uplink.ask_if_not_in(topic, read));
         let frozen = self.frozen.back().map_or(0, |frozen| frozen.to);
         self.flushes.push_back(Flush { id, topic, accepted: self.journal.appended(), frozen });
         self.settle_flushes();
@@ -63,8 +62,7 @@ impl LeafMachine {
             let told = self.uplinks().filter_map(|uplink| uplink.version_of(flush.topic));
             let eras: BTreeSet<u64> = told.map(|version| version.era).collect();
             if eras.len() > 1 {
-                let uplinks = self.old.values_mut().chain([&mut self.live]);
-                uplinks.for_each(|uplink| uplink.ask_anew(flush.topic));
+                self.uplinks_mut().for_each(|uplink| uplink.ask_anew(flush.topic));
             }
         }
         let (done, open) = flushes.into_iter().partition(|flush| self.is_done(*flush));

@@ -32,7 +32,7 @@ impl LeafMachine {
     pub fn handle_root_lost(&mut self, root: &NodeName) {
         self.roots.remove(root);
         self.echoes.forget(root);
-        for uplink in self.old.values_mut().chain([&mut self.live]) {
+        for uplink in self.uplinks_mut() {
             uplink.root_lost(root);
         }
     }
@@ -93,7 +93,7 @@ impl LeafMachine {
 
     /// The store may lack something: every topic is asked about.
     pub fn handle_ask_again(&mut self, now: Now) {
-        self.old.values_mut().chain([&mut self.live]).for_each(Uplink::ask_again);
+        self.uplinks_mut().for_each(Uplink::ask_again);
         self.send_up(now);
     }
 
@@ -102,7 +102,7 @@ impl LeafMachine {
         let leaves = self.view.tier(Tier::Leaf).count().max(1) as u128;
         let most = SURVEYED_PER_S * self.config.window.as_millis() / 1_000 / leaves;
         let mut left = usize::try_from(most).unwrap_or(usize::MAX).max(1);
-        for uplink in self.old.values_mut().chain([&mut self.live]) {
+        for uplink in self.uplinks_mut() {
             left -= uplink.survey(now.mono, left);
             if left == 0 {
                 return;

@@ -268,7 +268,7 @@ impl LeafMachine {
     /// Time has passed: windows end, unanswered cuts are repeated, old sessions are forgotten.
     pub fn handle_time(&mut self, now: Now) {
         self.registry_now(now);
-        for uplink in self.old.values_mut().chain([&mut self.live]) {
+        for uplink in self.uplinks_mut() {
             uplink.handle_time(now.mono);
         }
         if now.mono >= self.window_ends {
@@ -345,6 +345,10 @@ impl LeafMachine {
 
     fn uplinks(&self) -> impl Iterator<Item = &Uplink> {
         self.old.values().chain([&self.live])
+    }
+
+    fn uplinks_mut(&mut self) -> impl Iterator<Item = &mut Uplink> {
+        self.old.values_mut().chain([&mut self.live])
     }
 }
 
