@@ -15,24 +15,21 @@ pub(super) fn is_missing_script(answer: &Value) -> bool {
 
 /// The script's answer, or why there is none; `durable` goes into it.
 pub(super) fn outcome(answer: Value, durable: bool) -> Result<Outcome, StoreError> {
-    match answer {
-        Value::ServerError(e) => Err(refused(&e)),
-        Value::Array(words) => Words(words.iter())
-            .outcome(durable)
-            .ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into())),
-        _ => Err(StoreError::Failed("Redis gave no answer of ours".into())),
-    }
+    understood(answer, |words| words.outcome(durable))
 }
 
 /// What `forget.lua` answers; `durable` goes into it.
 pub(super) fn forgetting(answer: Value, durable: bool) -> Result<Forgetting, StoreError> {
-    match answer {
-        Value::ServerError(e) => Err(refused(&e)),
-        Value::Array(words) => Words(words.iter())
-            .forgetting(durable)
-            .ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into())),
-        _ => Err(StoreError::Failed("Redis gave no answer of ours".into())),
-    }
+    understood(answer, |words| words.forgetting(durable))
+}
+
+fn understood<T>(answer: Value, read: impl FnOnce(Words<'_>) -> Option<T>) -> Result<T, StoreError> {
+    let read = match answer {
+        Value::ServerError(e) => return Err(refused(&e)),
+        Value::Array(words) => read(Words(words.iter())),
+        _ => None,
+    };
+    read.ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into()))
 }
 
 /// What `write.lua` answers: the totals that were not known; `None` when nothing was written.

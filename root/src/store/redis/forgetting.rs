@@ -7,8 +7,7 @@ use crate::store::StoreError;
 use countree_common::document::Version;
 use countree_common::forget::Forgetting;
 use countree_common::key::Topic;
-use redis::aio::ConnectionLike;
-use redis::{ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value, cmd, from_redis_value};
+use redis::{Pipeline, RedisResult, Value, cmd, from_redis_value};
 use std::sync::PoisonError;
 
 impl Redis {
@@ -16,11 +15,7 @@ impl Redis {
     pub(super) async fn forget_topic(&self, topic: &Topic, at: Version) -> Result<Forgetting, StoreError> {
         let process = self.process().await?;
         let mut answer = self.ask_to_forget(topic, at, &process).await;
-        let is_missing = match &answer {
-            Ok((answer, _)) => is_missing_script(answer),
-            Err(e) => e.kind() == ErrorKind::Server(ServerErrorKind::NoScript),
-        };
-        if is_missing {
+        if answer.as_ref().is_ok_and(|(answer, _)| is_missing_script(answer)) {
             let process = self.process_other_than(Some(&process)).await?;
             answer = self.ask_to_forget(topic, at, &process).await;
         }
@@ -42,21 +37,9 @@ impl Redis {
     ) -> RedisResult<(Value, bool)> {
         let mut call = cmd("EVALSHA");
         call.arg(&process.forget.hash).arg(1).arg(self.keys.topic(topic)).arg(at.era).arg(at.number);
-        let mut link = self.link.clone();
-        if !self.is_single() {
-            return Ok((call.query_async(&mut link).await?, false));
-        }
-        let is_asked = self.durability.is_asked();
-        let expected = 1 + if is_asked { durability::QUESTIONS } else { 0 };
-        let mut pipeline = Pipeline::with_capacity(expected);
+        let mut pipeline = Pipeline::with_capacity(1 + durability::QUESTIONS);
         pipeline.add_command(call);
-        if is_asked {
-            durability::ask(&mut pipeline);
-        }
-        let mut answers = link.req_packed_commands(&pipeline, 0, expected).await?.into_iter();
-        let answer = answers.next().unwrap_or(Value::Nil);
-        let about_durability: Vec<_> = answers.collect();
-        Ok((answer, is_asked && self.durability.learn(&about_durability)))
+        Ok(self.write_all(pipeline).await?.pop().unwrap_or((Value::Nil, false)))
     }
 
     /// Takes a topic out of the list of recent ones; merges that come later put it back.

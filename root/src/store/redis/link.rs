@@ -135,27 +135,23 @@ impl Link {
     pub(super) async fn forget_scripts(&mut self) -> RedisResult<()> {
         let mut flush = cmd("SCRIPT");
         flush.arg("FLUSH");
-        match self {
-            Self::Single(link) => link.command(&flush).await?.extract_error()?,
-            Self::Cluster(link) => {
-                let primaries = MultipleNodeRoutingInfo::AllMasters;
-                let all = RoutingInfo::MultiNode((primaries, Some(ResponsePolicy::AllSucceeded)));
-                link.route_command(flush, all).await?
-            }
-        };
-        Ok(())
+        self.tell_primaries(flush).await
     }
 
     /// Teaches a script to the server, or to every primary. Not to replicas: one that is promoted must not know it.
     pub(super) async fn load(&mut self, script: &str) -> RedisResult<()> {
         let mut load = cmd("SCRIPT");
         load.arg("LOAD").arg(script);
+        self.tell_primaries(load).await
+    }
+
+    async fn tell_primaries(&mut self, command: Cmd) -> RedisResult<()> {
         match self {
-            Self::Single(link) => link.command(&load).await?.extract_error()?,
+            Self::Single(link) => link.command(&command).await?.extract_error()?,
             Self::Cluster(link) => {
                 let primaries = MultipleNodeRoutingInfo::AllMasters;
                 let all = RoutingInfo::MultiNode((primaries, Some(ResponsePolicy::AllSucceeded)));
-                link.route_command(load, all).await?
+                link.route_command(command, all).await?
             }
         };
         Ok(())

@@ -14,7 +14,6 @@ use crate::machine::memory::Plan;
 use crate::store::StoreError;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::key::Topic;
-use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value, cmd};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -158,11 +157,7 @@ impl Redis {
         calls: &[Call],
         process: &Process,
     ) -> RedisResult<Vec<(Value, bool)>> {
-        // The nodes of a Redis Cluster have replicas.
-        let is_asked = self.is_single() && self.durability.is_asked();
-        let questions = if is_asked { durability::QUESTIONS } else { 0 };
-        let expected = calls.len() + questions;
-        let mut pipeline = Pipeline::with_capacity(expected);
+        let mut pipeline = Pipeline::with_capacity(calls.len() + durability::QUESTIONS);
         for call in calls {
             pipeline.add_command(match call {
                 Call::Judge(place) => self.judge_command(at(cuts, *place)?, process),
@@ -173,16 +168,7 @@ impl Redis {
                 ),
             });
         }
-        if is_asked {
-            durability::ask(&mut pipeline);
-        }
-        let mut answers = self.link.clone().req_packed_commands(&pipeline, 0, expected).await?;
-        if answers.len() != expected {
-            return Err((ErrorKind::UnexpectedReturnType, "Redis left calls without an answer").into());
-        }
-        let about_durability = answers.split_off(calls.len());
-        let durable = is_asked && self.durability.learn(&about_durability);
-        Ok(answers.into_iter().map(|answer| (answer, durable)).collect())
+        self.write_all(pipeline).await
     }
 
     /// `merge.lua` for one cut.

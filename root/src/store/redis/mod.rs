@@ -124,7 +124,7 @@ impl Redis {
             Some(process) if stale.is_none_or(|stale| !Arc::ptr_eq(process, stale)) => Ok(process.clone()),
             _ => {
                 let process = Arc::new(Process::meet(&mut self.link.clone(), &self.keys).await?);
-                // After its scripts are there: whoever takes the store over names it anew first, and then takes them away.
+                // After its scripts are there: a cluster that takes the store over renames it first, and then takes them away.
                 self.check_bound().await?;
                 *known = Some(process.clone());
                 self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -143,6 +143,24 @@ impl Redis {
             self.durability.learn(&answers);
         }
         Ok(())
+    }
+
+    /// Sends commands that write, in one round trip: an answer for each, and whether what it tells of is durable.
+    async fn write_all(&self, mut pipeline: Pipeline) -> RedisResult<Vec<(Value, bool)>> {
+        let writes = pipeline.len();
+        // The nodes of a Redis Cluster have replicas.
+        let is_asked = self.is_single() && self.durability.is_asked();
+        if is_asked {
+            durability::ask(&mut pipeline);
+        }
+        let expected = pipeline.len();
+        let mut answers = self.link.clone().req_packed_commands(&pipeline, 0, expected).await?;
+        if answers.len() != expected {
+            return Err((ErrorKind::UnexpectedReturnType, "Redis left calls without an answer").into());
+        }
+        let about_durability = answers.split_off(writes);
+        let durable = is_asked && self.durability.learn(&about_durability);
+        Ok(answers.into_iter().map(|answer| (answer, durable)).collect())
     }
 
     /// A topic's fields, and the era that they are served in.
