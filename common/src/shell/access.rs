@@ -3,7 +3,8 @@
 use super::clock::wall;
 use super::http::error;
 use crate::wire::hello::{Conversation, Hello};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -140,11 +141,12 @@ impl Access {
     }
 
     /// Whether this HTTP request may change the cluster itself. Where no tokens are asked for, everybody on this
-    /// machine may; `peer` is where the request came from, if that is known.
+    /// machine may; the extensions hold where the request came from, if that is known.
     ///
     /// # Errors
     /// When not.
-    pub fn check_admin(&self, headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<(), AccessError> {
+    pub fn check_admin(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<(), AccessError> {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
         if self.key.is_none() && !peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
             return Err(AccessError::NotFromHere);
         }
@@ -194,11 +196,16 @@ mod tests {
 
     #[test]
     fn the_cluster_is_changed_from_this_machine_or_with_a_token() {
-        let (here, elsewhere) = ("[::ffff:127.0.0.1]:1".parse().ok(), "10.0.0.1:1".parse().ok());
+        let from = |address: &str| {
+            let mut extensions = Extensions::new();
+            extensions.insert(ConnectInfo(address.parse::<SocketAddr>().unwrap()));
+            extensions
+        };
+        let (here, elsewhere) = (&from("[::ffff:127.0.0.1]:1"), &from("10.0.0.1:1"));
         let none = HeaderMap::new();
         let open = Access::open();
         assert_eq!(open.check_admin(&none, here), Ok(()));
-        for peer in [elsewhere, None] {
+        for peer in [elsewhere, &Extensions::new()] {
             assert_eq!(open.check_admin(&none, peer), Err(AccessError::NotFromHere));
         }
         let access = Access::with_secret(&[7; 32]).unwrap();

@@ -151,7 +151,6 @@ async fn pass_on(State(site): State<Site>, mut request: Request) -> Response {
 impl Site {
     /// Lets those in who may change the cluster.
     fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<(), AccessError> {
-        let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-        self.fleet.layout().access().check_admin(headers, peer)
+        self.fleet.layout().access().check_admin(headers, extensions)
     }
 }

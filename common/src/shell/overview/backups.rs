@@ -6,11 +6,10 @@ use crate::shell::peers::PeerError;
 use crate::wire::rpc::{Reply, Request};
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 
 /// Where it is to be, on the machine of the root.
 #[derive(Debug, Deserialize)]
@@ -34,8 +33,7 @@ pub(super) async fn take(
     extensions: Extensions,
     body: Bytes,
 ) -> Response {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    if let Err(e) = office.access.check_admin(&headers, peer) {
+    if let Err(e) = office.access.check_admin(&headers, &extensions) {
         return e.into_response();
     }
     let Wanted { folder, id } = match serde_json::from_slice(&body) {

@@ -7,11 +7,10 @@ use crate::shell::membership::Membership;
 use crate::shell::peers::PeerError;
 use crate::wire::rpc::{Reply, Request};
 use axum::Json;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 
 /// What `POST /v1/nodes/{name}/drain` answers: the node has begun to leave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,8 +64,7 @@ async fn admitted<T: IntoResponse>(
     extensions: &Extensions,
     act: impl AsyncFnOnce(NodeName) -> Result<T, Unanswered>,
 ) -> Response {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    if let Err(e) = office.access.check_admin(headers, peer) {
+    if let Err(e) = office.access.check_admin(headers, extensions) {
         return e.into_response();
     }
     let name = match NodeName::new(name) {

@@ -5,11 +5,10 @@ use crate::shell::membership::Membership;
 use crate::shell::peers::PeerError;
 use crate::wire::rpc::{Reply, Request};
 use axum::Json;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{Extensions, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 
 /// What `POST /v1/store/acknowledge` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +30,7 @@ pub(super) async fn acknowledge(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    if let Err(e) = office.access.check_admin(&headers, peer) {
+    if let Err(e) = office.access.check_admin(&headers, &extensions) {
         return e.into_response();
     }
     let answer = match office.membership.ask_a_root(&Request::Acknowledge).await {
