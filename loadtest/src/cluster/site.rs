@@ -4,7 +4,7 @@ use countree_common::document::TopicView;
 use countree_common::key::Topic;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, Answer, ErrorBody};
-use countree_common::shell::overview::{Acknowledged, Audit};
+use countree_common::shell::overview::{Acknowledged, Audit, Forgotten};
 use std::time::Duration;
 
 const UNAVAILABLE: u16 = 503;
@@ -70,14 +70,9 @@ impl Site {
     }
 
     /// Gives up what a leaf had that is gone with its disk.
-    pub(crate) async fn give_up(&self, leaf: &str) -> Result<(), Failure> {
+    pub(crate) async fn give_up(&self, leaf: &str) -> Result<Forgotten, Failure> {
         let path = format!("/v1/nodes/{leaf}");
-        let answer = http::request("DELETE", &self.url, &path, &[], None).await?;
-        if answer.status == 200 {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&answer.body).into_owned();
-        Err(Failure::failed(format!("{}{path} answers {}: {said}", self.url, answer.status)))
+        self.read(&path, &http::request("DELETE", &self.url, &path, &[], None).await?)
     }
 
     /// Says that somebody knows what happened to the store.
