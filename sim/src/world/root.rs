@@ -1,19 +1,17 @@
 //! The root's shell: its leaves, its broadcast nodes, its way to the store, and its part of the registry.
 
+mod store_calls;
+
 use super::World;
 use super::membership::{HEARTBEAT, LEASE};
-use crate::faults::Mishap;
 use crate::flaws::Flaw;
 use crate::happening::Happening;
 use crate::network::{LinkId, Message, Side};
 use crate::place::{Life, Place};
 use crate::promise::Promise;
-use crate::store::{Answer, Operation};
+use crate::store::Operation;
 use countree_common::cluster::{ClusterView, Tier};
-use countree_common::cut::{CounterSum, Cut};
-use countree_common::forget::Forgetting;
-use countree_common::key::Counter;
-use countree_common::store::{Admission, StoreId, StoreMemory};
+use countree_common::store::{Admission, StoreMemory};
 use countree_common::time::Time;
 use countree_common::wire::publish::{self, FromRoot, snapshot_parts};
 use countree_common::wire::rpc::{Reply, Request};
@@ -21,7 +19,7 @@ use countree_common::wire::uplink;
 use countree_root::machine::binding::{Claimant, claim};
 use countree_root::machine::registrar::{Ask, AskId, RegistrarOutput};
 use countree_root::machine::standing::Standing;
-use countree_root::machine::{ConnectionId, Output, Registrar, Root, StoreSilent};
+use countree_root::machine::{ConnectionId, Output, Registrar, Root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -434,124 +432,5 @@ impl World {
                 }
             }
         }
-    }
-
-    /// Sends a request to the store. On the way there and back things get lost, and some requests arrive long
-    /// after their root has stopped waiting.
-    fn ask_store(&mut self, i: usize, operation: Operation) {
-        let Some(life) = self.roots[i].life() else { return };
-        let Some(bound) = self.roots[i].standing().map(|standing| standing.served()) else { return };
-        self.send_again_later((i, life), bound, &operation);
-        let mishap =
-            (!self.is_calm && self.random.chance(self.plan.store_mishaps)).then(|| self.random.below(3));
-        let timeout = self.timeout();
-        let (arrives, is_heard) = match mishap {
-            None => (self.random.micros(50, 3_000), true),
-            Some(0) => {
-                self.tally.note(Mishap::AnswerLost);
-                (self.random.micros(50, 3_000), false)
-            }
-            Some(1) => {
-                self.tally.note(Mishap::RequestLost);
-                let answer = Box::new(operation.silence());
-                return self.agenda.after(timeout, Happening::StoreAnswered { root: i, life, answer });
-            }
-            Some(_) => {
-                self.tally.note(Mishap::RequestLate);
-                (timeout + self.random.millis(0, 5_000), false)
-            }
-        };
-        if !is_heard {
-            let answer = Box::new(operation.silence());
-            self.agenda.after(timeout, Happening::StoreAnswered { root: i, life, answer });
-        }
-        let asked = Happening::StoreAsked { root: i, life, bound, operation: Box::new(operation), is_heard };
-        self.agenda.after(arrives, asked);
-    }
-
-    /// A forget is asked for again and again until somebody answers, so that one of those requests may arrive long after it
-    /// was answered.
-    fn send_again_later(&mut self, (root, life): (usize, Life), bound: StoreId, operation: &Operation) {
-        if let Operation::Forget(link, topic, at) = operation
-            && self.random.chance(50)
-        {
-            let operation = Box::new(Operation::Forget(*link, topic.clone(), *at));
-            let asked = Happening::StoreAsked { root, life, bound, operation, is_heard: false };
-            let wait = self.random.millis(50, 5_000);
-            self.agenda.after(wait, asked);
-        }
-    }
-
-    pub(super) fn store_asked(
-        &mut self,
-        (root, life): (usize, Life),
-        bound: StoreId,
-        operation: Operation,
-        is_heard: bool,
-    ) {
-        if self.agenda.now() < self.store.paused_until {
-            // What waits in its socket is done when it goes on; by then its root has given up.
-            if is_heard {
-                let (answer, timeout) = (Box::new(operation.silence()), self.timeout());
-                self.agenda.after(timeout, Happening::StoreAnswered { root, life, answer });
-            }
-            let operation = Box::new(operation);
-            let asked = Happening::StoreAsked { root, life, bound, operation, is_heard: false };
-            return self.agenda.at(self.store.paused_until, asked);
-        }
-        let (answer, wait) = if self.store.is_down {
-            (operation.silence(), self.timeout())
-        } else {
-            let merged: Vec<Cut> = match &operation {
-                Operation::Merge(_, cuts) => cuts.to_vec(),
-                _ => Vec::new(),
-            };
-            let answer = self.store.perform(operation, bound);
-            self.check_merged(&merged);
-            (answer, self.random.micros(50, 3_000))
-        };
-        if is_heard {
-            let answer = Box::new(answer);
-            self.agenda.after(wait, Happening::StoreAnswered { root, life, answer });
-        }
-    }
-
-    /// No event is counted twice, at any time.
-    fn check_merged(&mut self, cuts: &[Cut]) {
-        for cut in cuts {
-            let Some(document) = self.store.documents.get(&cut.topic) else { continue };
-            for CounterSum { item, kind, .. } in &cut.sums {
-                let counter = Counter { topic: cut.topic.clone(), item: item.clone(), kind: kind.clone() };
-                let total = document.totals.get(&(item.clone(), kind.clone())).copied().unwrap_or_default();
-                if let Err(e) = self.truth.check_once(&counter, total) {
-                    return self.violate(Promise::Exact, e);
-                }
-            }
-        }
-    }
-
-    pub(super) fn store_answered(&mut self, i: usize, answer: Answer) {
-        let (now, registrar_now) = (self.clocks(Place::Root(i)), self.registrar_clocks(Place::Root(i)));
-        let silent = || "the store does not answer".to_owned();
-        let Some(process) = &mut self.roots[i].process else { return };
-        match answer {
-            Answer::Merged(batch, outcomes) => process.machine.handle_merged(batch, outcomes),
-            Answer::Read(read, result) => {
-                process.machine.handle_read(read, result.ok_or(StoreSilent), now.mono);
-            }
-            Answer::Forgotten(link, topic, forgetting) => {
-                if let Forgetting::Gone(gone) = forgetting {
-                    process.machine.handle_forgotten(&topic, gone.version);
-                }
-                self.send(link, Side::Acceptor, Message::Reply(Reply::Forgetting(forgetting)));
-            }
-            Answer::Replied(link, reply) => self.send(link, Side::Acceptor, Message::Reply(reply)),
-            Answer::Era(era) => era.into_iter().for_each(|era| process.machine.handle_served_in(era)),
-            Answer::Loaded(result) => {
-                process.registrar.handle_loaded(result.ok_or_else(silent), registrar_now)
-            }
-            Answer::Saved(result) => process.registrar.handle_saved(result.ok_or_else(silent), registrar_now),
-        }
-        self.drain_root(i);
     }
 }
