@@ -45,7 +45,7 @@ pub(crate) enum Standing {
 #[derive(Debug, Default)]
 pub(crate) struct Resets {
     resets: Vec<Reset>,
-    /// How many topics were forgotten, which is a reset of a whole topic to whoever counts.
+    /// How many topics were forgotten; for totals that is a reset of the whole topic.
     pub(crate) forgets: u64,
 }
 
@@ -101,7 +101,7 @@ impl Resets {
         })
     }
 
-    /// What became of an event that was acked. A reset that was asked for up to `undone_to` may have been undone since.
+    /// How an event stands that was acked. A reset that was asked for up to `undone_to` may have been undone since.
     pub(crate) fn standing(&self, event: &Event, undone_to: Option<Time>) -> Standing {
         let mut standing = Standing::Counts;
         for reset in self.of(&event.counter) {

@@ -33,7 +33,7 @@ pub(crate) enum Operation {
     Read(ReadId, Topic),
     /// Read a topic for whoever asked on that connection.
     Show(LinkId, Topic),
-    /// Forget a topic that stands at that version, for whoever asked on that connection.
+    /// Forget a topic that stands at that version, for the one who asked on that connection.
     Forget(LinkId, Topic, Version),
     /// Keep how sessions ended.
     Publish(LinkId, SessionTable),

@@ -44,7 +44,7 @@ impl Machine {
         self.away = Away::new(self.away.id + 1, names);
         let mut handles = Vec::new();
         for (handle, topic) in self.topics.iter_mut() {
-            // Whoever is given a snapshot that was made before would be told of others.
+            // A snapshot that was made before names others.
             if topic.encodings.forget_snapshots() {
                 self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
             }

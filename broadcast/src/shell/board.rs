@@ -90,7 +90,7 @@ impl Board {
     }
 
     /// Takes a root's watermark. It holds, for totals of its era, until the root tells another: what is merged stays merged,
-    /// whoever loses a link.
+    /// also when a link is lost.
     pub(super) fn mark(&self, root: &NodeName, watermark: Stamp) {
         self.watermarks().insert(root.clone(), watermark);
     }

@@ -13,7 +13,7 @@ pub(crate) enum Shape {
     Option(Box<Shape>),
     /// 0 and the one, or 1 and the other.
     Result(Box<Shape>, Box<Shape>),
-    /// A length, and so many.
+    /// A length, and that many elements.
     List(Box<Shape>),
     /// One after another.
     Tuple(Vec<Shape>),

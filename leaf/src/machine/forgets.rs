@@ -19,7 +19,7 @@ use countree_common::limits;
 use countree_common::wire::producer::BusyReason;
 use countree_common::wire::rpc::{Reset, SubmitError};
 
-/// A topic that is merged into each time that the store is asked keeps its events after so many tries.
+/// A topic that changes each time before the store is asked keeps its events after this many tries.
 const TRIES: u32 = 32;
 
 /// How far a topic that is to be forgotten has come.

@@ -42,9 +42,9 @@ pub enum Output {
         /// Whether it was counted.
         result: Result<Counted, SubmitError>,
     },
-    /// Answer whoever wanted a topic to be forgotten.
+    /// Answer the request to forget a topic.
     Forgotten {
-        /// Who.
+        /// Which request.
         submission: SubmissionId,
         /// What is gone; `None` for a topic that nothing was ever counted in.
         result: Result<Option<Gone>, SubmitError>,

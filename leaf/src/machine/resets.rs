@@ -312,8 +312,8 @@ impl LeafMachine {
         Ok(lsn)
     }
 
-    /// For a reset of that topic, or to forget it, `by` some leaf, [`Output::Flushed`] is to say when all that was accepted of it by now is
-    /// merged. `false` when too many wait already, or this leaf resets the topic, too: two that read the same totals
+    /// For a reset of that topic, or to forget it, `by` some leaf: [`Output::Flushed`] is to say when all that was accepted
+    /// of it by now is merged. `false` when too many wait already, or this leaf resets the topic, too: two that read the same totals
     /// would both subtract them. Whichever of two asked later finds the other's reset open, or merged.
     pub fn handle_flush(
         &mut self,

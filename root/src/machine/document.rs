@@ -200,7 +200,7 @@ impl Document {
     /// into the answer. Every store does the same, as one atomic write.
     ///
     /// All positions stay, so that whatever is sent again counts as little as before. The version goes on, in an era of its
-    /// own: whoever shows the topic has to take the whole of what follows.
+    /// own, so that viewers take the whole of what follows.
     pub fn forget(&mut self, at: Version, served_in: u64, durable: bool) -> Forgetting {
         let now = served(self.version, served_in);
         let (is_elsewhere, was_forgotten) = (now != at, self.forgotten > 0);

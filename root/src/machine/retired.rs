@@ -61,7 +61,7 @@ impl RetiredStreams {
         self.given_up.iter().map(|(incarnation, at)| (*incarnation, *at))
     }
 
-    /// Documents hold so many events of a stream whose log was given up: it had accepted these at least, and what is
+    /// How many events of a stream whose log was given up documents hold: it had accepted these at least, and what is
     /// missing of all that was heard of is lost.
     pub fn know_held(&mut self, incarnation: u64, held: u64) {
         if !self.given_up.contains_key(&incarnation) {

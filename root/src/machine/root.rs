@@ -338,7 +338,7 @@ impl Root {
 
     /// The store has forgotten a topic, whose document stands at that version since.
     pub fn handle_forgotten(&mut self, topic: &Topic, version: Version) {
-        // There is no update that says so: whoever follows the topic is sent what is left, which is a snapshot of nothing.
+        // No update says so: those who follow the topic are sent what is left, a snapshot of nothing.
         self.interests.notice(topic, version);
         let near = self.near_limit.forget(topic);
         let leaves: Vec<_> = self.leaves.keys().copied().collect();

@@ -262,7 +262,7 @@ impl Desk {
         Ok(page)
     }
 
-    /// Whoever follows the topic here hears of it before the answer goes out.
+    /// Those who follow the topic here hear of it before the answer goes out.
     async fn forget(&self, topic: Topic, at: Version) -> Reply {
         let forgetting = self.store.forget(&topic, at).await;
         if let Ok(Forgetting::Gone(Gone { version, .. })) = &forgetting {

@@ -223,7 +223,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// From now on nothing is merged here and no registry is read unless the store says to be this one, or says nothing,
     /// having been emptied: see [`may_merge`](crate::machine::standing::may_merge). With `bars_others` that holds at once for
-    /// whoever serves it under another identity.
+    /// a cluster that serves it under another identity.
     ///
     /// # Errors
     /// When the store does not answer.

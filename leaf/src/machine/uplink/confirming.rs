@@ -19,7 +19,7 @@ impl Uplink {
         self.unconfirmed.is_empty()
     }
 
-    /// Asks about topics that are not confirmed, at most so many.
+    /// Asks about topics that are not confirmed, `most` of them at most.
     pub fn ask_unconfirmed(&mut self, most: usize) {
         let topics: Vec<TopicId> = self.unconfirmed.iter().take(most).copied().collect();
         topics.into_iter().for_each(|topic| self.ask_about(topic));

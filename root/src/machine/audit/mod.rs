@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub enum Correction {
     /// So many merged events of a stream are neither in the store nor in a log, no more and no less.
     Lost(StreamId, u64),
-    /// The log of this stream was given up, and so many of its events are in the store.
+    /// The log of this stream was given up, and this is how many of its events are in the store.
     Held(StreamId, u64),
     /// Nobody has a ledger of this stream: what the store holds of it is all that is known.
     Claimed(StreamLedger),

@@ -45,7 +45,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Documents hold so many events of a stream whose log was given up.
+    /// How many events of a stream whose log was given up documents hold.
     pub fn know_held(&mut self, stream: &StreamId, held: u64) {
         if let Some(retired) = self.retired.get_mut(&stream.leaf) {
             retired.know_held(stream.incarnation, held);
