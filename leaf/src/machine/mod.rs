@@ -315,7 +315,8 @@ impl LeafMachine {
             );
             self.outputs.push_back(Output::Alarm(alarm));
         }
-        if self.listed_since.is_none() && view.keys.owners.contains(me) {
+        let is_listed = view.node(me).is_some_and(|listed| listed.incarnation == mine);
+        if self.listed_since.is_none() && is_listed {
             self.listed_since = Some(view.epoch);
         }
         if self.view.keys != view.keys {

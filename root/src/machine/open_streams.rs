@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 /// Streams of one leaf that are open at once. Each start opens one, and it closes when all of it is merged for good;
 /// of more than these the oldest is no longer watched over.
 const OPEN_PER_LEAF: usize = 64;
+/// Starts of one leaf that have joined and are not in the view yet. Of more than these the oldest one's log is dropped.
+const JOINING_PER_LEAF: usize = 8;
 
 /// One stream that is not known to be wholly merged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,17 +45,53 @@ pub(super) struct Heard {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct OpenStreams {
     by_leaf: BTreeMap<NodeName, BTreeMap<u64, Open>>,
+    /// The logs on which starts have joined that are not in the view yet, by their incarnations. A join that arrives
+    /// late is nobody's start: its log counts once its incarnation is in the view, and not before.
+    #[serde(default)]
+    joining: BTreeMap<NodeName, BTreeMap<u64, Vec<LogEnd>>>,
 }
 
 impl OpenStreams {
-    /// A start of a leaf is in the view: it may take events, and it has taken over the keys of those before.
-    pub(super) fn open(&mut self, leaf: &NodeName, incarnation: u64, now: WallMs) {
+    /// A start of a leaf has joined on this log. Returns the streams that are missing if it is one that lives.
+    pub(super) fn join(&mut self, leaf: &NodeName, incarnation: u64, log: &[LogEnd]) -> Vec<StreamId> {
+        let mut ends = log.to_vec();
+        ends.sort_by_key(|end| std::cmp::Reverse(end.incarnation));
+        ends.truncate(OPEN_PER_LEAF);
+        let joining = self.joining.entry(leaf.clone()).or_default();
+        joining.insert(incarnation, ends);
+        if joining.len() > JOINING_PER_LEAF {
+            joining.pop_first();
+        }
+        let streams = self.by_leaf.get(leaf).into_iter().flatten();
+        let missing = streams.filter(|(incarnation, open)| open.lacks(**incarnation, log).is_some());
+        missing.map(|(incarnation, _)| StreamId { leaf: leaf.clone(), incarnation: *incarnation }).collect()
+    }
+
+    /// A start of a leaf is in the view: it may take events, and it has taken over the keys of those before. Says whether
+    /// the log on which it joined lacks what an earlier start has known, and was not found to lack that before.
+    pub(super) fn open(&mut self, leaf: &NodeName, incarnation: u64, now: WallMs) -> bool {
+        let has_forgotten = self.joined_on(leaf, incarnation).is_some_and(|log| self.compare(leaf, &log));
         let streams = self.by_leaf.entry(leaf.clone()).or_default();
         streams.retain(|of, open| !open.is_settled || *of >= incarnation);
         streams.entry(incarnation).or_insert(Open { heard_at: now, ..Open::default() });
         if streams.len() > OPEN_PER_LEAF {
             streams.pop_first();
         }
+        has_forgotten
+    }
+
+    /// The log on which a start has joined, until it is in the view: nothing, if it was dropped.
+    fn joined_on(&mut self, leaf: &NodeName, incarnation: u64) -> Option<Vec<LogEnd>> {
+        let joining = self.joining.get_mut(leaf)?;
+        let is_dropped =
+            joining.len() == JOINING_PER_LEAF && joining.keys().all(|joined| *joined > incarnation);
+        let is_new = !self.by_leaf.get(leaf).is_some_and(|streams| streams.contains_key(&incarnation));
+        let log = joining.remove(&incarnation).or((is_dropped && is_new).then(Vec::new));
+        joining.retain(|joined, _| *joined > incarnation);
+        if joining.is_empty() {
+            self.joining.remove(leaf);
+        }
+        log
     }
 
     /// A leaf says how far its live stream has come.
@@ -64,17 +102,16 @@ impl OpenStreams {
         }
     }
 
-    /// A leaf starts on this log. Says whether it lacks what an earlier start of it has known, and has not been found
+    /// A leaf lives on this log. Says whether it lacks what an earlier start of it has known, and has not been found
     /// to lack that before.
-    pub(super) fn compare(&mut self, leaf: &NodeName, log: &[LogEnd]) -> bool {
+    fn compare(&mut self, leaf: &NodeName, log: &[LogEnd]) -> bool {
         let Some(streams) = self.by_leaf.get_mut(leaf) else { return false };
         let mut has_forgotten = false;
         for (incarnation, open) in streams {
-            let found = log.iter().find(|end| end.incarnation == *incarnation);
-            let is_whole = found.is_some_and(|found| found.last >= open.reached.last);
-            has_forgotten |= !is_whole && open.missing.is_none();
+            let lacks = open.lacks(*incarnation, log);
+            has_forgotten |= lacks.is_some() && open.missing.is_none();
             // A log that was missing may have been found again.
-            open.missing = (!is_whole).then(|| found.map_or(0, |found| found.accepted));
+            open.missing = lacks;
         }
         has_forgotten
     }
@@ -122,11 +159,12 @@ impl OpenStreams {
         given_up
     }
 
-    /// The streams of a leaf whose logs are missing, also where all of them is merged: sessions may have gone on there.
-    pub(super) fn missing_of(&self, leaf: &NodeName) -> Vec<StreamId> {
-        let streams = self.by_leaf.get(leaf).into_iter().flatten();
-        let missing = streams.filter(|(_, open)| open.missing.is_some());
-        missing.map(|(incarnation, _)| StreamId { leaf: leaf.clone(), incarnation: *incarnation }).collect()
+    /// The latest start of a leaf that was in the view and is not closed.
+    pub(super) fn latest(&self, leaf: &NodeName) -> Option<u64> {
+        self.by_leaf
+            .get(leaf)
+            .and_then(|streams| streams.last_key_value())
+            .map(|(incarnation, _)| *incarnation)
     }
 
     /// Whether events may be lost with logs of a leaf that are missing.
@@ -154,6 +192,13 @@ impl OpenStreams {
 }
 
 impl Open {
+    /// The events that a log holds of this stream, if it ends earlier than what was heard of it.
+    fn lacks(&self, incarnation: u64, log: &[LogEnd]) -> Option<u64> {
+        let found = log.iter().find(|end| end.incarnation == incarnation);
+        let is_whole = found.is_some_and(|found| found.last >= self.reached.last);
+        (!is_whole).then(|| found.map_or(0, |found| found.accepted))
+    }
+
     fn may_lack_events(&self) -> bool {
         self.missing.is_some() && !self.is_settled
     }

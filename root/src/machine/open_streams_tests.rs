@@ -24,7 +24,8 @@ fn open() -> OpenStreams {
 }
 
 fn missing(open: &OpenStreams) -> Vec<u64> {
-    open.missing_of(&leaf()).into_iter().map(|stream| stream.incarnation).collect()
+    let streams = open.by_leaf.get(&leaf()).into_iter().flatten();
+    streams.filter(|(_, open)| open.missing.is_some()).map(|(incarnation, _)| *incarnation).collect()
 }
 
 #[test]
@@ -118,7 +119,37 @@ fn a_leaf_that_is_killed_while_it_leaves_has_its_keys_in_its_last_log_alone() {
 #[test]
 fn no_more_streams_are_watched_over_than_there_is_room_for() {
     let mut open = OpenStreams::default();
-    (1..=100).for_each(|incarnation| open.open(&leaf(), incarnation, WallMs(1)));
+    (1..=100).for_each(|incarnation| assert!(!open.open(&leaf(), incarnation, WallMs(1))));
     open.compare(&leaf(), &[]);
     assert_eq!(missing(&open).len(), OPEN_PER_LEAF);
+}
+
+/// A join that arrives when its start is long in the view, or gone, says nothing about the log of the one that lives.
+#[test]
+fn only_the_log_of_a_start_that_is_in_the_view_counts() {
+    let mut open = open();
+    let streams = |open: &mut OpenStreams, incarnation, log: &[LogEnd]| {
+        open.join(&leaf(), incarnation, log).into_iter().map(|stream| stream.incarnation).collect::<Vec<_>>()
+    };
+    let whole = [end(3, 10, 100), end(4, 10, 100)];
+    assert_eq!(streams(&mut open, 5, &whole), [0; 0]);
+    assert_eq!(streams(&mut open, 6, &[]), [3, 4], "the start is answered by what its log lacks");
+    assert_eq!(missing(&open), [0; 0], "and nothing else follows from it");
+    assert!(!open.open(&leaf(), 5, WallMs(3)));
+    assert_eq!(streams(&mut open, 7, &whole[..1]), [4, 5]);
+    assert!(open.open(&leaf(), 7, WallMs(4)));
+    assert_eq!(missing(&open), [4, 5]);
+    assert!(open.joining.is_empty(), "what was before the start that lives is over");
+}
+
+#[test]
+fn a_log_that_there_was_no_room_for_is_taken_for_an_empty_one() {
+    let mut open = open();
+    let whole = [end(3, 10, 100), end(4, 10, 100)];
+    for incarnation in 5..=5 + JOINING_PER_LEAF as u64 {
+        open.join(&leaf(), incarnation, &whole);
+    }
+    assert_eq!(open.joining[&leaf()].len(), JOINING_PER_LEAF);
+    assert!(!open.clone().open(&leaf(), 6, WallMs(3)));
+    assert!(open.open(&leaf(), 5, WallMs(3)));
 }

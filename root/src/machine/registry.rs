@@ -158,7 +158,9 @@ impl Registry {
         self.settled.get(&node.name).is_some_and(|settled| *settled >= node.incarnation)
     }
 
-    /// A node lives. An older start of the same node is ignored, and so is one that has settled.
+    /// A node lives. An older start of the same node is ignored, and so is one that has settled. Where a leaf joined on
+    /// a log that lacks what an earlier start has known, nobody can say any more what keys it knew, and those streams are
+    /// missing until they are found or given up.
     ///
     /// # Errors
     /// When the node is new and there are too many.
@@ -177,14 +179,22 @@ impl Registry {
         }
         self.note_incarnation(&node.name, node.tier, node.incarnation)?;
         let owners = self.key_owners();
+        let mut has_forgotten = false;
         if node.tier == Tier::Leaf {
             self.unsettled.insert(node.name.clone());
             self.settled.remove(&node.name);
-            self.open.open(&node.name, node.incarnation, now);
+            has_forgotten = self.open.open(&node.name, node.incarnation, now);
             self.keys.release(&node.name);
         }
+        if has_forgotten {
+            self.keys.lose(&node.name, now);
+        }
         self.members.insert(node.name.clone(), Member { node: node.clone(), lease_until: until });
-        self.advance(owners, now);
+        self.advance(owners.clone(), now);
+        if has_forgotten && self.key_owners() == owners {
+            self.owners_since = self.epoch;
+            self.keys.succeed(owners, now);
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::World;
 use super::questions::Purpose;
 use super::wishes::Wish;
+use crate::faults::Fault;
 use crate::happening::Happening;
 use crate::place::Place;
 use crate::plan::Plan;
@@ -217,6 +218,12 @@ impl World {
     fn client_fails(&mut self, i: usize, error: &SubmitError) {
         let now = self.agenda.now();
         let Some(Pending { wish, began, is_echo, .. }) = &self.clients[i].current else { return };
+        if *error == SubmitError::KeyLost && self.nobody_has_forgotten() {
+            return self.violate(
+                Promise::Told,
+                format!("client-{i} heard that its key is lost, and no leaf lost any"),
+            );
+        }
         // What only a lost folder said is never known again.
         let is_hopeless =
             *error == SubmitError::KeyLost || self.truth.has_lost_folders() && now.since(*began) > BEREFT;
@@ -237,6 +244,13 @@ impl World {
         }
         self.tell(&open, if is_in_doubt { Told::InDoubt } else { Told::Rejected });
         self.settle(i);
+    }
+
+    /// Neither leaves' folders nor the registry were lost or put back, so that every key is remembered.
+    fn nobody_has_forgotten(&self) -> bool {
+        let forgetful =
+            [Fault::RegistryRollback, Fault::StoreEmptied, Fault::StoreExchanged, Fault::RootsMisled];
+        !self.truth.has_lost_folders() && forgetful.iter().all(|fault| self.tally.of(*fault) == 0)
     }
 
     /// What was told before stays as it is: echoes come again.

@@ -108,7 +108,7 @@ impl Ask {
                 return Ok(Reply::Joined { incarnation });
             }
             Self::JoinOnLog { leaf, log } => {
-                let joined = registry.join_on_log(leaf, log, jump, now).map_err(said)?;
+                let joined = registry.join_on_log(leaf, log, jump).map_err(said)?;
                 return Ok(Reply::JoinedOnLog { incarnation: joined.0, missing: joined.1, store: None });
             }
             Self::Heartbeat { node, reached, .. } => {

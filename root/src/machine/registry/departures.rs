@@ -41,7 +41,8 @@ impl Registry {
     /// When the owners of keys are others, a later start has come, or the name is one too many.
     pub fn settle(&mut self, start: &StreamId, bequest: &Bequest, now: WallMs) -> Result<bool, NotSettled> {
         let StreamId { leaf, incarnation } = start;
-        if self.incarnations.get(leaf).is_some_and(|last| last > incarnation) {
+        // One that has only joined is not at work: the join may be a late one, of a start before this.
+        if self.latest_listed(leaf) > Some(*incarnation) {
             return Err(NotSettled::StartedAgain(leaf.clone()));
         }
         if self.settled.get(leaf) == Some(incarnation) {

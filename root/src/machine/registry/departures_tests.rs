@@ -102,13 +102,30 @@ fn the_last_leaf_is_not_waited_for_if_it_had_no_keys() {
     let without = Bequest { is_empty: true, ..bequest(&[], registry.epoch()) };
     assert_eq!(registry.settle(&stream("a", 1), &without, WallMs(1)), Ok(false));
     assert_eq!(registry.view().keys.owners, []);
-    registry.join_on_log(&name("a"), &[], 0, WallMs(2)).unwrap();
+    registry.join_on_log(&name("a"), &[], 0).unwrap();
+    registry.heartbeat(&start(2, "a"), WallMs(3), LEASE).unwrap();
     assert_eq!(registry.view().keys.lost, []);
     // One that had some, and hears so late that they have expired.
-    registry.heartbeat(&start(2, "a"), WallMs(3), LEASE).unwrap();
     let with = bequest(&[], registry.epoch());
     assert_eq!(registry.settle(&stream("a", 2), &with, WallMs(4)), Ok(true));
     assert_eq!(registry.settle(&stream("a", 2), &without, WallMs(5)), Ok(true));
+}
+
+/// A join of an earlier start may arrive when that is long gone.
+#[test]
+fn a_leaf_may_leave_though_another_start_of_it_has_joined() {
+    let mut registry = leaves(&["a", "b"]);
+    registry.join_on_log(&name("a"), &[], 0).unwrap();
+    let leave = |registry: &mut Registry| {
+        registry.settle(&stream("a", 1), &bequest(&["b"], registry.epoch()), WallMs(1))
+    };
+    assert_eq!(leave(&mut registry.clone()), Ok(false));
+    registry.heartbeat(&start(2, "a"), WallMs(2), LEASE).unwrap();
+    assert_eq!(
+        leave(&mut registry),
+        Err(NotSettled::StartedAgain(name("a"))),
+        "but not once that is in the view"
+    );
 }
 
 #[test]

@@ -23,8 +23,8 @@ impl Registry {
 
     /// The number of this start of a leaf on a log that holds these streams: higher than any before by `jump` or more.
     /// A registry that fell back, and a log that is lost at once, would give a number again whose stream the store
-    /// knows. Where the log lacks what an earlier start has known, nobody can say any more what keys it knew, and those
-    /// streams are missing until they are found or given up.
+    /// knows. Returns the streams that the log lacks, too. They count as missing once this start is in the view: a join
+    /// may arrive late, when its start is long gone or far ahead of that log.
     ///
     /// # Errors
     /// When its name is new and there are too many.
@@ -33,23 +33,13 @@ impl Registry {
         leaf: &NodeName,
         log: &[LogEnd],
         jump: u64,
-        now: WallMs,
     ) -> Result<(u64, Vec<StreamId>), RegistryFull> {
         let at_least = log.iter().map(|end| end.incarnation).max().unwrap_or_default() + 1;
         // Over what the registry knows, too: that may be as old as the log.
         let last = self.incarnations.get(leaf).copied().unwrap_or_default();
         let at_least = at_least.max(last.saturating_add(1)).saturating_add(jump);
         let incarnation = self.join(leaf, Tier::Leaf, at_least)?;
-        if self.open.compare(leaf, log) {
-            let owners = self.key_owners();
-            self.keys.lose(leaf, now);
-            self.advance(owners.clone(), now);
-            if self.key_owners() == owners {
-                self.owners_since = self.epoch;
-                self.keys.succeed(owners, now);
-            }
-        }
-        let mut missing = self.open.missing_of(leaf);
+        let mut missing = self.open.join(leaf, incarnation, log);
         // It has left since the copy that it starts on was made: all is merged, but sessions that are open there ended.
         if let Some(settled) =
             self.settled.get(leaf).filter(|settled| log.last().is_some_and(|end| end.incarnation < **settled))
@@ -57,6 +47,12 @@ impl Registry {
             missing.push(StreamId { leaf: leaf.clone(), incarnation: *settled });
         }
         Ok((incarnation, missing))
+    }
+
+    /// The latest start of a leaf that is known to have been in the view.
+    pub(super) fn latest_listed(&self, leaf: &NodeName) -> Option<u64> {
+        let live = self.members.get(leaf).map(|member| member.node.incarnation);
+        live.max(self.open.latest(leaf)).max(self.settled.get(leaf).copied())
     }
 
     /// A leaf says how far its live stream has come.
