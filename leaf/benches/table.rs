@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a measurement")]
 
 use countree_common::key::{Counter, CounterName};
-use countree_leaf::machine::table::Table;
+use countree_leaf::machine::counters::table::Table;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 

@@ -9,7 +9,7 @@ use countree_common::time::Time;
 use countree_leaf::log::recovery::{OldStream, Recovery, Recut};
 use countree_leaf::log::segment::{self, End, LogError};
 use countree_leaf::machine::Found;
-use countree_leaf::machine::journal::Append;
+use countree_leaf::machine::log_builder::Append;
 use std::collections::{BTreeMap, VecDeque};
 
 /// One segment's file.

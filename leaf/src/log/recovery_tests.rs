@@ -1,6 +1,6 @@
 use super::*;
 use crate::log::record::Submission;
-use crate::machine::journal::Journal;
+use crate::machine::log_builder::Journal;
 use crate::testing::leaf_name;
 use countree_common::time::WallMs;
 use countree_common::wire::batch::{put_event, put_name};

@@ -1,6 +1,6 @@
 //! Questions to other nodes: an output for each, and one answer, whoever wants to know.
 
-use super::clearance::Question;
+use super::idempotency::lookup::Question;
 use super::{LeafMachine, Output, SubmissionId};
 use countree_common::cluster::NodeName;
 use countree_common::session::SessionId;

@@ -4,8 +4,8 @@
 //! before the asker reads it; so the answer names the version that holds it all, and an asker who then reads another
 //! asks again.
 
-use super::names::TopicId;
-use super::uplink::Uplink;
+use super::counters::names::TopicId;
+use super::uplink::stream::Uplink;
 use super::{Frozen, LeafMachine, Output};
 use countree_common::document::Version;
 use countree_common::key::Topic;

@@ -2,41 +2,24 @@
 //! threads. Most rules of `docs/exactly-once.md` live here: append, cut, repeat,
 //! read back, expiry, reset.
 
-mod admission;
 pub mod calls;
-mod clearance;
-pub mod dictionary;
-pub mod doubt;
-mod drain;
-mod echoes;
-mod endings;
-mod estate;
+pub mod counters;
 mod flushes;
 mod forgets;
-mod intake;
-pub mod journal;
-pub mod keys;
-mod merging;
-pub mod names;
-mod order;
+pub mod idempotency;
+pub mod intake;
+mod leaving;
+pub mod log_builder;
 mod output;
-pub mod pending;
-pub mod progress;
-pub mod rates;
-mod recall;
 mod report;
 pub mod resets;
-mod retirement;
-pub mod sessions;
-pub mod sketch;
-mod submissions;
-pub mod table;
 pub mod uplink;
-pub mod verdict;
 
 use crate::log::recovery::{Carried, OldStream, Piece};
 use calls::Calls;
-use clearance::{Clearances, KeyRings};
+use counters::names::CounterId;
+use counters::rates::Rates;
+use counters::table::{Table, Window};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::key::Topic;
 use countree_common::ring::Ring;
@@ -46,18 +29,16 @@ use countree_common::time::{Now, SteadyClock, Time, WallMs};
 use countree_common::wire::keys::Remembered;
 use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::rpc::Counted;
-use drain::Leave;
-use echoes::Echoes;
-use journal::{Append, Journal};
-use keys::Keys;
-use names::CounterId;
-use rates::Rates;
-use retirement::Retirement;
-use sessions::Sessions;
+use idempotency::keys::Keys;
+use idempotency::lookup::{Clearances, KeyRings};
+use intake::sessions::Sessions;
+use leaving::drain::Leave;
+use leaving::retirement::Retirement;
+use log_builder::{Append, Journal};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-use table::{Table, Window};
-use uplink::Uplink;
+use uplink::echoes::Echoes;
+use uplink::stream::Uplink;
 
 pub use output::Output;
 
@@ -127,7 +108,7 @@ pub struct LeafMachine {
     table: Table,
     sessions: Sessions,
     keys: Keys,
-    producers: BTreeMap<ConnectionId, intake::Producer>,
+    producers: BTreeMap<ConnectionId, intake::batches::Producer>,
     /// Names that all producers together have defined.
     names: usize,
     /// Counters that nothing may refer to any more, at most.

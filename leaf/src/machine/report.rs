@@ -1,7 +1,7 @@
 //! What the leaf says of itself.
 
-use super::drain::Leave;
-use super::uplink::Uplink;
+use super::leaving::drain::Leave;
+use super::uplink::stream::Uplink;
 use super::{DiskState, LeafMachine};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;

@@ -12,8 +12,8 @@
 //! its own. So the totals count only where their version holds what every leaf said; else the leaves are asked
 //! again. A store that goes back later forgets events, and negatives perhaps, and is sent both again.
 
-use super::clearance::Claim;
 use super::forgets::OpenForget;
+use super::idempotency::lookup::Claim;
 use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use crate::log::record::{self, Record};
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};

@@ -5,7 +5,7 @@ mod outputs;
 use super::calls::Caller;
 use super::disk::{Deletion, Disk, Written};
 use super::inputs::{CoreHandle, INPUTS, Input, Latest, ToProducer};
-use crate::machine::journal::Append;
+use crate::machine::log_builder::Append;
 use crate::machine::{ConnectionId, LeafMachine, SubmissionId};
 use bytes::Bytes;
 use countree_common::cluster::NodeName;

@@ -4,7 +4,7 @@ use super::http::Front;
 use super::inputs::{CoreHandle, Input};
 use super::owners;
 use super::request::Parsed;
-use crate::machine::verdict::{Heard, Verdict};
+use crate::machine::idempotency::verdict::{Heard, Verdict};
 use countree_common::cluster::NodeName;
 use countree_common::shell::peers::PeerError;
 use countree_common::wire::rpc::{Counted, Idempotency, Reply, Request, Submission, SubmitError};

@@ -12,7 +12,7 @@ use super::questions::{flush_here, flush_topic};
 use super::resets::reset_here;
 use super::roots;
 use crate::log::recovery::ends;
-use crate::machine::verdict::Verdict;
+use crate::machine::idempotency::verdict::Verdict;
 use crate::machine::{LeafConfig, LeafMachine};
 use countree_common::cluster::{Node, Tier};
 use countree_common::shell::access::Access;

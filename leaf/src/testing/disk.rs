@@ -4,7 +4,7 @@ use super::Chance;
 use crate::log::recovery::{Carried, OldStream, Recovery, Recut};
 use crate::log::segment::{self, End, LogError};
 use crate::machine::Found;
-use crate::machine::journal::Append;
+use crate::machine::log_builder::Append;
 use countree_common::cluster::NodeName;
 use countree_common::stream::{Lsn, StreamId};
 use std::collections::{BTreeMap, VecDeque};

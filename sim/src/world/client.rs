@@ -14,7 +14,7 @@ use countree_common::ring::Ring;
 use countree_common::time::Time;
 use countree_common::wire::producer::{EventError, EventErrorCode};
 use countree_common::wire::rpc::{Counted, Reply, Request, Reset, SubmitError};
-use countree_leaf::machine::verdict::{Heard, Verdict};
+use countree_leaf::machine::idempotency::verdict::{Heard, Verdict};
 use std::time::Duration;
 
 /// How long a client repeats what a leaf that has lost its folder may know.

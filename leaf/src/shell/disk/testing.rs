@@ -2,7 +2,7 @@
 
 use super::device::{Call, faults};
 use super::{Disk, Written};
-use crate::machine::journal::Append;
+use crate::machine::log_builder::Append;
 use crate::testing::leaf_name;
 use countree_common::cluster::NodeName;
 use countree_common::shell::folder::DataFolder;

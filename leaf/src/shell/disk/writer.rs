@@ -3,7 +3,7 @@
 use super::device::Device;
 use super::{Disk, DiskError, segment_path};
 use crate::machine::DiskState;
-use crate::machine::journal::Append;
+use crate::machine::log_builder::Append;
 use countree_common::stream::Lsn;
 use std::collections::VecDeque;
 use std::fs::File;

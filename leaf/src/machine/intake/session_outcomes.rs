@@ -1,8 +1,8 @@
 //! How sessions end: told by the leaf that sealed its log, or once that one is gone by any other, the next of its name
 //! among them.
 
-use super::calls::{Asker, Callee};
-use super::{ConnectionId, LeafMachine, Output, RETRY_AFTER_MS};
+use crate::machine::calls::{Asker, Callee};
+use crate::machine::{ConnectionId, LeafMachine, Output, RETRY_AFTER_MS};
 use countree_common::cluster::NodeName;
 use countree_common::session::SessionId;
 use countree_common::wire::producer::{BusyReason, FromLeaf};
@@ -13,7 +13,7 @@ const ASKED: usize = 1_024;
 
 impl LeafMachine {
     /// Tells every producer what became of its session; nothing of it is taken any more.
-    pub(super) fn tell_endings(&mut self) {
+    pub(in crate::machine) fn tell_endings(&mut self) {
         for (connection, producer) in &self.producers {
             let known = producer.session().and_then(|id| Some((id, self.sessions.get(id)?)));
             if let Some((session, known)) = known {
@@ -25,7 +25,12 @@ impl LeafMachine {
 
     /// A producer wants to know how its session with a leaf ended that is not in the view, or goes on with one that
     /// this leaf does not know.
-    pub(super) fn ask_ending(&mut self, connection: ConnectionId, leaf: NodeName, session: SessionId) {
+    pub(in crate::machine) fn ask_ending(
+        &mut self,
+        connection: ConnectionId,
+        leaf: NodeName,
+        session: SessionId,
+    ) {
         let about = (leaf, session);
         if let Some(asking) = self.asked.get_mut(&about) {
             asking.insert(connection);
@@ -40,7 +45,7 @@ impl LeafMachine {
         }
     }
 
-    pub(super) fn tell_ending(&mut self, about: &(NodeName, SessionId), reply: Option<Reply>) {
+    pub(in crate::machine) fn tell_ending(&mut self, about: &(NodeName, SessionId), reply: Option<Reply>) {
         let message = self.ending(about, reply);
         let is_own = about.0 == self.config.leaf;
         for connection in self.asked.remove(about).unwrap_or_default() {
@@ -68,5 +73,5 @@ impl LeafMachine {
 }
 
 #[cfg(test)]
-#[path = "endings_tests.rs"]
+#[path = "session_outcomes_tests.rs"]
 mod tests;

@@ -1,10 +1,10 @@
 //! Old streams that are wholly merged go: first their ledgers to the registry, then, once it has shown that it kept
 //! them, their logs.
 
-use super::calls::{Asker, Callee};
-use super::{LeafMachine, Output};
 use crate::log::record::Record;
 use crate::log::recovery::Carried;
+use crate::machine::calls::{Asker, Callee};
+use crate::machine::{LeafMachine, Output};
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::{Now, Time};
@@ -14,14 +14,14 @@ use std::time::Duration;
 
 /// How long a store that does not call its writes durable is given to make them so: twice the second that Redis
 /// lets pass between two fsyncs.
-pub(super) const SETTLING: Duration = Duration::from_secs(2);
+pub(in crate::machine) const SETTLING: Duration = Duration::from_secs(2);
 
 /// Ledgers of streams without a log that a leaf remembers; no fewer than the registry keeps apart.
 const LEDGERS_REMEMBERED: usize = 16;
 
 /// The streams that are about to go, and the last that went.
 #[derive(Debug, Default)]
-pub(super) struct Retirement {
+pub(in crate::machine) struct Retirement {
     /// When the registry took each ledger over; `None` while it is being told.
     handed_over: BTreeMap<StreamId, Option<Time>>,
     is_asking: bool,
@@ -33,7 +33,7 @@ pub(super) struct Retirement {
 
 impl Retirement {
     /// With the ledgers that earlier streams remembered.
-    pub(super) fn carried(carried: &Carried) -> Self {
+    pub(in crate::machine) fn carried(carried: &Carried) -> Self {
         let mut retirement = Self { remembered: carried.retired.clone(), ..Self::default() };
         retirement.forget_oldest();
         retirement
@@ -46,13 +46,16 @@ impl Retirement {
     }
 
     /// The ledgers that the next segment has to carry on.
-    pub(super) fn remembered(&self) -> Vec<(u64, Ledger)> {
+    pub(in crate::machine) fn remembered(&self) -> Vec<(u64, Ledger)> {
         self.remembered.iter().map(|(incarnation, ledger)| (*incarnation, *ledger)).collect()
     }
 }
 
 /// Whether the registry has the ledgers of these streams of one leaf; its oldest are one sum.
-pub(super) fn are_kept<'a>(of: impl IntoIterator<Item = &'a StreamLedger>, kept: &[StreamLedger]) -> bool {
+pub(in crate::machine) fn are_kept<'a>(
+    of: impl IntoIterator<Item = &'a StreamLedger>,
+    kept: &[StreamLedger],
+) -> bool {
     of.into_iter().all(|of| {
         let apart = kept.iter().filter(|k| k.stream.leaf == of.stream.leaf && k.stream.incarnation > 0);
         let apart: BTreeMap<u64, Ledger> = apart.map(|k| (k.stream.incarnation, k.ledger)).collect();
@@ -67,7 +70,7 @@ pub(super) fn are_kept<'a>(of: impl IntoIterator<Item = &'a StreamLedger>, kept:
 impl LeafMachine {
     /// Hands over old streams that are wholly merged, once the store can't forget that any more and their
     /// sessions and keys are on disk in the live one.
-    pub(super) fn retire_settled(&mut self, now: Now) {
+    pub(in crate::machine) fn retire_settled(&mut self, now: Now) {
         if self.journal.durable() < self.carried_at || self.roots.is_empty() {
             return;
         }
@@ -144,7 +147,7 @@ impl LeafMachine {
     }
 
     /// The registry has said what ledgers it has, or nothing. Those that it forgot are handed over again.
-    pub(super) fn retirement_answered(&mut self, now: Now, reply: Option<Reply>) {
+    pub(in crate::machine) fn retirement_answered(&mut self, now: Now, reply: Option<Reply>) {
         self.retirement.is_asking = false;
         let Some(Reply::Ledgers(kept)) = reply else { return };
         for stream in self.rested(now) {

@@ -1,7 +1,7 @@
 //! What every counter has gained in the open window: the one structure that every event touches.
 
-use super::names::{CounterId, Marks, Names, TopicId};
-use super::pending::Sum;
+use crate::machine::counters::names::{CounterId, Marks, Names, TopicId};
+use crate::machine::counters::pending::Sum;
 use countree_common::key::{CounterName, Topic};
 use countree_common::limits;
 use countree_common::near::touch;

@@ -2,7 +2,7 @@
 //! may have forgotten.
 
 use super::Uplink;
-use crate::machine::names::TopicId;
+use crate::machine::counters::names::TopicId;
 use countree_common::document::Version;
 use countree_common::era;
 

@@ -1,6 +1,6 @@
 //! One connection's names: which counter each of its ids means.
 
-use super::names::CounterId;
+use crate::machine::counters::names::CounterId;
 use countree_common::limits;
 use countree_common::near::touch;
 use countree_common::wire::batch;

@@ -1,6 +1,6 @@
 //! A request's events with the keys that guard them: what of it is new, and what contradicts earlier ones.
 
-use super::keys::Keys;
+use crate::machine::idempotency::keys::Keys;
 use countree_common::event::Event;
 use countree_common::stream::Lsn;
 use countree_common::wire::keys::{IdempotencyKey, KeyUse, content};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// A request with its keys.
 #[derive(Debug, Clone)]
-pub(super) struct Order {
+pub(in crate::machine) struct Order {
     events: Vec<Event>,
     request: Option<KeyUse>,
     /// By event; empty where none has an id.
@@ -19,13 +19,13 @@ pub(super) struct Order {
 
 /// What of an order is new.
 #[derive(Debug, Default)]
-pub(super) struct Fresh<'a> {
+pub(in crate::machine) struct Fresh<'a> {
     /// The new events, with their places in the request.
-    pub(super) events: Vec<(u32, &'a Event)>,
+    pub(in crate::machine) events: Vec<(u32, &'a Event)>,
     /// The keys that taking them uses up.
-    pub(super) uses: Vec<KeyUse>,
+    pub(in crate::machine) uses: Vec<KeyUse>,
     /// The last record of what is not new.
-    pub(super) repeats: Lsn,
+    pub(in crate::machine) repeats: Lsn,
 }
 
 impl Order {
@@ -33,7 +33,7 @@ impl Order {
     ///
     /// # Errors
     /// When it does not have a key for each event, or one id stands for two of its events.
-    pub(super) fn new(submission: Submission) -> Result<Self, EventError> {
+    pub(in crate::machine) fn new(submission: Submission) -> Result<Self, EventError> {
         let Submission { events, idempotency } = submission;
         let use_of = |hash, content| KeyUse { key: IdempotencyKey::of_request(hash), content };
         let (request, hashes, is_scoped) = match idempotency {
@@ -78,12 +78,12 @@ impl Order {
     }
 
     /// Its keys, the request's own first.
-    pub(super) fn keys(&self) -> impl Iterator<Item = IdempotencyKey> {
+    pub(in crate::machine) fn keys(&self) -> impl Iterator<Item = IdempotencyKey> {
         self.request.iter().chain(self.ids.iter().flatten()).map(|used| used.key)
     }
 
     /// Whether its request key says that it is a repeat, or a mistake.
-    pub(super) fn is_repeated_by(&self, keys: &Keys) -> bool {
+    pub(in crate::machine) fn is_repeated_by(&self, keys: &Keys) -> bool {
         self.request.is_some_and(|request| keys.used(request.key).is_some())
     }
 
@@ -91,7 +91,7 @@ impl Order {
     ///
     /// # Errors
     /// When a key was used for something else.
-    pub(super) fn sort_out(&self, keys: &Keys) -> Result<Fresh<'_>, EventError> {
+    pub(in crate::machine) fn sort_out(&self, keys: &Keys) -> Result<Fresh<'_>, EventError> {
         let mut fresh = Fresh::default();
         if let Some(request) = &self.request {
             match keys.used(request.key) {
@@ -141,5 +141,5 @@ fn reused_id(index: u32) -> EventError {
 }
 
 #[cfg(test)]
-#[path = "order_tests.rs"]
+#[path = "keyed_events_tests.rs"]
 mod tests;

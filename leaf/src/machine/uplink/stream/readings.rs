@@ -3,9 +3,9 @@
 use super::{Position, Uplink};
 use crate::log::recovery::{Piece, Recut, Stretch};
 use crate::machine::Found;
-use crate::machine::names::Names;
-use crate::machine::pending::{Pending, Sum};
-use crate::machine::table::Table;
+use crate::machine::counters::names::Names;
+use crate::machine::counters::pending::{Pending, Sum};
+use crate::machine::counters::table::Table;
 use countree_common::cut::CounterSum;
 use countree_common::key::{CounterName, Topic};
 

@@ -1,10 +1,10 @@
 //! Taking events in: sessions, batches and submissions, from arrival to ack.
 
-use super::dictionary::Dictionary;
-use super::names::CounterId;
-use super::sessions::Standing;
-use super::{ConnectionId, DiskState, LeafMachine, Output, RETRY_AFTER_MS, Waiting};
 use crate::log::record::{Checkpoint, Record};
+use crate::machine::counters::names::CounterId;
+use crate::machine::intake::dictionary::Dictionary;
+use crate::machine::intake::sessions::Standing;
+use crate::machine::{ConnectionId, DiskState, LeafMachine, Output, RETRY_AFTER_MS, Waiting};
 use countree_common::limits;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// One producer's connection.
 #[derive(Debug)]
-pub(super) struct Producer {
+pub(in crate::machine) struct Producer {
     session: Option<SessionId>,
     dictionary: Dictionary,
     /// A batch of the session was refused for good: it takes no more.
@@ -29,12 +29,12 @@ pub(super) struct Producer {
 
 impl Producer {
     /// The session that it opened or resumed last.
-    pub(super) fn session(&self) -> Option<SessionId> {
+    pub(in crate::machine) fn session(&self) -> Option<SessionId> {
         self.session
     }
 
     /// What its ids mean.
-    pub(super) fn dictionary(&self) -> &Dictionary {
+    pub(in crate::machine) fn dictionary(&self) -> &Dictionary {
         &self.dictionary
     }
 }
@@ -63,7 +63,7 @@ impl LeafMachine {
         self.abandoned += dictionary.defined();
     }
 
-    pub(super) fn send(&mut self, connection: ConnectionId, message: FromLeaf) {
+    pub(in crate::machine) fn send(&mut self, connection: ConnectionId, message: FromLeaf) {
         self.outputs.push_back(Output::Send { connection, message });
     }
 
@@ -247,7 +247,7 @@ impl LeafMachine {
 
     /// Refuses events that could take a total past its limit, by what is merged and what this leaf holds. What other
     /// leaves hold unmerged has the range between [`limits::TOTAL_MAX`] and 2^63 for itself.
-    pub(super) fn check_totals<I: Iterator<Item = (CounterId, i64)>>(
+    pub(in crate::machine) fn check_totals<I: Iterator<Item = (CounterId, i64)>>(
         &self,
         volume: u64,
         events: impl Fn() -> I,
@@ -274,7 +274,7 @@ impl LeafMachine {
         Ok(())
     }
 
-    pub(super) fn begin_segment_if_full(&mut self) {
+    pub(in crate::machine) fn begin_segment_if_full(&mut self) {
         if self.journal.is_segment_full()
             && let Err(e) = self.begin_segment()
         {
@@ -282,7 +282,7 @@ impl LeafMachine {
         }
     }
 
-    pub(super) fn begin_segment(&mut self) -> Result<(), CodecError> {
+    pub(in crate::machine) fn begin_segment(&mut self) -> Result<(), CodecError> {
         let checkpoint = Checkpoint {
             leaf: Some(self.config.leaf.clone()),
             accepted: self.live.accepted(),
@@ -297,7 +297,7 @@ impl LeafMachine {
     }
 
     /// Logs a record; `None` when it can't be, and then nothing is acked any more.
-    pub(super) fn log(&mut self, record: &Record<'_>) -> Option<Lsn> {
+    pub(in crate::machine) fn log(&mut self, record: &Record<'_>) -> Option<Lsn> {
         self.journal.append(record).map_err(|e| self.fail_log(&e)).ok()
     }
 
@@ -306,7 +306,7 @@ impl LeafMachine {
         self.outputs.push_back(Output::Alarm(format!("a log record could not be written: {e}")));
     }
 
-    pub(super) fn answer_once_durable(&mut self, lsn: Lsn, waiting: Waiting) {
+    pub(in crate::machine) fn answer_once_durable(&mut self, lsn: Lsn, waiting: Waiting) {
         // What waits goes first: an answer that overtook it could be taken for one to another session.
         if lsn <= self.journal.durable() && self.waiting.is_empty() {
             self.answer(waiting);
@@ -338,7 +338,7 @@ impl LeafMachine {
     }
 
     /// Answers everything that waited for what is on disk now; acks are cumulative, so one per connection.
-    pub(super) fn release_acks(&mut self) {
+    pub(in crate::machine) fn release_acks(&mut self) {
         let durable = self.journal.durable();
         let mut acks: BTreeMap<ConnectionId, Seq> = BTreeMap::new();
         while self.waiting.front().is_some_and(|(lsn, _)| *lsn <= durable) {

@@ -1,7 +1,7 @@
 //! How far a stream has come, for those who follow an event's road.
 
 use super::{Position, TopicState, Uplink, Wait};
-use crate::machine::names::TopicId;
+use crate::machine::counters::names::TopicId;
 use countree_common::document::Version;
 use countree_common::stream::Lsn;
 use countree_common::wire::rpc::StreamPositions;

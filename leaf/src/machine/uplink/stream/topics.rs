@@ -1,8 +1,8 @@
 //! Where each topic of a stream stands.
 
-use crate::machine::doubt::Doubt;
-use crate::machine::names::TopicId;
-use crate::machine::pending::{Pending, Sum};
+use crate::machine::counters::names::TopicId;
+use crate::machine::counters::pending::{Pending, Sum};
+use crate::machine::uplink::unconfirmed::Doubt;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
 use countree_common::stream::Lsn;

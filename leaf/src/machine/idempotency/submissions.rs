@@ -1,10 +1,10 @@
 //! HTTP requests: events with names of their own, and the idempotency keys that make a repeat harmless.
 
-use super::clearance::Claim;
-use super::names::CounterId;
-use super::order::{Fresh, Order};
-use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use crate::log::record::{self, Record};
+use crate::machine::counters::names::CounterId;
+use crate::machine::idempotency::keyed_events::{Fresh, Order};
+use crate::machine::idempotency::lookup::Claim;
+use crate::machine::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use countree_common::event::Event;
 use countree_common::key::Counter;
 use countree_common::stream::Lsn;
@@ -24,7 +24,7 @@ impl LeafMachine {
     }
 
     /// Takes a request whose unknown keys are new.
-    pub(super) fn submit(&mut self, now: Now, id: SubmissionId, order: &Order) {
+    pub(in crate::machine) fn submit(&mut self, now: Now, id: SubmissionId, order: &Order) {
         let taken = match order.sort_out(&self.keys) {
             Ok(fresh) => self.take_fresh(now, &fresh),
             Err(e) => Err(e.into()),
@@ -37,7 +37,7 @@ impl LeafMachine {
         }
     }
 
-    pub(super) fn refuse_submission(&mut self, id: SubmissionId, error: SubmitError) {
+    pub(in crate::machine) fn refuse_submission(&mut self, id: SubmissionId, error: SubmitError) {
         self.outputs.push_back(Output::Submitted { submission: id, result: Err(error) });
     }
 
@@ -85,7 +85,7 @@ impl LeafMachine {
     }
 
     /// Numbers counters that no producer's dictionary holds on to.
-    pub(super) fn intern<'a>(
+    pub(in crate::machine) fn intern<'a>(
         &mut self,
         events: impl Iterator<Item = (&'a Counter, i64)>,
     ) -> Vec<(CounterId, i64)> {

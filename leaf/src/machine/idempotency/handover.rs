@@ -1,8 +1,8 @@
 //! Idempotency keys that change their leaf: what a leaving leaf hands over, and what others take from it.
 
-use super::keys::Keys;
-use super::{LeafMachine, RETRY_AFTER_MS, SubmissionId, Waiting};
 use crate::log::record::Record;
+use crate::machine::idempotency::keys::Keys;
+use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId, Waiting};
 use countree_common::cluster::NodeName;
 use countree_common::limits;
 use countree_common::ring::Ring;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// What a leaving leaf still has to hand over, and to whom.
 #[derive(Debug, Default)]
-pub(super) struct Estate {
+pub(in crate::machine) struct Estate {
     /// The epoch since which those own keys among whom it was divided; `None` before that, and when something has
     /// come since.
     owners_since: Option<u64>,
@@ -24,7 +24,7 @@ pub(super) struct Estate {
 
 impl Estate {
     /// Gives each key to its owner among the heirs, who own keys since an epoch, unless that was done.
-    pub(super) fn divide(&mut self, heirs: Vec<NodeName>, since: u64, keys: &Keys) {
+    pub(in crate::machine) fn divide(&mut self, heirs: Vec<NodeName>, since: u64, keys: &Keys) {
         if self.owners_since == Some(since) {
             return;
         }
@@ -44,18 +44,18 @@ impl Estate {
     }
 
     /// The next keys, and who gets them.
-    pub(super) fn next_part(&self) -> Option<(NodeName, Vec<Remembered>)> {
+    pub(in crate::machine) fn next_part(&self) -> Option<(NodeName, Vec<Remembered>)> {
         self.parts.last().cloned()
     }
 
     /// The last part that was asked for is on its heir's disk.
-    pub(super) fn note_handed_over(&mut self) {
+    pub(in crate::machine) fn note_handed_over(&mut self) {
         self.parts.pop();
     }
 
     /// Whether those who own keys since that epoch have everything. One that left and came back since is another: it
     /// may know nothing of what it was given.
-    pub(super) fn is_divided_since(&self, since: u64) -> bool {
+    pub(in crate::machine) fn is_divided_since(&self, since: u64) -> bool {
         self.owners_since == Some(since) && self.parts.is_empty()
     }
 
@@ -66,7 +66,7 @@ impl Estate {
 
 impl LeafMachine {
     /// Who remembers idempotency keys once this leaf is gone.
-    pub(super) fn heirs(&self) -> Vec<NodeName> {
+    pub(in crate::machine) fn heirs(&self) -> Vec<NodeName> {
         self.view.keys.owners.iter().filter(|owner| **owner != self.config.leaf).cloned().collect()
     }
 
@@ -82,7 +82,7 @@ impl LeafMachine {
     }
 
     /// Remembers keys from elsewhere; returns the last record that says so.
-    pub(super) fn inherit(&mut self, now: Now, keys: &[Remembered]) -> Result<Lsn, SubmitError> {
+    pub(in crate::machine) fn inherit(&mut self, now: Now, keys: &[Remembered]) -> Result<Lsn, SubmitError> {
         let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
         if self.leave.as_ref().is_some_and(|leave| leave.is_beyond_handing_over()) {
             return Err(SubmitError::Draining);
@@ -112,5 +112,5 @@ impl LeafMachine {
 }
 
 #[cfg(test)]
-#[path = "estate_tests.rs"]
+#[path = "handover_tests.rs"]
 mod tests;

@@ -2,8 +2,8 @@
 
 use super::{InFlight, InLog, Position, Uplink};
 use crate::log::recovery::Stretch;
-use crate::machine::names::{CounterId, Names, TopicId};
-use crate::machine::pending::{Pending, Sum};
+use crate::machine::counters::names::{CounterId, Names, TopicId};
+use crate::machine::counters::pending::{Pending, Sum};
 use countree_common::cut::Outcome;
 use countree_common::document::Version;
 use countree_common::limits;

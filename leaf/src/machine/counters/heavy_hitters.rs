@@ -53,5 +53,5 @@ impl<K: Ord + Clone> Sketch<K> {
 }
 
 #[cfg(test)]
-#[path = "sketch_tests.rs"]
+#[path = "heavy_hitters_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! What the leaf can take at the moment, and why not more: shedding begins here, before anything is logged.
 
-use super::uplink::Uplink;
-use super::{DiskState, LeafMachine};
+use crate::machine::uplink::stream::Uplink;
+use crate::machine::{DiskState, LeafMachine};
 use countree_common::cluster::Tier;
 use countree_common::limits;
 use countree_common::wire::producer::BusyReason;
@@ -11,7 +11,7 @@ const ROOM_ABOVE: u64 = i64::MAX.abs_diff(limits::TOTAL_MAX);
 
 impl LeafMachine {
     /// Why events of this Σ|δ| can't be taken at the moment.
-    pub(super) fn busy(&self, volume: u64) -> Option<BusyReason> {
+    pub(in crate::machine) fn busy(&self, volume: u64) -> Option<BusyReason> {
         let unmerged = self.unmerged_volume().saturating_add(volume);
         if self.disk == DiskState::Failed {
             Some(BusyReason::DiskFailed)
@@ -30,13 +30,13 @@ impl LeafMachine {
 
     /// The most that this leaf may hold unmerged: its share of the room that leaves need, since none of them knows what
     /// the others hold.
-    pub(super) fn unmerged_max(&self) -> u64 {
+    pub(in crate::machine) fn unmerged_max(&self) -> u64 {
         let leaves = self.view.tier(Tier::Leaf).count().max(1) as u64;
         limits::UNMERGED_MAX.unsigned_abs().min(ROOM_ABOVE / leaves)
     }
 
     /// Σ|δ| that is accepted and not merged: no sum, and so no total, can be further off than this.
-    pub(super) fn unmerged_volume(&self) -> u64 {
+    pub(in crate::machine) fn unmerged_volume(&self) -> u64 {
         let frozen = self.frozen.iter().fold(0u64, |v, f| v.saturating_add(f.window.volume));
         self.uplinks()
             .map(Uplink::volume)

@@ -16,11 +16,11 @@ mod topics;
 pub use outcomes::{Findings, NearLimit};
 pub use sending::NamedSums;
 
-use super::names::{CounterId, TopicId};
-use super::pending::{Pending, Places};
-use super::progress::{Progress, WindowId};
-use super::table::{Table, TopicSums};
 use crate::log::recovery::{OldStream, Stretch, TopicInLog};
+use crate::machine::counters::names::{CounterId, TopicId};
+use crate::machine::counters::pending::{Pending, Places};
+use crate::machine::counters::table::{Table, TopicSums};
+use crate::machine::uplink::progress::{Progress, WindowId};
 use countree_common::ledger::Ledger;
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::{Time, WallMs};
@@ -198,5 +198,5 @@ impl Uplink {
 }
 
 #[cfg(test)]
-#[path = "uplink_tests.rs"]
+#[path = "stream_tests.rs"]
 mod tests;

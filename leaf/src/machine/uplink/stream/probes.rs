@@ -1,8 +1,8 @@
 //! Asking about idle topics, for as long as the store may forget their last merge (probe and trim).
 
 use super::Uplink;
-use crate::machine::doubt::Doubt;
-use crate::machine::names::TopicId;
+use crate::machine::counters::names::TopicId;
+use crate::machine::uplink::unconfirmed::Doubt;
 use countree_common::document::Version;
 use countree_common::time::Time;
 

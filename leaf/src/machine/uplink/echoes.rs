@@ -4,8 +4,8 @@
 //! A stamp names the process of the store that serves. What this leaf merged in another one may be forgotten by now: before
 //! it says a stamp of a new process back, the store has answered in that process for every topic.
 
-use super::uplink::Uplink;
-use super::{LeafMachine, Output};
+use crate::machine::uplink::stream::Uplink;
+use crate::machine::{LeafMachine, Output};
 use countree_common::cluster::NodeName;
 use countree_common::stamp::Stamp;
 use countree_common::stream::Lsn;
@@ -37,7 +37,7 @@ struct OfRoot {
 
 /// The stamps that wait.
 #[derive(Debug, Default)]
-pub(super) struct Echoes {
+pub(in crate::machine) struct Echoes {
     by_root: BTreeMap<NodeName, OfRoot>,
     /// The era of the process that is known to serve; 0 before the first stamp.
     era: u64,
@@ -47,7 +47,7 @@ pub(super) struct Echoes {
 
 impl Echoes {
     /// The root is not connected any more, or anew.
-    pub(super) fn forget(&mut self, root: &NodeName) {
+    pub(in crate::machine) fn forget(&mut self, root: &NodeName) {
         self.by_root.remove(root);
     }
 }
@@ -75,12 +75,12 @@ impl LeafMachine {
     }
 
     /// Asks about topics for which the store has not answered in its era.
-    pub(super) fn ask_unconfirmed(&mut self) {
+    pub(in crate::machine) fn ask_unconfirmed(&mut self) {
         self.uplinks_mut().for_each(|uplink| uplink.ask_unconfirmed(ASKED_PER_WINDOW));
     }
 
     /// Says back what can be.
-    pub(super) fn echo(&mut self) {
+    pub(in crate::machine) fn echo(&mut self) {
         let is_whole = self.complete_to().is_some() && self.uplinks().all(Uplink::is_confirmed);
         if !is_whole {
             return;

@@ -1,8 +1,8 @@
 //! Cuts on their way to a root: sent, repeated when no answer comes, made ready again when the root is lost.
 
 use super::{InFlight, Uplink, Wait};
-use crate::machine::names::{NEAR, Names, TopicId};
-use crate::machine::pending::Sum;
+use crate::machine::counters::names::{NEAR, Names, TopicId};
+use crate::machine::counters::pending::Sum;
 use countree_common::cluster::NodeName;
 use countree_common::cut::Cut;
 use countree_common::limits;

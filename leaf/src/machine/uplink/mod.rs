@@ -1,9 +1,14 @@
 //! Sending sums up: windows end, cuts go to roots, answers come back.
 
-use super::names::Marks;
-use super::table::Table;
-use super::uplink::{NamedSums, NearLimit, Uplink};
-use super::{Found, Frozen, LeafMachine, Output};
+pub(super) mod echoes;
+pub mod progress;
+pub mod stream;
+pub mod unconfirmed;
+
+use crate::machine::counters::names::Marks;
+use crate::machine::counters::table::Table;
+use crate::machine::uplink::stream::{NamedSums, NearLimit, Uplink};
+use crate::machine::{Found, Frozen, LeafMachine, Output};
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::cut::Cut;
 use countree_common::key::Counter;
@@ -138,7 +143,7 @@ impl LeafMachine {
         }
     }
 
-    pub(super) fn end_window_if_full(&mut self, now: Now) {
+    pub(in crate::machine) fn end_window_if_full(&mut self, now: Now) {
         if self.table.is_window_full() {
             self.freeze(now);
         }
@@ -172,7 +177,7 @@ impl LeafMachine {
     }
 
     /// Ends the window, unless one before still waits for the disk: then it goes on.
-    pub(super) fn end_window(&mut self, now: Now) {
+    pub(in crate::machine) fn end_window(&mut self, now: Now) {
         self.window_ends = now.mono + self.config.window;
         if self.frozen.iter().all(|frozen| frozen.ends.is_none()) {
             self.freeze(now);
@@ -198,7 +203,7 @@ impl LeafMachine {
     }
 
     /// Only durable records are cut.
-    pub(super) fn offer_frozen(&mut self) {
+    pub(in crate::machine) fn offer_frozen(&mut self) {
         let durable = self.journal.durable();
         while self.frozen.front().is_some_and(|frozen| frozen.to <= durable)
             && let Some(Frozen { ends, to, window }) = self.frozen.pop_front()
@@ -214,7 +219,7 @@ impl LeafMachine {
     }
 
     /// Sends what can be sent.
-    pub(super) fn send_up(&mut self, now: Now) {
+    pub(in crate::machine) fn send_up(&mut self, now: Now) {
         if self.roots.is_empty() {
             return;
         }
@@ -242,7 +247,7 @@ impl LeafMachine {
     }
 
     /// Everything acked before this is merged, for people; `None` while an old stream has not drained.
-    pub(super) fn complete_to(&self) -> Option<WallMs> {
+    pub(in crate::machine) fn complete_to(&self) -> Option<WallMs> {
         let is_drained = self.old.values().all(Uplink::is_drained);
         self.live.progress().complete_to().filter(|_| is_drained)
     }

@@ -9,10 +9,10 @@
 //! a note asks the taker: what that took is used up; what it gave up, or had not logged before it started again, never
 //! will be. So a repeat under any of the keys is known, wherever it comes.
 
-use super::calls::{Asker, Callee};
-use super::keys::Keys;
-use super::order::Order;
-use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
+use crate::machine::calls::{Asker, Callee};
+use crate::machine::idempotency::keyed_events::Order;
+use crate::machine::idempotency::keys::Keys;
+use crate::machine::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
 use countree_common::cluster::{KeyHistory, NodeName};
 use countree_common::limits;
 use countree_common::ring::Ring;
@@ -43,7 +43,7 @@ enum Matter {
 
 /// What is asked of one leaf at once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Question {
+pub(in crate::machine) struct Question {
     leaf: NodeName,
     matter: Matter,
 }
@@ -53,7 +53,7 @@ type Questions = BTreeMap<Question, Vec<(IdempotencyKey, Option<Attempt>)>>;
 
 /// What uses keys up.
 #[derive(Debug, Clone)]
-pub(super) enum Claim {
+pub(in crate::machine) enum Claim {
     Order(Order),
     Reset(Reset),
     /// Another leaf's attempt to take a request.
@@ -104,7 +104,7 @@ struct Known {
 
 /// The requests that wait.
 #[derive(Debug, Default)]
-pub(super) struct Clearances {
+pub(in crate::machine) struct Clearances {
     waiting: BTreeMap<SubmissionId, Clearance>,
     questions: usize,
     attempts: u64,
@@ -112,14 +112,14 @@ pub(super) struct Clearances {
 
 impl Clearances {
     /// Whether this attempt may still be taken.
-    pub(super) fn is_open(&self, attempt: &Attempt) -> bool {
+    pub(in crate::machine) fn is_open(&self, attempt: &Attempt) -> bool {
         self.waiting.values().any(|clearance| clearance.attempt == *attempt)
     }
 }
 
 /// Who owns keys in a view, and who did.
 #[derive(Debug)]
-pub(super) struct KeyRings {
+pub(in crate::machine) struct KeyRings {
     present: Ring,
     past: Vec<(WallMs, Ring)>,
 }
@@ -145,7 +145,7 @@ impl LeafMachine {
     }
 
     /// Takes a request, at once or when others have been asked about its keys.
-    pub(super) fn handle_claim(&mut self, now: Now, id: SubmissionId, claim: Claim) {
+    pub(in crate::machine) fn handle_claim(&mut self, now: Now, id: SubmissionId, claim: Claim) {
         let known = Known::default();
         match self.questions(now, &claim, &known) {
             Ok(questions) if questions.is_empty() => self.take(now, id, claim),
@@ -222,7 +222,7 @@ impl LeafMachine {
         self.rings(now).present.key_owner(key.hash).cloned()
     }
 
-    pub(super) fn owns(&mut self, key: IdempotencyKey, now: WallMs) -> bool {
+    pub(in crate::machine) fn owns(&mut self, key: IdempotencyKey, now: WallMs) -> bool {
         self.owner(key, now).is_some_and(|owner| owner == self.config.leaf)
     }
 
@@ -301,7 +301,7 @@ impl LeafMachine {
     }
 
     /// Whether it is certain that an attempt of this leaf, of which it remembers no use, never will use a key.
-    pub(super) fn check_own(&self, attempt: &Attempt) -> Result<(), SubmitError> {
+    pub(in crate::machine) fn check_own(&self, attempt: &Attempt) -> Result<(), SubmitError> {
         let under_way = SubmitError::Busy { reason: BusyReason::UnderWay, retry_after_ms: RETRY_AFTER_MS };
         if self.clearances.is_open(attempt) || attempt.incarnation > self.live.stream().incarnation {
             return Err(under_way);
@@ -350,7 +350,7 @@ impl LeafMachine {
     }
 
     /// A leaf has answered what it was asked about so many keys, or has not.
-    pub(super) fn cleared(
+    pub(in crate::machine) fn cleared(
         &mut self,
         now: Now,
         id: SubmissionId,
@@ -420,10 +420,10 @@ fn answers(about: &[(IdempotencyKey, Option<Attempt>)], found: &[Remembered]) ->
     found.iter().all(|of| asked.contains(&of.key))
 }
 
-pub(super) fn earlier(now: WallMs, by: Duration) -> WallMs {
+pub(in crate::machine) fn earlier(now: WallMs, by: Duration) -> WallMs {
     WallMs(now.0.saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
-#[path = "clearance_tests.rs"]
+#[path = "lookup_tests.rs"]
 mod tests;

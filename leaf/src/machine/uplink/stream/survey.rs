@@ -2,7 +2,7 @@
 //! does not hold any more is read back from the log, or declared lost.
 
 use super::{Position, Uplink};
-use crate::machine::names::TopicId;
+use crate::machine::counters::names::TopicId;
 use countree_common::time::Time;
 use std::time::Duration;
 

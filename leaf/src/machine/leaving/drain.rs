@@ -2,12 +2,12 @@
 //! leaf knows is handed over. A crash anywhere on the way leaves the log, with or without its seal, to the next
 //! start; every step may be repeated.
 
-use super::calls::{Asker, Callee};
-use super::estate::Estate;
-use super::retirement::{SETTLING, are_kept};
-use super::{LeafMachine, Output};
 use crate::log::record::Record;
-use crate::machine::uplink::Uplink;
+use crate::machine::calls::{Asker, Callee};
+use crate::machine::idempotency::handover::Estate;
+use crate::machine::leaving::retirement::{SETTLING, are_kept};
+use crate::machine::uplink::stream::Uplink;
+use crate::machine::{LeafMachine, Output};
 use countree_common::limits;
 use countree_common::session::SessionId;
 use countree_common::stream::Lsn;
@@ -49,7 +49,7 @@ const PUBLISHING: Stage = Stage::Publishing { done: None, asked: None };
 
 /// A leave under way.
 #[derive(Debug)]
-pub(super) struct Leave {
+pub(in crate::machine) struct Leave {
     stage: Stage,
     /// A step waits for its answer.
     is_asking: bool,
@@ -71,7 +71,7 @@ impl Leave {
     }
 
     /// When [`LeafMachine::go_on_leaving`] has something to do that no input brings.
-    pub(super) fn next_timeout(&self) -> Option<Time> {
+    pub(in crate::machine) fn next_timeout(&self) -> Option<Time> {
         match self.stage {
             Stage::Resting { since } => Some(since + SETTLING),
             _ => self.retry_at,
@@ -79,16 +79,16 @@ impl Leave {
     }
 
     /// Whether every session has ended for good.
-    pub(super) fn is_sealed(&self) -> bool {
+    pub(in crate::machine) fn is_sealed(&self) -> bool {
         !matches!(self.stage, Stage::Sealing(_))
     }
 
     /// Keys that come now would be handed over to nobody.
-    pub(super) fn is_beyond_handing_over(&self) -> bool {
+    pub(in crate::machine) fn is_beyond_handing_over(&self) -> bool {
         matches!(self.stage, Stage::Settling | Stage::Left)
     }
 
-    pub(super) fn estate(&mut self) -> &mut Estate {
+    pub(in crate::machine) fn estate(&mut self) -> &mut Estate {
         &mut self.estate
     }
 }
@@ -112,17 +112,17 @@ impl LeafMachine {
     }
 
     /// Whether a seal is on its way to the disk.
-    pub(super) fn is_sealing(&self) -> bool {
+    pub(in crate::machine) fn is_sealing(&self) -> bool {
         self.leave.as_ref().is_some_and(|leave| !leave.is_sealed())
     }
 
     /// Whether nothing new is taken any more.
-    pub(super) fn is_leaving(&self) -> bool {
+    pub(in crate::machine) fn is_leaving(&self) -> bool {
         self.leave.is_some()
     }
 
     /// Goes as far as it can without another input.
-    pub(super) fn go_on_leaving(&mut self, now: Now) {
+    pub(in crate::machine) fn go_on_leaving(&mut self, now: Now) {
         while let Some(next) = self.next_stage(now)
             && let Some(leave) = &mut self.leave
         {
@@ -239,7 +239,7 @@ impl LeafMachine {
     }
 
     /// The step under way was answered, or failed.
-    pub(super) fn leave_answered(&mut self, now: Now, reply: Option<Reply>) {
+    pub(in crate::machine) fn leave_answered(&mut self, now: Now, reply: Option<Reply>) {
         let is_kept = matches!(&reply, Some(Reply::Ledgers(kept)) if are_kept(&self.ledgers(), kept));
         let Some(leave) = &mut self.leave else { return };
         leave.is_asking = false;

@@ -1,8 +1,8 @@
 //! What a leaf says of its load: events per second, and its busiest items.
 
-use super::names::Names;
-use super::sketch::Sketch;
-use super::table::Window;
+use crate::machine::counters::heavy_hitters::Sketch;
+use crate::machine::counters::names::Names;
+use crate::machine::counters::table::Window;
 use countree_common::key::{Counter, Item, Topic};
 use countree_common::time::Time;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Sums that wait to be cut, and windows that join them.
 
-use super::names::CounterId;
-use super::progress::WindowId;
+use crate::machine::counters::names::CounterId;
+use crate::machine::uplink::progress::WindowId;
 use countree_common::limits;
 use countree_common::near::touch;
 use countree_common::stream::Lsn;
@@ -18,26 +18,26 @@ pub struct Sum {
 
 /// Sums of one topic that wait to be cut.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(in crate::machine) struct Pending {
     /// The last record that they hold.
-    pub(super) to: Lsn,
-    pub(super) sums: Vec<Sum>,
-    pub(super) events: u64,
+    pub(in crate::machine) to: Lsn,
+    pub(in crate::machine) sums: Vec<Sum>,
+    pub(in crate::machine) events: u64,
     /// At least Σ|δ| of the sums.
-    pub(super) volume: u64,
+    pub(in crate::machine) volume: u64,
     /// The oldest window that they hold; 0 where they were read back from the log.
-    pub(super) window: WindowId,
+    pub(in crate::machine) window: WindowId,
 }
 
 impl Pending {
     /// Sums over records up to `to`.
-    pub(super) fn new(to: Lsn, sums: Vec<Sum>, events: u64, window: WindowId) -> Self {
+    pub(in crate::machine) fn new(to: Lsn, sums: Vec<Sum>, events: u64, window: WindowId) -> Self {
         let volume = sums.iter().map(|s| s.delta.unsigned_abs()).fold(0, u64::saturating_add);
         Self { to, sums, events, volume, window }
     }
 
     /// Asks where the store stands, and adds nothing.
-    pub(super) fn probe(at: Lsn) -> Self {
+    pub(in crate::machine) fn probe(at: Lsn) -> Self {
         Self::new(at, Vec::new(), 0, 0)
     }
 
@@ -52,12 +52,12 @@ impl Pending {
 /// Where each counter stands in the sums that windows still join. A place is right if the sum there is the
 /// counter's; so none has to be cleared when sums are cut.
 #[derive(Debug, Default)]
-pub(super) struct Places(Vec<u32>);
+pub(in crate::machine) struct Places(Vec<u32>);
 
 impl Places {
     /// Adds a window's sums to the last that wait, so that a slow root costs memory by counters and not by
     /// windows. `false` when they have to wait apart.
-    pub(super) fn join(&mut self, queue: &mut VecDeque<Pending>, new: Pending) -> bool {
+    pub(in crate::machine) fn join(&mut self, queue: &mut VecDeque<Pending>, new: Pending) -> bool {
         touch(new.sums.iter().filter_map(|sum| self.0.get(sum.counter as usize).copied()));
         if let Some(last) = queue.back_mut().filter(|last| last.takes(&new)) {
             new.sums.iter().for_each(|sum| self.add(&mut last.sums, *sum));

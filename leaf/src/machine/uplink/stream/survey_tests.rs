@@ -1,6 +1,6 @@
 use super::*;
-use crate::machine::table::Table;
-use crate::machine::uplink::Findings;
+use crate::machine::counters::table::Table;
+use crate::machine::uplink::stream::Findings;
 use crate::testing::{leaf_name, root_name, topic};
 use countree_common::cut::{Applied, Outcome};
 use countree_common::document::Version;

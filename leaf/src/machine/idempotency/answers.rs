@@ -1,7 +1,7 @@
 //! What other leaves are told of idempotency keys, and what is noted for them.
 
-use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use crate::log::record::Record;
+use crate::machine::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
 use countree_common::wire::keys::{Attempt, IdempotencyKey, Remembered};
@@ -54,7 +54,13 @@ impl LeafMachine {
     }
 
     /// Notes the keys that are not used up, and answers with those that are.
-    pub(super) fn note_keys(&mut self, now: Now, id: SubmissionId, keys: &[IdempotencyKey], by: Attempt) {
+    pub(in crate::machine) fn note_keys(
+        &mut self,
+        now: Now,
+        id: SubmissionId,
+        keys: &[IdempotencyKey],
+        by: Attempt,
+    ) {
         let (used, fresh): (Vec<_>, Vec<_>) = keys.iter().partition(|key| self.keys.used(**key).is_some());
         match self.log_notes(now, fresh, by) {
             Ok(lsn) => {
@@ -111,5 +117,5 @@ impl LeafMachine {
 }
 
 #[cfg(test)]
-#[path = "recall_tests.rs"]
+#[path = "answers_tests.rs"]
 mod tests;
