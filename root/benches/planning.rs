@@ -9,8 +9,8 @@ use countree_common::cut::{Applied, CounterSum, Cut};
 use countree_common::document::Version;
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::stream::StreamId;
-use countree_root::machine::document::check;
-use countree_root::machine::memory::Memory;
+use countree_root::machine::documents::cache::Memory;
+use countree_root::machine::documents::check;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 

@@ -1,35 +1,20 @@
 //! A root's decisions: pure state machines.
 //!
 //! [`Root`] takes what leaves and broadcast nodes say and decides what to merge, read and publish.
-//! [`Registrar`] keeps the cluster's registry. [`document`] is the rule that every store obeys.
+//! [`Registrar`] keeps the cluster's registry. [`documents`] holds the rule that every store obeys.
 //! Inputs are `handle_*`, outputs are drained with `poll_output`.
 
 pub mod audit;
-pub mod binding;
-pub mod document;
-pub mod eras;
-mod fold;
-mod gathered;
-pub mod import;
-mod imports;
-pub mod interest;
-mod key_record;
-pub mod memory;
+pub mod documents;
+pub mod identity;
 pub mod merge;
-mod near;
-mod open_streams;
-pub mod registrar;
+pub mod publishing;
 pub mod registry;
-pub mod registry_text;
-pub mod retired;
-mod root;
-pub mod splits;
-pub mod standing;
-pub mod watermark;
+mod root_machine;
 
-pub use registrar::Registrar;
 pub use registry::Registry;
-pub use root::{LeafRefused, Output, Root};
+pub use registry::registrar::Registrar;
+pub use root_machine::{LeafRefused, Output, Root};
 
 /// One conversation with a leaf or a broadcast node. The shell numbers them and never uses a number twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,8 +2,8 @@
 
 use super::registry::RegistryHandle;
 use crate::machine::audit::{Account, Auditor, Findings, Round};
-use crate::machine::document::Position;
-use crate::machine::registrar::Ask;
+use crate::machine::documents::Position;
+use crate::machine::registry::registrar::Ask;
 use crate::store::{AnyStore, Cursor, Store, StoreError};
 use countree_common::audit::{StoreCheck, StreamGap};
 use countree_common::cluster::{ClusterView, NodeName, Tier};

@@ -1,8 +1,8 @@
 //! Rows of an import, merged like the cuts of a leaf, so that whoever watches their topics sees them at once.
 
 use super::core::{CoreHandle, Input};
-use crate::machine::import::{Held, Step, step};
-use crate::machine::registrar::Ask;
+use crate::machine::documents::import::{Held, Step, step};
+use crate::machine::registry::registrar::Ask;
 use crate::store::{AnyStore, Store, StoreError};
 use countree_common::cut::{Cut, Outcome};
 use countree_common::import::{Direction, ImportPart, ImportRefusal, ImportRow, ImportStep};

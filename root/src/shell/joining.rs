@@ -4,7 +4,7 @@ use super::gauges::Gauges;
 use super::node::StartError;
 use super::registry::RegistryHandle;
 use super::rpc::Desk;
-use crate::machine::registrar::Ask;
+use crate::machine::registry::registrar::Ask;
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::shell::membership::HEARTBEAT;
 use countree_common::shell::shutdown::Shutdown;

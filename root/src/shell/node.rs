@@ -9,7 +9,7 @@ use super::rpc::Desk;
 use super::server::{self, Server};
 use super::splitting::keep_splits;
 use super::standing::Stand;
-use crate::machine::registrar::Ask;
+use crate::machine::registry::registrar::Ask;
 use crate::store::{AnyStore, BoundStore};
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::shell::identity::IdentityError;

@@ -4,7 +4,7 @@ use super::gauges::Gauges;
 use super::standing::Stand;
 use super::trouble::Work;
 use crate::machine::Registrar;
-use crate::machine::registrar::{ASKS_QUEUED, Ask, AskId, RegistrarOutput};
+use crate::machine::registry::registrar::{ASKS_QUEUED, Ask, AskId, RegistrarOutput};
 use crate::store::{AnyStore, SavedRegistry, Store, StoreError};
 use countree_common::cluster::ClusterView;
 use countree_common::shell::clock::Clock;

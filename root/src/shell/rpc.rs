@@ -8,7 +8,7 @@ use super::outbox::SNAPSHOT_PART_BYTES;
 use super::registry::RegistryHandle;
 use super::standing::Stand;
 use super::trouble::Work;
-use crate::machine::registrar::Ask;
+use crate::machine::registry::registrar::Ask;
 use crate::store::embedded::Backup;
 use crate::store::{AnyStore, Cursor, Page, Store, StoreError};
 use countree_common::cluster::NodeName;

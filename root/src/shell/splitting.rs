@@ -1,8 +1,8 @@
 //! Splitting hot items: one root hears what the leaves say, wherever they say it, and changes the registry.
 
 use super::registry::RegistryHandle;
-use crate::machine::registrar::Ask;
-use crate::machine::splits::Splits;
+use crate::machine::registry::registrar::Ask;
+use crate::machine::registry::splits::Splits;
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::shell::clock::Clock;
 use countree_common::shell::membership::Membership;

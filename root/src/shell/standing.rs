@@ -1,8 +1,8 @@
 //! Looks again and again at whose store it is; the machine says what follows.
 
 use super::gauges::Gauges;
-use crate::machine::binding::Chance;
-use crate::machine::standing::{NotAcknowledged, Standing, State};
+use crate::machine::identity::binding::Chance;
+use crate::machine::identity::standing::{NotAcknowledged, Standing, State};
 use crate::store::{AnyStore, BoundStore, Store, StoreError};
 use countree_common::shell::clock::Clock;
 use countree_common::shell::shutdown::Shutdown;

@@ -1,7 +1,7 @@
 //! Opening a store to serve it: found out who it is, and written into its record that it is served from now on.
 
 use super::{AnyStore, Store, StoreError};
-use crate::machine::binding::{Chance, Claimant, StoreRefusal, claim, went_back};
+use crate::machine::identity::binding::{Chance, Claimant, StoreRefusal, claim, went_back};
 use countree_common::shell::store_memory::{self, MemoryError};
 use countree_common::store::{StoreMemory, StoreRecord};
 use std::collections::BTreeSet;

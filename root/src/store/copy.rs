@@ -5,7 +5,7 @@
 
 use super::{AnyStore, CopyMark, Cursor, Page, Store, StoreError, Whole};
 use crate::machine::Registry;
-use crate::machine::document::Document;
+use crate::machine::documents::Document;
 use countree_common::cluster::NodeName;
 use countree_common::key::Topic;
 use countree_common::shell::clock::wall;

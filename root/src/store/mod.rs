@@ -12,8 +12,8 @@ pub mod redis;
 mod scan;
 mod whole;
 
-use crate::machine::binding::FoundStore;
-use crate::machine::document::{Document, Position};
+use crate::machine::documents::{Document, Position};
+use crate::machine::identity::binding::FoundStore;
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{Cut, Outcome};
@@ -138,9 +138,9 @@ pub type SavedRegistry = (u64, String);
 
 /// A store of topic documents, and of the registry.
 pub trait Store: Send + Sync + 'static {
-    /// Merges each cut as [`crate::machine::document::judge`] says, in their order. One answer for each,
+    /// Merges each cut as [`crate::machine::documents::judge`] says, in their order. One answer for each,
     /// in the same order; an error stands for a cut that was merged or not. The cuts have to be
-    /// [sound](crate::machine::document::check).
+    /// [sound](crate::machine::documents::check).
     fn merge(&self, cuts: Arc<[Cut]>) -> impl Future<Output = Vec<Result<Outcome, StoreError>>> + Send;
 
     /// A topic's document; `None` when nothing was ever merged into it.
@@ -149,7 +149,7 @@ pub trait Store: Send + Sync + 'static {
     /// When the store does not answer.
     fn read(&self, topic: &Topic) -> impl Future<Output = Result<Option<Snapshot>, StoreError>> + Send;
 
-    /// The era that the store serves in at the moment; see [`served`](crate::machine::document::served). It goes up
+    /// The era that the store serves in at the moment; see [`served`](crate::machine::documents::served). It goes up
     /// when another server process has taken over.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Page<Topic>, StoreError>> + Send;
 
     /// A topic's document as it is stored, at the version that is stored and not the one that is
-    /// [served](crate::machine::document::served); `None` when nothing was ever merged into it.
+    /// [served](crate::machine::documents::served); `None` when nothing was ever merged into it.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -222,7 +222,7 @@ pub trait Store: Send + Sync + 'static {
     fn put_identity(&self, record: StoreRecord) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// From now on nothing is merged here and no registry is read unless the store says to be this one, or says nothing,
-    /// having been emptied: see [`may_merge`](crate::machine::standing::may_merge). With `bars_others` that holds at once for
+    /// having been emptied: see [`may_merge`](crate::machine::identity::standing::may_merge). With `bars_others` that holds at once for
     /// a cluster that serves it under another identity.
     ///
     /// # Errors

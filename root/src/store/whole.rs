@@ -1,7 +1,7 @@
 //! What moving a store as a whole takes, beside what [`Store`] says.
 
 use super::{Cursor, Page, Store, StoreError};
-use crate::machine::document::Document;
+use crate::machine::documents::Document;
 use countree_common::key::Topic;
 use countree_common::wire::rpc::SessionTable;
 use serde::{Deserialize, Serialize};

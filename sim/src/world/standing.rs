@@ -4,7 +4,7 @@ use super::World;
 use crate::happening::Happening;
 use crate::place::Place;
 use crate::promise::{Broken, Promise};
-use countree_root::machine::standing::State;
+use countree_root::machine::identity::standing::State;
 use std::time::Duration;
 
 /// Roots look whose store it is once a second, and some have yet to start.

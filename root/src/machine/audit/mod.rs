@@ -145,5 +145,5 @@ fn gaps(compared: &BTreeMap<StreamId, Compared>, of: impl Fn(&Compared) -> u64) 
 }
 
 #[cfg(test)]
-#[path = "../audit_tests.rs"]
+#[path = "audit_tests.rs"]
 mod tests;

@@ -78,7 +78,7 @@ impl Round {
     }
 
     /// Takes the events that a topic's document holds of each stream, and how many of them all are
-    /// [forgotten](crate::machine::document::Document::forgotten).
+    /// [forgotten](crate::machine::documents::Document::forgotten).
     pub fn handle_document(
         &mut self,
         topic: &Topic,

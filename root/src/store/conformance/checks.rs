@@ -4,7 +4,7 @@ use super::{
     Broken, NodeName, Seq, SessionId, SessionTable, Store, applied, cut, ensure, have, merge, merge_all,
     named, read_counts, stream, sum, topic, version, whatever_durability,
 };
-use crate::machine::binding::FoundStore;
+use crate::machine::identity::binding::FoundStore;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::document::counts;
 use countree_common::limits::{ITEM_BYTES, KIND_BYTES, TOPIC_BYTES};

@@ -1,7 +1,7 @@
 //! What a store has to promise of topics that are forgotten.
 
 use super::{Broken, Cut, NodeName, Store, StreamId, Version, cut, ensure, merge, named, stream, sum, topic};
-use crate::machine::document::{Document, Position};
+use crate::machine::documents::{Document, Position};
 use countree_common::cut::Outcome;
 use countree_common::forget::{Forgetting, Gone};
 use countree_common::key::Topic;

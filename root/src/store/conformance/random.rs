@@ -1,7 +1,7 @@
 //! Random cuts, given to a store and to the plain model side by side.
 
 use super::{Broken, Cut, Store, ensure, stream, sum, topic, whatever_durability};
-use crate::machine::document::Document;
+use crate::machine::documents::Document;
 use countree_common::key::Topic;
 use countree_common::stream::StreamId;
 use std::collections::{BTreeMap, BTreeSet};

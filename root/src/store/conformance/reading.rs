@@ -3,7 +3,7 @@
 use super::{
     Broken, Cut, NodeName, Store, StreamId, cut, ensure, merge, merge_all, named, stream, sum, topic,
 };
-use crate::machine::document::{Document, Position};
+use crate::machine::documents::{Document, Position};
 use countree_common::key::Topic;
 use std::collections::BTreeSet;
 use std::sync::Arc;

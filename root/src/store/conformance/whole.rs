@@ -1,7 +1,7 @@
 //! What a store has to promise to whoever moves it as a whole.
 
 use super::{Broken, NodeName, Seq, SessionId, SessionTable, Whole, cut, ensure, merge, named, sum, topic};
-use crate::machine::document::{Document, Position};
+use crate::machine::documents::{Document, Position};
 use crate::store::CopyMark;
 use countree_common::cut::Outcome;
 use countree_common::document::Version;

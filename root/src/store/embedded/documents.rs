@@ -5,7 +5,7 @@ use super::failed;
 use super::index::{Index, NEAR, Numbers};
 use super::layout::{ERAS, HIGHEST_ERA, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, place};
 use super::name::pack;
-use crate::machine::document::{Position, Verdict, judge};
+use crate::machine::documents::{Position, Verdict, judge};
 use crate::store::StoreError;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::document::Version;

@@ -4,7 +4,7 @@ use super::documents::raise_era;
 use super::index::Index;
 use super::layout::{ERAS, FORGOTTEN, NAMES, STREAMS, TOPICS, TOTALS, TURNS, of_topic};
 use super::{failed, misnamed, name, reading};
-use crate::machine::document::{Document, Position};
+use crate::machine::documents::{Document, Position};
 use crate::store::StoreError;
 use countree_common::document::Version;
 use countree_common::forget::{Forgetting, Gone};

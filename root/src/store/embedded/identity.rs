@@ -2,7 +2,7 @@
 
 use super::failed;
 use super::layout::ABOUT;
-use crate::machine::binding::FoundStore;
+use crate::machine::identity::binding::FoundStore;
 use crate::store::{StoreError, read_record, write_record};
 use countree_common::store::StoreRecord;
 use redb::{Database, ReadableDatabase, ReadableTable};

@@ -2,7 +2,7 @@
 
 use super::layout::{FORGOTTEN, NAMES, STREAMS, TOPICS, TOTALS, TURNS, of_topic};
 use super::{blocks, failed, misnamed, name};
-use crate::machine::document::{Document, Position};
+use crate::machine::documents::{Document, Position};
 use crate::store::{Cursor, Page, StoreError};
 use countree_common::document::{CounterTotal, Snapshot, Version};
 use countree_common::key::Topic;

@@ -7,7 +7,7 @@ use super::layout::{
 };
 use super::sessions::SESSIONS;
 use super::{Embedded, blocks, failed, name};
-use crate::machine::document::{Document, Position};
+use crate::machine::documents::{Document, Position};
 use crate::store::whole::parse_mark;
 use crate::store::{CopyMark, Cursor, Page, StoreError, Whole};
 use countree_common::cluster::NodeName;

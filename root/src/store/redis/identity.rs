@@ -5,8 +5,8 @@
 
 use super::Redis;
 use super::shards::{holds, tag_in};
-use crate::machine::binding::FoundStore;
-use crate::machine::standing::may_merge;
+use crate::machine::identity::binding::FoundStore;
+use crate::machine::identity::standing::may_merge;
 use crate::store::{StoreError, read_record, write_record};
 use countree_common::store::StoreId;
 use countree_common::store::StoreRecord;

@@ -8,7 +8,7 @@
 //! Beside the topics there are `countree:CLUSTER:identity`, `:registry`, `:recent`, `:servers`, `:copy` and `:sessions:LEAF`, which are
 //! Countree's own.
 
-use crate::machine::document::{Document, Position, served};
+use crate::machine::documents::{Document, Position, served};
 use crate::store::StoreError;
 use countree_common::cluster::NodeName;
 use countree_common::document::{CounterTotal, Snapshot, Version};

@@ -20,9 +20,9 @@ mod whole;
 
 use super::whole::refuse_half;
 use super::{Cursor, Page, SavedRegistry, Store, StoreError, Whole};
-use crate::machine::binding::FoundStore;
-use crate::machine::document::{Document, Position};
-use crate::machine::memory::Memory;
+use crate::machine::documents::cache::Memory;
+use crate::machine::documents::{Document, Position};
+use crate::machine::identity::binding::FoundStore;
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
 use countree_common::cut::{Cut, Outcome};

@@ -12,7 +12,7 @@
 
 use super::layout::Keys;
 use super::link::Link;
-use crate::machine::eras::by_clock;
+use crate::machine::documents::eras::by_clock;
 use countree_common::era::GAP as ERA_GAP;
 use countree_common::shell::clock::wall;
 use redis::{ErrorKind, RedisError, RedisResult, Script, cmd};

@@ -7,7 +7,7 @@
 
 use super::layout::{gather, position, stream_field};
 use super::{Redis, answered};
-use crate::machine::document::{Document, Position};
+use crate::machine::documents::{Document, Position};
 use crate::store::{Cursor, Page, StoreError};
 use countree_common::key::Topic;
 use countree_common::stream::StreamId;

@@ -2,7 +2,7 @@
 
 use super::layout::{stream_field, total_field};
 use super::{RECENT_TOPICS, Redis, answered, micros_since_1970};
-use crate::machine::document::{Document, Position};
+use crate::machine::documents::{Document, Position};
 use crate::store::whole::parse_mark;
 use crate::store::{CopyMark, Cursor, Page, StoreError, Whole};
 use countree_common::cluster::NodeName;

@@ -4,7 +4,7 @@
 //! Form 1, up to release 0.1.0 (b0dc694), is the registry itself and says no form. Its builds pass over fields that
 //! they don't know, but not over `members`.
 
-use super::registry::Registry;
+use super::Registry;
 use serde::{Deserialize, Serialize};
 
 const FORMAT: u64 = 2;

@@ -2,19 +2,26 @@
 //! every operation may be repeated.
 
 mod departures;
+mod imports;
+mod key_record;
 mod ledgers;
+mod open_streams;
+pub mod registrar;
+pub mod retired;
+pub mod splits;
 mod starts;
 #[cfg(test)]
 mod testing;
+pub mod text;
 
-use super::imports::Imports;
-use super::key_record::KeyRecord;
-use super::open_streams::OpenStreams;
-use super::retired::RetiredStreams;
 use countree_common::cluster::{ClusterView, Node, NodeName, Split, Tier};
 use countree_common::import::{Direction, ImportFile, ImportRefusal};
 use countree_common::limits::{NODES_PER_CLUSTER, SPLITS_PER_CLUSTER};
 use countree_common::time::WallMs;
+use imports::Imports;
+use key_record::KeyRecord;
+use open_streams::OpenStreams;
+use retired::RetiredStreams;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! The root machine: cuts in, merges and reads out, outcomes and totals out.
 
-use super::document::UnsoundCut;
-use super::gathered::Gathered;
-use super::interest::{Arrival, Interests, TooMuchInterest};
-use super::merge::{Answered, MergeQueue};
-use super::near::{self, NearLimit};
-use super::watermark::Watermarks;
+use super::documents::UnsoundCut;
+use super::merge::limit_alerts::{self, NearLimit};
+use super::merge::queue::{Answered, MergeQueue};
+use super::publishing::coalesced::Gathered;
+use super::publishing::interest::{Arrival, Interests, TooMuchInterest};
+use super::publishing::watermark::Watermarks;
 use super::{BatchId, ConnectionId, ReadId, StoreSilent};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::cut::{Cut, Outcome};
@@ -198,7 +198,7 @@ impl Root {
     }
 
     fn tell_near(&mut self, leaves: &[ConnectionId], totals: &[(Counter, i64)]) {
-        for message in near::messages(totals) {
+        for message in limit_alerts::messages(totals) {
             let message = uplink::FromRoot::Near(message);
             let answers =
                 leaves.iter().map(|leaf| Output::Answer { connection: *leaf, message: message.clone() });
@@ -406,5 +406,5 @@ impl Root {
 }
 
 #[cfg(test)]
-#[path = "root_tests.rs"]
+#[path = "root_machine_tests.rs"]
 mod tests;

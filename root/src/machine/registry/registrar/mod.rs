@@ -4,7 +4,7 @@ mod ask;
 
 pub use ask::{Ask, AskId};
 
-use super::registry::Registry;
+use super::Registry;
 use ask::Reading;
 use countree_common::cluster::{ClusterView, Node, NodeName};
 use countree_common::time::{Now, SteadyClock, Time, WallMs};

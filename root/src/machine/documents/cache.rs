@@ -169,5 +169,5 @@ impl Plan {
 }
 
 #[cfg(test)]
-#[path = "memory_tests.rs"]
+#[path = "cache_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! Cuts on their way into the store: queued by topic, merged in batches, answered to their leaves.
 
-use super::document::{UnsoundCut, check};
-use super::{BatchId, ConnectionId};
+use crate::machine::documents::{UnsoundCut, check};
+use crate::machine::{BatchId, ConnectionId};
 use countree_common::cut::{Cut, Outcome};
 use countree_common::key::Topic;
 use countree_common::limits::{COUNTERS_PER_CUT, CUTS_PER_MERGE, CUTS_QUEUED_PER_ROOT};
@@ -165,5 +165,5 @@ fn answer(cut: &Cut, outcome: Option<Outcome>) -> CutOutcome {
 }
 
 #[cfg(test)]
-#[path = "merge_tests.rs"]
+#[path = "queue_tests.rs"]
 mod tests;

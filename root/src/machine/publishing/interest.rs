@@ -5,7 +5,7 @@
 //! folded into the snapshot when it comes; where something is still missing, the topic is read again.
 
 use super::fold::{begins_an_era, fold};
-use super::{ConnectionId, ReadId};
+use crate::machine::{ConnectionId, ReadId};
 use countree_common::document::{Snapshot, Update, Version};
 use countree_common::key::Topic;
 use countree_common::limits::{NODES_PER_CLUSTER, TOPICS_PER_BROADCAST};

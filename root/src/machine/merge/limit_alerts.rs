@@ -11,13 +11,17 @@ const TOLD_AT_ONCE: usize = 1_024;
 
 /// The totals near their limit, as this root's merges left them.
 #[derive(Debug, Default)]
-pub(super) struct NearLimit {
+pub(in crate::machine) struct NearLimit {
     totals: BTreeMap<Counter, i64>,
 }
 
 impl NearLimit {
     /// Takes what merges came to; gives what leaves have to be told.
-    pub(super) fn learn(&mut self, cuts: &[Cut], outcomes: &[Option<Outcome>]) -> Vec<(Counter, i64)> {
+    pub(in crate::machine) fn learn(
+        &mut self,
+        cuts: &[Cut],
+        outcomes: &[Option<Outcome>],
+    ) -> Vec<(Counter, i64)> {
         let mut news = BTreeMap::new();
         for (cut, outcome) in cuts.iter().zip(outcomes) {
             let Some(Outcome::Applied(applied)) = outcome else { continue };
@@ -41,23 +45,23 @@ impl NearLimit {
     }
 
     /// A topic is forgotten; gives what leaves have to be told.
-    pub(super) fn forget(&mut self, topic: &Topic) -> Vec<(Counter, i64)> {
+    pub(in crate::machine) fn forget(&mut self, topic: &Topic) -> Vec<(Counter, i64)> {
         let gone: Vec<_> = self.totals.keys().filter(|counter| counter.topic == *topic).cloned().collect();
         self.totals.retain(|counter, _| counter.topic != *topic);
         gone.into_iter().map(|counter| (counter, 0)).collect()
     }
 
     /// What a leaf that comes has to be told.
-    pub(super) fn known(&self) -> Vec<(Counter, i64)> {
+    pub(in crate::machine) fn known(&self) -> Vec<(Counter, i64)> {
         self.totals.iter().map(|(counter, total)| (counter.clone(), *total)).collect()
     }
 }
 
 /// In messages of a bounded size.
-pub(super) fn messages(totals: &[(Counter, i64)]) -> impl Iterator<Item = Vec<(Counter, i64)>> {
+pub(in crate::machine) fn messages(totals: &[(Counter, i64)]) -> impl Iterator<Item = Vec<(Counter, i64)>> {
     totals.chunks(TOLD_AT_ONCE).map(<[_]>::to_vec)
 }
 
 #[cfg(test)]
-#[path = "near_tests.rs"]
+#[path = "limit_alerts_tests.rs"]
 mod tests;

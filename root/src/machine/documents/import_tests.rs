@@ -1,5 +1,5 @@
 use super::*;
-use crate::machine::document::Document;
+use crate::machine::documents::Document;
 use countree_common::cut::Outcome;
 use countree_common::key::{Item, Kind};
 
@@ -36,7 +36,7 @@ fn take(document: &mut Document, direction: Direction, rows: &[ImportRow], seen:
     match step(&file(), direction, &topic(), rows, seen).unwrap() {
         Step::Done(_) => None,
         Step::Merge(cut) => {
-            crate::machine::document::check(&cut).unwrap();
+            crate::machine::documents::check(&cut).unwrap();
             Some(document.merge(&cut, 0, false))
         }
     }

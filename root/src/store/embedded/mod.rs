@@ -15,9 +15,9 @@ mod whole;
 
 use super::whole::refuse_half;
 use super::{Cursor, Page, SavedRegistry, Store, StoreError};
-use crate::machine::binding::FoundStore;
-use crate::machine::document::{Document, Position, served};
-use crate::machine::eras::of_start;
+use crate::machine::documents::eras::of_start;
+use crate::machine::documents::{Document, Position, served};
+use crate::machine::identity::binding::FoundStore;
 pub use backup::Backup;
 use backup::Backups;
 use countree_common::cluster::NodeName;

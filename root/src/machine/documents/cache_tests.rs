@@ -1,5 +1,5 @@
 use super::*;
-use crate::machine::document::Document;
+use crate::machine::documents::Document;
 use countree_common::cluster::NodeName;
 
 fn topic(number: u64) -> Topic {

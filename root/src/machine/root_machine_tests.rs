@@ -2,7 +2,7 @@
 //! every message. The promises: an outcome for every cut, gapless totals, watermarks that never lie.
 
 use super::*;
-use crate::machine::document::Document;
+use crate::machine::documents::Document;
 use countree_common::cluster::{Node, Tier};
 use countree_common::cut::CounterSum;
 use countree_common::document::Version;

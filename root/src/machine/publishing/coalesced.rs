@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 /// An update that may still grow.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(in crate::machine) struct Gathered {
     update: Update,
     /// Where each counter stands in `update.totals`; made up to date when a further cut is added.
     places: HashMap<(Item, Kind), usize>,
@@ -17,21 +17,21 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// What one merge changed.
-    pub(super) fn new(cut: &Cut, applied: &Applied) -> Self {
+    pub(in crate::machine) fn new(cut: &Cut, applied: &Applied) -> Self {
         let Applied { base, version, .. } = *applied;
         let totals = changed_totals(cut, applied).collect();
         Self { update: Update { topic: cut.topic.clone(), base, version, totals }, places: HashMap::new() }
     }
 
     /// Whether a further merge can be told in the same breath: it is the next of the topic, and fits a frame.
-    pub(super) fn is_followed_by(&self, cut: &Cut, applied: &Applied) -> bool {
+    pub(in crate::machine) fn is_followed_by(&self, cut: &Cut, applied: &Applied) -> bool {
         self.update.topic == cut.topic
             && self.update.version == applied.base
             && self.update.totals.len() + cut.sums.len() <= COUNTERS_PER_CUT
     }
 
     /// Adds the next merge of the topic; a counter that changed again is told as it is now.
-    pub(super) fn add(&mut self, cut: &Cut, applied: &Applied) {
+    pub(in crate::machine) fn add(&mut self, cut: &Cut, applied: &Applied) {
         let totals = &mut self.update.totals;
         for (place, total) in totals.iter().enumerate().skip(self.places.len()) {
             self.places.insert((total.item.clone(), total.kind.clone()), place);
@@ -47,7 +47,7 @@ impl Gathered {
     }
 
     /// The update.
-    pub(super) fn into_update(self) -> Update {
+    pub(in crate::machine) fn into_update(self) -> Update {
         self.update
     }
 }

@@ -1,6 +1,6 @@
 use super::testing::{LEASE, bequest, leaves, name, names, node, past, retired, start, stream};
 use super::*;
-use crate::machine::retired::KEPT_APART;
+use crate::machine::registry::retired::KEPT_APART;
 use countree_common::cluster::Tier;
 use countree_common::key::{Item, Topic};
 use countree_common::ledger::Ledger;

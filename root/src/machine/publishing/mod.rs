@@ -1,0 +1,6 @@
+//! Publishing totals to broadcast nodes: who follows which topic, what one update holds, and how far totals are complete.
+
+pub(super) mod coalesced;
+mod fold;
+pub mod interest;
+pub mod watermark;
