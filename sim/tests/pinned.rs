@@ -72,3 +72,14 @@ fn a_reset_may_be_lost_with_the_folder_that_it_was_logged_in() {
                 DiskFull,LeafKilled --only-faults 1,2,4";
     assert_eq!(broken(line), Ok(None));
 }
+
+/// A join of a leaf arrives once more when its start is long in the view: the log that it speaks of ends before what
+/// that start has come to. It was taken for a lost folder, and a leaf that left for one that has started again.
+#[test]
+fn a_join_that_arrives_again_takes_nobody_keys_and_holds_up_nobody_who_leaves() {
+    let line = "--seed 98 --kinds LeafDrained,LeafDrained,LeafKilled,LeafPaused,Isolation --longer 6";
+    assert_eq!(broken(line), Ok(None));
+    let line = "--seed 1000220 --kinds ViewerMoved,BrokenConnection,FsyncFailed,StoreRollback,ViewerCrash,ViewerPaused \
+                --only-faults 1";
+    assert_eq!(broken(line), Ok(None));
+}
