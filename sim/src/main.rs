@@ -14,17 +14,26 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut series = Series::default();
+    let (mut series, mut broke) = (Series::default(), 0u64);
     for (seed, setting) in arguments.runs() {
         let run = run(seed, &setting);
         series.add(&run);
-        if let Some(broken) = &run.broken {
+        let Some(broken) = &run.broken else { continue };
+        broke += 1;
+        if arguments.keeps_going {
+            println!("seed {seed} broke a promise: {broken}");
+            replay("replay it with", seed, &setting);
+        } else {
             print!("{series}");
             explain(&run, broken, &setting);
             return ExitCode::FAILURE;
         }
     }
     print!("{series}");
+    if broke > 0 {
+        println!("{broke} runs broke a promise");
+        return ExitCode::FAILURE;
+    }
     println!("all promises kept");
     ExitCode::SUCCESS
 }

@@ -63,18 +63,20 @@ pub struct Arguments {
     pub count: u64,
     /// How it comes to them.
     pub draw: Draw,
+    /// Whether the series goes on after a run that broke a promise.
+    pub keeps_going: bool,
     /// What is the same for all of them.
     pub setting: Setting,
 }
 
 impl Arguments {
     /// What the command line takes.
-    pub const USAGE: &str = "usage: countree-sim --seeds N [--seed FIRST] [--random|--mixes] [--kinds KIND,KIND…] \
-                             [--longer TIMES] [--only-faults N,N…|none] [--no-mishaps] [--flaw NAME] [--trace]";
+    pub const USAGE: &str = "usage: countree-sim --seeds N [--seed FIRST] [--random|--mixes] [--keep-going] \
+                             [--kinds KIND,KIND…] [--longer TIMES] [--only-faults N,N…|none] [--no-mishaps] [--flaw NAME] [--trace]";
 
     /// The one run of a seed.
     pub fn of_seed(seed: u64, setting: Setting) -> Self {
-        Self { first: seed, count: 1, draw: Draw::InARow, setting }
+        Self { first: seed, count: 1, draw: Draw::InARow, keeps_going: false, setting }
     }
 
     /// The seed and the setting of each run.
@@ -88,7 +90,8 @@ impl Arguments {
             };
             if self.draw == Draw::Mixes {
                 let count = random.between(1, MIXED_MAX);
-                setting.kinds = (0..count).filter_map(|_| random.pick(&Fault::ALL).copied()).collect();
+                let kinds = [&Fault::ALL[..], &Fault::NAMED[..]].concat();
+                setting.kinds = (0..count).filter_map(|_| random.pick(&kinds).copied()).collect();
             }
             (seed, setting)
         })
@@ -100,7 +103,7 @@ impl Arguments {
     /// What is wrong with it, for people.
     pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut first, mut count) = (None, None);
-        let (mut draw, mut setting) = (Draw::default(), Setting::default());
+        let (mut draw, mut keeps_going, mut setting) = (Draw::default(), false, Setting::default());
         while let Some(flag) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{flag} takes a value"));
             match flag.as_str() {
@@ -108,6 +111,7 @@ impl Arguments {
                 "--seed" => first = Some(number(&flag, &value()?)?),
                 "--random" => draw = Draw::Random,
                 "--mixes" => draw = Draw::Mixes,
+                "--keep-going" => keeps_going = true,
                 "--kinds" => setting.kinds = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
                 "--longer" => setting.longer = number(&flag, &value()?)?,
                 "--only-faults" => setting.only = only(&flag, &value()?)?,
@@ -121,7 +125,7 @@ impl Arguments {
             return Err("--mixes draws the kinds of faults itself: leave --kinds out".into());
         }
         let count = count.or(first.map(|_| 1)).ok_or("--seeds is missing")?;
-        Ok(Self { first: first.unwrap_or(0), count, draw, setting })
+        Ok(Self { first: first.unwrap_or(0), count, draw, keeps_going, setting })
     }
 }
 
@@ -138,7 +142,7 @@ fn only(flag: &str, value: &str) -> Result<Only, String> {
 
 impl Display for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, count, draw, setting } = self;
+        let Self { first, count, draw, keeps_going, setting } = self;
         let Setting { flaw, kinds, longer, only, no_mishaps, is_told, .. } = setting;
         write!(f, "--seed {first}")?;
         if *count != 1 {
@@ -148,6 +152,9 @@ impl Display for Arguments {
             Draw::InARow => {}
             Draw::Random => write!(f, " --random")?,
             Draw::Mixes => write!(f, " --mixes")?,
+        }
+        if *keeps_going {
+            write!(f, " --keep-going")?;
         }
         if !kinds.is_empty() {
             let kinds: Vec<_> = kinds.iter().map(Fault::to_string).collect();
@@ -186,7 +193,7 @@ mod tests {
             "--seed 7",
             "--seed 7 --seeds 1000",
             "--seed 7 --seeds 1000 --random",
-            "--seed 7 --seeds 1000 --mixes --longer 2",
+            "--seed 7 --seeds 1000 --mixes --keep-going --longer 2",
             "--seed 7 --only-faults none",
             "--seed 0 --kinds LeafKilled,Partition --longer 4 --only-faults 3,17 --flaw MergesForward --no-mishaps --trace",
         ];
