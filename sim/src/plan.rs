@@ -1,10 +1,10 @@
 //! What a seed stands for: the size of the cluster, its settings, and what may go wrong in it.
 
 use crate::faults::Fault;
+use crate::faults::schedule::{self, Only, Planned};
 use crate::flaws::Flaw;
 use crate::network::Weather;
 use crate::random::Random;
-use crate::schedule::{self, Only, Planned};
 use crate::setting::Setting;
 use countree_client::machine::producer::Rules;
 use std::time::Duration;

@@ -1,12 +1,12 @@
 //! What came of runs: one, and a series of them.
 
+use crate::faults::Struck;
 use crate::faults::Tally;
+use crate::model::Broken;
+use crate::model::Told;
 use crate::plan::Plan;
-use crate::promise::Broken;
 use crate::random::Random;
-use crate::schedule::Struck;
 use crate::setting::Setting;
-use crate::truth::Told;
 use crate::world::World;
 use std::fmt;
 use std::time::Duration;

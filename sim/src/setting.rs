@@ -1,9 +1,9 @@
 //! What all runs of a series have in common, and the words for it on the command line.
 
 use crate::faults::Fault;
+use crate::faults::Only;
 use crate::flaws::Flaw;
 use crate::random::Random;
-use crate::schedule::Only;
 use std::fmt::{self, Display};
 
 /// What all runs of a series have in common.

@@ -1,7 +1,7 @@
 //! From a failing run to a small one that fails alike: delta debugging over the faults of its schedule.
 
+use crate::faults::Only;
 use crate::report::{Run, run};
-use crate::schedule::Only;
 use crate::setting::Setting;
 use std::collections::BTreeSet;
 

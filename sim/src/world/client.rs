@@ -2,13 +2,13 @@
 
 use super::World;
 use super::questions::Purpose;
-use super::wishes::Wish;
+use super::requests::Wish;
 use crate::faults::Fault;
-use crate::happening::Happening;
-use crate::place::Place;
+use crate::host::Place;
+use crate::model::Promise;
+use crate::model::{EventId, Told};
 use crate::plan::Plan;
-use crate::promise::Promise;
-use crate::truth::{EventId, Told};
+use crate::world::event::Happening;
 use countree_common::cluster::{ClusterView, Tier};
 use countree_common::ring::Ring;
 use countree_common::time::Time;

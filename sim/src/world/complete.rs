@@ -2,9 +2,9 @@
 
 use super::World;
 use crate::clock::wall;
-use crate::place::Place;
-use crate::promise::Promise;
-use crate::truth::Told;
+use crate::host::Place;
+use crate::model::Promise;
+use crate::model::Told;
 use countree_common::cluster::ClusterView;
 use countree_common::key::Topic;
 use countree_common::time::{Time, WallMs};

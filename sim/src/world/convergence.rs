@@ -3,9 +3,9 @@
 use super::World;
 use crate::faults::Fault;
 use crate::flaws::Flaw;
-use crate::promise::{Broken, Promise};
+use crate::model::by_counter;
+use crate::model::{Broken, Promise};
 use crate::store::Documents;
-use crate::truth::by_counter;
 use countree_common::audit::StoreCheck;
 use countree_common::cluster::NodeName;
 use countree_common::key::{Counter, Topic};

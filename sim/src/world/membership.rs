@@ -3,9 +3,9 @@
 use super::World;
 use super::questions::Purpose;
 use crate::flaws::Flaw;
-use crate::happening::Happening;
-use crate::place::Place;
-use crate::promise::Promise;
+use crate::host::Place;
+use crate::model::Promise;
+use crate::world::event::Happening;
 use countree_common::cluster::{ClusterView, Node};
 use countree_common::store::FolderStore;
 use countree_common::wire::rpc::{NodeStats, Reply, Request};

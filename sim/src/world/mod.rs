@@ -8,30 +8,31 @@ mod client;
 mod clocks;
 mod complete;
 mod convergence;
+mod delivery;
+pub(crate) mod event;
+mod fault_injection;
 mod leaf;
 mod membership;
-mod mishaps;
 mod producer;
 mod questions;
 mod reading;
-mod road;
+mod requests;
 mod root;
 mod standing;
 mod viewer;
-mod wishes;
 
 use crate::clock::Agenda;
+use crate::faults::Struck;
 use crate::faults::Tally;
-use crate::happening::Happening;
+use crate::host::{Life, Place};
+use crate::model::Truth;
+use crate::model::{Broken, Promise};
 use crate::network::{LinkId, Message, Network, Side};
-use crate::place::{Life, Place};
 use crate::plan::Plan;
-use crate::promise::{Broken, Promise};
 use crate::random::Random;
-use crate::schedule::Struck;
 use crate::store::Store;
 use crate::trace::Trace;
-use crate::truth::Truth;
+use crate::world::event::Happening;
 use countree_common::cluster::ClusterView;
 use countree_common::time::Time;
 use countree_common::wire::hello::Conversation;
@@ -68,7 +69,7 @@ pub(crate) struct World {
     viewers: Vec<viewer::ViewerClient>,
     clients: Vec<client::HttpClient>,
     /// What clients have sent under ids and keys, for others to send again.
-    sent: wishes::Sent,
+    sent: requests::Sent,
     /// By the connection that they are asked on.
     questions: BTreeMap<LinkId, questions::Question>,
     truth: Truth,
@@ -96,7 +97,7 @@ impl World {
         let truth = Truth::new(
             &mut random,
             plan.topics,
-            plan.events + wishes::EVENTS_MAX * plan.requests * plan.clients,
+            plan.events + requests::EVENTS_MAX * plan.requests * plan.clients,
         );
         let topics = truth.topics();
         let mut world = Self {
@@ -112,7 +113,7 @@ impl World {
             producers: (0..plan.producers).map(|i| producer::ProducerClient::new(i, &plan)).collect(),
             viewers: (0..plan.viewers).map(|_| viewer::ViewerClient::new(&topics, &mut random)).collect(),
             clients: (0..plan.clients).map(|i| client::HttpClient::new(i, &plan)).collect(),
-            sent: wishes::Sent::default(),
+            sent: requests::Sent::default(),
             questions: BTreeMap::new(),
             truth,
             paused: BTreeMap::new(),

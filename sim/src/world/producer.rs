@@ -2,12 +2,12 @@
 
 use super::World;
 use crate::flaws::Flaw;
-use crate::happening::Happening;
+use crate::host::{Life, Place};
+use crate::model::Promise;
+use crate::model::{EventId, Told};
 use crate::network::{LinkId, Message, Side};
-use crate::place::{Life, Place};
 use crate::plan::Plan;
-use crate::promise::Promise;
-use crate::truth::{EventId, Told};
+use crate::world::event::Happening;
 use countree_client::machine::producer::{Fate, Intake, Lanes, NameId, Outgoing, Output, Resolved};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::key::Counter;

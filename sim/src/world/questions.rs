@@ -1,10 +1,10 @@
 //! Questions between processes: one place after another is tried until one answers.
 
 use super::World;
-use crate::happening::Happening;
+use crate::host::Place;
+use crate::model::Promise;
 use crate::network::{LinkId, Message, Side};
-use crate::place::Place;
-use crate::promise::Promise;
+use crate::world::event::Happening;
 use countree_broadcast::machine::CheckId;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::rpc::{Reply, Request};

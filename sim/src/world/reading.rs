@@ -3,10 +3,10 @@
 use super::World;
 use super::questions::Purpose;
 use crate::flaws::Flaw;
-use crate::happening::Happening;
-use crate::place::Place;
-use crate::promise::Promise;
-use crate::truth::Told;
+use crate::host::Place;
+use crate::model::Promise;
+use crate::model::Told;
+use crate::world::event::Happening;
 use countree_broadcast::machine::complete::{CompleteRead, Step};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::document::{CounterTotal, Snapshot};

@@ -1,9 +1,9 @@
 //! Stores that are emptied, exchanged, or another cluster's: what people do, and what roots have to make of it.
 
 use super::World;
-use crate::happening::Happening;
-use crate::place::Place;
-use crate::promise::{Broken, Promise};
+use crate::host::Place;
+use crate::model::{Broken, Promise};
+use crate::world::event::Happening;
 use countree_root::machine::identity::standing::State;
 use std::time::Duration;
 

@@ -2,11 +2,11 @@
 
 use super::World;
 use crate::flaws::Flaw;
-use crate::happening::Happening;
+use crate::host::Place;
+use crate::model::Promise;
 use crate::network::{LinkId, Message, Side};
-use crate::place::Place;
-use crate::promise::Promise;
 use crate::random::Random;
+use crate::world::event::Happening;
 use bytes::Bytes;
 use countree_client::machine::viewer::{Departure, Feed, Outdated, Watch};
 use countree_common::cluster::{ClusterView, Node, Tier};

@@ -3,9 +3,9 @@
 use crate::disk::{Crash, Disk};
 use crate::faults::Mishap;
 use crate::flaws::Flaw;
-use crate::happening::Happening;
-use crate::place::Place;
+use crate::host::Place;
 use crate::world::World;
+use crate::world::event::Happening;
 use crate::world::questions::Purpose;
 use countree_common::cluster::NodeName;
 use countree_common::time::WallMs;

@@ -2,10 +2,10 @@
 
 use super::Process;
 use crate::flaws::Flaw;
-use crate::happening::Happening;
+use crate::host::Place;
 use crate::network::{LinkId, Message, Side};
-use crate::place::Place;
 use crate::world::World;
+use crate::world::event::Happening;
 use countree_client::machine::producer::Outgoing;
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::cut::{Cut, Outcome};

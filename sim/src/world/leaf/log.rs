@@ -3,10 +3,10 @@
 use crate::disk::Written;
 use crate::faults::Mishap;
 use crate::flaws::Flaw;
-use crate::happening::Happening;
-use crate::place::Place;
-use crate::promise::Promise;
+use crate::host::Place;
+use crate::model::Promise;
 use crate::world::World;
+use crate::world::event::Happening;
 use countree_common::stream::StreamId;
 use countree_leaf::log::recovery::Recut;
 use countree_leaf::machine::{DiskState, Found};

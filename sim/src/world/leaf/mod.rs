@@ -1,19 +1,19 @@
 //! The leaf's shell: its process from start to end, around its machine.
 
-mod desk;
 mod leaving;
 mod links;
 mod log;
+mod rpc;
 
 use super::World;
 use super::membership::Membership;
 use super::questions::Purpose;
 use crate::disk::{Crash, Disk, Folder};
 use crate::flaws::Flaw;
-use crate::happening::Happening;
+use crate::host::{Life, Place};
+use crate::model::Promise;
 use crate::network::{LinkId, Message, Side};
-use crate::place::{Life, Place};
-use crate::promise::Promise;
+use crate::world::event::Happening;
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::ledger::StreamLedger;
 use countree_common::stamp::Stamp;
@@ -27,8 +27,8 @@ use countree_common::wire::uplink::ToRoot;
 use countree_leaf::log::recovery::{Carried, OldStream, ends};
 use countree_leaf::machine::calls::CallId;
 use countree_leaf::machine::{LeafConfig, LeafMachine, Output};
-use desk::Desk;
 use links::RootLink;
+use rpc::Desk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

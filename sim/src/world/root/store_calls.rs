@@ -2,11 +2,11 @@
 
 use super::World;
 use crate::faults::Mishap;
-use crate::happening::Happening;
+use crate::host::{Life, Place};
+use crate::model::Promise;
 use crate::network::{Message, Side};
-use crate::place::{Life, Place};
-use crate::promise::Promise;
 use crate::store::{Answer, Operation};
+use crate::world::event::Happening;
 use countree_common::cut::{CounterSum, Cut};
 use countree_common::forget::Forgetting;
 use countree_common::key::Counter;

@@ -1,9 +1,9 @@
 //! Messages on their way: from the network to whoever they are for.
 
 use super::World;
+use crate::host::Place;
+use crate::model::Promise;
 use crate::network::{Arrival, LinkId, Message, Side};
-use crate::place::Place;
-use crate::promise::Promise;
 use countree_common::cluster::NodeName;
 use countree_common::wire::hello::Conversation;
 use std::time::Duration;

@@ -2,9 +2,9 @@
 
 use super::Process;
 use crate::flaws::Flaw;
+use crate::host::Place;
+use crate::model::Promise;
 use crate::network::{LinkId, Message};
-use crate::place::Place;
-use crate::promise::Promise;
 use crate::world::World;
 use crate::world::questions::Purpose;
 use countree_common::delta::Delta;

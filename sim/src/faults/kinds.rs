@@ -1,6 +1,6 @@
 //! What goes wrong, and how often it did.
 
-use crate::place::Place;
+use crate::host::Place;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,8 @@
 //! Everything that can happen: what the agenda holds.
 
 use crate::faults::Heal;
+use crate::host::{Life, Place};
 use crate::network::{Arrival, LinkId, Network, Side};
-use crate::place::{Life, Place};
 use crate::store::{Answer, Operation};
 use countree_common::cluster::NodeName;
 use countree_common::store::StoreId;

@@ -1,6 +1,6 @@
 //! What resets must have done: events acked before one are gone, events that came after it stay.
 
-use crate::truth::Event;
+use super::reference::Event;
 use countree_common::key::{Counter, Item, Kind, Topic};
 use countree_common::time::Time;
 

@@ -3,8 +3,8 @@
 
 use super::World;
 use crate::flaws::Flaw;
-use crate::resets::ResetId;
-use crate::truth::{EventId, Told};
+use crate::model::ResetId;
+use crate::model::{EventId, Told};
 use countree_common::event::Event;
 use countree_common::wire::rpc::{Idempotency, Submission};
 

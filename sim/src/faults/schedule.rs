@@ -1,6 +1,6 @@
 //! The faults that a seed plans, by number: any of them can be left out, and the others stay what they are.
 
-use crate::faults::Fault;
+use super::kinds::Fault;
 use crate::random::Random;
 use std::collections::BTreeSet;
 use std::fmt;

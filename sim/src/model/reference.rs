@@ -1,8 +1,8 @@
 //! The reference model: every event that a client was given, and what became of it.
 
-use crate::digits::{self, digits, worth};
+use super::event_encoding::{self, digits, worth};
+use super::resets::{Resets, Standing};
 use crate::random::Random;
-use crate::resets::{Resets, Standing};
 use countree_common::delta::Delta;
 use countree_common::document::CounterTotal;
 use countree_common::key::{Counter, Topic};
@@ -100,7 +100,7 @@ impl Truth {
 
     /// The next event, if a counter has room for one: a like, or now and then an unlike.
     pub(crate) fn next_event(&mut self, random: &mut Random, now: Time) -> Option<EventId> {
-        let has_room = |i: &usize| self.columns[*i].events.len() < digits::EVENTS;
+        let has_room = |i: &usize| self.columns[*i].events.len() < event_encoding::EVENTS;
         let free: Vec<usize> = (0..self.columns.len()).filter(has_room).collect();
         let column = self.columns.get_mut(*random.pick(&free)?)?;
         let sign = if random.chance(15) { -1 } else { 1 };
@@ -395,5 +395,5 @@ pub(crate) fn by_counter<'a>(
 }
 
 #[cfg(test)]
-#[path = "truth_tests.rs"]
+#[path = "reference_tests.rs"]
 mod tests;

@@ -3,9 +3,9 @@
 
 use crate::clock::Agenda;
 use crate::faults::{Mishap, Tally};
-use crate::happening::Happening;
-use crate::place::Place;
+use crate::host::Place;
 use crate::random::Random;
+use crate::world::event::Happening;
 use bytes::Bytes;
 use countree_client::machine::producer::Outgoing;
 use countree_common::time::Time;

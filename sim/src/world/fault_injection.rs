@@ -3,11 +3,11 @@
 use super::World;
 use crate::clock::Agenda;
 use crate::disk::Crash;
+use crate::faults::Struck;
 use crate::faults::{Fault, Heal};
-use crate::happening::Happening;
+use crate::host::Place;
 use crate::network::{Arrival, Weather};
-use crate::place::Place;
-use crate::schedule::Struck;
+use crate::world::event::Happening;
 use std::time::Duration;
 
 impl World {
