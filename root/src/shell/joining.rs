@@ -1,7 +1,6 @@
 //! Entering the registry, and staying in it.
 
 use super::gauges::Gauges;
-use super::node::StartError;
 use super::registry::RegistryHandle;
 use super::rpc::Desk;
 use crate::machine::registry::registrar::Ask;
@@ -13,15 +12,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The store has this long to take the root into the registry.
-pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 const JOIN_RETRY: Duration = Duration::from_millis(100);
+
+/// Why the root did not enter the registry.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The registry, or the store, said this last.
+    #[error("the root could not join the cluster within {} s: {reason}", JOIN_TIMEOUT.as_secs())]
+    Timeout {
+        /// Its words.
+        reason: String,
+    },
+    /// The store has no record of this start.
+    #[error("the store was not bound")]
+    Unbound,
+    /// It was told to stop before that.
+    #[error("stopped before the store had answered")]
+    Stopped,
+}
 
 /// Repeats a question until its answer is the one that is hoped for, time is up, or `stop`.
 async fn until_joined<T, Fut: Future<Output = Reply>>(
     ask: impl Fn() -> Fut,
     hoped: impl Fn(&Reply) -> Option<T>,
     stop: &Shutdown,
-) -> Result<T, StartError> {
+) -> Result<T, JoinError> {
     let deadline = Instant::now() + JOIN_TIMEOUT;
     loop {
         let reply = ask().await;
@@ -33,11 +49,11 @@ async fn until_joined<T, Fut: Future<Output = Reply>>(
                 Reply::Failed(reason) => reason,
                 other => format!("the registry answered {other:?}"),
             };
-            return Err(StartError::Join { reason });
+            return Err(JoinError::Timeout { reason });
         }
         tokio::select! {
             () = tokio::time::sleep(JOIN_RETRY) => {}
-            () = stop.begun() => return Err(StartError::Stopped),
+            () = stop.begun() => return Err(JoinError::Stopped),
         }
     }
 }
@@ -47,7 +63,7 @@ pub(super) async fn join(
     registry: &RegistryHandle,
     name: &NodeName,
     stop: &Shutdown,
-) -> Result<u64, StartError> {
+) -> Result<u64, JoinError> {
     let ask = || registry.ask(Ask::Join { name: name.clone(), tier: Tier::Root, at_least: 0 });
     until_joined(
         ask,
@@ -61,7 +77,7 @@ pub(super) async fn join(
 }
 
 /// Enters the view. The registrar beside it knows itself which epochs there were.
-pub(super) async fn enter(registry: &RegistryHandle, node: &Node, stop: &Shutdown) -> Result<(), StartError> {
+pub(super) async fn enter(registry: &RegistryHandle, node: &Node, stop: &Shutdown) -> Result<(), JoinError> {
     let ask = || registry.ask(Ask::Heartbeat { node: node.clone(), epoch: 0, reached: None });
     until_joined(
         ask,

@@ -18,4 +18,5 @@ mod splitting;
 mod standing;
 mod trouble;
 
+pub use joining::JoinError;
 pub use node::{RootNode, RootOptions, StartError};

@@ -3,7 +3,7 @@
 use super::auditing::{AuditTask, Audits};
 use super::core;
 use super::gauges::Gauges;
-use super::joining::{JOIN_TIMEOUT, enter, heartbeats, join};
+use super::joining::{JoinError, enter, heartbeats, join};
 use super::registry::{self, RegistryHandle};
 use super::rpc::Desk;
 use super::server::{self, Server};
@@ -53,15 +53,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The registry did not take it in.
-    #[error("the root could not join the cluster within {} s: {reason}", JOIN_TIMEOUT.as_secs())]
-    Join {
-        /// What the registry, or the store, said last.
-        reason: String,
-    },
-    /// It was told to stop before that.
-    #[error("stopped before the store had answered")]
-    Stopped,
+    /// The registry did not take it in, or it was told to stop before that.
+    #[error(transparent)]
+    Join(#[from] JoinError),
 }
 
 /// A running root.
@@ -101,14 +95,14 @@ impl RootNode {
         let gauges = Arc::new(Gauges::default());
         let (shutdown, registry_shutdown) = (Shutdown::new(), Shutdown::new());
         let stand = Stand::start(&bound_store, gauges.clone(), registry_shutdown.clone());
-        let stand = stand.ok_or_else(|| StartError::Join { reason: "the store was not bound".into() })?;
+        let stand = stand.ok_or(JoinError::Unbound)?;
         let registry =
             registry::start(store.clone(), gauges.clone(), stand.clone(), registry_shutdown.clone());
         let incarnation = match join(&registry, &told.name, stop).await {
             Ok(incarnation) => incarnation,
             Err(e) => {
                 registry_shutdown.begin();
-                return Err(e);
+                return Err(e.into());
             }
         };
         let quic = told.reached_at(bound);
@@ -155,7 +149,7 @@ impl RootNode {
                 root.shutdown.begin();
                 root.registry_shutdown.begin();
                 root.endpoint.close(0u32.into(), b"");
-                Err(e)
+                Err(e.into())
             }
         }
     }

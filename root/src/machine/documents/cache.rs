@@ -5,6 +5,7 @@
 //! store checks. Within one era a version number is one document, so whoever finds the version also finds the rest.
 
 use super::document::{Change, Position, Verdict, judge};
+use super::generations::Generations;
 use countree_common::cut::{Applied, CounterSum, Cut, Outcome};
 use countree_common::document::Version;
 use countree_common::key::{Item, Kind, Topic};
@@ -27,11 +28,15 @@ struct Remembered {
 }
 
 /// The documents that were merged into last. The longer ago that was, the sooner they are forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Memory {
-    young: HashMap<Topic, Remembered>,
-    old: HashMap<Topic, Remembered>,
-    young_counters: usize,
+    documents: Generations<Topic, Remembered>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { documents: Generations::new(COUNTERS_REMEMBERED, |known| known.totals.len()) }
+    }
 }
 
 /// What some cuts of one topic come to, if the document is the one that is remembered.
@@ -55,7 +60,7 @@ impl Memory {
     /// the store has to judge them: not all of them fit what is remembered.
     pub fn plan(&self, cuts: &[&Cut], served_in: u64) -> Option<Plan> {
         let topic = &cuts.first()?.topic;
-        let known = self.young.get(topic).or_else(|| self.old.get(topic))?;
+        let known = self.documents.get(topic)?;
         let mut plan = Plan {
             base: known.version,
             version: known.version,
@@ -106,40 +111,24 @@ impl Memory {
     /// A cut went in.
     pub fn learn(&mut self, cut: &Cut, applied: &Applied) {
         let mut known =
-            self.take(&cut.topic).filter(|known| known.version == applied.base).unwrap_or_default();
+            self.documents.take(&cut.topic).filter(|known| known.version == applied.base).unwrap_or_default();
         known.version = applied.version;
         known.streams.insert(cut.stream.clone(), Position { lsn: cut.to, events: applied.events });
         for (sum, total) in cut.sums.iter().zip(&applied.totals) {
             known.totals.insert((sum.item.clone(), sum.kind.clone()), *total);
         }
-        if self.young_counters + known.totals.len() > COUNTERS_REMEMBERED / 2 {
-            self.old = std::mem::take(&mut self.young);
-            self.young_counters = 0;
-        }
-        if known.totals.len() <= COUNTERS_REMEMBERED / 2 {
-            self.young_counters += known.totals.len();
-            self.young.insert(cut.topic.clone(), known);
-        }
+        // A document of half of all counters would have the rest forgotten for it.
+        self.documents.put_light(cut.topic.clone(), known);
     }
 
     /// The topic's document is another than was thought.
     pub fn forget(&mut self, topic: &Topic) {
-        self.take(topic);
+        self.documents.take(topic);
     }
 
     /// Every document may be another.
     pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    fn take(&mut self, topic: &Topic) -> Option<Remembered> {
-        match self.young.remove(topic) {
-            Some(known) => {
-                self.young_counters -= known.totals.len();
-                Some(known)
-            }
-            None => self.old.remove(topic),
-        }
+        self.documents.clear();
     }
 }
 

@@ -114,7 +114,9 @@ fn the_memory_is_bounded_and_keeps_what_is_merged() {
         memory.learn(&busy(number), &applied(number));
         assert!(memory.plan(&[&busy(number + 1)], 3).is_some());
     }
-    let counters = |known: &HashMap<Topic, Remembered>| known.values().map(|k| k.totals.len()).sum::<usize>();
-    assert_eq!(counters(&memory.young), memory.young_counters);
-    assert!(counters(&memory.young) + counters(&memory.old) <= COUNTERS_REMEMBERED);
+    let (counted, young, old) = memory.documents.halves();
+    let counters = |known: Vec<&Remembered>| known.iter().map(|k| k.totals.len()).sum::<usize>();
+    let (young, old) = (counters(young), counters(old));
+    assert_eq!(young, counted);
+    assert!(young + old <= COUNTERS_REMEMBERED);
 }

@@ -3,6 +3,7 @@
 pub mod cache;
 mod document;
 pub mod eras;
+pub(crate) mod generations;
 pub mod import;
 
 pub use document::*;

@@ -1,7 +1,7 @@
 //! Totals of one topic in blocks of neighbours: the way down the tree costs more than what is done there, and counters that
 //! change together are mostly neighbours.
 
-use super::failed;
+use super::failure::failed;
 use super::layout::place;
 use crate::store::StoreError;
 use redb::{ReadableTable, Table};

@@ -1,7 +1,7 @@
 //! One merge: the tables, and what the index says of them.
 
 use super::blocks::Raised;
-use super::failed;
+use super::failure::failed;
 use super::index::{Index, NEAR, Numbers};
 use super::layout::{ERAS, HIGHEST_ERA, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, place};
 use super::name::pack;

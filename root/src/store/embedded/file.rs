@@ -1,7 +1,7 @@
 //! The store's file, on a disk that may fail: opened anew after an I/O error, which redb does not get over.
 
 use super::super::StoreError;
-use super::failed;
+use super::failure::failed;
 use redb::{Builder, Database, DatabaseError};
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,9 +1,10 @@
 //! Forgetting a topic: names and totals go, positions stay, all in one transaction.
 
 use super::documents::raise_era;
+use super::failure::{failed, misnamed};
 use super::index::Index;
 use super::layout::{ERAS, FORGOTTEN, NAMES, STREAMS, TOPICS, TOTALS, TURNS, of_topic};
-use super::{failed, misnamed, name, reading};
+use super::{name, reading};
 use crate::machine::documents::{Document, Position};
 use crate::store::StoreError;
 use countree_common::document::Version;

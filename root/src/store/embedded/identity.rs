@@ -1,9 +1,10 @@
 //! Who the store is: its record, beside the format and the cluster's name.
 
-use super::failed;
+use super::failure::failed;
 use super::layout::ABOUT;
 use crate::machine::identity::binding::FoundStore;
-use crate::store::{StoreError, read_record, write_record};
+use crate::store::StoreError;
+use crate::store::record::{read_record, write_record};
 use countree_common::store::StoreRecord;
 use redb::{Database, ReadableDatabase, ReadableTable};
 

@@ -1,15 +1,16 @@
 //! Which number a counter has in its topic. Numbers are given in the order of arrival, so that counters that are busy at the
 //! same time lie side by side in the file: a merge touches few pages, however many counters the topic has.
 
-use super::failed;
+use super::failure::failed;
 use super::layout::of_topic;
 use super::name::pack;
+use crate::machine::documents::generations::Generations;
 use crate::store::StoreError;
 use countree_common::cut::CounterSum;
 use countree_common::indexed::{Indexed, spread};
 use countree_common::key::Topic;
 use countree_common::near::touch;
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use redb::{ReadableTable, Table};
 use std::hash::BuildHasher;
 
@@ -85,18 +86,11 @@ impl Numbers {
 /// The numbers of the topics that were merged into last. It says what is in the file, or will be when the transaction under way
 /// commits; when that fails it has to be [cleared](Index::clear).
 #[derive(Debug)]
-pub(super) struct Index {
-    young: HashMap<Topic, Numbers>,
-    old: HashMap<Topic, Numbers>,
-    /// Of the young ones.
-    weight: usize,
-    /// Half of what is held.
-    weight_max: usize,
-}
+pub(super) struct Index(Generations<Topic, Numbers, DefaultHashBuilder>);
 
 impl Index {
     pub(super) fn new(numbers_held: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), weight: 0, weight_max: numbers_held / 2 }
+        Self(Generations::new(numbers_held, weight))
     }
 
     /// Takes a topic's numbers out; they are read from the file unless they are held.
@@ -106,11 +100,7 @@ impl Index {
         topic_number: u32,
         names: &Table<'_, u64, &'static [u8]>,
     ) -> Result<Numbers, StoreError> {
-        if let Some(numbers) = self.young.remove(topic) {
-            self.weight -= weight(&numbers);
-            return Ok(numbers);
-        }
-        if let Some(numbers) = self.old.remove(topic) {
+        if let Some(numbers) = self.0.take(topic) {
             return Ok(numbers);
         }
         let mut numbers = Numbers::default();
@@ -122,27 +112,17 @@ impl Index {
 
     /// Puts them back.
     pub(super) fn put(&mut self, topic: Topic, numbers: Numbers) {
-        self.weight += weight(&numbers);
-        self.young.insert(topic, numbers);
-        if self.weight > self.weight_max {
-            self.old = std::mem::take(&mut self.young);
-            self.weight = 0;
-        }
+        self.0.put(topic, numbers);
     }
 
     /// Forgets a topic's numbers: they are not in the file any more.
     pub(super) fn remove(&mut self, topic: &Topic) {
-        if let Some(numbers) = self.young.remove(topic) {
-            self.weight -= weight(&numbers);
-        }
-        self.old.remove(topic);
+        self.0.take(topic);
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
-        self.weight = 0;
+        self.0.clear();
     }
 }
 

@@ -52,7 +52,8 @@ fn what_is_put_back_is_held_and_the_longest_unused_is_dropped() {
             let used = index.take(&topic(0), 0, names).unwrap();
             assert_eq!(used.len(), 100, "after {n} others");
             index.put(topic(0), used);
-            assert!(index.young.len() + index.old.len() <= 13);
+            let (_, young, old) = index.0.halves();
+            assert!(young.len() + old.len() <= 13);
         }
         assert_eq!(index.take(&topic(1), 1, names).unwrap().len(), 0);
         index.clear();

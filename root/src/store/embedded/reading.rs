@@ -1,7 +1,8 @@
 //! What is read of topic documents.
 
+use super::failure::{failed, misnamed};
 use super::layout::{FORGOTTEN, NAMES, STREAMS, TOPICS, TOTALS, TURNS, of_topic};
-use super::{blocks, failed, misnamed, name};
+use super::{blocks, name};
 use crate::machine::documents::{Document, Position};
 use crate::store::{Cursor, Page, StoreError};
 use countree_common::document::{CounterTotal, Snapshot, Version};

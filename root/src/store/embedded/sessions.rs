@@ -1,6 +1,6 @@
 //! Tables of sessions: how those of a leaf that has left ended.
 
-use super::failed;
+use super::failure::failed;
 use crate::store::StoreError;
 use countree_common::cluster::NodeName;
 use countree_common::session::{Seq, SessionId};

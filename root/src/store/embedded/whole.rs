@@ -1,12 +1,13 @@
 //! Writing documents as they are, and reading what a copy of the store takes.
 
 use super::documents::raise_era;
+use super::failure::failed;
 use super::forgetting::NO_TURN;
 use super::layout::{
     ABOUT, ERAS, FORGOTTEN, NAMES, NEXT, NEXT_TOPIC, STREAMS, TOPICS, TOTALS, TURNS, of_topic, place,
 };
 use super::sessions::SESSIONS;
-use super::{Embedded, blocks, failed, name};
+use super::{Embedded, blocks, name};
 use crate::machine::documents::{Document, Position};
 use crate::store::whole::parse_mark;
 use crate::store::{CopyMark, Cursor, Page, StoreError, Whole};

@@ -1,6 +1,6 @@
 //! The connection: to one server that comes back by itself, or to a Redis Cluster.
 
-use super::process::id_of;
+use super::process_id::id_of;
 use super::refusal::means;
 use crate::store::StoreError;
 use countree_common::config::manifest::StoreUrl;

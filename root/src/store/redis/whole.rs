@@ -1,7 +1,8 @@
 //! Writing documents as they are, and reading what a copy of the store takes.
 
 use super::layout::{stream_field, total_field};
-use super::{RECENT_TOPICS, Redis, answered, micros_since_1970};
+use super::recent::{RECENT_TOPICS, micros_since_1970};
+use super::{Redis, answered};
 use crate::machine::documents::{Document, Position};
 use crate::store::whole::parse_mark;
 use crate::store::{CopyMark, Cursor, Page, StoreError, Whole};

@@ -1,100 +1,26 @@
-//! A copy of a store that nobody uses, in an empty one of any form.
+//! Copies a store that nobody uses into an empty one of any form.
 //!
-//! As long as it is not whole the copy says so of itself, and is not served. It may be broken off at any point and begun again:
-//! a repeat writes over what is there. In the end everything is read back and compared.
+//! A copy is marked as one until it is complete, and is not served before. It may be broken off at any point and begun again: a
+//! repeat writes over what is there. In the end everything is read back and compared.
 
-use super::{AnyStore, CopyMark, Cursor, Page, Store, StoreError, Whole};
+mod end;
+mod error;
+
+use super::{CopyMark, Store, StoreError, Whole};
 use crate::machine::Registry;
 use crate::machine::documents::Document;
 use countree_common::cluster::NodeName;
 use countree_common::key::Topic;
 use countree_common::shell::clock::wall;
-use countree_common::shell::membership::LEASE;
 use countree_common::store::{StoreId, StoreRecord};
-use countree_common::wire::rpc::SessionTable;
 use serde::Serialize;
-use std::collections::{BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-use tokio::task::JoinSet;
+use std::collections::BTreeSet;
 
-/// Topics in a page.
-const PAGE: usize = 256;
-/// Documents that are in memory together.
-const DOCUMENTS: usize = 16;
+pub use end::End;
+pub use error::CopyError;
+
 /// Topics whose order of arrival is kept.
 const LISTED: usize = 10_000;
-
-/// Why there is no copy. The source was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum CopyError {
-    /// Nothing to copy.
-    #[error("{store} holds nothing of a cluster '{cluster}': say with --name which one is meant")]
-    Nothing {
-        /// Where it was looked for.
-        store: String,
-        /// The cluster.
-        cluster: NodeName,
-    },
-    /// Somebody uses it.
-    #[error(
-        "{store} is in use by {nodes}: stop the cluster first; one that was killed counts as stopped after {} s",
-        LEASE.as_secs()
-    )]
-    InUse {
-        /// The store.
-        store: String,
-        /// The nodes.
-        nodes: String,
-    },
-    /// There is something in the target.
-    #[error("{store} is not empty: copy into an empty store, or take this cluster out of it first")]
-    NotEmpty {
-        /// The target.
-        store: String,
-    },
-    /// The target holds half of another copy.
-    #[error("{store} holds a part of a copy of {from}: finish that one, or empty it")]
-    OtherCopy {
-        /// The target.
-        store: String,
-        /// What that was a copy of.
-        from: String,
-    },
-    /// The source was used while it was copied.
-    #[error(
-        "{store} was changed while it was copied: stop what uses it, and repeat; the copy can't be used until then"
-    )]
-    Changed {
-        /// The source.
-        store: String,
-    },
-    /// What is read back is not what was written.
-    #[error("{what} is not the same in {store}: repeat the copy; it can't be used until then")]
-    Different {
-        /// What was compared.
-        what: String,
-        /// The target.
-        store: String,
-    },
-    /// A store did not do its part.
-    #[error("{store}: {error}")]
-    Store {
-        /// Which.
-        store: String,
-        /// Why.
-        error: StoreError,
-    },
-}
-
-/// One of the two stores.
-#[derive(Debug, Clone)]
-pub struct End {
-    /// The store, opened with [`open_any`](super::open_any).
-    pub store: Arc<AnyStore>,
-    /// What people call it, without credentials.
-    pub name: String,
-}
 
 /// What was copied, and compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -116,74 +42,6 @@ impl Copied {
         let events = document.streams.values().map(|position| position.events);
         self.events = events.fold(self.events, u64::saturating_add);
     }
-}
-
-impl End {
-    fn failed(&self) -> impl Fn(StoreError) -> CopyError + use<> {
-        let store = self.name.clone();
-        move |error| CopyError::Store { store: store.clone(), error }
-    }
-
-    /// These topics' documents; topics that are not there are left out.
-    async fn documents(&self, topics: &[Topic]) -> Result<Vec<(Topic, Document)>, CopyError> {
-        let mut tasks = JoinSet::new();
-        for topic in topics.iter().cloned() {
-            let store = self.store.clone();
-            tasks.spawn(async move { (store.document(&topic).await, topic) });
-        }
-        let mut documents = Vec::new();
-        while let Some(read) = tasks.join_next().await {
-            let ended = |e| self.failed()(StoreError::Failed(format!("a reading was abandoned: {e}")));
-            let (document, topic) = read.map_err(ended)?;
-            documents.extend(document.map_err(self.failed())?.map(|document| (topic, document)));
-        }
-        documents.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(documents)
-    }
-
-    /// Goes over all topics, each once, some at a time.
-    async fn each(
-        &self,
-        mut visit: impl AsyncFnMut(&[Topic]) -> Result<(), CopyError>,
-    ) -> Result<u64, CopyError> {
-        let (mut seen, mut next) = (HashSet::new(), None::<Cursor>);
-        loop {
-            let Page { mut found, next: after } = self.store.scan(next, PAGE).await.map_err(self.failed())?;
-            found.retain(|topic| seen.insert(hash(topic)));
-            for topics in found.chunks(DOCUMENTS) {
-                visit(topics).await?;
-            }
-            match after {
-                Some(after) => next = Some(after),
-                None => return Ok(seen.len() as u64),
-            }
-        }
-    }
-
-    /// Goes over all tables of sessions.
-    async fn each_table(
-        &self,
-        mut visit: impl AsyncFnMut(SessionTable) -> Result<(), CopyError>,
-    ) -> Result<(), CopyError> {
-        let mut next = None;
-        loop {
-            let page = self.store.session_tables(next, PAGE).await.map_err(self.failed())?;
-            for table in page.found {
-                visit(table).await?;
-            }
-            next = page.next;
-            if next.is_none() {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Topics are remembered by this while they are counted.
-fn hash(topic: &Topic) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    topic.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Copies a store, and compares the copy with it. `progress` is told how far it has come, and then how much was compared.
@@ -243,7 +101,7 @@ async fn source_registry(cluster: &NodeName, from: &End) -> Result<Option<super:
     }
     let registry = from.store.load_registry().await.map_err(from.failed())?;
     let Some((_, text)) = &registry else {
-        return if is_without_topics(from).await? {
+        return if from.is_without_topics().await? {
             Err(CopyError::Nothing { store: from.name.clone(), cluster: cluster.clone() })
         } else {
             Ok(None)
@@ -267,7 +125,7 @@ async fn claim_target(from: &End, to: &End) -> Result<(), CopyError> {
         None => {}
     }
     let has_registry = to.store.load_registry().await.map_err(to.failed())?.is_some();
-    if has_registry || !is_without_topics(to).await? {
+    if has_registry || !to.is_without_topics().await? {
         return Err(CopyError::NotEmpty { store: to.name.clone() });
     }
     let mark = CopyMark { from: from.name.clone() };
@@ -291,17 +149,6 @@ async fn hand_over(from: &End, to: &End) -> Result<(), CopyError> {
         return Err(CopyError::Changed { store: from.name.clone() });
     }
     Ok(())
-}
-
-async fn is_without_topics(end: &End) -> Result<bool, CopyError> {
-    let mut next = None;
-    loop {
-        let page = end.store.scan(next, PAGE).await.map_err(end.failed())?;
-        next = page.next;
-        if !page.found.is_empty() || next.is_none() {
-            return Ok(page.found.is_empty());
-        }
-    }
 }
 
 async fn verify(
