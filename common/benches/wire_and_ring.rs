@@ -10,7 +10,7 @@ use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::ring::Ring;
 use countree_common::stream::StreamId;
-use countree_common::wire::batch::{BatchBuilder, BatchView, Events, put_renamed};
+use countree_common::wire::batch::{BatchBuilder, BatchView, Events, put_translated};
 use countree_common::wire::codec;
 use countree_common::wire::uplink::ToRoot;
 use divan::counter::ItemsCount;
@@ -60,7 +60,7 @@ fn events_renamed(bencher: Bencher<'_, '_>) {
     let mut renamed = Vec::new();
     bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| {
         renamed.clear();
-        put_renamed(black_box(batch.words), |id| id ^ 1, &mut renamed);
+        put_translated(black_box(batch.words), |id| id ^ 1, &mut renamed);
     });
 }
 

@@ -13,7 +13,7 @@ pub const GAPS_NAMED: usize = 100;
 
 /// What the registry holds for the audit, read at once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Books {
+pub struct AuditRecords {
     /// The live nodes.
     pub view: ClusterView,
     /// Leaves that are not live and may hold events that are not merged.
@@ -30,7 +30,7 @@ pub struct Books {
     pub starts: Vec<(NodeName, u64)>,
 }
 
-impl Books {
+impl AuditRecords {
     /// All ledgers, those of live leaves included. A leaf's word on a stream of its own is newer; what is one sum here is
     /// counted already.
     pub fn with_leaves(

@@ -22,11 +22,11 @@ pub struct Eras {
 
 /// How far one source has come through the holder's eras: what it says next, in its order, is from after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Followed(u64);
+pub struct SourceEra(u64);
 
 /// What a source's era is to the holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum EraOrder {
     /// The one that is held: version numbers decide.
     Same,
     /// A later one, or the first: it replaces everything.
@@ -37,20 +37,20 @@ pub enum Word {
 
 impl Eras {
     /// A source that is asked now: whatever it answers is from after everything that is held.
-    pub fn ask(&self) -> Followed {
-        Followed(self.turns)
+    pub fn ask(&self) -> SourceEra {
+        SourceEra(self.turns)
     }
 
     /// Judges the era of what a source says. `held` is the era that is held.
-    pub fn judge(&mut self, source: &mut Followed, held: Option<u64>, era: u64) -> Word {
+    pub fn judge(&mut self, source: &mut SourceEra, held: Option<u64>, era: u64) -> EraOrder {
         let word = match held {
             // A store that has nothing of a topic looks the same each time, so this one may be long past.
-            Some(0) if era == 0 => return Word::Same,
-            Some(held) if held == era => Word::Same,
-            Some(_) if source.0 != self.turns => return Word::Unclear,
+            Some(0) if era == 0 => return EraOrder::Same,
+            Some(held) if held == era => EraOrder::Same,
+            Some(_) if source.0 != self.turns => return EraOrder::Unclear,
             _ => {
                 self.turns += 1;
-                Word::Next
+                EraOrder::Next
             }
         };
         source.0 = self.turns;
@@ -66,10 +66,10 @@ mod tests {
     fn a_source_in_order_is_followed_up_and_down() {
         let mut eras = Eras::default();
         let mut source = eras.ask();
-        assert_eq!(eras.judge(&mut source, None, 7), Word::Next);
-        assert_eq!(eras.judge(&mut source, Some(7), 7), Word::Same);
-        assert_eq!(eras.judge(&mut source, Some(7), 9), Word::Next);
-        assert_eq!(eras.judge(&mut source, Some(9), 3), Word::Next, "a lower era may be the later one");
+        assert_eq!(eras.judge(&mut source, None, 7), EraOrder::Next);
+        assert_eq!(eras.judge(&mut source, Some(7), 7), EraOrder::Same);
+        assert_eq!(eras.judge(&mut source, Some(7), 9), EraOrder::Next);
+        assert_eq!(eras.judge(&mut source, Some(9), 3), EraOrder::Next, "a lower era may be the later one");
     }
 
     #[test]
@@ -78,13 +78,13 @@ mod tests {
         let (mut quick, mut slow) = (eras.ask(), eras.ask());
         for era in [7, 0, 9, 0] {
             let held = eras.turns.checked_sub(1).map(|turn| [7, 0, 9][turn as usize]);
-            assert_eq!(eras.judge(&mut quick, held, era), Word::Next);
+            assert_eq!(eras.judge(&mut quick, held, era), EraOrder::Next);
         }
         let mut asked_since = eras.ask();
-        assert_eq!(eras.judge(&mut slow, Some(0), 0), Word::Same, "after the first, or after the second");
-        assert_eq!(eras.judge(&mut slow, Some(0), 9), Word::Unclear);
-        assert_eq!(eras.judge(&mut asked_since, Some(0), 0), Word::Same);
-        assert_eq!(eras.judge(&mut asked_since, Some(0), 11), Word::Next);
+        assert_eq!(eras.judge(&mut slow, Some(0), 0), EraOrder::Same, "after the first, or after the second");
+        assert_eq!(eras.judge(&mut slow, Some(0), 9), EraOrder::Unclear);
+        assert_eq!(eras.judge(&mut asked_since, Some(0), 0), EraOrder::Same);
+        assert_eq!(eras.judge(&mut asked_since, Some(0), 11), EraOrder::Next);
     }
 
     #[test]
@@ -97,13 +97,17 @@ mod tests {
     fn a_source_that_lags_changes_nothing_until_it_has_caught_up() {
         let mut eras = Eras::default();
         let (mut quick, mut slow) = (eras.ask(), eras.ask());
-        assert_eq!(eras.judge(&mut quick, None, 7), Word::Next);
-        assert_eq!(eras.judge(&mut slow, Some(7), 7), Word::Same);
-        assert_eq!(eras.judge(&mut quick, Some(7), 3), Word::Next);
-        assert_eq!(eras.judge(&mut slow, Some(3), 7), Word::Unclear);
+        assert_eq!(eras.judge(&mut quick, None, 7), EraOrder::Next);
+        assert_eq!(eras.judge(&mut slow, Some(7), 7), EraOrder::Same);
+        assert_eq!(eras.judge(&mut quick, Some(7), 3), EraOrder::Next);
+        assert_eq!(eras.judge(&mut slow, Some(3), 7), EraOrder::Unclear);
         let mut asked_since = eras.ask();
-        assert_eq!(eras.judge(&mut slow, Some(3), 3), Word::Same);
-        assert_eq!(eras.judge(&mut slow, Some(3), 5), Word::Next);
-        assert_eq!(eras.judge(&mut asked_since, Some(5), 3), Word::Unclear, "which was asked before 5 came");
+        assert_eq!(eras.judge(&mut slow, Some(3), 3), EraOrder::Same);
+        assert_eq!(eras.judge(&mut slow, Some(3), 5), EraOrder::Next);
+        assert_eq!(
+            eras.judge(&mut asked_since, Some(5), 3),
+            EraOrder::Unclear,
+            "which was asked before 5 came"
+        );
     }
 }

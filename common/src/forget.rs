@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 /// What a store did with a topic that is to be forgotten, if its document stands at a certain version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Forgetting {
+pub enum ForgetOutcome {
     /// Nothing was ever counted in it.
     Unknown,
     /// Its document stands at this version and not at the one that was named. Nothing changed.
     Moved(Version),
     /// There are no totals and no names any more.
-    Gone(Gone),
+    Forgotten(Tombstone),
 }
 
 /// A topic that is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gone {
+pub struct Tombstone {
     /// The tombstone's version: of an era of its own, and higher than any that the topic had.
     pub version: Version,
     /// How many of the topic's events are forgotten, those of earlier times included.

@@ -16,7 +16,7 @@ pub mod indexed;
 pub mod key;
 pub mod ledger;
 pub mod limits;
-pub mod near;
+pub mod prefetch;
 pub mod ring;
 pub mod session;
 pub mod stamp;

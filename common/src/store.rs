@@ -135,7 +135,7 @@ pub struct FolderStore {
 
 /// What a leaf's folder belongs to from its joining on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Admission {
+pub struct FolderAdmission {
     /// The store.
     pub id: StoreId,
     /// Its last start.

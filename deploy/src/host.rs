@@ -15,7 +15,7 @@ pub(crate) fn tier_of(name: &NodeName) -> Result<Tier, Failure> {
         Some("leaf") => Ok(Tier::Leaf),
         Some("root") => Ok(Tier::Root),
         Some("broadcast") => Ok(Tier::Broadcast),
-        _ => Err(Failure::wrong(format!(
+        _ => Err(Failure::usage(format!(
             "'{name}' does not say its tier: it takes a name like leaf-0, root-0 or broadcast-0"
         ))),
     }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             let _ = e.print();
             return ExitCode::SUCCESS;
         }
-        Err(e) => return Failure::usage(&e.to_string(), PROGRAM).report(PROGRAM),
+        Err(e) => return Failure::from_parser(&e.to_string(), PROGRAM).report(PROGRAM),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -98,7 +98,7 @@ fn free_name(tier: Tier, folder: &Path) -> Result<(NodeName, File), Failure> {
 async fn own_address(config: &NodeConfig) -> Result<(IpAddr, Vec<SocketAddr>), Failure> {
     let quic = config.node.quic;
     if quic.port() == 0 {
-        return Err(Failure::wrong(format!(
+        return Err(Failure::usage(format!(
             "node.quic = {quic} is refused: on every address it takes a port"
         )));
     }

@@ -17,12 +17,12 @@ use std::sync::Arc;
 pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) -> Result<(), Failure> {
     let config = read_config(&arguments)?;
     if tier != Tier::Root && config.node.roots.is_empty() {
-        return Err(Failure::wrong("node.roots is missing: it takes the addresses of one or more roots"));
+        return Err(Failure::usage("node.roots is missing: it takes the addresses of one or more roots"));
     }
     let place = Place::find(tier, &config).await?;
     let named = host::tier_of(&place.name)?;
     if named != tier {
-        return Err(Failure::wrong(format!(
+        return Err(Failure::usage(format!(
             "node.name = {} names a {named} node, and this is a {tier}",
             place.name
         )));
@@ -81,8 +81,8 @@ fn read_config(arguments: &NodeArguments) -> Result<NodeConfig, Failure> {
     let text = match &arguments.config {
         None => String::new(),
         Some(path) => {
-            std::fs::read_to_string(path).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))?
+            std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?
         }
     };
-    NodeConfig::parse(&text, &|name| std::env::var(name).ok()).map_err(Failure::wrong)
+    NodeConfig::parse(&text, &|name| std::env::var(name).ok()).map_err(Failure::usage)
 }

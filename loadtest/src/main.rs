@@ -31,9 +31,9 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(e) if e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return Failure::wrong("a command is missing (see loadtest --help)").report(PROGRAM);
+            return Failure::usage("a command is missing (see loadtest --help)").report(PROGRAM);
         }
-        Err(e) => return Failure::usage(&e.to_string(), PROGRAM).report(PROGRAM),
+        Err(e) => return Failure::from_parser(&e.to_string(), PROGRAM).report(PROGRAM),
     };
     telemetry::init("off");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

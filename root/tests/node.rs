@@ -16,7 +16,7 @@ use countree_common::stamp::Stamp;
 use countree_common::stream::StreamId;
 use countree_common::wire::hello::{Conversation, RefusalCode};
 use countree_common::wire::publish::ToRoot;
-use countree_common::wire::rpc::{Bequest, NodeStats, Reply, Request, SessionTable};
+use countree_common::wire::rpc::{KeyHandover, NodeStats, Reply, Request, SessionTable};
 use countree_common::wire::uplink;
 use countree_root::store::Store;
 use harness::{Cluster, Peer, cut, ledger, name, topic, total};
@@ -198,12 +198,12 @@ fn sessions(leaf: &str, sessions: &[(SessionId, u64)]) -> SessionTable {
 #[tokio::test]
 async fn how_sessions_ended_is_told_after_their_leaf_has_left() {
     let cluster = Cluster::start().await;
-    let ended = |session| Request::Ended { leaf: name("leaf-0"), session: SessionId(session) };
-    assert_eq!(cluster.ask("leaf-1", &ended(1)).await, Reply::Ended(None));
+    let ended = |session| Request::SessionEnd { leaf: name("leaf-0"), session: SessionId(session) };
+    assert_eq!(cluster.ask("leaf-1", &ended(1)).await, Reply::SessionEnd(None));
     let table = sessions("leaf-0", &[(SessionId(1), 9), (SessionId(2), 0)]);
     assert_eq!(cluster.ask("leaf-0", &Request::Publish(table)).await, Reply::Published { durable: true });
     for (session, last) in [(1, Some(9)), (2, Some(0)), (3, None)] {
-        assert_eq!(cluster.ask("leaf-1", &ended(session)).await, Reply::Ended(last));
+        assert_eq!(cluster.ask("leaf-1", &ended(session)).await, Reply::SessionEnd(last));
     }
     let large = sessions("leaf-0", &vec![(SessionId(1), 1); SESSIONS_PER_MESSAGE + 1]);
     assert!(matches!(cluster.ask("leaf-0", &Request::Publish(large)).await, Reply::Failed(_)));
@@ -217,15 +217,19 @@ async fn a_leaf_settles_with_its_heirs_and_a_dead_one_is_forgotten() {
         cluster.peer(leaf).enter(&cluster, Tier::Leaf).await;
     }
     let stream = StreamId { leaf: name("leaf-0"), incarnation: harness::INCARNATION };
-    let settled = |heirs: &[&str], epoch| Request::SettledAt {
+    let settled = |successors: &[&str], epoch| Request::Drained {
         stream: stream.clone(),
-        bequest: Bequest { heirs: heirs.iter().map(|heir| name(heir)).collect(), epoch, is_empty: false },
+        handover: KeyHandover {
+            successors: successors.iter().map(|successor| name(successor)).collect(),
+            epoch,
+            is_empty: false,
+        },
     };
     for refused in [settled(&[], u64::MAX), settled(&["leaf-1"], 0)] {
         assert!(matches!(cluster.ask("leaf-0", &refused).await, Reply::Failed(_)));
     }
     let reply = cluster.ask("leaf-0", &settled(&["leaf-1"], u64::MAX)).await;
-    assert_eq!(reply, Reply::Settled { keeps_keys: false });
+    assert_eq!(reply, Reply::Drained { keeps_keys: false });
     let forget = Request::Forget(name("leaf-1"));
     assert!(matches!(cluster.ask("leaf-2", &forget).await, Reply::Failed(why) if why.contains("drain it")));
     cluster.ask("leaf-1", &Request::Leave(name("leaf-1"))).await;
@@ -275,10 +279,10 @@ async fn a_node_speaks_for_itself_alone() {
         Request::Join { name: name("leaf-0"), tier: Tier::Leaf, at_least: 0 },
         Request::Heartbeat { node: leaf, stats: NodeStats::default(), epoch: 0 },
         Request::Leave(name("leaf-0")),
-        Request::Settled { leaf: name("leaf-0"), incarnation: 1, heirs: Vec::new() },
-        Request::SettledAt {
+        Request::DrainedWithoutEpoch { leaf: name("leaf-0"), incarnation: 1, successors: Vec::new() },
+        Request::Drained {
             stream: "leaf-0/1".parse().unwrap(),
-            bequest: Bequest { heirs: Vec::new(), epoch: u64::MAX, is_empty: true },
+            handover: KeyHandover { successors: Vec::new(), epoch: u64::MAX, is_empty: true },
         },
         Request::Publish(sessions("leaf-0", &[])),
         Request::Retire(vec![ledger("leaf-9/1", 1), ledger("leaf-0/1", 1)]),

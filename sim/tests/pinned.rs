@@ -9,7 +9,7 @@ fn broken(line: &str) -> Result<Option<Broken>, String> {
     Ok(arguments.runs().find_map(|(seed, setting)| run(seed, &setting).broken))
 }
 
-/// Two leaves leave at overlapping times, each the other's heir of idempotency keys. The first hands back what it was
+/// Two leaves leave at overlapping times, each the other's successor of idempotency keys. The first hands back what it was
 /// given, settles, loses its disk, and is back empty under its name; the second settles by a view from before.
 #[test]
 fn an_heir_that_left_and_is_back_under_its_name_knows_nothing() {

@@ -8,7 +8,7 @@ use super::document::Document;
 use super::topics::Handle;
 use super::{Machine, Output};
 use countree_common::document::Snapshot;
-use countree_common::era::{Followed, Word};
+use countree_common::era::{EraOrder, SourceEra};
 use countree_common::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) enum Check {
     /// It waits for its turn, or for a root.
     Waiting,
     /// The store is asked.
-    UnderWay(CheckId, Followed),
+    UnderWay(CheckId, SourceEra),
 }
 
 /// All checks.
@@ -102,17 +102,17 @@ impl Machine {
         topic.check = None;
         let held = topic.document.as_ref().map(Document::version);
         match topic.eras.judge(&mut followed, held.map(|v| v.era), snapshot.version.era) {
-            Word::Same => {
+            EraOrder::Same => {
                 topic.confirmed = check;
                 self.advance(handle, snapshot.version, snapshot.totals, now);
                 self.hurry_those(handle, |subscription| subscription.awaits_check());
             }
-            Word::Next => {
+            EraOrder::Next => {
                 topic.confirmed = check;
                 self.begin_era(handle, snapshot, now);
             }
             // The era has changed since the store was asked.
-            Word::Unclear => self.check(handle),
+            EraOrder::Unclear => self.check(handle),
         }
     }
 

@@ -6,7 +6,7 @@ use super::topics::{Handle, KEEP_IDLE};
 use super::{Machine, Output};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::document::{CounterTotal, Snapshot, Update, Version};
-use countree_common::era::Word;
+use countree_common::era::EraOrder;
 use countree_common::key::Topic;
 use countree_common::ring::Ring;
 use countree_common::time::Time;
@@ -105,9 +105,9 @@ impl Machine {
         (*asked, *joined) = (None, true);
         let held = topic.document.as_ref().map(|document| document.version().era);
         match topic.eras.judge(followed, held, snapshot.version.era) {
-            Word::Same => self.advance(handle, snapshot.version, snapshot.totals, now),
-            Word::Next => self.begin_era(handle, snapshot, now),
-            Word::Unclear => self.check(handle),
+            EraOrder::Same => self.advance(handle, snapshot.version, snapshot.totals, now),
+            EraOrder::Next => self.begin_era(handle, snapshot, now),
+            EraOrder::Unclear => self.check(handle),
         }
     }
 

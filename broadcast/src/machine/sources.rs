@@ -3,7 +3,7 @@
 use super::topics::Handle;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
-use countree_common::era::Followed;
+use countree_common::era::SourceEra;
 use countree_common::ring::Ring;
 use countree_common::stamp::Stamp;
 use countree_common::time::{Time, WallMs};
@@ -29,7 +29,7 @@ pub(super) struct Source {
     /// Whether a snapshot of it has come on the present link: only then does what it sends join up.
     pub(super) joined: bool,
     /// How far it has followed the topic's eras on the present link, on which it was asked.
-    pub(super) followed: Option<Followed>,
+    pub(super) followed: Option<SourceEra>,
     /// Once it is not the owner any more: until when it is listened to.
     pub(super) until: Option<Time>,
 }

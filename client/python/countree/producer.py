@@ -204,13 +204,13 @@ class Producer:
         """The session's leaf has left: any other finds how the session ended in the table that it published."""
         for node in self._cluster.nodes("leaf"):
             async with self._cluster.converse(node, "Produce") as leaf:
-                leaf.send(wire.TO_LEAF, {"Ask": {"leaf": self._leaf, "session": self._session}})
+                leaf.send(wire.TO_LEAF, {"FindSessionEnd": {"leaf": self._leaf, "session": self._session}})
                 while True:
                     message = await leaf.next(wire.FROM_LEAF)
-                    if "Told" in message:
+                    if "SessionEnd" in message:
                         break
-            if message["Told"]["last"] is not None:
-                return self._ended(message["Told"]["last"])
+            if message["SessionEnd"]["last"] is not None:
+                return self._ended(message["SessionEnd"]["last"])
 
     @staticmethod
     def _resolve(batch, answer):

@@ -65,12 +65,12 @@ EVENT_ERROR_CODE = enum(
     malformed=None, bad_name=None, bad_delta=None, total_overflow=None, too_large=None, key_reused=None
 )
 EVENT_ERROR = struct_of(code=EVENT_ERROR_CODE, message="string", index=option("u32"))
-TO_LEAF = enum(Open=SESSION, Resume=SESSION, Ask=struct_of(leaf="string", session=SESSION))
+TO_LEAF = enum(Open=SESSION, Resume=SESSION, FindSessionEnd=struct_of(leaf="string", session=SESSION))
 FROM_LEAF = enum(
     Opened=struct_of(session=SESSION, last="u64"),
     Expired=SESSION,
     Ended=struct_of(session=SESSION, last="u64"),
-    Told=struct_of(session=SESSION, last=option("u64")),
+    SessionEnd=struct_of(session=SESSION, last=option("u64")),
     Ack=struct_of(seq="u64", durability=enum(disk=None)),
     Refused=struct_of(seq="u64", error=EVENT_ERROR),
     Busy=struct_of(seq="u64", reason=BUSY_REASON, retry_after_ms="u32"),

@@ -7,7 +7,7 @@
 
 use countree_common::cluster::NodeName;
 use countree_common::document::{CounterTotal, Snapshot, TopicView, Version};
-use countree_common::era::{Eras, Followed, Word};
+use countree_common::era::{EraOrder, Eras, SourceEra};
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::limits;
 use countree_common::time::WallMs;
@@ -45,7 +45,7 @@ pub struct Feed {
     /// Topics whose first snapshot has not come.
     awaited: BTreeSet<Topic>,
     /// How far the node has followed each topic's eras: it was told which one is held.
-    followed: BTreeMap<Topic, Followed>,
+    followed: BTreeMap<Topic, SourceEra>,
 }
 
 /// The node shows an era that may be an older one: another node has shown a new one since this one was told what is
@@ -83,14 +83,14 @@ struct Held {
 
 impl Held {
     /// Takes up a snapshot of a node; returns whether there is something to hand out.
-    fn snapshot(&mut self, node: &mut Followed, snapshot: Snapshot) -> Result<bool, Outdated> {
+    fn snapshot(&mut self, node: &mut SourceEra, snapshot: Snapshot) -> Result<bool, Outdated> {
         let version = snapshot.version;
         match self.eras.judge(node, self.is_known.then_some(self.version.era), version.era) {
-            Word::Same => {}
-            Word::Next => {
+            EraOrder::Same => {}
+            EraOrder::Next => {
                 *self = Self { version, eras: self.eras, is_known: true, is_fresh: true, ..Self::default() };
             }
-            Word::Unclear => return Err(Outdated),
+            EraOrder::Unclear => return Err(Outdated),
         }
         Ok(self.apply(version, snapshot.totals) || self.is_fresh)
     }

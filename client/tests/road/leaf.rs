@@ -40,7 +40,9 @@ impl Book {
                 *id
             }
             ToLeaf::Resume(id) => *id,
-            ToLeaf::Ask { session, .. } => return FromLeaf::Told { session: *session, last: None },
+            ToLeaf::FindSessionEnd { session, .. } => {
+                return FromLeaf::SessionEnd { session: *session, last: None };
+            }
         };
         *session = Some(id);
         match self.sessions.get(&id) {

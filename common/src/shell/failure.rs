@@ -17,7 +17,7 @@ impl Failure {
     }
 
     /// It was asked wrongly: exit code 2.
-    pub fn wrong(message: impl Display) -> Self {
+    pub fn usage(message: impl Display) -> Self {
         Self { code: 2, message: message.to_string() }
     }
 
@@ -27,12 +27,12 @@ impl Failure {
     }
 
     /// It was asked wrongly, by the words of an argument parser, which are many lines: what is wrong, on one.
-    pub fn usage(text: &str, program: &str) -> Self {
+    pub fn from_parser(text: &str, program: &str) -> Self {
         let is_advice = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
         let lines = text.lines().map(str::trim).take_while(|line| !is_advice(line));
         let words: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
         let message = words.join(" ");
-        Self::wrong(format!("{} (see {program} --help)", message.trim_start_matches("error: ")))
+        Self::usage(format!("{} (see {program} --help)", message.trim_start_matches("error: ")))
     }
 
     /// What is wrong and what to do; empty where the output has said it.

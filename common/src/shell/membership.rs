@@ -6,7 +6,7 @@ use super::peers::{PeerError, Peers};
 use super::shutdown::Shutdown;
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
 use crate::config::host_port::HostPort;
-use crate::store::{Admission, FolderStore};
+use crate::store::{FolderAdmission, FolderStore};
 use crate::stream::StreamId;
 use crate::wire::rpc::{LogEnd, NodeStats, Reply, Request};
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ pub struct Joined {
     /// Streams that are missing in its log.
     pub missing: Vec<StreamId>,
     /// The store that its folder belongs to from now on.
-    pub store: Option<Admission>,
+    pub store: Option<FolderAdmission>,
 }
 
 /// A leaf may not join on its folder.

@@ -250,7 +250,7 @@ pub fn put_event(id: u32, delta: i64, out: &mut Vec<u8>) {
 
 /// Appends events in the form of [`Events`], each with the id that `rename` gives for its own. Events that
 /// are cut off stay so.
-pub fn put_renamed(words: &[u8], rename: impl Fn(u32) -> u32, out: &mut Vec<u8>) {
+pub fn put_translated(words: &[u8], rename: impl Fn(u32) -> u32, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(words);
     let mut words = out[start..].chunks_exact_mut(4);

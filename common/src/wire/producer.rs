@@ -7,7 +7,7 @@
 //!
 //! A leaf that leaves seals its log, which ends every session: it answers `Ended`, for good, before it goes
 //! and whenever it is asked again, also after it has come back. For a leaf that is gone, any other leaf can be
-//! asked with `Ask`, and finds the answer in the table of sessions that the leaving one published.
+//! asked with `FindSessionEnd`, and finds the answer in the table of sessions that the leaving one published.
 
 use crate::cluster::{ClusterView, NodeName};
 use crate::session::{Seq, SessionId};
@@ -20,9 +20,9 @@ pub enum ToLeaf {
     Open(SessionId),
     /// Goes on with a session on this connection.
     Resume(SessionId),
-    /// How did a session with another leaf end, which is not in the view? Answered by `Told`. Says nothing about
+    /// How did a session with another leaf end, which is not in the view? Answered by `SessionEnd`. Says nothing about
     /// this connection's own session.
-    Ask {
+    FindSessionEnd {
         /// The other leaf.
         leaf: NodeName,
         /// The session with it.
@@ -50,8 +50,8 @@ pub enum FromLeaf {
         /// Its last counted batch.
         last: Seq,
     },
-    /// The answer to `Ask`.
-    Told {
+    /// The answer to `FindSessionEnd`.
+    SessionEnd {
         /// The session that was asked about.
         session: SessionId,
         /// As in `Ended`; `None` when its leaf has published nothing about it (yet): ask again later.

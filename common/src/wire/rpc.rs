@@ -3,16 +3,16 @@
 use super::keys::{Attempt, IdempotencyKey, Remembered};
 use super::producer::EventError;
 use super::publish::SnapshotPart;
-use crate::audit::{Books, StoreCheck};
+use crate::audit::{AuditRecords, StoreCheck};
 use crate::cluster::{ClusterView, Node, NodeName, Tier};
 use crate::document::Version;
 use crate::event::Event;
-use crate::forget::{Forgetting, Gone};
+use crate::forget::{ForgetOutcome, Tombstone};
 use crate::import::{ImportPart, ImportRefusal};
 use crate::key::{Item, Kind, Topic};
 use crate::ledger::{Ledger, StreamLedger};
 use crate::session::{Seq, SessionId};
-use crate::store::{Admission, FolderStore};
+use crate::store::{FolderAdmission, FolderStore};
 use crate::stream::{Lsn, StreamId};
 use serde::{Deserialize, Serialize};
 
@@ -44,22 +44,22 @@ pub enum Request {
     },
     /// To a root: I am gone. Answered by `View`.
     Leave(NodeName),
-    /// [`Request::SettledAt`] as leaves of earlier releases say it, without an epoch. Answered by `Done`.
-    Settled {
+    /// [`Request::Drained`] as leaves of earlier releases say it, without an epoch. Answered by `Done`.
+    DrainedWithoutEpoch {
         /// The leaf.
         leaf: NodeName,
         /// Which start of it.
         incarnation: u64,
         /// The owners of keys that it handed them to, itself left out.
-        heirs: Vec<NodeName>,
+        successors: Vec<NodeName>,
     },
     /// To a root: a leaf that is not live will never come back. What it had not merged is lost with its disk.
     /// Answered by `Done`.
     Forget(NodeName),
     /// To a root: how the sessions of a leaf that is leaving ended. Answered by `Published`.
     Publish(SessionTable),
-    /// To a root: how a session with a leaf that has left ended. Answered by `Ended`.
-    Ended {
+    /// To a root: how a session with a leaf that has left ended. Answered by `SessionEnd`.
+    SessionEnd {
         /// The leaf.
         leaf: NodeName,
         /// The session with it.
@@ -102,19 +102,19 @@ pub enum Request {
         read: Version,
     },
     /// To a root: this leaf has merged all that it ever accepted, takes nothing more, and has handed its
-    /// idempotency keys over. Answered by `Settled`; by `Failed` when the owners of keys are others since a later
+    /// idempotency keys over. Answered by `Drained`; by `Failed` when the owners of keys are others since a later
     /// epoch: hand the keys to those, and repeat.
-    SettledAt {
+    Drained {
         /// The leaf's live stream: which start of it this is.
         stream: StreamId,
-        /// Its keys.
-        bequest: Bequest,
+        /// Where its idempotency keys are.
+        handover: KeyHandover,
     },
     /// To a leaf: count these, on behalf of an HTTP client of another leaf. Answered by `Counted`.
     Count(Submission),
     /// To a leaf: what do you remember of these idempotency keys, as of this epoch? Answered by `Remembered`; by `Failed`
     /// as long as the leaf's own view is older, since it might still take the keys itself.
-    Recall {
+    LookUpKeys {
         /// The keys.
         keys: Vec<IdempotencyKey>,
         /// The asker's epoch.
@@ -122,17 +122,17 @@ pub enum Request {
     },
     /// To a leaf: did these attempts of yours use up these keys? Answered by `Remembered`, with the keys that are used
     /// up: of the others, the attempts never will.
-    Outcomes(Vec<(IdempotencyKey, Attempt)>),
+    AttemptOutcomes(Vec<(IdempotencyKey, Attempt)>),
     /// To the leaf that owns these keys: note that another is about to use them up. Answered by `Remembered`, with the
     /// keys that are used up already, once the others are noted on disk.
-    Note {
+    NoteAttempt {
         /// The keys.
         keys: Vec<IdempotencyKey>,
         /// Who.
         by: Attempt,
     },
     /// To a leaf: remember these idempotency keys, whose leaf is leaving. Answered by `Done` once they are on disk.
-    TakeOver(Vec<Remembered>),
+    TakeOverKeys(Vec<Remembered>),
     /// To a root: take a step of an import. Answered by `Import`.
     Import(ImportPart),
     /// To a root: some of all topics, about `limit` of them, from the first, or after a page before. Answered by `TopicPage`.
@@ -161,7 +161,7 @@ pub enum Request {
         store: FolderStore,
     },
     /// To a root: `Heartbeat` of a leaf, that says how far it has come, too. Answered by `View`.
-    Beat {
+    LeafHeartbeat {
         /// The leaf as it wants to be listed.
         node: Node,
         /// What `countree status` shows of it.
@@ -169,24 +169,24 @@ pub enum Request {
         /// The epoch of the view that it goes by.
         epoch: u64,
         /// How far its live stream has come.
-        reached: Reached,
+        progress: StreamProgress,
     },
-    /// To a root: what the registry holds for the audit, as the store has it now. Answered by `Books`.
-    Books,
+    /// To a root: what the registry holds for the audit, as the store has it now. Answered by `AuditRecords`.
+    AuditRecords,
     /// To a root: what documents were found to hold. Answered by `Checked`.
     Check {
         /// Whether to begin to read every document now, at full speed.
         full: bool,
     },
     /// To a leaf: ask about every topic that you remember, whether the store still holds it. Answered by `Done` at once.
-    AskAgain,
-    /// To a root: is the store what it was? Answered by `Standing`.
-    Standing,
+    ProbeTopics,
+    /// To a root: is the store what it was? Answered by `StoreStatus`.
+    StoreStatus,
     /// To a root: an operator knows what happened to the store, and wants to go on with it. Answered by `Acknowledged`.
-    Acknowledge,
+    AcknowledgeStore,
     /// To a leaf: forget this topic. Answered by `TopicForgotten`.
     ForgetTopic(Topic),
-    /// To a root: forget this topic, if its document stands at that version. Answered by `Forgetting`.
+    /// To a root: forget this topic, if its document stands at that version. Answered by `ForgetOutcome`.
     ForgetAt {
         /// The topic.
         topic: Topic,
@@ -225,11 +225,11 @@ pub enum Reply {
         /// Whether the store's word is that it survives a crash of the store.
         durable: bool,
     },
-    /// To `Ended`: the last counted batch, if the leaf has published it.
-    Ended(Option<Seq>),
+    /// To `SessionEnd`: the last counted batch, if the leaf has published it.
+    SessionEnd(Option<Seq>),
     /// To `Positions`; `None` when the leaf has no log of it.
     Positions(Option<StreamPositions>),
-    /// To `Retire`, `Settled`, `Forget`, `TakeOver` and `Drain`.
+    /// To `Retire`, `DrainedWithoutEpoch`, `Forget`, `TakeOverKeys`, `ProbeTopics` and `Drain`.
     Done,
     /// To `Reset`.
     Submitted(Result<(), SubmitError>),
@@ -238,14 +238,14 @@ pub enum Reply {
     /// To `FlushTopic` and `Flush`: the version of the topic's document that holds it all, 0-0 where there was nothing. A document
     /// of the same era that is as far holds it, too.
     FlushedTopic(Version),
-    /// To `SettledAt`.
-    Settled {
+    /// To `Drained`.
+    Drained {
         /// There was nobody to take the leaf's keys: it owns them still, and its disk is needed.
         keeps_keys: bool,
     },
     /// To `Count`.
     Counted(Result<Counted, SubmitError>),
-    /// To `Recall`, `Outcomes` and `Note`: all that is known, or why nothing can be said.
+    /// To `LookUpKeys`, `AttemptOutcomes` and `NoteAttempt`: all that is known, or why nothing can be said.
     Remembered(Result<Vec<Remembered>, SubmitError>),
     /// To `Import`: how many of the rows count, 0 for a step without rows.
     Import(Result<u64, ImportRefusal>),
@@ -265,10 +265,10 @@ pub enum Reply {
         /// Streams that should be in the log and are not, or not to their end: the log was lost, or is an older copy.
         missing: Vec<StreamId>,
         /// The store that the folder belongs to from now on.
-        store: Option<Admission>,
+        store: Option<FolderAdmission>,
     },
-    /// To `Books`.
-    Books(Box<Books>),
+    /// To `AuditRecords`.
+    AuditRecords(Box<AuditRecords>),
     /// To `Check`; the root that audits is the first in the view.
     Checked {
         /// What the last round found; `None` before the first has ended.
@@ -282,21 +282,21 @@ pub enum Reply {
     },
     /// Not as things are: a repeat is answered alike until somebody has changed something. Nothing was changed.
     Refused(String),
-    /// To `Standing`: what is wrong with the store, and what to do; nothing if it is what it was.
-    Standing(Option<String>),
-    /// To `Acknowledge`: what was, if there was something; or why that would not help.
+    /// To `StoreStatus`: what is wrong with the store, and what to do; nothing if it is what it was.
+    StoreStatus(Option<String>),
+    /// To `AcknowledgeStore`: what was, if there was something; or why that would not help.
     Acknowledged(Result<Option<String>, String>),
     /// To `ForgetTopic`; `None` for a topic that nothing was ever counted in.
-    TopicForgotten(Result<Option<Gone>, SubmitError>),
+    TopicForgotten(Result<Option<Tombstone>, SubmitError>),
     /// To `ForgetAt`.
-    Forgetting(Forgetting),
+    ForgetOutcome(ForgetOutcome),
 }
 
 /// Where the idempotency keys of a leaving leaf are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bequest {
+pub struct KeyHandover {
     /// The owners of keys that it handed them to, itself left out.
-    pub heirs: Vec<NodeName>,
+    pub successors: Vec<NodeName>,
     /// The epoch of a view in which these owned keys without a break since they were handed over.
     pub epoch: u64,
     /// It has none: where there is nobody to take them, nobody need keep them either.
@@ -344,7 +344,7 @@ pub struct LogEnd {
 
 /// How far a leaf says that its live stream has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reached {
+pub struct StreamProgress {
     /// The last record on disk.
     pub last: Lsn,
     /// Its events.

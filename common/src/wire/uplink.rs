@@ -25,7 +25,7 @@ pub enum FromRoot {
     /// Answers to cuts, in any order.
     Outcomes(Vec<CutOutcome>),
     /// Totals near their limit, and totals that have left its neighbourhood, whichever leaf's events took them there.
-    Near(Vec<(Counter, i64)>),
+    NearLimit(Vec<(Counter, i64)>),
     /// To be said back, in an `Echo`. A later one may be said back in the place of those before it.
     Stamp(Stamp),
 }

@@ -7,7 +7,7 @@ use countree_common::ledger::Ledger;
 use countree_common::shell::clock::wall;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::path_segment;
-use countree_common::shell::overview::{Audit, Road, StreamState};
+use countree_common::shell::overview::{Audit, StreamAudit, StreamState};
 use countree_common::stream::StreamId;
 use countree_common::wire::rpc::StreamPositions;
 use std::fmt::Write;
@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: AuditArguments, report: Report) -> Result<(),
         }
         Some(stream) => {
             let path = format!("/v1/audit?stream={}", path_segment(&stream.to_string()));
-            let road: Road = cluster.read(&path).await?;
+            let road: StreamAudit = cluster.read(&path).await?;
             report.print(&road, || show_road(&road));
             road.balanced
         }
@@ -140,7 +140,7 @@ fn show_store(store: Option<&StoreCheck>) -> String {
     text
 }
 
-fn show_road(road: &Road) -> String {
+fn show_road(road: &StreamAudit) -> String {
     let state = match road.state {
         StreamState::Live => "live",
         StreamState::Sealed => "sealed: its leaf writes to another by now",

@@ -59,7 +59,7 @@ pub(super) async fn run(arguments: ManifestArguments, report: Report) -> Result<
 
 /// A manifest as text, and as what it says.
 pub(super) fn read(path: &Path) -> Result<(String, Manifest), Failure> {
-    let wrong = |e: &dyn std::fmt::Display| Failure::wrong(format!("{}: {e}", path.display()));
+    let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
     // What counts is what the file says: the environment is that of the cluster.
     let manifest = Manifest::parse(&text, &|_| None).map_err(|e| wrong(&e))?;

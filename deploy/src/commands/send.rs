@@ -9,7 +9,7 @@ use countree_common::shell::failure::Failure;
 
 pub(super) async fn run(arguments: SendArguments, report: Report) -> Result<(), Failure> {
     let SendArguments { topic, item, kind, delta, cluster } = arguments;
-    let delta = Delta::new(delta).map_err(Failure::wrong)?;
+    let delta = Delta::new(delta).map_err(Failure::usage)?;
     let counter = Counter { topic, item, kind };
     let producer = Producer::new(cluster.discover().await?, ProducerOptions::default());
     producer.send_event(&counter, delta).await?;

@@ -115,8 +115,8 @@ async fn ready(fleet: &Fleet) -> Result<(), Failure> {
 
 fn read_manifest(path: Option<&Path>) -> Result<Manifest, Failure> {
     let environment = |name: &str| std::env::var(name).ok();
-    let Some(path) = path else { return Manifest::parse(BUILT_IN, &environment).map_err(Failure::wrong) };
+    let Some(path) = path else { return Manifest::parse(BUILT_IN, &environment).map_err(Failure::usage) };
     let text =
-        std::fs::read_to_string(path).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))?;
-    Manifest::parse(&text, &environment).map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))
+        std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    Manifest::parse(&text, &environment).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))
 }

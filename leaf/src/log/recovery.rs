@@ -10,7 +10,7 @@ use countree_common::key::{Counter, Topic};
 use countree_common::ledger::Ledger;
 use countree_common::limits::WINDOW_COUNTERS_PER_TOPIC;
 use countree_common::session::SessionId;
-use countree_common::store::{Admission, StoreMemory};
+use countree_common::store::{FolderAdmission, StoreMemory};
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::WallMs;
 use countree_common::wire::keys::{IdempotencyKey, KeyState, Remembered};
@@ -46,7 +46,7 @@ impl Carried {
 
     /// The folder belongs to this store from now on, and to that of `earlier` until now; gives what it is to remember.
     /// Streams without a log, in a folder of another cluster, are nothing to this store.
-    pub fn belong(&mut self, store: &Admission, earlier: Option<&StoreMemory>) -> StoreMemory {
+    pub fn belong(&mut self, store: &FolderAdmission, earlier: Option<&StoreMemory>) -> StoreMemory {
         let known = earlier.map_or(0, |earlier| earlier.foreign_to);
         let last = self.retired.keys().next_back().copied().unwrap_or_default();
         let foreign_to = if store.is_foreign { last.max(known) } else { known };

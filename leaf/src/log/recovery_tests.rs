@@ -132,8 +132,11 @@ fn a_folder_of_another_cluster_forgets_the_streams_that_it_has_no_log_of() {
     use countree_common::store::{StoreId, StoreStart};
     let retired =
         || Carried { retired: [(3, Ledger::default()), (5, Ledger::default())].into(), ..Carried::default() };
-    let admission =
-        |is_foreign| Admission { id: StoreId(1), start: StoreStart { number: 1, chance: 1 }, is_foreign };
+    let admission = |is_foreign| FolderAdmission {
+        id: StoreId(1),
+        start: StoreStart { number: 1, chance: 1 },
+        is_foreign,
+    };
     let mut same = retired();
     let memory = same.belong(&admission(false), None);
     assert_eq!((memory.foreign_to, same.retired.len()), (0, 2));

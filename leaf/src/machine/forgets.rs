@@ -13,7 +13,7 @@
 use super::resets::{OpenReset, Question};
 use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
 use countree_common::document::Version;
-use countree_common::forget::{Forgetting, Gone};
+use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::key::Topic;
 use countree_common::limits;
 use countree_common::wire::producer::BusyReason;
@@ -70,7 +70,11 @@ impl LeafMachine {
         self.ask(id, Question::Members);
     }
 
-    pub(super) fn tell_forgotten(&mut self, id: SubmissionId, result: Result<Option<Gone>, SubmitError>) {
+    pub(super) fn tell_forgotten(
+        &mut self,
+        id: SubmissionId,
+        result: Result<Option<Tombstone>, SubmitError>,
+    ) {
         self.outputs.push_back(Output::Forgotten { submission: id, result });
     }
 
@@ -95,7 +99,7 @@ impl LeafMachine {
     }
 
     /// The store has answered.
-    pub(super) fn forgetting_answered(&mut self, id: SubmissionId, forgetting: Forgetting) {
+    pub(super) fn forgetting_answered(&mut self, id: SubmissionId, forgetting: ForgetOutcome) {
         let Some(open) = self.resets.get_mut(&id) else { return };
         let Some(forget) = &mut open.forget else { return };
         // What was asked before this answer is without effect from now on.
@@ -103,24 +107,24 @@ impl LeafMachine {
         let tries = forget.tries;
         let stands_at = match forgetting {
             // It was asked of a version that holds all.
-            Forgetting::Gone(gone) if !gone.was_gone => return self.end_forgetting(id, Some(gone)),
-            Forgetting::Gone(Gone { version, .. }) | Forgetting::Moved(version) => version,
-            Forgetting::Unknown => Version::default(),
+            ForgetOutcome::Forgotten(gone) if !gone.was_gone => return self.end_forgetting(id, Some(gone)),
+            ForgetOutcome::Forgotten(Tombstone { version, .. }) | ForgetOutcome::Moved(version) => version,
+            ForgetOutcome::Unknown => Version::default(),
         };
         match (open.is_held_by(stands_at), forgetting) {
             (false, _) if open.begin_reading() => self.flush_leaves(id, stands_at),
             (false, _) => self.end_reset(id, SubmitError::Unreachable),
-            (true, Forgetting::Gone(gone)) => self.end_forgetting(id, Some(gone)),
-            (true, Forgetting::Unknown) => self.end_forgetting(id, None),
-            (true, Forgetting::Moved(_)) if tries < TRIES => self.ask_to_forget(id, stands_at),
-            (true, Forgetting::Moved(_)) => {
+            (true, ForgetOutcome::Forgotten(gone)) => self.end_forgetting(id, Some(gone)),
+            (true, ForgetOutcome::Unknown) => self.end_forgetting(id, None),
+            (true, ForgetOutcome::Moved(_)) if tries < TRIES => self.ask_to_forget(id, stands_at),
+            (true, ForgetOutcome::Moved(_)) => {
                 let busy = SubmitError::Busy { reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS };
                 self.end_reset(id, busy);
             }
         }
     }
 
-    fn end_forgetting(&mut self, id: SubmissionId, gone: Option<Gone>) {
+    fn end_forgetting(&mut self, id: SubmissionId, gone: Option<Tombstone>) {
         self.resets.remove(&id);
         self.tell_forgotten(id, Ok(gone));
     }

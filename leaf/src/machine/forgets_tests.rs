@@ -16,8 +16,8 @@ fn version(era: u64, number: u64) -> Version {
     Version { era, number }
 }
 
-fn gone(at: Version, was_gone: bool) -> Gone {
-    Gone { version: at, events: 5, was_gone, durable: true }
+fn gone(at: Version, was_gone: bool) -> Tombstone {
+    Tombstone { version: at, events: 5, was_gone, durable: true }
 }
 
 fn questions(rig: &mut Rig) -> Vec<Question> {
@@ -25,7 +25,7 @@ fn questions(rig: &mut Rig) -> Vec<Question> {
     asked.filter_map(|o| if let Output::Ask { question, .. } = o { Some(question) } else { None }).collect()
 }
 
-fn told(rig: &mut Rig) -> Vec<Result<Option<Gone>, SubmitError>> {
+fn told(rig: &mut Rig) -> Vec<Result<Option<Tombstone>, SubmitError>> {
     let told = rig.take(|o| matches!(o, Output::Forgotten { .. })).into_iter();
     told.filter_map(|o| if let Output::Forgotten { result, .. } = o { Some(result) } else { None }).collect()
 }
@@ -63,7 +63,7 @@ fn the_store_forgets_at_the_version_that_holds_what_every_leaf_had_accepted() {
     let mut rig = Rig::start(config());
     begin(&mut rig, &[version(3, 7), version(3, 9)]);
     assert_eq!(questions(&mut rig), [forget_at(version(3, 9))]);
-    answer(&mut rig, Answer::Forgetting(Forgetting::Gone(gone(version(4, 10), false))));
+    answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Forgotten(gone(version(4, 10), false))));
     assert_eq!(told(&mut rig), [Ok(Some(gone(version(4, 10), false)))]);
 }
 
@@ -72,9 +72,9 @@ fn what_is_merged_meanwhile_is_forgotten_too() {
     let mut rig = Rig::start(config());
     begin(&mut rig, &[version(3, 7), Version::default()]);
     questions(&mut rig);
-    answer(&mut rig, Answer::Forgetting(Forgetting::Moved(version(3, 8))));
+    answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Moved(version(3, 8))));
     assert_eq!(questions(&mut rig), [forget_at(version(3, 8))]);
-    answer(&mut rig, Answer::Forgetting(Forgetting::Gone(gone(version(4, 9), false))));
+    answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Forgotten(gone(version(4, 9), false))));
     assert_eq!(told(&mut rig).len(), 1);
 }
 
@@ -83,7 +83,7 @@ fn a_store_that_went_back_is_not_asked_before_the_leaves_have_sent_what_it_lacks
     let mut rig = Rig::start(config());
     begin(&mut rig, &[version(3, 7), version(3, 9)]);
     questions(&mut rig);
-    answer(&mut rig, Answer::Forgetting(Forgetting::Moved(version(4, 8))));
+    answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Moved(version(4, 8))));
     flush(&mut rig, &[version(4, 11), version(4, 10)]);
     assert_eq!(questions(&mut rig), [forget_at(version(4, 11))]);
 }
@@ -94,11 +94,11 @@ fn a_topic_that_was_gone_before_is_answered_once_nothing_of_it_is_on_its_way() {
     begin(&mut rig, &[version(3, 9), Version::default()]);
     questions(&mut rig);
     let tombstone = gone(version(4, 10), true);
-    answer(&mut rig, Answer::Forgetting(Forgetting::Gone(tombstone)));
+    answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Forgotten(tombstone)));
     assert_eq!(told(&mut rig), [], "a leaf was told of an era before");
     flush(&mut rig, &[version(4, 10), Version::default()]);
     assert_eq!(questions(&mut rig), [forget_at(version(4, 10))]);
-    answer(&mut rig, Answer::Forgetting(Forgetting::Gone(tombstone)));
+    answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Forgotten(tombstone)));
     assert_eq!(told(&mut rig), [Ok(Some(tombstone))]);
 }
 
@@ -107,7 +107,7 @@ fn a_topic_that_nobody_knows_is_unknown() {
     let mut rig = Rig::start(config());
     begin(&mut rig, &[Version::default(); 2]);
     assert_eq!(questions(&mut rig), [forget_at(Version::default())]);
-    answer(&mut rig, Answer::Forgetting(Forgetting::Unknown));
+    answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Unknown));
     assert_eq!(told(&mut rig), [Ok(None)]);
 }
 
@@ -123,7 +123,7 @@ fn a_store_that_does_not_answer_is_asked_until_it_does_and_nobody_resets_the_top
         assert!(!is_taken, "another leaf that resets the topic has to wait");
         rig.pass(1_000);
     }
-    answer(&mut rig, Answer::Forgetting(Forgetting::Gone(gone(version(4, 8), false))));
+    answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Forgotten(gone(version(4, 8), false))));
     assert_eq!(told(&mut rig).len(), 1);
     assert!(rig.machine.handle_flush(rig.now, 9, &topic("t"), &name("leaf-1"), Version::default()));
 }
@@ -135,7 +135,7 @@ fn it_is_not_said_that_nothing_changed_where_the_store_was_silent_once() {
     begin(&mut rig, &[version(3, 7); 2]);
     answer(&mut rig, Answer::Silence);
     rig.pass(1_000);
-    answer(&mut rig, Answer::Forgetting(Forgetting::Gone(gone(version(4, 8), true))));
+    answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Forgotten(gone(version(4, 8), true))));
     answer(&mut rig, Answer::Silence);
     assert_eq!(told(&mut rig), [Err(SubmitError::InDoubt)]);
 }

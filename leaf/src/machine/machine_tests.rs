@@ -176,7 +176,7 @@ fn a_session_that_is_not_known_is_refused_and_counts_nothing() {
     rig.batch(1, 1, &likes("a"));
     rig.batch(1, 2, &likes("a"));
     rig.sync();
-    rig.answer_calls(&Reply::Ended(None));
+    rig.answer_calls(&Reply::SessionEnd(None));
     assert_eq!(rig.said(1), [FromLeaf::Expired(SessionId(7))]);
     assert_eq!(logged(&rig, &counter("t", "a")), 0);
 }
@@ -228,7 +228,7 @@ fn a_session_is_forgotten_past_its_horizon_and_not_before() {
         rig.connect(connection);
         rig.message(connection, ToLeaf::Resume(SessionId(session)));
     }
-    rig.answer_calls(&Reply::Ended(None));
+    rig.answer_calls(&Reply::SessionEnd(None));
     assert_eq!(rig.said(3), [FromLeaf::Opened { session: SessionId(7), last: 1 }]);
     assert_eq!(rig.said(4), [FromLeaf::Expired(SessionId(8))]);
 }

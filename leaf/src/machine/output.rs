@@ -8,7 +8,7 @@ use super::{ConnectionId, SubmissionId};
 use crate::log::recovery::Recut;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
-use countree_common::forget::Gone;
+use countree_common::forget::Tombstone;
 use countree_common::ledger::StreamLedger;
 use countree_common::stamp::Stamp;
 use countree_common::stream::{Lsn, StreamId};
@@ -47,7 +47,7 @@ pub enum Output {
         /// Which request.
         submission: SubmissionId,
         /// What is gone; `None` for a topic that nothing was ever counted in.
-        result: Result<Option<Gone>, SubmitError>,
+        result: Result<Option<Tombstone>, SubmitError>,
     },
     /// Send cuts to a root.
     Cuts {
@@ -70,7 +70,7 @@ pub enum Output {
         /// What is looked for.
         recut: Recut,
     },
-    /// Ask another node, and hand its answer to [`LeafMachine::handle_reply`]. With [`Request::SettledAt`] the leaf
+    /// Ask another node, and hand its answer to [`LeafMachine::handle_reply`]. With [`Request::Drained`] the leaf
     /// leaves the cluster: no heartbeat may follow it.
     Call {
         /// Which question.

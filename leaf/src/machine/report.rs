@@ -6,7 +6,7 @@ use super::{DiskState, LeafMachine};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{NodeStats, Reached, StreamPositions};
+use countree_common::wire::rpc::{NodeStats, StreamPositions, StreamProgress};
 use std::time::Duration;
 
 impl LeafMachine {
@@ -34,9 +34,9 @@ impl LeafMachine {
     }
 
     /// How far the live stream has come, for the registry to remember.
-    pub fn reached(&self) -> Reached {
+    pub fn reached(&self) -> StreamProgress {
         let ledger = self.ledgers().pop().map(|live| live.ledger).unwrap_or_default();
-        Reached { last: self.journal.durable(), ledger }
+        StreamProgress { last: self.journal.durable(), ledger }
     }
 
     /// What the leaf says of itself.

@@ -18,7 +18,7 @@ use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
 use crate::log::record::{self, Record};
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::{CounterTotal, Version};
-use countree_common::forget::Forgetting;
+use countree_common::forget::ForgetOutcome;
 use countree_common::key::{Counter, Topic};
 use countree_common::limits;
 use countree_common::stream::Lsn;
@@ -76,7 +76,7 @@ pub enum Answer {
         totals: Vec<CounterTotal>,
     },
     /// To [`Question::Forget`].
-    Forgetting(Forgetting),
+    ForgetOutcome(ForgetOutcome),
     /// There is none.
     Silence,
 }
@@ -225,7 +225,7 @@ impl LeafMachine {
                     Err(e) => self.end_reset(id, e),
                 }
             }
-            Answer::Forgetting(forgetting) => self.forgetting_answered(id, forgetting),
+            Answer::ForgetOutcome(forgetting) => self.forgetting_answered(id, forgetting),
             Answer::Silence if open.is_asking_to_forget() => open.ask_to_forget_again(),
             Answer::Silence => self.end_reset(id, SubmitError::Unreachable),
         }

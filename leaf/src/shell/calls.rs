@@ -5,7 +5,7 @@ use countree_common::cluster::Node;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::{CALL_TIMEOUT, PeerError};
 use countree_common::shell::shutdown::Shutdown;
-use countree_common::wire::rpc::{NodeStats, Reached, Reply, Request};
+use countree_common::wire::rpc::{NodeStats, Reply, Request, StreamProgress};
 use std::time::Duration;
 
 /// A client waits meanwhile, and can ask again.
@@ -25,11 +25,11 @@ impl Pulse {
         &self,
         membership: &Membership,
         node: Node,
-        latest: impl Fn() -> (NodeStats, Reached),
+        latest: impl Fn() -> (NodeStats, StreamProgress),
     ) {
         let beat = |epoch| {
             let (stats, reached) = latest();
-            Request::Beat { node: node.clone(), stats, epoch, reached }
+            Request::LeafHeartbeat { node: node.clone(), stats, epoch, progress: reached }
         };
         membership.beats(beat, &self.stop).await;
         self.stopped.begin();
@@ -52,7 +52,7 @@ pub(super) struct Caller {
 impl Caller {
     /// The answer; `None` when there is none.
     pub(super) async fn ask(&self, callee: Callee, request: Request) -> Option<Reply> {
-        let is_last_word = matches!(request, Request::SettledAt { .. });
+        let is_last_word = matches!(request, Request::Drained { .. });
         if is_last_word {
             self.pulse.end().await;
         }
@@ -60,7 +60,7 @@ impl Caller {
             Callee::Root => self.membership.ask_a_root(&request).await,
             Callee::Leaf(name) => {
                 let node = self.membership.view().borrow().node(&name).cloned()?;
-                let is_quick = matches!(request, Request::Recall { .. } | Request::Outcomes(_));
+                let is_quick = matches!(request, Request::LookUpKeys { .. } | Request::AttemptOutcomes(_));
                 let limit = if is_quick { KEY_TIMEOUT } else { CALL_TIMEOUT };
                 self.membership.peers().call_within(&node, &request, limit).await
             }

@@ -220,7 +220,7 @@ impl Core {
                 }
             }
             Input::Root(_, FromRoot::Outcomes(outcomes)) => self.machine.handle_outcomes(now, outcomes),
-            Input::Root(_, FromRoot::Near(totals)) => self.machine.handle_near_limit(&totals),
+            Input::Root(_, FromRoot::NearLimit(totals)) => self.machine.handle_near_limit(&totals),
             Input::Root(root, FromRoot::Stamp(stamp)) => self.machine.handle_stamp(now, &root, stamp),
             Input::Confirmed => self.machine.handle_confirmation(now),
             Input::View(view) => self.machine.handle_view(view.as_ref().clone()),

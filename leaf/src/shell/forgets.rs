@@ -6,7 +6,7 @@ use super::resets::RESET_TIMEOUT;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use countree_common::forget::Gone;
+use countree_common::forget::Tombstone;
 use countree_common::key::Topic;
 use countree_common::shell::http::error;
 use countree_common::wire::rpc::{Reply, SubmitError};
@@ -18,7 +18,7 @@ pub(super) async fn answer(front: &Front, topic: &str) -> Response {
         Err(e) => return error(StatusCode::BAD_REQUEST, "bad_name", e.to_string(), None),
     };
     match forget_here(&front.core, topic.clone()).await {
-        Ok(Some(Gone { events, durable, .. })) => {
+        Ok(Some(Tombstone { events, durable, .. })) => {
             Json(serde_json::json!({ "forgotten": true, "events": events, "durable": durable }))
                 .into_response()
         }
@@ -31,7 +31,7 @@ pub(super) async fn answer(front: &Front, topic: &str) -> Response {
 }
 
 /// Has the topic forgotten, and waits until it is.
-pub(super) async fn forget_here(core: &CoreHandle, topic: Topic) -> Result<Option<Gone>, SubmitError> {
+pub(super) async fn forget_here(core: &CoreHandle, topic: Topic) -> Result<Option<Tombstone>, SubmitError> {
     let answer = core.ask(|reply| Input::Forget { topic, reply });
     match tokio::time::timeout(RESET_TIMEOUT, answer).await {
         Ok(Some(Reply::TopicForgotten(result))) => result,

@@ -14,7 +14,7 @@ use countree_common::wire::hello::Refusal;
 use countree_common::wire::keys::{Attempt, IdempotencyKey, Remembered};
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
 use countree_common::wire::rpc::{
-    Counted, NodeStats, Reached, Reply, Reset, StreamPositions, Submission, SubmitError,
+    Counted, NodeStats, Reply, Reset, StreamPositions, StreamProgress, Submission, SubmitError,
 };
 use countree_common::wire::uplink::FromRoot;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) const OUTBOX: usize = 4_096;
 pub(super) struct Latest {
     pub(super) stats: NodeStats,
     pub(super) imbalances: u64,
-    pub(super) reached: Reached,
+    pub(super) reached: StreamProgress,
 }
 
 /// What a producer's task is to send.

@@ -357,21 +357,21 @@ async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result
     let stopping = || Reply::Failed("the leaf is stopping".into());
     let reply = match request {
         Request::Ledgers => core.ask(Input::Ledgers).await.map_or_else(stopping, Reply::Ledgers),
-        Request::AskAgain if core.tell(Input::AskAgain).await => Reply::Done,
-        Request::AskAgain => stopping(),
+        Request::ProbeTopics if core.tell(Input::AskAgain).await => Reply::Done,
+        Request::ProbeTopics => stopping(),
         Request::Positions(stream) => {
             let positions = core.ask(|reply| Input::Positions { stream, reply }).await;
             positions.map_or_else(stopping, Reply::Positions)
         }
         Request::Flush { topic, by, read } => flush_here(core, topic, by, read).await,
         Request::FlushTopic { topic, read } => flush_topic(core, topic, read).await,
-        Request::Recall { keys, epoch } => {
+        Request::LookUpKeys { keys, epoch } => {
             core.ask(|reply| Input::Recall { keys, epoch, reply }).await.unwrap_or_else(stopping)
         }
-        Request::Outcomes(attempts) => {
+        Request::AttemptOutcomes(attempts) => {
             core.ask(|reply| Input::Attempts { attempts, reply }).await.unwrap_or_else(stopping)
         }
-        Request::Note { keys, by } => {
+        Request::NoteAttempt { keys, by } => {
             core.ask(|reply| Input::Note { keys, by, reply }).await.unwrap_or_else(stopping)
         }
         Request::Drain => {
@@ -381,7 +381,7 @@ async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result
         Request::Reset(reset) => Reply::Submitted(reset_here(core, reset).await),
         Request::ForgetTopic(topic) => Reply::TopicForgotten(forget_here(core, topic).await),
         Request::Count(submission) => Reply::Counted(count_for_another(core, submission).await),
-        Request::TakeOver(keys) => take_over(core, keys).await,
+        Request::TakeOverKeys(keys) => take_over(core, keys).await,
         other => Reply::Failed(format!("a leaf does not answer {other:?}")),
     };
     sender.send(FrameKind::Message, &reply).await?;

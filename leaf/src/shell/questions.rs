@@ -98,7 +98,7 @@ async fn forget(membership: &Membership, topic: Topic, at: Version) -> Result<An
     let mut error = PeerError::Failed("no root is known".into());
     for root in roots {
         match membership.peers().call(root, &Request::ForgetAt { topic: topic.clone(), at }).await {
-            Ok(Reply::Forgetting(forgetting)) => return Ok(Answer::Forgetting(forgetting)),
+            Ok(Reply::ForgetOutcome(forgetting)) => return Ok(Answer::ForgetOutcome(forgetting)),
             Ok(Reply::Failed(why)) => error = PeerError::Failed(why),
             Ok(_) => error = PeerError::Mismatched,
             Err(e) => error = e,

@@ -324,7 +324,9 @@ impl World {
                 self.published.extend(sessions);
                 Some(Reply::Published { durable: self.store.is_durable })
             }
-            Request::Ended { session, .. } => Some(Reply::Ended(self.published.get(&session).copied())),
+            Request::SessionEnd { session, .. } => {
+                Some(Reply::SessionEnd(self.published.get(&session).copied()))
+            }
             Request::Retire(ledgers) => {
                 for ledger in ledgers {
                     assert_eq!(ledger.ledger.in_flight, 0, "{ledger:?}");
@@ -333,7 +335,7 @@ impl World {
                 Some(Reply::Done)
             }
             Request::Ledgers => Some(Reply::Ledgers(self.retired.values().cloned().collect())),
-            Request::SettledAt { .. } => Some(Reply::Settled { keeps_keys: true }),
+            Request::Drained { .. } => Some(Reply::Drained { keeps_keys: true }),
             other => panic!("nobody wants to know {other:?}"),
         };
         self.rig.machine.handle_reply(self.rig.now, call, reply);

@@ -146,7 +146,7 @@ impl FakeRoot {
                 state.incarnation = 1 + state.incarnation.max(last);
                 Reply::JoinedOnLog { incarnation: state.incarnation, missing: Vec::new(), store: None }
             }
-            Request::Beat { node, .. } => {
+            Request::LeafHeartbeat { node, .. } => {
                 if state.view.node(&node.name) != Some(&node) {
                     state.view.nodes.retain(|n| n.name != node.name);
                     if node.tier == Tier::Leaf && !state.view.keys.owners.contains(&node.name) {
@@ -169,17 +169,19 @@ impl FakeRoot {
                 state.published.extend(sessions);
                 Reply::Published { durable: true }
             }
-            Request::Ended { leaf, session } => Reply::Ended(state.published.get(&(leaf, session)).copied()),
+            Request::SessionEnd { leaf, session } => {
+                Reply::SessionEnd(state.published.get(&(leaf, session)).copied())
+            }
             Request::Retire(ledgers) => {
                 state.retired.extend(ledgers);
                 Reply::Done
             }
             Request::Ledgers => Reply::Ledgers(state.retired.clone()),
-            Request::SettledAt { stream: StreamId { leaf, .. }, bequest } => {
+            Request::Drained { stream: StreamId { leaf, .. }, handover } => {
                 state.view.nodes.retain(|n| n.name != leaf);
                 state.view.epoch += 1;
                 state.settled.push(leaf);
-                Reply::Settled { keeps_keys: bequest.heirs.is_empty() && !bequest.is_empty }
+                Reply::Drained { keeps_keys: handover.successors.is_empty() && !handover.is_empty }
             }
             other => Reply::Failed(format!("{other:?}")),
         }

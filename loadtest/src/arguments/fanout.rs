@@ -57,7 +57,7 @@ impl Show {
     pub(crate) fn pace(&self, target: &Target) -> Result<Target, Failure> {
         if self.topics > self.viewers {
             let Self { topics, viewers, .. } = self;
-            return Err(Failure::wrong(format!("--topics {topics} is more than --viewers {viewers}")));
+            return Err(Failure::usage(format!("--topics {topics} is more than --viewers {viewers}")));
         }
         let period = Duration::from_millis((self.period().as_millis() as u64).clamp(10, 10_000));
         Ok(Target {

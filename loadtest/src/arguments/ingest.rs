@@ -75,7 +75,7 @@ impl Sending {
             let batch = batch.unwrap_or(1_000);
             if batch > limits::HTTP_EVENTS {
                 let most = limits::HTTP_EVENTS;
-                return Err(Failure::wrong(format!("--batch {batch} is more than a request takes: {most}")));
+                return Err(Failure::usage(format!("--batch {batch} is more than a request takes: {most}")));
             }
             return Ok(Manner::Http { batch });
         }
@@ -99,7 +99,7 @@ impl Spread {
         let topics = self.topics.unwrap_or(self.keys.min(100));
         if topics > self.keys {
             let keys = self.keys;
-            return Err(Failure::wrong(format!(
+            return Err(Failure::usage(format!(
                 "--topics {topics} is more than --keys {keys}: every topic needs a counter"
             )));
         }

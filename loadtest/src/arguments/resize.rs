@@ -47,8 +47,8 @@ impl ResizeArguments {
         let text = match &self.manifest {
             None => BUILT_IN.to_owned(),
             Some(path) => std::fs::read_to_string(path)
-                .map_err(|e| Failure::wrong(format!("{}: {e}", path.display())))?,
+                .map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?,
         };
-        text.parse().map_err(|e: toml::de::Error| Failure::wrong(e.to_string().replace('\n', " ")))
+        text.parse().map_err(|e: toml::de::Error| Failure::usage(e.to_string().replace('\n', " ")))
     }
 }

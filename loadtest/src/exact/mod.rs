@@ -54,7 +54,7 @@ pub(crate) async fn run(arguments: ExactArguments, json: bool) -> Result<(), Fai
     let kills =
         [Allowed::Kill, Allowed::Redis, Allowed::Away, Allowed::Forget, Allowed::Restore, Allowed::Disk];
     if arguments.minutes.is_none() && !arguments.faults.iter().any(|fault| kills.contains(fault)) {
-        return Err(Failure::wrong(
+        return Err(Failure::usage(
             "--faults without kill, redis, away, forget, restore or disk never comes to --kills: say --minutes",
         ));
     }

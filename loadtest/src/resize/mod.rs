@@ -69,7 +69,7 @@ async fn measure(arguments: &ResizeArguments, is_loud: bool) -> Result<Figures, 
     let server = Server::start_with(&target, Some(&manifest)).await?;
     let before = Site::at(server.url.clone(), None).audit().await?;
     if before.total.accepted > 0 {
-        return Err(Failure::wrong("the manifest's store has counted before: give it an empty one"));
+        return Err(Failure::usage("the manifest's store has counted before: give it an empty one"));
     }
     let countree = server::binary(arguments.countree.as_deref())?;
     let operator = Operator { countree, url: server.url.clone(), manifest };

@@ -199,7 +199,7 @@ impl Root {
 
     fn tell_near(&mut self, leaves: &[ConnectionId], totals: &[(Counter, i64)]) {
         for message in limit_alerts::messages(totals) {
-            let message = uplink::FromRoot::Near(message);
+            let message = uplink::FromRoot::NearLimit(message);
             let answers =
                 leaves.iter().map(|leaf| Output::Answer { connection: *leaf, message: message.clone() });
             self.outputs.extend(answers);

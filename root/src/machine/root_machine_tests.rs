@@ -226,7 +226,7 @@ impl World {
         let outcomes = match message {
             uplink::FromRoot::Outcomes(outcomes) => outcomes,
             uplink::FromRoot::Stamp(_) => return,
-            uplink::FromRoot::Near(_) => panic!("no total is that large"),
+            uplink::FromRoot::NearLimit(_) => panic!("no total is that large"),
         };
         let leaf = &mut self.leaves[connection.0 as usize];
         for answer in outcomes {

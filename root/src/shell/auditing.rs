@@ -250,7 +250,7 @@ impl AuditTask {
 
     async fn let_leaves_ask(&self) {
         for leaf in self.view().tier(Tier::Leaf) {
-            if let Err(e) = self.membership.peers().call(leaf, &Request::AskAgain).await {
+            if let Err(e) = self.membership.peers().call(leaf, &Request::ProbeTopics).await {
                 tracing::debug!("{} was not told to ask about its topics: {e}", leaf.name);
             }
         }
@@ -258,7 +258,7 @@ impl AuditTask {
 
     async fn account(&self) -> Result<Account, RoundFailed> {
         let books = match self.registry.ask(Ask::Books).await {
-            Reply::Books(books) => *books,
+            Reply::AuditRecords(books) => *books,
             Reply::Failed(e) => return Err(RoundFailed::Registry(e)),
             other => return Err(RoundFailed::Registry(format!("it says {other:?}"))),
         };

@@ -13,7 +13,7 @@ use crate::store::embedded::Backup;
 use crate::store::{AnyStore, Cursor, Page, Store, StoreError};
 use countree_common::cluster::NodeName;
 use countree_common::document::{Snapshot, Version};
-use countree_common::forget::{Forgetting, Gone};
+use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::key::Topic;
 use countree_common::limits::SESSIONS_PER_MESSAGE;
 use countree_common::shell::membership::LEASE;
@@ -24,7 +24,7 @@ use countree_common::stream::StreamId;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::publish::snapshot_parts;
 use countree_common::wire::rpc::{
-    Bequest, LogEnd, NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED,
+    KeyHandover, LogEnd, NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED,
 };
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -96,25 +96,25 @@ impl Desk {
             Request::Join { name, .. } | Request::JoinOnLog { leaf: name, .. } if name != *peer => {
                 not_yours(&name)
             }
-            Request::Heartbeat { node, .. } | Request::Beat { node, .. } if node.name != *peer => {
+            Request::Heartbeat { node, .. } | Request::LeafHeartbeat { node, .. } if node.name != *peer => {
                 not_yours(&node.name)
             }
             Request::Leave(name) if name != *peer => not_yours(&name),
-            Request::Settled { leaf, .. } if leaf != *peer => not_yours(&leaf),
-            Request::SettledAt { stream, .. } if stream.leaf != *peer => not_yours(&stream.leaf),
+            Request::DrainedWithoutEpoch { leaf, .. } if leaf != *peer => not_yours(&leaf),
+            Request::Drained { stream, .. } if stream.leaf != *peer => not_yours(&stream.leaf),
             Request::Join { name, tier, at_least } => {
                 vec![self.registry.ask(Ask::Join { name, tier, at_least }).await]
             }
             Request::JoinOnLog { leaf, log, store } => vec![self.join_on_log(leaf, log, &store).await],
-            Request::Standing => vec![Reply::Standing(self.stand.words())],
-            Request::Acknowledge => vec![self.stand.acknowledge().await],
+            Request::StoreStatus => vec![Reply::StoreStatus(self.stand.words())],
+            Request::AcknowledgeStore => vec![self.stand.acknowledge().await],
             Request::Heartbeat { node, stats, epoch } => {
                 self.note_stats(node.name.clone(), stats);
                 vec![self.registry.ask(Ask::Heartbeat { node, epoch, reached: None }).await]
             }
-            Request::Beat { node, stats, epoch, reached } => {
+            Request::LeafHeartbeat { node, stats, epoch, progress } => {
                 self.note_stats(node.name.clone(), stats);
-                vec![self.registry.ask(Ask::Heartbeat { node, epoch, reached: Some(reached) }).await]
+                vec![self.registry.ask(Ask::Heartbeat { node, epoch, reached: Some(progress) }).await]
             }
             Request::Leave(name) => vec![self.registry.ask(Ask::Leave(name)).await],
             Request::Read(topic) => self.read(&topic).await,
@@ -125,30 +125,30 @@ impl Desk {
                 Some(foreign) => not_yours(&foreign.stream.leaf),
                 None => vec![self.registry.ask(Ask::Retire(ledgers)).await],
             },
-            Request::SettledAt { stream, bequest } => {
-                vec![self.registry.ask(Ask::Settled { stream, bequest }).await]
+            Request::Drained { stream, handover } => {
+                vec![self.registry.ask(Ask::Settled { stream, handover }).await]
             }
-            Request::Settled { leaf, incarnation, heirs } => {
+            Request::DrainedWithoutEpoch { leaf, incarnation, successors } => {
                 // It does not say when it saw them: they are taken to be those of now.
-                let bequest = Bequest { heirs, epoch: u64::MAX, is_empty: false };
+                let handover = KeyHandover { successors, epoch: u64::MAX, is_empty: false };
                 let stream = StreamId { leaf, incarnation };
-                match self.registry.ask(Ask::Settled { stream, bequest }).await {
-                    Reply::Settled { .. } => vec![Reply::Done],
+                match self.registry.ask(Ask::Settled { stream, handover }).await {
+                    Reply::Drained { .. } => vec![Reply::Done],
                     refused => vec![refused],
                 }
             }
             Request::Forget(leaf) => vec![self.registry.ask(Ask::Forget(leaf)).await],
             Request::Members => vec![self.registry.ask(Ask::Members).await],
-            Request::Books => vec![self.registry.ask(Ask::Books).await],
+            Request::AuditRecords => vec![self.registry.ask(Ask::Books).await],
             Request::Check { full } => vec![self.audits.answer(full, &self.registry).await],
             Request::Flush { .. }
             | Request::FlushTopic { .. }
             | Request::Reset(_)
-            | Request::Recall { .. }
-            | Request::Outcomes(_)
-            | Request::Note { .. }
-            | Request::TakeOver(_)
-            | Request::AskAgain
+            | Request::LookUpKeys { .. }
+            | Request::AttemptOutcomes(_)
+            | Request::NoteAttempt { .. }
+            | Request::TakeOverKeys(_)
+            | Request::ProbeTopics
             | Request::ForgetTopic(_)
             | Request::Positions(_) => vec![Reply::Failed("that is a leaf's to do".into())],
             Request::Drain => {
@@ -157,9 +157,9 @@ impl Desk {
             }
             Request::Publish(table) if table.leaf != *peer => not_yours(&table.leaf),
             Request::Publish(table) => vec![self.publish(table).await],
-            Request::Ended { leaf, session } => {
+            Request::SessionEnd { leaf, session } => {
                 let last = self.store.ended(&leaf, session).await;
-                vec![self.answered(Work::Reading, last.map(Reply::Ended))]
+                vec![self.answered(Work::Reading, last.map(Reply::SessionEnd))]
             }
             Request::Count(_) => {
                 vec![Reply::Failed("a root takes no events: send them to a leaf".into())]
@@ -265,11 +265,11 @@ impl Desk {
     /// Those who follow the topic here hear of it before the answer goes out.
     async fn forget(&self, topic: Topic, at: Version) -> Reply {
         let forgetting = self.store.forget(&topic, at).await;
-        if let Ok(Forgetting::Gone(Gone { version, .. })) = &forgetting {
+        if let Ok(ForgetOutcome::Forgotten(Tombstone { version, .. })) = &forgetting {
             // The core ends only with the root.
             let _ = self.core.finished.send(Finished::Forgotten(topic, *version));
         }
-        self.answered(Work::Writing, forgetting.map(Reply::Forgetting))
+        self.answered(Work::Writing, forgetting.map(Reply::ForgetOutcome))
     }
 
     async fn publish(&self, table: SessionTable) -> Reply {
@@ -291,5 +291,5 @@ impl Desk {
 
 /// Whether it can't be answered while the store is not this cluster's.
 fn needs_store(request: &Request) -> bool {
-    !matches!(request, Request::Standing | Request::Acknowledge | Request::Stats | Request::Drain)
+    !matches!(request, Request::StoreStatus | Request::AcknowledgeStore | Request::Stats | Request::Drain)
 }

@@ -6,7 +6,7 @@ use crate::machine::identity::standing::{NotAcknowledged, Standing, State};
 use crate::store::{AnyStore, BoundStore, Store, StoreError};
 use countree_common::shell::clock::Clock;
 use countree_common::shell::shutdown::Shutdown;
-use countree_common::store::{Admission, FolderStore, StoreId, StoreLoss};
+use countree_common::store::{FolderAdmission, FolderStore, StoreId, StoreLoss};
 use countree_common::wire::rpc::Reply;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,7 +94,7 @@ impl Stand {
     }
 
     /// A leaf wants to join with this folder.
-    pub(super) fn admit(&self, folder: &FolderStore) -> Result<Admission, String> {
+    pub(super) fn admit(&self, folder: &FolderStore) -> Result<FolderAdmission, String> {
         self.with(|machine| machine.admit(folder).map_err(|e| e.to_string()))
     }
 
@@ -151,7 +151,7 @@ impl Stand {
         self.fence.send_if_modified(|known| std::mem::replace(known, fence.clone()) != fence);
     }
 
-    /// Answers [`Request::Acknowledge`](countree_common::wire::rpc::Request::Acknowledge).
+    /// Answers [`Request::AcknowledgeStore`](countree_common::wire::rpc::Request::AcknowledgeStore).
     pub(super) async fn acknowledge(&self) -> Reply {
         let _turn = self.turn.lock().await;
         match self.acknowledge_in_turn().await {

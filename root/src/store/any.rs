@@ -6,7 +6,7 @@ use crate::machine::identity::binding::FoundStore;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::{Snapshot, Version};
-use countree_common::forget::Forgetting;
+use countree_common::forget::ForgetOutcome;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
 use countree_common::store::{StoreId, StoreRecord};
@@ -57,7 +57,7 @@ impl Store for AnyStore {
         dispatch!(self, document(topic))
     }
 
-    async fn forget(&self, topic: &Topic, at: Version) -> Result<Forgetting, StoreError> {
+    async fn forget(&self, topic: &Topic, at: Version) -> Result<ForgetOutcome, StoreError> {
         dispatch!(self, forget(topic, at))
     }
 

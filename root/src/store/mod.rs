@@ -21,7 +21,7 @@ use crate::machine::identity::binding::FoundStore;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::{Snapshot, Version};
-use countree_common::forget::Forgetting;
+use countree_common::forget::ForgetOutcome;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
 use countree_common::store::{StoreId, StoreRecord};
@@ -96,7 +96,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         topic: &Topic,
         at: Version,
-    ) -> impl Future<Output = Result<Forgetting, StoreError>> + Send;
+    ) -> impl Future<Output = Result<ForgetOutcome, StoreError>> + Send;
 
     /// How many events of each of these topics are forgotten.
     ///

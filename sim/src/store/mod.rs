@@ -4,12 +4,12 @@
 use crate::flaws::Flaw;
 use crate::network::LinkId;
 use crate::random::Random;
-use countree_common::audit::Books;
+use countree_common::audit::AuditRecords;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::{Snapshot, Version};
 use countree_common::era;
-use countree_common::forget::{Forgetting, Gone};
+use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
 use countree_common::session::{Seq, SessionId};
@@ -74,7 +74,7 @@ pub(crate) enum Answer {
     /// To [`Operation::Read`].
     Read(ReadId, Option<Option<Snapshot>>),
     /// To [`Operation::Forget`].
-    Forgotten(LinkId, Topic, Forgetting),
+    Forgotten(LinkId, Topic, ForgetOutcome),
     /// To whoever asked a root on that connection.
     Replied(LinkId, Reply),
     /// To [`Operation::Era`].
@@ -237,7 +237,7 @@ impl Store {
                 Answer::Replied(link, Reply::Published { durable: self.says_durable() })
             }
             Operation::Ended(link, leaf, session) => {
-                Answer::Replied(link, Reply::Ended(self.endings.get(&(leaf, session)).copied()))
+                Answer::Replied(link, Reply::SessionEnd(self.endings.get(&(leaf, session)).copied()))
             }
             Operation::Era => Answer::Era(Some(self.era)),
             Operation::Load => Answer::Loaded(Some(self.registry.clone())),
@@ -277,13 +277,13 @@ impl Store {
         outcome
     }
 
-    fn forget(&mut self, topic: &Topic, at: Version) -> Forgetting {
+    fn forget(&mut self, topic: &Topic, at: Version) -> ForgetOutcome {
         let (says_durable, served_in) = (self.says_durable(), self.served_in());
-        let Some(document) = self.documents.get_mut(topic) else { return Forgetting::Unknown };
+        let Some(document) = self.documents.get_mut(topic) else { return ForgetOutcome::Unknown };
         let any = served(document.version, served_in);
         let at = if self.flaw == Some(Flaw::ForgetAtAnyVersion) { any } else { at };
         let forgetting = document.forget(at, served_in, says_durable);
-        if let Forgetting::Gone(Gone { version, was_gone: false, .. }) = forgetting {
+        if let ForgetOutcome::Forgotten(Tombstone { version, was_gone: false, .. }) = forgetting {
             match self.flaw {
                 Some(Flaw::ForgottenPositions) => document.streams.clear(),
                 Some(Flaw::ForgottenVersions) => document.version = Version::default(),
@@ -363,7 +363,7 @@ impl Store {
     }
 
     /// What the registry holds for the audit.
-    pub(crate) fn books(&self) -> Books {
+    pub(crate) fn books(&self) -> AuditRecords {
         let registry = self.registry.as_ref().and_then(|(_, text)| Registrations::from_text(text).ok());
         registry.map(|r| r.books()).unwrap_or_default()
     }

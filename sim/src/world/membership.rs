@@ -76,7 +76,9 @@ impl World {
                 Request::JoinOnLog { leaf: place.name(), log: leaf.log(), store }
             }
             (None, None) => Request::Join { name: place.name(), tier, at_least: 0 },
-            (Some(node), Some(leaf)) => Request::Beat { node, stats, epoch, reached: leaf.reached() },
+            (Some(node), Some(leaf)) => {
+                Request::LeafHeartbeat { node, stats, epoch, progress: leaf.reached() }
+            }
             (Some(node), None) => Request::Heartbeat { node, stats, epoch },
         };
         self.ask_a_root(place, request, Purpose::Membership);
@@ -90,7 +92,7 @@ impl World {
 
     /// A root has answered, or none has.
     pub(super) fn hear_of_membership(&mut self, place: Place, request: Request, reply: Option<Reply>) {
-        if let (Request::Beat { .. }, Place::Leaf(i)) = (&request, place) {
+        if let (Request::LeafHeartbeat { .. }, Place::Leaf(i)) = (&request, place) {
             self.say_last_word(i);
         }
         match (request, reply, place) {
@@ -127,7 +129,7 @@ impl World {
                 }
                 self.beat_again(place, Duration::ZERO);
             }
-            (Request::Heartbeat { .. } | Request::Beat { .. }, Some(Reply::View(view)), _) => {
+            (Request::Heartbeat { .. } | Request::LeafHeartbeat { .. }, Some(Reply::View(view)), _) => {
                 let is_news = self.membership(place).is_some_and(|m| m.learn(view));
                 if let Place::Leaf(i) = place {
                     self.leaf_is_confirmed(i);

@@ -46,7 +46,7 @@ pub(super) struct Question {
 
 impl Question {
     pub(super) fn is_heartbeat(&self) -> bool {
-        matches!(self.request, Request::Heartbeat { .. } | Request::Beat { .. })
+        matches!(self.request, Request::Heartbeat { .. } | Request::LeafHeartbeat { .. })
     }
 }
 

@@ -5,7 +5,7 @@ use super::names::NEAR;
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::limits;
-use countree_common::near::touch;
+use countree_common::prefetch::prefetch;
 use countree_common::session::Seq;
 use countree_common::wire::batch::BatchBuilder;
 
@@ -59,7 +59,7 @@ impl Dictionary {
         for (index, (name, delta)) in batch.iter().enumerate() {
             if index.is_multiple_of(NEAR) {
                 let near = ahead.by_ref().take(NEAR);
-                touch(near.filter_map(|name| Some(self.entries.get(name as usize)?.id)));
+                prefetch(near.filter_map(|name| Some(self.entries.get(name as usize)?.id)));
             }
             // Both hold by construction: a batch is made of defined names and valid deltas.
             let (Some(counter), Ok(delta)) = (names.get(name as usize), Delta::new(delta)) else { continue };

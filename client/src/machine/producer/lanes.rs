@@ -97,7 +97,7 @@ impl Lanes {
         }
         intake.names.drain(..).for_each(|counter| self.names.define(counter));
         for events in intake.events.chunks(NEAR) {
-            self.names.bring_near(events.iter().map(|(name, _)| *name));
+            self.names.prefetch(events.iter().map(|(name, _)| *name));
             events.iter().for_each(|(name, delta)| self.place(*name, *delta, intake.first_queued));
         }
         intake.events.clear();
@@ -142,7 +142,7 @@ impl Lanes {
             }
             return;
         }
-        if let FromLeaf::Told { session, last } = message {
+        if let FromLeaf::SessionEnd { session, last } = message {
             return self.told(now, session, last);
         }
         let is_draining = message == FromLeaf::Draining;
@@ -168,7 +168,9 @@ impl Lanes {
             let Some(session) = self.lanes[at].ask(now) else { continue };
             let live = |lane: &Lane| lane.takes_new();
             if let Some(ready) = self.lanes.iter().position(|lane| live(lane) && lane.is_ready()) {
-                self.with_lane(now, ready, |lane, ctx| lane.send_message(ToLeaf::Ask { leaf, session }, ctx));
+                self.with_lane(now, ready, |lane, ctx| {
+                    lane.send_message(ToLeaf::FindSessionEnd { leaf, session }, ctx)
+                });
             } else if let Some(lane) = self.lanes.iter_mut().find(|lane| live(lane)) {
                 lane.want();
             }

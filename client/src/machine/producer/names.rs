@@ -8,7 +8,7 @@ use super::placing::{Place, Turns};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::limits;
-use countree_common::near::touch;
+use countree_common::prefetch::prefetch;
 use std::collections::BTreeMap;
 
 /// A counter's number within its generation.
@@ -82,8 +82,8 @@ impl Names {
     }
 
     /// Brings what the hot path needs of these names into the cache.
-    pub fn bring_near(&self, names: impl Iterator<Item = NameId>) {
-        touch(names.filter_map(|name| Some(self.slots.get(name as usize)?.stamp)));
+    pub fn prefetch(&self, names: impl Iterator<Item = NameId>) {
+        prefetch(names.filter_map(|name| Some(self.slots.get(name as usize)?.stamp)));
     }
 
     /// The lane of the name's next event; `place` is asked once, until the names are displaced.

@@ -2,7 +2,7 @@
 
 use super::checks::{check_all, last_check};
 use super::{Office, Unanswered, members, standing};
-use crate::audit::{Books, GivenUp, StoreCheck};
+use crate::audit::{AuditRecords, GivenUp, StoreCheck};
 use crate::cluster::{NodeName, Tier};
 use crate::ledger::{Ledger, StreamLedger};
 use crate::shell::membership::Membership;
@@ -46,7 +46,7 @@ pub struct Audit {
 
 /// What `GET /v1/audit?stream=leaf-0/3` answers: how far one stream's events have come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Road {
+pub struct StreamAudit {
     /// The stream.
     pub stream: StreamId,
     /// Where its log is.
@@ -99,9 +99,9 @@ pub(super) async fn answer(
     }
 }
 
-async fn books(membership: &Membership) -> Result<Books, PeerError> {
-    match membership.ask_a_root(&Request::Books).await? {
-        Reply::Books(books) => Ok(*books),
+async fn books(membership: &Membership) -> Result<AuditRecords, PeerError> {
+    match membership.ask_a_root(&Request::AuditRecords).await? {
+        Reply::AuditRecords(books) => Ok(*books),
         _ => Err(PeerError::Mismatched),
     }
 }
@@ -153,7 +153,7 @@ fn alarm(stream: &StreamId, ledger: &Ledger) {
 }
 
 /// Where one stream's events are.
-async fn follow(membership: &Membership, stream: StreamId) -> Result<Road, Unanswered> {
+async fn follow(membership: &Membership, stream: StreamId) -> Result<StreamAudit, Unanswered> {
     let (view, away) = members(membership).await?;
     // The leaf before the root: a stream that is retired in between is found at the second.
     let (mut found, mut positions) = (None, None);
@@ -193,5 +193,5 @@ async fn follow(membership: &Membership, stream: StreamId) -> Result<Road, Unans
         (true, true) => StreamState::Sealed,
         (true, false) => StreamState::Live,
     };
-    Ok(Road { stream, state, ledger, balanced: ledger.balanced(), positions })
+    Ok(StreamAudit { stream, state, ledger, balanced: ledger.balanced(), positions })
 }

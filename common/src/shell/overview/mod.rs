@@ -9,7 +9,7 @@ mod nodes;
 mod standing;
 mod status;
 
-pub use audit::{Audit, Road, StreamState};
+pub use audit::{Audit, StreamAudit, StreamState};
 pub use backups::BackedUp;
 pub use imports::Imported;
 pub use nodes::{Draining, Forgotten};

@@ -19,8 +19,8 @@ pub struct Acknowledged {
 
 /// What is wrong with the store, if something is.
 pub(super) async fn read(membership: &Membership) -> Result<Option<String>, PeerError> {
-    match membership.ask_a_root(&Request::Standing).await? {
-        Reply::Standing(words) => Ok(words),
+    match membership.ask_a_root(&Request::StoreStatus).await? {
+        Reply::StoreStatus(words) => Ok(words),
         _ => Err(PeerError::Mismatched),
     }
 }
@@ -33,7 +33,7 @@ pub(super) async fn acknowledge(
     if let Err(e) = office.access.check_admin(&headers, &extensions) {
         return e.into_response();
     }
-    let answer = match office.membership.ask_a_root(&Request::Acknowledge).await {
+    let answer = match office.membership.ask_a_root(&Request::AcknowledgeStore).await {
         Ok(Reply::Acknowledged(Ok(acknowledged))) => {
             return Json(Acknowledged { acknowledged }).into_response();
         }

@@ -34,7 +34,7 @@ struct Told<'a> {
 pub(super) async fn run(arguments: ImportArguments, report: Report) -> Result<(), Failure> {
     let ImportArguments { file: path, id, undo, cluster } = arguments;
     if id.as_ref().is_some_and(|id| !(1..=IDEMPOTENCY_KEY_BYTES).contains(&id.len())) {
-        return Err(Failure::wrong(format!("--id takes 1 to {IDEMPOTENCY_KEY_BYTES} bytes")));
+        return Err(Failure::usage(format!("--id takes 1 to {IDEMPOTENCY_KEY_BYTES} bytes")));
     }
     let rows = check(&path)?;
     let digest = digest_of(&path)?;

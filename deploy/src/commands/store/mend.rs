@@ -11,7 +11,7 @@ pub(super) async fn run(arguments: MendArguments, report: Report) -> Result<(), 
     let MendArguments { store, topic, name, accept } = arguments;
     let place = Place::parse(&store)?;
     if matches!(place, Place::Folder(_)) {
-        return Err(Failure::wrong(
+        return Err(Failure::usage(
             "an embedded store has no half topics: every merge goes in whole, or not at all",
         ));
     }

@@ -32,7 +32,7 @@ impl Place {
             return Ok(Self::Folder(text.into()));
         }
         text.parse().map(Self::Url).map_err(|()| {
-            Failure::wrong(format!(
+            Failure::usage(format!(
                 "'{text}' is no store: it takes a data folder, redis://host:port, rediss://host:port or redis-cluster://host:port,host:port"
             ))
         })

@@ -4,7 +4,7 @@
 use countree_common::indexed::{Indexed, spread};
 use countree_common::key::{Counter, CounterName, Topic};
 use countree_common::limits;
-use countree_common::near::touch;
+use countree_common::prefetch::prefetch;
 use countree_common::wire::batch;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -89,7 +89,7 @@ impl Names {
                 *place = self.place(*name);
             }
             let likely = |(_, hash): &(TopicId, u32)| self.index.find(spread(*hash), |i| i.hash == *hash);
-            self.bring_near(places.iter().take(names.len()).filter_map(likely).map(|i| i.id));
+            self.prefetch(places.iter().take(names.len()).filter_map(likely).map(|i| i.id));
             names.iter().zip(places).for_each(|(name, place)| each(self.intern_at(*name, place)));
         }
     }
@@ -173,11 +173,11 @@ impl Names {
     }
 
     /// Brings the names of these counters into the cache.
-    pub fn bring_near(&self, ids: impl Iterator<Item = CounterId> + Clone) {
+    pub fn prefetch(&self, ids: impl Iterator<Item = CounterId> + Clone) {
         let text = self.text.as_bytes();
         let begins = ids.filter_map(|id| Some(self.counters.get(id as usize)?.at));
-        touch(begins.clone());
-        touch(begins.filter_map(|at| Some(u32::from(*text.get(at as usize * ALIGN)?))));
+        prefetch(begins.clone());
+        prefetch(begins.filter_map(|at| Some(u32::from(*text.get(at as usize * ALIGN)?))));
     }
 
     /// A counter's whole name.
@@ -190,7 +190,7 @@ impl Names {
     pub fn define(&self, ids: &[CounterId]) -> Vec<u8> {
         let mut definitions = Vec::new();
         for ids in ids.chunks(NEAR) {
-            self.bring_near(ids.iter().copied());
+            self.prefetch(ids.iter().copied());
             for (id, name) in ids.iter().filter_map(|id| Some((id, self.name(*id)?))) {
                 definitions.extend_from_slice(&id.to_le_bytes());
                 batch::put_name(name, &mut definitions);

@@ -3,7 +3,7 @@
 use crate::machine::counters::names::CounterId;
 use crate::machine::uplink::progress::WindowId;
 use countree_common::limits;
-use countree_common::near::touch;
+use countree_common::prefetch::prefetch;
 use countree_common::stream::Lsn;
 use std::collections::VecDeque;
 
@@ -58,7 +58,7 @@ impl Places {
     /// Adds a window's sums to the last that wait, so that a slow root costs memory by counters and not by
     /// windows. `false` when they have to wait apart.
     pub(in crate::machine) fn join(&mut self, queue: &mut VecDeque<Pending>, new: Pending) -> bool {
-        touch(new.sums.iter().filter_map(|sum| self.0.get(sum.counter as usize).copied()));
+        prefetch(new.sums.iter().filter_map(|sum| self.0.get(sum.counter as usize).copied()));
         if let Some(last) = queue.back_mut().filter(|last| last.takes(&new)) {
             new.sums.iter().for_each(|sum| self.add(&mut last.sums, *sum));
             last.to = new.to;

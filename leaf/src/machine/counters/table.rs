@@ -4,7 +4,7 @@ use crate::machine::counters::names::{CounterId, Marks, Names, TopicId};
 use crate::machine::counters::pending::Sum;
 use countree_common::key::{CounterName, Topic};
 use countree_common::limits;
-use countree_common::near::touch;
+use countree_common::prefetch::prefetch;
 use countree_common::wire::batch;
 
 /// What the leaf holds of one counter. Small, so that many share the cache.
@@ -104,8 +104,8 @@ impl Table {
     }
 
     /// Brings the cells of these events' counters into the cache.
-    pub fn bring_near(&self, words: &[u8]) {
-        touch(batch::likely_ids(words).filter_map(|id| Some(self.cells.get(id as usize)?.segment)));
+    pub fn prefetch(&self, words: &[u8]) {
+        prefetch(batch::likely_ids(words).filter_map(|id| Some(self.cells.get(id as usize)?.segment)));
     }
 
     /// Says what these ids mean, where the log segment has not said so yet.
@@ -138,7 +138,7 @@ impl Table {
     }
 
     fn list_touched(&mut self) {
-        touch(self.touched.iter().filter_map(|id| self.names.topic_of(*id)));
+        prefetch(self.touched.iter().filter_map(|id| self.names.topic_of(*id)));
         for id in self.touched.drain(..) {
             let Some(topic) = self.names.topic_of(id) else { continue };
             if self.changed.len() <= topic as usize {
@@ -200,7 +200,7 @@ fn take_sums(
     changed: &mut Vec<CounterId>,
     busiest: &mut Vec<(CounterId, u64)>,
 ) -> TopicSums {
-    touch(changed.iter().map(|counter| cells[*counter as usize].hits));
+    prefetch(changed.iter().map(|counter| cells[*counter as usize].hits));
     let mut of_topic = TopicSums { topic, sums: Vec::with_capacity(changed.len()), events: 0 };
     for counter in changed.drain(..) {
         let cell = &mut cells[counter as usize];

@@ -59,7 +59,7 @@ fn submit(rig: &mut Rig, id: SubmissionId) {
 fn noted(rig: &mut Rig) -> (CallId, Attempt) {
     let calls = rig.calls();
     match &calls[..] {
-        [(call, Callee::Leaf(leaf), Request::Note { keys, by })]
+        [(call, Callee::Leaf(leaf), Request::NoteAttempt { keys, by })]
             if *leaf == name("leaf-1") && *keys == [key(id_of("leaf-1", 0))] =>
         {
             (*call, by.clone())
@@ -194,7 +194,7 @@ fn a_repeat_follows_the_note_to_its_taker() {
     let (own, ask) = (id_of("leaf-0", 0), |rig: &mut Rig| {
         let calls = rig.calls();
         match &calls[..] {
-            [(call, Callee::Leaf(leaf), Request::Outcomes(about))] if *leaf == name("leaf-1") => {
+            [(call, Callee::Leaf(leaf), Request::AttemptOutcomes(about))] if *leaf == name("leaf-1") => {
                 assert_eq!(*about, [(key(id_of("leaf-0", 0)), of_leaf_1(1))]);
                 *call
             }

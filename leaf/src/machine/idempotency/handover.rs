@@ -23,21 +23,21 @@ pub(in crate::machine) struct Estate {
 }
 
 impl Estate {
-    /// Gives each key to its owner among the heirs, who own keys since an epoch, unless that was done.
-    pub(in crate::machine) fn divide(&mut self, heirs: Vec<NodeName>, since: u64, keys: &Keys) {
+    /// Gives each key to its owner among the successors, who own keys since an epoch, unless that was done.
+    pub(in crate::machine) fn divide(&mut self, successors: Vec<NodeName>, since: u64, keys: &Keys) {
         if self.owners_since == Some(since) {
             return;
         }
-        let ring = Ring::new(heirs);
+        let ring = Ring::new(successors);
         let mut by_heir: BTreeMap<NodeName, Vec<Remembered>> = BTreeMap::new();
         for of in keys.listed() {
-            if let Some(heir) = ring.key_owner(of.key.hash) {
-                by_heir.entry(heir.clone()).or_default().push(of);
+            if let Some(successor) = ring.key_owner(of.key.hash) {
+                by_heir.entry(successor.clone()).or_default().push(of);
             }
         }
-        let pieces = |(heir, keys): (NodeName, Vec<Remembered>)| {
+        let pieces = |(successor, keys): (NodeName, Vec<Remembered>)| {
             let pieces: Vec<_> = keys.chunks(limits::KEYS_PER_MESSAGE).map(<[_]>::to_vec).collect();
-            pieces.into_iter().map(move |piece| (heir.clone(), piece))
+            pieces.into_iter().map(move |piece| (successor.clone(), piece))
         };
         self.parts = by_heir.into_iter().flat_map(pieces).collect();
         self.owners_since = Some(since);
@@ -48,7 +48,7 @@ impl Estate {
         self.parts.last().cloned()
     }
 
-    /// The last part that was asked for is on its heir's disk.
+    /// The last part that was asked for is on its successor's disk.
     pub(in crate::machine) fn note_handed_over(&mut self) {
         self.parts.pop();
     }
@@ -66,7 +66,7 @@ impl Estate {
 
 impl LeafMachine {
     /// Who remembers idempotency keys once this leaf is gone.
-    pub(in crate::machine) fn heirs(&self) -> Vec<NodeName> {
+    pub(in crate::machine) fn successors(&self) -> Vec<NodeName> {
         self.view.keys.owners.iter().filter(|owner| **owner != self.config.leaf).cloned().collect()
     }
 

@@ -338,11 +338,11 @@ impl LeafMachine {
             let (callee, matter) = (Callee::Leaf(question.leaf.clone()), question.matter);
             let keys = || about.iter().map(|(key, _)| *key).collect();
             let request = match matter {
-                Matter::Memory => Request::Recall { keys: keys(), epoch },
-                Matter::Note => Request::Note { keys: keys(), by: by.clone() },
+                Matter::Memory => Request::LookUpKeys { keys: keys(), epoch },
+                Matter::Note => Request::NoteAttempt { keys: keys(), by: by.clone() },
                 Matter::Outcome => {
                     let about = about.iter().filter_map(|(key, attempt)| Some((*key, attempt.clone()?)));
-                    Request::Outcomes(about.collect())
+                    Request::AttemptOutcomes(about.collect())
                 }
             };
             self.call(Asker::Submission(id, question, about.len()), callee, request);

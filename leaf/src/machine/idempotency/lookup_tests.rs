@@ -56,7 +56,9 @@ fn submit(rig: &mut Rig, id: SubmissionId, content: u128) {
 
 fn questions(rig: &mut Rig) -> Vec<(CallId, IdempotencyKey)> {
     let question = |(call, callee, request)| match (callee, request) {
-        (Callee::Leaf(leaf), Request::Recall { keys, epoch: 5 }) if leaf == name("leaf-1") => (call, keys[0]),
+        (Callee::Leaf(leaf), Request::LookUpKeys { keys, epoch: 5 }) if leaf == name("leaf-1") => {
+            (call, keys[0])
+        }
         other => panic!("{other:?}"),
     };
     rig.calls().into_iter().map(question).collect()
@@ -121,7 +123,7 @@ fn only_what_is_new_of_a_request_is_counted() {
     let events: Vec<_> = ["a", "b", "c"].map(|item| (counter("t", item), 1)).to_vec();
     rig.submit(1, &events, Idempotency::Keyed { request: None, ids: ids.clone() });
     let calls = rig.calls();
-    let [(call, _, Request::Recall { keys, .. })] = &calls[..] else { panic!("one question: {calls:?}") };
+    let [(call, _, Request::LookUpKeys { keys, .. })] = &calls[..] else { panic!("one question: {calls:?}") };
     assert_eq!(keys.len(), 3);
     let known = IdempotencyKey::of_event(ids[1], &crate::testing::topic("t"));
     rig.reply(*call, used(known, 0));

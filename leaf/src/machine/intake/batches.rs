@@ -78,10 +78,10 @@ impl LeafMachine {
             ToLeaf::Open(session) => (session, true),
             ToLeaf::Resume(session) => (session, false),
             // Whoever has a session here resumes it; a table of the past says nothing about one that goes on.
-            ToLeaf::Ask { leaf, session } if leaf == self.config.leaf => {
-                return self.send(connection, FromLeaf::Told { session, last: None });
+            ToLeaf::FindSessionEnd { leaf, session } if leaf == self.config.leaf => {
+                return self.send(connection, FromLeaf::SessionEnd { session, last: None });
             }
-            ToLeaf::Ask { leaf, session } => return self.ask_ending(connection, leaf, session),
+            ToLeaf::FindSessionEnd { leaf, session } => return self.ask_ending(connection, leaf, session),
         };
         let (is_leaving, is_sealing) = (self.is_leaving(), self.is_sealing());
         let Some(producer) = self.producers.get_mut(&connection) else { return };
@@ -214,10 +214,10 @@ impl LeafMachine {
         let BatchView { seq, event_count, words, .. } = *batch;
         let mut renamed = std::mem::take(&mut self.renamed);
         renamed.clear();
-        dictionary.bring_near(words);
+        dictionary.prefetch(words);
         // Every id was checked to have a meaning.
-        batch::put_renamed(words, |id| dictionary.counter(id).unwrap_or_default(), &mut renamed);
-        self.table.bring_near(&renamed);
+        batch::put_translated(words, |id| dictionary.counter(id).unwrap_or_default(), &mut renamed);
+        self.table.prefetch(&renamed);
         let lsn = self.log_batch(now, session, seq, event_count, &renamed);
         if lsn.is_some() {
             self.table.add(Events::new(&renamed), volume);

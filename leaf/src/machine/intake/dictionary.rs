@@ -2,7 +2,7 @@
 
 use crate::machine::counters::names::CounterId;
 use countree_common::limits;
-use countree_common::near::touch;
+use countree_common::prefetch::prefetch;
 use countree_common::wire::batch;
 
 /// A connection's dictionary.
@@ -33,8 +33,8 @@ impl Dictionary {
     }
 
     /// Brings what the ids of these events mean into the cache.
-    pub fn bring_near(&self, words: &[u8]) {
-        touch(batch::likely_ids(words).filter_map(|id| self.counter(id)));
+    pub fn prefetch(&self, words: &[u8]) {
+        prefetch(batch::likely_ids(words).filter_map(|id| self.counter(id)));
     }
 
     /// All counters that its ids mean.

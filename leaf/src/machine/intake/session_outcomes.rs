@@ -37,7 +37,7 @@ impl LeafMachine {
         } else if self.asked.len() < ASKED {
             let (leaf, session) = about.clone();
             self.asked.entry(about).or_default().insert(connection);
-            let request = Request::Ended { leaf: leaf.clone(), session };
+            let request = Request::SessionEnd { leaf: leaf.clone(), session };
             self.call(Asker::Producers(leaf, session), Callee::Root, request);
         } else {
             let message = self.ending(&about, None);
@@ -60,14 +60,16 @@ impl LeafMachine {
     fn ending(&self, (leaf, session): &(NodeName, SessionId), reply: Option<Reply>) -> FromLeaf {
         let session = *session;
         match reply {
-            Some(Reply::Ended(Some(last))) if *leaf == self.config.leaf => FromLeaf::Ended { session, last },
-            Some(Reply::Ended(None)) if *leaf == self.config.leaf => FromLeaf::Expired(session),
+            Some(Reply::SessionEnd(Some(last))) if *leaf == self.config.leaf => {
+                FromLeaf::Ended { session, last }
+            }
+            Some(Reply::SessionEnd(None)) if *leaf == self.config.leaf => FromLeaf::Expired(session),
             // Only who has seen the table may say that the session is not in it.
             _ if *leaf == self.config.leaf => {
                 FromLeaf::Busy { seq: 0, reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS }
             }
-            Some(Reply::Ended(last)) => FromLeaf::Told { session, last },
-            _ => FromLeaf::Told { session, last: None },
+            Some(Reply::SessionEnd(last)) => FromLeaf::SessionEnd { session, last },
+            _ => FromLeaf::SessionEnd { session, last: None },
         }
     }
 }

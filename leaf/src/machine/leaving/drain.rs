@@ -13,7 +13,7 @@ use countree_common::session::SessionId;
 use countree_common::stream::Lsn;
 use countree_common::time::{Now, Time};
 use countree_common::wire::producer::FromLeaf;
-use countree_common::wire::rpc::{Bequest, Reply, Request, SessionTable};
+use countree_common::wire::rpc::{KeyHandover, Reply, Request, SessionTable};
 use std::time::Duration;
 
 /// A step that failed is tried again after this long.
@@ -29,7 +29,7 @@ enum Stage {
     /// The table of sessions goes to the store, piece by piece: the sessions up to `done` are there, those up to
     /// `asked` are on their way.
     Publishing { done: Option<SessionId>, asked: Option<SessionId> },
-    /// Idempotency keys go to their heirs.
+    /// Idempotency keys go to their successors.
     HandingOver,
     /// The registry takes over the ledgers.
     Retiring,
@@ -180,11 +180,13 @@ impl LeafMachine {
 
     /// Hands the next idempotency keys over.
     fn hand_over(&mut self) -> Option<Stage> {
-        let (heirs, since) = (self.heirs(), self.owners_since);
+        let (successors, since) = (self.successors(), self.owners_since);
         let estate = self.leave.as_mut()?.estate();
-        estate.divide(heirs, since, &self.keys);
+        estate.divide(successors, since, &self.keys);
         match estate.next_part() {
-            Some((heir, keys)) => self.ask_for_leave(Callee::Leaf(heir), Request::TakeOver(keys)),
+            Some((successor, keys)) => {
+                self.ask_for_leave(Callee::Leaf(successor), Request::TakeOverKeys(keys))
+            }
             None => Some(Stage::Retiring),
         }
     }
@@ -208,7 +210,7 @@ impl LeafMachine {
     fn look_for_table(&mut self) -> Option<Stage> {
         let leaf = self.config.leaf.clone();
         match self.sessions.last_ended() {
-            Some(session) => self.ask_for_leave(Callee::Root, Request::Ended { leaf, session }),
+            Some(session) => self.ask_for_leave(Callee::Root, Request::SessionEnd { leaf, session }),
             None => self.found_table(),
         }
     }
@@ -233,9 +235,9 @@ impl LeafMachine {
         if !self.leave.as_ref()?.estate.is_divided_since(self.owners_since) {
             return Some(Stage::HandingOver);
         }
-        let (heirs, epoch, is_empty) = (self.heirs(), self.view.epoch, self.keys.is_empty());
-        let (stream, bequest) = (self.live.stream().clone(), Bequest { heirs, epoch, is_empty });
-        self.ask_for_leave(Callee::Root, Request::SettledAt { stream, bequest })
+        let (successors, epoch, is_empty) = (self.successors(), self.view.epoch, self.keys.is_empty());
+        let (stream, handover) = (self.live.stream().clone(), KeyHandover { successors, epoch, is_empty });
+        self.ask_for_leave(Callee::Root, Request::Drained { stream, handover })
     }
 
     /// The step under way was answered, or failed.
@@ -253,11 +255,11 @@ impl LeafMachine {
                 Some(Stage::HandingOver)
             }
             (Stage::Retiring, Some(Reply::Done)) => Some(Stage::Resting { since: now.mono }),
-            (Stage::Proving { .. }, Some(Reply::Ended(Some(_)))) => self.found_table(),
-            (Stage::Proving { .. }, Some(Reply::Ended(None))) => Some(PUBLISHING),
+            (Stage::Proving { .. }, Some(Reply::SessionEnd(Some(_)))) => self.found_table(),
+            (Stage::Proving { .. }, Some(Reply::SessionEnd(None))) => Some(PUBLISHING),
             (Stage::Auditing, Some(Reply::Ledgers(_))) if is_kept => Some(Stage::Settling),
             (Stage::Auditing, Some(Reply::Ledgers(_))) => Some(Stage::Retiring),
-            (Stage::Settling, Some(Reply::Settled { keeps_keys })) => {
+            (Stage::Settling, Some(Reply::Drained { keeps_keys })) => {
                 // Not by what this leaf knows: others may have come since the registry found that nobody was there, and
                 // keys may have expired. What the registry takes for kept has to be there when the leaf is back.
                 self.outputs.push_back(Output::Left { keeps_keys });

@@ -58,10 +58,10 @@ fn left(rig: &mut Rig) -> Option<bool> {
 fn see_off(rig: &mut Rig, store: &mut TestStore) -> Vec<Request> {
     see_off_with(rig, store, |rig, store, request| match request {
         Request::Publish(_) => Reply::Published { durable: store.is_durable },
-        Request::Ended { .. } => Reply::Ended(Some(1)),
+        Request::SessionEnd { .. } => Reply::SessionEnd(Some(1)),
         Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
-        Request::SettledAt { bequest, .. } => {
-            Reply::Settled { keeps_keys: bequest.heirs.is_empty() && !bequest.is_empty }
+        Request::Drained { handover, .. } => {
+            Reply::Drained { keeps_keys: handover.successors.is_empty() && !handover.is_empty }
         }
         _ => Reply::Done,
     })
@@ -161,14 +161,14 @@ fn a_leaf_leaves_step_by_step_and_a_durable_store_is_not_waited_for() {
     rig.sync();
     assert_eq!(rig.calls().len(), 0, "not all is merged");
     let requests = see_off(&mut rig, &mut TestStore::new(true));
-    let [Request::Publish(table), Request::Retire(ledgers), Request::SettledAt { bequest, .. }] =
+    let [Request::Publish(table), Request::Retire(ledgers), Request::Drained { handover, .. }] =
         &requests[..]
     else {
         panic!("{requests:?}")
     };
     assert_eq!((&table.sessions[..], table.keep_ms), (&[(SessionId(7), 1)][..], 600_000));
     assert!(ledgers.iter().all(|l| l.sealed && l.ledger.in_flight == 0 && l.stream == rig.live()));
-    assert!(bequest.is_empty, "it had no keys");
+    assert!(handover.is_empty, "it had no keys");
     assert_eq!(left(&mut rig), Some(true));
     assert!(rig.now.mono.since(began) < SETTLING);
 }
@@ -180,7 +180,7 @@ fn a_store_that_may_forget_is_given_time_and_asked_once_more() {
     let requests = see_off(&mut rig, &mut TestStore::new(false));
     assert_eq!(left(&mut rig), Some(true));
     assert!(rig.now.mono.since(began) >= SETTLING);
-    let [.., Request::Retire(_), Request::Ended { .. }, Request::Ledgers, Request::SettledAt { .. }] =
+    let [.., Request::Retire(_), Request::SessionEnd { .. }, Request::Ledgers, Request::Drained { .. }] =
         &requests[..]
     else {
         panic!("{requests:?}")
@@ -195,7 +195,7 @@ fn a_leaf_without_sessions_has_no_word_of_the_store_to_leave_upon() {
     let requests = see_off(&mut rig, &mut TestStore::new(true));
     assert_eq!(left(&mut rig), Some(true));
     assert!(rig.now.mono.since(began) >= SETTLING);
-    let [Request::Retire(_), Request::Ledgers, Request::SettledAt { .. }] = &requests[..] else {
+    let [Request::Retire(_), Request::Ledgers, Request::Drained { .. }] = &requests[..] else {
         panic!("{requests:?}")
     };
 }
@@ -208,7 +208,9 @@ fn what_the_store_forgot_in_the_meantime_is_told_again() {
     let mut has_forgotten = (false, false, false);
     let requests = see_off_with(&mut rig, &mut store, |rig, store, request| match request {
         Request::Publish(_) => Reply::Published { durable: false },
-        Request::Ended { .. } => Reply::Ended(std::mem::replace(&mut has_forgotten.0, true).then_some(1)),
+        Request::SessionEnd { .. } => {
+            Reply::SessionEnd(std::mem::replace(&mut has_forgotten.0, true).then_some(1))
+        }
         Request::Retire(_) => {
             if !std::mem::replace(&mut has_forgotten.1, true) {
                 *store = empty.clone();
@@ -217,7 +219,7 @@ fn what_the_store_forgot_in_the_meantime_is_told_again() {
         }
         Request::Ledgers if !std::mem::replace(&mut has_forgotten.2, true) => Reply::Ledgers(Vec::new()),
         Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
-        Request::SettledAt { .. } => Reply::Settled { keeps_keys: false },
+        Request::Drained { .. } => Reply::Drained { keeps_keys: false },
         _ => Reply::Done,
     });
     let published = requests.iter().filter(|r| matches!(r, Request::Publish(_))).count();
@@ -252,7 +254,7 @@ fn keys_go_to_their_owners_among_those_who_stay() {
     drain(&mut rig);
     let mut store = TestStore::new(true);
     let handed = |requests: &[Request]| -> Vec<Remembered> {
-        let keys = |r: &Request| if let Request::TakeOver(keys) = r { keys.clone() } else { Vec::new() };
+        let keys = |r: &Request| if let Request::TakeOverKeys(keys) = r { keys.clone() } else { Vec::new() };
         requests.iter().flat_map(keys).collect()
     };
     let requests = see_off(&mut rig, &mut store);
@@ -260,11 +262,11 @@ fn keys_go_to_their_owners_among_those_who_stay() {
     keys.sort_unstable_by_key(|(key, _)| *key);
     let used = |key| (key, KeyState::Used { content: 5 });
     assert_eq!(keys, (1..=20).map(used).collect::<Vec<_>>());
-    assert!(requests.iter().filter(|r| matches!(r, Request::TakeOver(_))).count() > 1, "to both of them");
-    let Some(Request::SettledAt { bequest: Bequest { heirs, .. }, .. }) = requests.last() else {
+    assert!(requests.iter().filter(|r| matches!(r, Request::TakeOverKeys(_))).count() > 1, "to both of them");
+    let Some(Request::Drained { handover: KeyHandover { successors, .. }, .. }) = requests.last() else {
         panic!("{requests:?}")
     };
-    assert_eq!(heirs.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["leaf-1", "leaf-2"]);
+    assert_eq!(successors.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["leaf-1", "leaf-2"]);
 }
 
 #[test]
@@ -280,15 +282,15 @@ fn when_the_owners_are_others_by_now_keys_are_handed_over_again() {
         rig.pass(100);
         for (call, callee, request) in rig.calls() {
             let reply = match (&request, callee) {
-                (Request::TakeOver(_), Callee::Leaf(heir)) => {
-                    heirs_of_keys.push(heir.to_string());
+                (Request::TakeOverKeys(_), Callee::Leaf(successor)) => {
+                    heirs_of_keys.push(successor.to_string());
                     Reply::Done
                 }
-                (Request::SettledAt { bequest, .. }, _) if bequest.heirs[0].as_str() == "leaf-1" => {
+                (Request::Drained { handover, .. }, _) if handover.successors[0].as_str() == "leaf-1" => {
                     owners(&mut rig, &["leaf-0", "leaf-2"]);
                     Reply::Failed("the owners are others".into())
                 }
-                (Request::SettledAt { .. }, _) => Reply::Settled { keeps_keys: false },
+                (Request::Drained { .. }, _) => Reply::Drained { keeps_keys: false },
                 (Request::Ledgers, _) => Reply::Ledgers(rig.machine.ledgers()),
                 _ => Reply::Done,
             };
@@ -299,7 +301,7 @@ fn when_the_owners_are_others_by_now_keys_are_handed_over_again() {
     assert_eq!(left(&mut rig), Some(true));
 }
 
-/// The heir has left and come back: in the view it has the same name, and it may know nothing.
+/// The successor has left and come back: in the view it has the same name, and it may know nothing.
 #[test]
 fn an_heir_that_was_away_in_between_is_given_the_keys_again() {
     let mut rig = Rig::start(config());
@@ -313,11 +315,11 @@ fn an_heir_that_was_away_in_between_is_given_the_keys_again() {
         rig.pass(100);
         for (call, _, request) in rig.calls() {
             let reply = match request {
-                Request::TakeOver(_) => {
+                Request::TakeOverKeys(_) => {
                     handed_over += 1;
                     Reply::Done
                 }
-                Request::SettledAt { bequest: Bequest { epoch, .. }, .. } if epochs.is_empty() => {
+                Request::Drained { handover: KeyHandover { epoch, .. }, .. } if epochs.is_empty() => {
                     epochs.push(epoch);
                     let mut seen = ClusterView { epoch: epoch + 2, ..view() };
                     seen.keys.owners = vec![name("leaf-0"), name("leaf-1")];
@@ -326,9 +328,9 @@ fn an_heir_that_was_away_in_between_is_given_the_keys_again() {
                     rig.machine.handle_view(seen);
                     Reply::Failed("the owners are others".into())
                 }
-                Request::SettledAt { bequest: Bequest { epoch, .. }, .. } => {
+                Request::Drained { handover: KeyHandover { epoch, .. }, .. } => {
                     epochs.push(epoch);
-                    Reply::Settled { keeps_keys: false }
+                    Reply::Drained { keeps_keys: false }
                 }
                 Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
                 _ => Reply::Done,
@@ -350,7 +352,7 @@ fn whether_a_leaf_keeps_its_keys_is_for_the_registry_to_say() {
     drain(&mut rig);
     see_off_with(&mut rig, &mut TestStore::new(true), |rig, _, request| match request {
         Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
-        Request::SettledAt { .. } => Reply::Settled { keeps_keys: true },
+        Request::Drained { .. } => Reply::Drained { keeps_keys: true },
         _ => Reply::Done,
     });
     assert_eq!(left(&mut rig), Some(false));
@@ -365,7 +367,9 @@ fn the_last_leaf_keeps_its_keys_and_says_so() {
     drain(&mut rig);
     let requests = see_off(&mut rig, &mut TestStore::new(true));
     assert_eq!(left(&mut rig), Some(false));
-    assert!(matches!(requests.last(), Some(Request::SettledAt { bequest, .. }) if bequest.heirs.is_empty()));
+    assert!(
+        matches!(requests.last(), Some(Request::Drained { handover, .. }) if handover.successors.is_empty())
+    );
 }
 
 #[test]
@@ -374,7 +378,7 @@ fn a_leaf_whose_keys_have_expired_keeps_its_folder_if_the_registry_takes_it_for_
     see_off_with(&mut rig, &mut TestStore::new(true), |rig, _, request| match request {
         Request::Publish(_) => Reply::Published { durable: true },
         Request::Ledgers => Reply::Ledgers(rig.machine.ledgers()),
-        Request::SettledAt { bequest, .. } => Reply::Settled { keeps_keys: bequest.is_empty },
+        Request::Drained { handover, .. } => Reply::Drained { keeps_keys: handover.is_empty },
         _ => Reply::Done,
     });
     assert_eq!(left(&mut rig), Some(false));

@@ -1,6 +1,6 @@
 //! What everybody says that documents ought to hold, at one moment.
 
-use countree_common::audit::Books;
+use countree_common::audit::AuditRecords;
 use countree_common::cluster::NodeName;
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::StreamId;
@@ -22,7 +22,7 @@ pub struct Account {
 
 impl Account {
     /// `leaves`: what each live leaf has answered, `None` for silence.
-    pub fn new(books: Books, leaves: Vec<(NodeName, Option<Vec<StreamLedger>>)>) -> Self {
+    pub fn new(books: AuditRecords, leaves: Vec<(NodeName, Option<Vec<StreamLedger>>)>) -> Self {
         let silent = leaves.iter().filter(|(_, answer)| answer.is_none()).map(|(leaf, _)| leaf.clone());
         let missing = books.away.iter().cloned().chain(silent).collect();
         let answers = leaves.into_iter().filter_map(|(_, answer)| answer).flatten();

@@ -1,5 +1,5 @@
 use super::*;
-use countree_common::audit::{Books, GivenUp};
+use countree_common::audit::{AuditRecords, GivenUp};
 use countree_common::cluster::NodeName;
 
 fn leaf() -> NodeName {
@@ -22,7 +22,7 @@ fn ledger(incarnation: u64, accepted: u64, merged: u64) -> StreamLedger {
 /// Everything that the registry and one leaf say, and what the store holds.
 #[derive(Debug, Clone, Default)]
 struct Cluster {
-    books: Books,
+    books: AuditRecords,
     leaf: Vec<StreamLedger>,
     is_silent: bool,
     is_full: bool,
@@ -35,7 +35,7 @@ impl Cluster {
     fn settled() -> Self {
         let starts = vec![(leaf(), 2)];
         Self {
-            books: Books { retired: vec![ledger(1, 10, 10)], starts, ..Books::default() },
+            books: AuditRecords { retired: vec![ledger(1, 10, 10)], starts, ..AuditRecords::default() },
             leaf: vec![ledger(2, 5, 5)],
             documents: vec![("old", 1, 10), ("new", 2, 5)],
             ..Self::default()

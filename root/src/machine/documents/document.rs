@@ -6,7 +6,7 @@
 use countree_common::cut::{Applied, CounterSum, Cut, Outcome};
 use countree_common::document::{CounterTotal, Snapshot, Version};
 use countree_common::era;
-use countree_common::forget::{Forgetting, Gone};
+use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::import;
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::stream::{Lsn, StreamId};
@@ -201,18 +201,18 @@ impl Document {
     ///
     /// All positions stay, so that whatever is sent again counts as little as before. The version goes on, in an era of its
     /// own, so that viewers take the whole of what follows.
-    pub fn forget(&mut self, at: Version, served_in: u64, durable: bool) -> Forgetting {
+    pub fn forget(&mut self, at: Version, served_in: u64, durable: bool) -> ForgetOutcome {
         let now = served(self.version, served_in);
         let (is_elsewhere, was_forgotten) = (now != at, self.forgotten > 0);
         match (self.totals.is_empty(), was_forgotten) {
-            _ if now.number == 0 => return Forgetting::Unknown,
-            (_, false) if is_elsewhere => return Forgetting::Moved(now),
-            (true, false) => return Forgetting::Unknown,
+            _ if now.number == 0 => return ForgetOutcome::Unknown,
+            (_, false) if is_elsewhere => return ForgetOutcome::Moved(now),
+            (true, false) => return ForgetOutcome::Unknown,
             (true, true) => {
                 let events = self.forgotten;
-                return Forgetting::Gone(Gone { version: now, events, was_gone: true, durable });
+                return ForgetOutcome::Forgotten(Tombstone { version: now, events, was_gone: true, durable });
             }
-            (false, _) if is_elsewhere => return Forgetting::Moved(now),
+            (false, _) if is_elsewhere => return ForgetOutcome::Moved(now),
             (false, _) => {}
         }
         self.totals.clear();
@@ -220,7 +220,7 @@ impl Document {
         self.version = after_forgetting(now);
         self.forgotten = self.streams.values().fold(0, |sum, at| sum.saturating_add(at.events));
         let Self { version, forgotten: events, .. } = *self;
-        Forgetting::Gone(Gone { version, events, was_gone: false, durable })
+        ForgetOutcome::Forgotten(Tombstone { version, events, was_gone: false, durable })
     }
 
     /// The document as viewers get it from a server process of that [era](served).

@@ -101,17 +101,17 @@ fn a_process_that_forgot_gives_no_version_a_second_time() {
 #[test]
 fn a_topic_is_forgotten_at_the_version_that_was_named_and_no_event_comes_in_again() {
     let mut document = Document::default();
-    assert_eq!(document.forget(Version::default(), 5, true), Forgetting::Unknown);
+    assert_eq!(document.forget(Version::default(), 5, true), ForgetOutcome::Unknown);
     let events = [cut((0, 1), &[("a", 1)]), cut((1, 2), &[("a", 2), ("b", 1)])];
     document.merge(&events[0], 5, false);
     let early = document.version;
     document.merge(&events[1], 5, false);
     let at = document.version;
-    assert_eq!(document.forget(early, 5, true), Forgetting::Moved(at), "more was merged since");
+    assert_eq!(document.forget(early, 5, true), ForgetOutcome::Moved(at), "more was merged since");
     let version = Version { era: 6, number: 3 };
-    let gone = Gone { version, events: 3, was_gone: false, durable: true };
-    assert_eq!(document.forget(at, 5, true), Forgetting::Gone(gone));
-    assert_eq!(document.forget(at, 5, true), Forgetting::Gone(Gone { was_gone: true, ..gone }));
+    let gone = Tombstone { version, events: 3, was_gone: false, durable: true };
+    assert_eq!(document.forget(at, 5, true), ForgetOutcome::Forgotten(gone));
+    assert_eq!(document.forget(at, 5, true), ForgetOutcome::Forgotten(Tombstone { was_gone: true, ..gone }));
     assert!(document.totals.is_empty());
     for late in &events {
         assert!(matches!(document.merge(late, 5, false), Outcome::Have { lsn: 2, events: 3, .. }));
@@ -119,5 +119,5 @@ fn a_topic_is_forgotten_at_the_version_that_was_named_and_no_event_comes_in_agai
     let Outcome::Applied(applied) = document.merge(&cut((2, 3), &[("a", 7)]), 5, false) else { panic!() };
     assert_eq!((applied.totals, applied.events, applied.version.number), (vec![7], 4, 4));
     assert!(applied.version > version && applied.version.era == version.era);
-    assert!(matches!(document.forget(at, 5, true), Forgetting::Moved(_)), "what was asked long ago");
+    assert!(matches!(document.forget(at, 5, true), ForgetOutcome::Moved(_)), "what was asked long ago");
 }

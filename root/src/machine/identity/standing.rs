@@ -6,7 +6,7 @@
 
 use super::binding::{Chance, FoundStore};
 use countree_common::store::{
-    Admission, Continuity, FolderStore, Predecessor, StoreId, StoreLoss, StoreRecord, StoreStart,
+    Continuity, FolderAdmission, FolderStore, Predecessor, StoreId, StoreLoss, StoreRecord, StoreStart,
 };
 use countree_common::time::Time;
 use std::collections::BTreeSet;
@@ -112,13 +112,17 @@ impl Standing {
     ///
     /// # Errors
     /// When it belongs to a store that this one knows nothing of, and is not to be adopted.
-    pub fn admit(&self, folder: &FolderStore) -> Result<Admission, ForeignFolder> {
+    pub fn admit(&self, folder: &FolderStore) -> Result<FolderAdmission, ForeignFolder> {
         let start = self.known.last_start().unwrap_or(self.own);
-        let admitted = Admission { id: self.known.id, start, is_foreign: false };
+        let admitted = FolderAdmission { id: self.known.id, start, is_foreign: false };
         match folder.known {
             Some((known, seen)) if self.known.continues(known, seen) == Continuity::Other => {
                 let foreign = ForeignFolder { known, served: self.known.id };
-                if folder.adopts { Ok(Admission { is_foreign: true, ..admitted }) } else { Err(foreign) }
+                if folder.adopts {
+                    Ok(FolderAdmission { is_foreign: true, ..admitted })
+                } else {
+                    Err(foreign)
+                }
             }
             _ => Ok(admitted),
         }

@@ -53,7 +53,7 @@ fn merge(root: &mut Root, lsn: u64, total: i64) -> Vec<(u64, FromRoot)> {
 }
 
 fn near(total: i64) -> FromRoot {
-    FromRoot::Near(vec![(Counter::new("t", "i", "like").unwrap(), total)])
+    FromRoot::NearLimit(vec![(Counter::new("t", "i", "like").unwrap(), total)])
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn totals_of_a_forgotten_topic_are_far_from_their_limit() {
 /// Who was told what totals.
 fn totals_told(told: &[(u64, FromRoot)]) -> Vec<(u64, Vec<i64>)> {
     let totals = |(leaf, message): &(u64, FromRoot)| match message {
-        FromRoot::Near(totals) => Some((*leaf, totals.iter().map(|(_, total)| *total).collect())),
+        FromRoot::NearLimit(totals) => Some((*leaf, totals.iter().map(|(_, total)| *total).collect())),
         FromRoot::Outcomes(_) | FromRoot::Stamp(_) => None,
     };
     told.iter().filter_map(totals).collect()

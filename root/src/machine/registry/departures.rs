@@ -4,7 +4,7 @@ use super::{Registry, RegistryFull};
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::Bequest;
+use countree_common::wire::rpc::KeyHandover;
 use std::collections::BTreeSet;
 
 /// Why a leaving leaf may not go yet. Nothing changed.
@@ -39,7 +39,12 @@ impl Registry {
     ///
     /// # Errors
     /// When the owners of keys are others, a later start has come, or the name is one too many.
-    pub fn settle(&mut self, start: &StreamId, bequest: &Bequest, now: WallMs) -> Result<bool, NotSettled> {
+    pub fn settle(
+        &mut self,
+        start: &StreamId,
+        handover: &KeyHandover,
+        now: WallMs,
+    ) -> Result<bool, NotSettled> {
         let StreamId { leaf, incarnation } = start;
         // One that has only joined is not at work: the join may be a late one, of a start before this.
         if self.latest_listed(leaf) > Some(*incarnation) {
@@ -50,11 +55,11 @@ impl Registry {
         }
         let (before, since) = (self.key_owners(), self.owners_since);
         let owners: BTreeSet<_> = before.iter().filter(|owner| *owner != leaf).collect();
-        let heirs = bequest.heirs.iter().filter(|heir| *heir != leaf);
-        if since > bequest.epoch || owners != heirs.collect() {
+        let successors = handover.successors.iter().filter(|successor| *successor != leaf);
+        if since > handover.epoch || owners != successors.collect() {
             return Err(NotSettled::OtherHeirs { owners: owners.into_iter().cloned().collect(), since });
         }
-        let keeps_keys = owners.is_empty() && !bequest.is_empty;
+        let keeps_keys = owners.is_empty() && !handover.is_empty;
         self.note_incarnation(leaf, Tier::Leaf, *incarnation)?;
         if keeps_keys {
             self.keys.keep(leaf, now);

@@ -1,7 +1,7 @@
 //! The ledgers of streams that are gone, and what else the audit needs to know.
 
 use super::{NAMES_REMEMBERED, Registry, RegistryFull};
-use countree_common::audit::{Books, GivenUp};
+use countree_common::audit::{AuditRecords, GivenUp};
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
@@ -53,7 +53,7 @@ impl Registry {
     }
 
     /// All that the audit needs to know from here.
-    pub fn books(&self) -> Books {
+    pub fn books(&self) -> AuditRecords {
         let of = |leaf: &NodeName, incarnation| StreamId { leaf: leaf.clone(), incarnation };
         let lost = self.retired.iter().flat_map(|(leaf, retired)| {
             retired.lost().map(move |(incarnation, events)| (of(leaf, incarnation), events))
@@ -63,7 +63,7 @@ impl Registry {
             let given_up = retired.given_up();
             given_up.map(move |(incarnation, heard_at)| GivenUp { stream: of(leaf, incarnation), heard_at })
         });
-        Books {
+        AuditRecords {
             view: self.view(),
             away: self.away(),
             retired: self.ledgers(),

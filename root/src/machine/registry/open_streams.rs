@@ -5,7 +5,7 @@ use countree_common::cluster::NodeName;
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{LogEnd, Reached};
+use countree_common::wire::rpc::{LogEnd, StreamProgress};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const JOINING_PER_LEAF: usize = 8;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Open {
     /// What its leaf last said of it.
-    reached: Reached,
+    reached: StreamProgress,
     /// When that was.
     #[serde(default)]
     heard_at: WallMs,
@@ -95,7 +95,7 @@ impl OpenStreams {
     }
 
     /// A leaf says how far its live stream has come.
-    pub(super) fn reach(&mut self, leaf: &NodeName, incarnation: u64, reached: Reached, now: WallMs) {
+    pub(super) fn reach(&mut self, leaf: &NodeName, incarnation: u64, reached: StreamProgress, now: WallMs) {
         let open = self.by_leaf.get_mut(leaf).and_then(|streams| streams.get_mut(&incarnation));
         if let Some(open) = open.filter(|open| open.reached.last <= reached.last) {
             (open.reached, open.heard_at) = (reached, now);

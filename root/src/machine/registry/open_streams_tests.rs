@@ -8,9 +8,9 @@ fn end(incarnation: u64, last: u64, accepted: u64) -> LogEnd {
     LogEnd { incarnation, last, accepted }
 }
 
-fn reached(last: u64, accepted: u64, merged: u64) -> Reached {
+fn reached(last: u64, accepted: u64, merged: u64) -> StreamProgress {
     let in_flight = accepted - merged;
-    Reached { last, ledger: Ledger { accepted, merged, in_flight, declared_lost: 0 } }
+    StreamProgress { last, ledger: Ledger { accepted, merged, in_flight, declared_lost: 0 } }
 }
 
 /// Streams 3 and 4 are open, and have come so far.

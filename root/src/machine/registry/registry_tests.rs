@@ -1,4 +1,4 @@
-use super::testing::{LEASE, bequest, leaves, name, names, node, past, retired, start, stream};
+use super::testing::{LEASE, handover, leaves, name, names, node, past, retired, start, stream};
 use super::*;
 use crate::machine::registry::retired::KEPT_APART;
 use countree_common::cluster::Tier;
@@ -106,7 +106,7 @@ fn a_leaf_is_away_until_it_comes_back_or_says_that_it_is_settled() {
     registry.heartbeat(&leaf, WallMs(0) + LEASE * 2, LEASE).unwrap();
     registry.leave(&leaf.name);
     assert_eq!(registry.away(), std::slice::from_ref(&leaf.name), "leaving does not say that all is merged");
-    assert_eq!(registry.settle(&stream("leaf-0", 1), &bequest(&[], registry.epoch()), WallMs(0)), Ok(true));
+    assert_eq!(registry.settle(&stream("leaf-0", 1), &handover(&[], registry.epoch()), WallMs(0)), Ok(true));
     assert!(registry.away().is_empty());
 }
 
@@ -117,7 +117,7 @@ fn leaves_that_may_come_back_own_keys_and_their_past_is_kept() {
     assert_eq!(registry.view().keys.owners, names(&["a", "b"]), "both may come back");
     registry.heartbeat(&node("c", 1), WallMs(20_000), LEASE).unwrap();
     registry.heartbeat(&node("a", 2), WallMs(21_000), LEASE).unwrap();
-    registry.settle(&stream("a", 2), &bequest(&["b", "c"], registry.epoch()), WallMs(30_000)).unwrap();
+    registry.settle(&stream("a", 2), &handover(&["b", "c"], registry.epoch()), WallMs(30_000)).unwrap();
     let keys = registry.view().keys;
     assert_eq!(keys.owners, names(&["b", "c"]));
     let sets = [past(30_000, &["a", "b", "c"]), past(20_000, &["a", "b"]), past(0, &["a"])];
@@ -129,7 +129,7 @@ fn the_past_of_keys_is_bounded_and_says_from_when_it_is_whole() {
     let mut registry = leaves(&["a", "b"]);
     let changes = 4 * KEY_HISTORY as u64;
     for at in 1..=changes {
-        registry.settle(&stream("b", at), &bequest(&["a"], registry.epoch()), WallMs(2 * at)).unwrap();
+        registry.settle(&stream("b", at), &handover(&["a"], registry.epoch()), WallMs(2 * at)).unwrap();
         registry.heartbeat(&start(at + 1, "b"), WallMs(2 * at + 1), LEASE).unwrap();
     }
     let keys = registry.view().keys;
@@ -137,7 +137,7 @@ fn the_past_of_keys_is_bounded_and_says_from_when_it_is_whole() {
     assert_eq!(keys.whole_from.0, keys.past.last().unwrap().until.0 - 1, "the one before was dropped");
 
     let later = WallMs(2 * changes) + Duration::from_secs(25 * 60 * 60);
-    registry.settle(&stream("b", changes + 1), &bequest(&["a"], registry.epoch()), later).unwrap();
+    registry.settle(&stream("b", changes + 1), &handover(&["a"], registry.epoch()), later).unwrap();
     let keys = registry.view().keys;
     assert_eq!((keys.past, keys.whole_from), (vec![past(later.0, &["a", "b"])], WallMs(2 * changes + 1)));
 }

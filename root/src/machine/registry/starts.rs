@@ -4,7 +4,7 @@ use super::{NAMES_REMEMBERED, Registry, RegistryFull};
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{LogEnd, Reached};
+use countree_common::wire::rpc::{LogEnd, StreamProgress};
 
 impl Registry {
     /// The number of this start of a node: higher than any before, and at least `at_least`.
@@ -56,7 +56,7 @@ impl Registry {
     }
 
     /// A leaf says how far its live stream has come.
-    pub fn reach(&mut self, node: &Node, reached: Reached, now: WallMs) {
+    pub fn reach(&mut self, node: &Node, reached: StreamProgress, now: WallMs) {
         if node.tier == Tier::Leaf {
             self.open.reach(&node.name, node.incarnation, reached, now);
         }

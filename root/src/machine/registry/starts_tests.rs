@@ -1,5 +1,5 @@
 use super::super::NotSettled;
-use super::super::testing::{LEASE, bequest, end, leaves, name, names, node, past, retired, start, stream};
+use super::super::testing::{LEASE, end, handover, leaves, name, names, node, past, retired, start, stream};
 use super::*;
 use countree_common::ledger::Ledger;
 
@@ -43,7 +43,7 @@ fn starts_of_roots_and_broadcast_nodes_are_told_apart_without_a_memory_of_their_
 fn a_leaf_that_comes_back_without_its_log_is_not_who_it_was() {
     let mut registry = leaves(&["a", "b"]);
     let ledger = Ledger { accepted: 9, merged: 7, in_flight: 2, declared_lost: 0 };
-    registry.reach(&node("a", 1), Reached { last: 5, ledger }, WallMs(1));
+    registry.reach(&node("a", 1), StreamProgress { last: 5, ledger }, WallMs(1));
     let (epoch, text) = (registry.epoch(), registry.to_text().unwrap());
     let joined = registry.join_on_log(&name("a"), &[], 40).unwrap();
     assert_eq!(joined, (42, vec![stream("a", 1)]), "the number jumps");
@@ -53,7 +53,7 @@ fn a_leaf_that_comes_back_without_its_log_is_not_who_it_was() {
     assert_eq!((keys.owners, keys.lost), (names(&["a", "b"]), vec![(name("a"), WallMs(7))]));
     assert_eq!(keys.past[0], past(7, &["a", "b"]));
     assert!(registry.epoch() > epoch, "others hear of it");
-    let refused = registry.settle(&stream("b", 1), &bequest(&["a"], epoch), WallMs(8));
+    let refused = registry.settle(&stream("b", 1), &handover(&["a"], epoch), WallMs(8));
     assert!(matches!(refused, Err(NotSettled::OtherHeirs { .. })), "what a was given is lost: {refused:?}");
 
     assert_eq!(registry.away(), names(&["a"]), "though it lives");
@@ -92,12 +92,12 @@ fn a_leaf_that_is_killed_while_it_leaves_and_is_back_on_an_older_copy_hears_what
 #[test]
 fn a_leaf_that_has_settled_may_come_back_empty() {
     let mut registry = leaves(&["a", "b"]);
-    registry.settle(&stream("a", 1), &bequest(&["b"], registry.epoch()), WallMs(1)).unwrap();
+    registry.settle(&stream("a", 1), &handover(&["b"], registry.epoch()), WallMs(1)).unwrap();
     let joined = registry.join_on_log(&name("a"), &[], 0).unwrap();
     assert_eq!((joined, registry.view().keys.lost.len()), ((2, vec![]), 0));
     // On its folder, or on a copy from before it left, whose sessions have ended since.
     registry.heartbeat(&start(5, "a"), WallMs(3), LEASE).unwrap();
-    registry.settle(&stream("a", 5), &bequest(&["b"], registry.epoch()), WallMs(4)).unwrap();
+    registry.settle(&stream("a", 5), &handover(&["b"], registry.epoch()), WallMs(4)).unwrap();
     for (log, missing) in [(end(5, 9, 9), vec![]), (end(4, 9, 9), vec![stream("a", 5)])] {
         let (_, told) = registry.clone().join_on_log(&name("a"), &[log], 0).unwrap();
         assert_eq!((told, registry.away()), (missing, vec![]));

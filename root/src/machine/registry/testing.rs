@@ -5,7 +5,7 @@ use countree_common::cluster::{Node, NodeName, PastOwners, Tier};
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{Bequest, LogEnd};
+use countree_common::wire::rpc::{KeyHandover, LogEnd};
 use std::time::Duration;
 
 pub(super) const LEASE: Duration = Duration::from_secs(5);
@@ -46,8 +46,8 @@ pub(super) fn names(names: &[&str]) -> Vec<NodeName> {
 }
 
 /// Of a leaf that had keys.
-pub(super) fn bequest(heirs: &[&str], epoch: u64) -> Bequest {
-    Bequest { heirs: names(heirs), epoch, is_empty: false }
+pub(super) fn handover(successors: &[&str], epoch: u64) -> KeyHandover {
+    KeyHandover { successors: names(successors), epoch, is_empty: false }
 }
 
 pub(super) fn past(until: u64, owners: &[&str]) -> PastOwners {

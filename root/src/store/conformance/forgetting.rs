@@ -3,7 +3,7 @@
 use super::{Broken, Cut, NodeName, Store, StreamId, Version, cut, ensure, merge, named, stream, sum, topic};
 use crate::machine::documents::{Document, Position};
 use countree_common::cut::Outcome;
-use countree_common::forget::{Forgetting, Gone};
+use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::key::Topic;
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ async fn forget(
     topic: &Topic,
     at: Version,
     model: &mut Document,
-) -> Result<Forgetting, Broken> {
+) -> Result<ForgetOutcome, Broken> {
     let served_in = store.served_in().await?;
     let any_durability = |forgetting| match forgetting {
-        Forgetting::Gone(gone) => Forgetting::Gone(Gone { durable: false, ..gone }),
+        ForgetOutcome::Forgotten(gone) => ForgetOutcome::Forgotten(Tombstone { durable: false, ..gone }),
         other => other,
     };
     let found = any_durability(store.forget(topic, at).await?);
@@ -49,7 +49,7 @@ async fn is_listed(store: &impl Store, topic: &Topic) -> Result<bool, Broken> {
 pub(super) async fn a_forgotten_topic_leaves_its_positions_alone(store: &impl Store) -> Result<(), Broken> {
     let (topic, mut model) = (topic("forgotten")?, Document::default());
     let nothing = forget(store, &topic, Version::default(), &mut model).await?;
-    ensure("nothing is forgotten of a topic never counted", nothing, Forgetting::Unknown)?;
+    ensure("nothing is forgotten of a topic never counted", nothing, ForgetOutcome::Unknown)?;
 
     let many = (0..COUNTERS).map(|n| sum(&format!("item {n}"), "a:b", n)).collect::<Result<Vec<_>, _>>()?;
     let first = cut(&topic, (0, 4), many)?;
@@ -59,18 +59,22 @@ pub(super) async fn a_forgotten_topic_leaves_its_positions_alone(store: &impl St
     merge_both(store, other.clone(), &mut model).await?;
     let at = stands_at(store, &topic).await?;
     let moved = forget(store, &topic, before, &mut model).await?;
-    ensure("it is forgotten at the version that was named, and at no other", moved, Forgetting::Moved(at))?;
+    ensure(
+        "it is forgotten at the version that was named, and at no other",
+        moved,
+        ForgetOutcome::Moved(at),
+    )?;
 
     let gone = forget(store, &topic, at, &mut model).await?;
     let tombstone = Version { era: at.era + 1, number: at.number + 1 };
-    let expected = Gone { version: tombstone, events: 9_001, was_gone: false, durable: false };
-    ensure("then its totals are gone", gone, Forgetting::Gone(expected))?;
+    let expected = Tombstone { version: tombstone, events: 9_001, was_gone: false, durable: false };
+    ensure("then its totals are gone", gone, ForgetOutcome::Forgotten(expected))?;
     let found = store.read(&topic).await?;
     let found = found.map(|found| (found.version, found.totals.len()));
     ensure("there is a version, and no name", found, Some((tombstone, 0)))?;
     ensure("it is not listed", is_listed(store, &topic).await?, false)?;
     let again = forget(store, &topic, at, &mut model).await?;
-    let same = Forgetting::Gone(Gone { was_gone: true, ..expected });
+    let same = ForgetOutcome::Forgotten(Tombstone { was_gone: true, ..expected });
     ensure("a repeat is answered the same", again, same)?;
 
     for late in [first, other] {
@@ -93,8 +97,8 @@ pub(super) async fn a_forgotten_topic_leaves_its_positions_alone(store: &impl St
     forget(store, &topic, tombstone, &mut model).await?;
     let again = forget(store, &topic, at, &mut model).await?;
     let version = Version { era: at.era + 1, number: at.number + 1 };
-    let expected = Gone { version, events: 9_003, was_gone: false, durable: false };
-    ensure("and may be forgotten again", again, Forgetting::Gone(expected))
+    let expected = Tombstone { version, events: 9_003, was_gone: false, durable: false };
+    ensure("and may be forgotten again", again, ForgetOutcome::Forgotten(expected))
 }
 
 pub(super) async fn an_import_that_is_forgotten_has_nothing_to_undo(

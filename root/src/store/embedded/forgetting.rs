@@ -8,7 +8,7 @@ use super::{name, reading};
 use crate::machine::documents::{Document, Position};
 use crate::store::StoreError;
 use countree_common::document::Version;
-use countree_common::forget::{Forgetting, Gone};
+use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::key::Topic;
 use redb::{Database, ReadableDatabase, ReadableTable};
 use std::sync::{Mutex, PoisonError};
@@ -23,13 +23,13 @@ pub(super) fn forget(
     served_in: u64,
     topic: &Topic,
     at: Version,
-) -> Result<Forgetting, StoreError> {
+) -> Result<ForgetOutcome, StoreError> {
     let mut index = index.lock().unwrap_or_else(PoisonError::into_inner);
     let transaction = database.begin_write().map_err(failed)?;
     let forgetting = {
         let mut topics = transaction.open_table(TOPICS).map_err(failed)?;
         let Some(header) = topics.get(topic.as_str()).map_err(failed)?.map(|found| found.value()) else {
-            return Ok(Forgetting::Unknown);
+            return Ok(ForgetOutcome::Unknown);
         };
         let mut streams = transaction.open_table(STREAMS).map_err(failed)?;
         let mut forgotten = transaction.open_table(FORGOTTEN).map_err(failed)?;
@@ -47,7 +47,7 @@ pub(super) fn forget(
             document.totals.insert(counter, 0);
         }
         let forgetting = document.forget(at, served_in, true);
-        let Forgetting::Gone(Gone { version, events, was_gone: false, .. }) = forgetting else {
+        let ForgetOutcome::Forgotten(Tombstone { version, events, was_gone: false, .. }) = forgetting else {
             return Ok(forgetting);
         };
         for (stream, Position { lsn, events }) in &document.streams {

@@ -9,7 +9,7 @@ use crate::store::StoreError;
 use countree_common::cut::CounterSum;
 use countree_common::indexed::{Indexed, spread};
 use countree_common::key::Topic;
-use countree_common::near::touch;
+use countree_common::prefetch::prefetch;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use redb::{ReadableTable, Table};
 use std::hash::BuildHasher;
@@ -61,7 +61,7 @@ impl Numbers {
             begin = *end;
         }
         let likely = hashes.map(|hash| self.by_name.find(spread(hash), |found| found.hash == hash));
-        touch(likely.iter().flatten().filter_map(|found| Some(u32::from(*self.name(found.id)?.first()?))));
+        prefetch(likely.iter().flatten().filter_map(|found| Some(u32::from(*self.name(found.id)?.first()?))));
         let mut begin = 0;
         for (end, hash) in ends.into_iter().zip(hashes).take(sums.len()) {
             each(names.get(begin..end).and_then(|name| self.find(name, hash)));

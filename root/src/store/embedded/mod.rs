@@ -25,7 +25,7 @@ use backup::Backups;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::{Snapshot, Version};
-use countree_common::forget::Forgetting;
+use countree_common::forget::ForgetOutcome;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
 use countree_common::shell::clock::wall;
@@ -111,7 +111,7 @@ impl Store for Embedded {
         self.with(move |database| reading::document(database, &topic)).await
     }
 
-    async fn forget(&self, topic: &Topic, at: Version) -> Result<Forgetting, StoreError> {
+    async fn forget(&self, topic: &Topic, at: Version) -> Result<ForgetOutcome, StoreError> {
         let (topic, index, era) = (topic.clone(), self.index.clone(), self.served_in);
         self.with(move |database| forgetting::forget(database, &index, era, &topic, at)).await
     }

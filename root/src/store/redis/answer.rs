@@ -4,7 +4,7 @@ use super::refusal::refused;
 use crate::store::StoreError;
 use countree_common::cut::{Applied, Outcome};
 use countree_common::document::Version;
-use countree_common::forget::{Forgetting, Gone};
+use countree_common::forget::{ForgetOutcome, Tombstone};
 use redis::{ServerErrorKind, Value};
 use std::str::FromStr;
 
@@ -19,7 +19,7 @@ pub(super) fn outcome(answer: Value, durable: bool) -> Result<Outcome, StoreErro
 }
 
 /// What `forget.lua` answers; `durable` goes into it.
-pub(super) fn forgetting(answer: Value, durable: bool) -> Result<Forgetting, StoreError> {
+pub(super) fn forgetting(answer: Value, durable: bool) -> Result<ForgetOutcome, StoreError> {
     understood(answer, |words| words.forgetting(durable))
 }
 
@@ -56,15 +56,15 @@ impl Words<'_> {
         Some(Version { era, number: self.next()? })
     }
 
-    fn forgetting(mut self, durable: bool) -> Option<Forgetting> {
+    fn forgetting(mut self, durable: bool) -> Option<ForgetOutcome> {
         let kind: String = self.next()?;
         Some(match kind.as_str() {
-            "unknown" => Forgetting::Unknown,
-            "moved" => Forgetting::Moved(self.version()?),
+            "unknown" => ForgetOutcome::Unknown,
+            "moved" => ForgetOutcome::Moved(self.version()?),
             "gone" => {
                 let (version, events) = (self.version()?, self.next()?);
                 let was_gone = self.next::<u8>()? == 1;
-                Forgetting::Gone(Gone { version, events, was_gone, durable })
+                ForgetOutcome::Forgotten(Tombstone { version, events, was_gone, durable })
             }
             _ => return None,
         })

@@ -5,14 +5,14 @@ use super::process::Process;
 use super::{Redis, answered, durability};
 use crate::store::StoreError;
 use countree_common::document::Version;
-use countree_common::forget::Forgetting;
+use countree_common::forget::ForgetOutcome;
 use countree_common::key::Topic;
 use redis::{Pipeline, RedisResult, Value, cmd, from_redis_value};
 use std::sync::PoisonError;
 
 impl Redis {
     /// See [`Store::forget`](crate::store::Store::forget).
-    pub(super) async fn forget_topic(&self, topic: &Topic, at: Version) -> Result<Forgetting, StoreError> {
+    pub(super) async fn forget_topic(&self, topic: &Topic, at: Version) -> Result<ForgetOutcome, StoreError> {
         let process = self.process().await?;
         let mut answer = self.ask_to_forget(topic, at, &process).await;
         if answer.as_ref().is_ok_and(|(answer, _)| is_missing_script(answer)) {
@@ -22,7 +22,7 @@ impl Redis {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).forget(topic);
         let (answer, durable) = answer?;
         let forgetting = forgetting(answer, durable)?;
-        if matches!(forgetting, Forgetting::Gone(_)) {
+        if matches!(forgetting, ForgetOutcome::Forgotten(_)) {
             self.unlist(topic).await?;
         }
         Ok(forgetting)

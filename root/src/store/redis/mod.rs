@@ -31,7 +31,7 @@ use crate::machine::identity::binding::FoundStore;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::{Snapshot, Version};
-use countree_common::forget::Forgetting;
+use countree_common::forget::ForgetOutcome;
 use countree_common::key::Topic;
 use countree_common::session::{Seq, SessionId};
 use countree_common::store::{StoreId, StoreRecord};
@@ -134,7 +134,7 @@ impl Store for Redis {
         self.whole_document(topic).await
     }
 
-    async fn forget(&self, topic: &Topic, at: Version) -> Result<Forgetting, StoreError> {
+    async fn forget(&self, topic: &Topic, at: Version) -> Result<ForgetOutcome, StoreError> {
         self.forget_topic(topic, at).await
     }
 

@@ -63,8 +63,8 @@ impl World {
     /// The machine asks another node. Its word that it has settled is the last: a heartbeat that came after that
     /// would list the leaf anew.
     pub(super) fn leaf_calls(&mut self, i: usize, call: CallId, callee: Callee, mut request: Request) {
-        if let (Some(Flaw::DeniedKeys), Request::SettledAt { bequest, .. }) = (self.plan.flaw, &mut request) {
-            bequest.is_empty = true;
+        if let (Some(Flaw::DeniedKeys), Request::Drained { handover, .. }) = (self.plan.flaw, &mut request) {
+            handover.is_empty = true;
         }
         let is_everyones =
             |flaw| matches!(flaw, Flaw::UnaskedKeys | Flaw::UnfollowedNotes | Flaw::CountedNotes);
@@ -74,7 +74,7 @@ impl World {
             return self.call_returns(i, call, &request, Some(reply));
         }
         let (me, purpose) = (Place::Leaf(i), Purpose::Call(call));
-        let is_last_word = matches!(request, Request::SettledAt { .. });
+        let is_last_word = matches!(request, Request::Drained { .. });
         let is_beating = self.questions.values().any(|q| q.asker == me && q.is_heartbeat());
         let Some(process) = &mut self.leaves[i].process else { return };
         process.is_silent |= is_last_word;
@@ -111,7 +111,7 @@ impl World {
         reply: Option<Reply>,
     ) {
         let now = self.clocks(Place::Leaf(i));
-        if reply.is_none() && matches!(request, Request::SettledAt { .. }) {
+        if reply.is_none() && matches!(request, Request::Drained { .. }) {
             // Heartbeats bring no views any more, and the owners of keys may be others by now.
             self.ask_a_root(Place::Leaf(i), Request::Members, Purpose::Membership);
         }
@@ -134,11 +134,13 @@ impl World {
 fn feigned(flaw: Flaw, me: &NodeName, request: &Request, now: WallMs) -> Option<Reply> {
     match (flaw, request) {
         (Flaw::UnpublishedSessions, Request::Publish(_)) => Some(Reply::Published { durable: true }),
-        (Flaw::UnpublishedSessions, Request::Ended { leaf, .. }) if leaf == me => Some(Reply::Ended(Some(0))),
-        (Flaw::UnhandedKeys, Request::TakeOver(_)) => Some(Reply::Done),
-        (Flaw::UnaskedKeys, Request::Recall { .. }) => Some(Reply::Remembered(Ok(Vec::new()))),
-        (Flaw::UnfollowedNotes, Request::Outcomes(_)) => Some(Reply::Remembered(Ok(Vec::new()))),
-        (Flaw::CountedNotes, Request::Outcomes(about)) => {
+        (Flaw::UnpublishedSessions, Request::SessionEnd { leaf, .. }) if leaf == me => {
+            Some(Reply::SessionEnd(Some(0)))
+        }
+        (Flaw::UnhandedKeys, Request::TakeOverKeys(_)) => Some(Reply::Done),
+        (Flaw::UnaskedKeys, Request::LookUpKeys { .. }) => Some(Reply::Remembered(Ok(Vec::new()))),
+        (Flaw::UnfollowedNotes, Request::AttemptOutcomes(_)) => Some(Reply::Remembered(Ok(Vec::new()))),
+        (Flaw::CountedNotes, Request::AttemptOutcomes(about)) => {
             let used = |(key, _): &(IdempotencyKey, Attempt)| Remembered {
                 key: *key,
                 at: now,

@@ -160,7 +160,7 @@ impl World {
         if let Some(machine) = self.leaves[i].machine() {
             match message {
                 FromRoot::Outcomes(outcomes) => machine.handle_outcomes(now, outcomes),
-                FromRoot::Near(totals) => machine.handle_near_limit(&totals),
+                FromRoot::NearLimit(totals) => machine.handle_near_limit(&totals),
                 // Era 0 asks for no confirmation.
                 FromRoot::Stamp(stamp) if flaw == Some(Flaw::UnconfirmedEras) => {
                     machine.handle_stamp(now, root, Stamp { era: 0, ..stamp });

@@ -17,12 +17,12 @@ use crate::world::event::Happening;
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::ledger::StreamLedger;
 use countree_common::stamp::Stamp;
-use countree_common::store::{Admission, StoreId, StoreMemory, StoreStart};
+use countree_common::store::{FolderAdmission, StoreId, StoreMemory, StoreStart};
 use countree_common::stream::StreamId;
 use countree_common::time::Time;
 use countree_common::wire::codec;
 use countree_common::wire::keys::KeyState;
-use countree_common::wire::rpc::{LogEnd, Reached, Reply, Request};
+use countree_common::wire::rpc::{LogEnd, Reply, Request, StreamProgress};
 use countree_common::wire::uplink::ToRoot;
 use countree_leaf::log::recovery::{Carried, OldStream, ends};
 use countree_leaf::machine::calls::CallId;
@@ -130,7 +130,7 @@ impl LeafNode {
     }
 
     /// How far it has come.
-    pub(super) fn reached(&self) -> Reached {
+    pub(super) fn reached(&self) -> StreamProgress {
         let machine = self.process.as_ref().and_then(|p| p.machine.as_ref());
         machine.map(LeafMachine::reached).unwrap_or_default()
     }
@@ -219,7 +219,7 @@ impl World {
     }
 
     /// The leaf's folder belongs to this store from now on.
-    pub(super) fn bind_leaf(&mut self, i: usize, store: Option<Admission>) {
+    pub(super) fn bind_leaf(&mut self, i: usize, store: Option<FolderAdmission>) {
         let Some(store) = store else { return };
         let leaf = &mut self.leaves[i];
         if let Some((carried, _)) = leaf.process.as_mut().and_then(|process| process.recovered.as_mut()) {

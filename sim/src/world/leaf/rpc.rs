@@ -46,7 +46,7 @@ impl Desk {
         self.asked += 1;
         let wants = match request {
             Request::Count(_) => Wants::Counted,
-            Request::TakeOver(_) => Wants::TakenOver,
+            Request::TakeOverKeys(_) => Wants::TakenOver,
             _ => Wants::Other,
         };
         self.waiting.insert(self.asked, Waiting { link, wants });
@@ -70,10 +70,10 @@ impl World {
             Request::Count(submission) => machine.handle_submission(now, id, submission),
             Request::Reset(reset) => machine.handle_reset(now, id, reset),
             Request::ForgetTopic(topic) => machine.handle_forget(id, topic),
-            Request::Recall { keys, epoch } => machine.handle_recall(now, id, &keys, epoch),
-            Request::Outcomes(attempts) => machine.handle_attempts(id, &attempts),
-            Request::Note { keys, by } => machine.handle_note(now, id, keys, by),
-            Request::TakeOver(keys) => machine.handle_inheritance(now, id, &keys),
+            Request::LookUpKeys { keys, epoch } => machine.handle_recall(now, id, &keys, epoch),
+            Request::AttemptOutcomes(attempts) => machine.handle_attempts(id, &attempts),
+            Request::NoteAttempt { keys, by } => machine.handle_note(now, id, keys, by),
+            Request::TakeOverKeys(keys) => machine.handle_inheritance(now, id, &keys),
             Request::Flush { topic, by, read } => {
                 if !machine.handle_flush(now, id, &topic, &by, read) {
                     self.answer(i, id, Reply::Failed("not now".into()));
@@ -162,7 +162,7 @@ impl World {
                 let is_blind = self.plan.flaw == Some(Flaw::ResetOfAnyVersion);
                 Answer::Flushed(place.name(), if is_blind { Version::default() } else { version })
             }
-            (Some(Reply::Forgetting(forgetting)), _) => Answer::Forgetting(forgetting),
+            (Some(Reply::ForgetOutcome(forgetting)), _) => Answer::ForgetOutcome(forgetting),
             _ => Answer::Silence,
         };
         let now = self.clocks(Place::Leaf(i));

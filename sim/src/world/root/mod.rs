@@ -11,7 +11,7 @@ use crate::network::{LinkId, Message, Side};
 use crate::store::Operation;
 use crate::world::event::Happening;
 use countree_common::cluster::{ClusterView, Tier};
-use countree_common::store::{Admission, StoreMemory};
+use countree_common::store::{FolderAdmission, StoreMemory};
 use countree_common::time::Time;
 use countree_common::wire::publish::{self, FromRoot, snapshot_parts};
 use countree_common::wire::rpc::{Reply, Request};
@@ -58,7 +58,7 @@ struct Process {
     /// Who waits for the registrar's answer: a conversation, or the root itself.
     asks: BTreeMap<AskId, Option<LinkId>>,
     /// What leaves that join were told of their folders.
-    admitted: BTreeMap<LinkId, Admission>,
+    admitted: BTreeMap<LinkId, FolderAdmission>,
     next_ask: u64,
     /// When it asks the store again in which era it serves.
     asks_era_at: Time,
@@ -263,18 +263,18 @@ impl World {
                 Ask::JoinOnLog { leaf, log }
             }
             Request::Heartbeat { node, epoch, .. } => Ask::Heartbeat { node, epoch, reached: None },
-            Request::Beat { node, epoch, reached, .. } => {
-                Ask::Heartbeat { node, epoch, reached: Some(reached) }
+            Request::LeafHeartbeat { node, epoch, progress, .. } => {
+                Ask::Heartbeat { node, epoch, reached: Some(progress) }
             }
             Request::Leave(name) => Ask::Leave(name),
             Request::Retire(ledgers) => Ask::Retire(ledgers),
-            Request::SettledAt { stream, bequest } => Ask::Settled { stream, bequest },
+            Request::Drained { stream, handover } => Ask::Settled { stream, handover },
             Request::Members => Ask::Members,
             Request::Ledgers => Ask::Ledgers,
             Request::Read(topic) => return self.ask_store(i, Operation::Show(link, topic)),
             Request::ForgetAt { topic, at } => return self.ask_store(i, Operation::Forget(link, topic, at)),
             Request::Publish(table) => return self.ask_store(i, Operation::Publish(link, table)),
-            Request::Ended { leaf, session } => {
+            Request::SessionEnd { leaf, session } => {
                 return self.ask_store(i, Operation::Ended(link, leaf, session));
             }
             other => return self.violate(Promise::Orderly, format!("nobody asks {other:?} here")),

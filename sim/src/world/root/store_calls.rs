@@ -8,7 +8,7 @@ use crate::network::{Message, Side};
 use crate::store::{Answer, Operation};
 use crate::world::event::Happening;
 use countree_common::cut::{CounterSum, Cut};
-use countree_common::forget::Forgetting;
+use countree_common::forget::ForgetOutcome;
 use countree_common::key::Counter;
 use countree_common::store::StoreId;
 use countree_common::wire::rpc::Reply;
@@ -119,10 +119,10 @@ impl World {
                 process.machine.handle_read(read, result.ok_or(StoreSilent), now.mono);
             }
             Answer::Forgotten(link, topic, forgetting) => {
-                if let Forgetting::Gone(gone) = forgetting {
+                if let ForgetOutcome::Forgotten(gone) = forgetting {
                     process.machine.handle_forgotten(&topic, gone.version);
                 }
-                self.send(link, Side::Acceptor, Message::Reply(Reply::Forgetting(forgetting)));
+                self.send(link, Side::Acceptor, Message::Reply(Reply::ForgetOutcome(forgetting)));
             }
             Answer::Replied(link, reply) => self.send(link, Side::Acceptor, Message::Reply(reply)),
             Answer::Era(era) => era.into_iter().for_each(|era| process.machine.handle_served_in(era)),

@@ -45,7 +45,7 @@ impl Lane {
             _ if !is_ready => Ok(()),
             FromLeaf::Ack { seq, .. } => self.ack(seq, ctx),
             FromLeaf::Refused { seq, error } => self.refused(seq, &error.to_string(), ctx),
-            FromLeaf::Ended { .. } | FromLeaf::Told { .. } | FromLeaf::View(_) => Ok(()),
+            FromLeaf::Ended { .. } | FromLeaf::SessionEnd { .. } | FromLeaf::View(_) => Ok(()),
         };
         self.believe(result, ctx);
     }

@@ -164,7 +164,7 @@ fn read(frame: Outgoing) -> Sent {
     match frame {
         Outgoing::Message(ToLeaf::Open(session)) => Sent::Open(session),
         Outgoing::Message(ToLeaf::Resume(session)) => Sent::Resume(session),
-        Outgoing::Message(ToLeaf::Ask { leaf, session }) => Sent::Ask(leaf, session),
+        Outgoing::Message(ToLeaf::FindSessionEnd { leaf, session }) => Sent::Ask(leaf, session),
         Outgoing::Batch(body) => {
             let batch = BatchView::parse(&body).unwrap();
             Sent::Batch { seq: batch.seq, deltas: Events::new(batch.words).map(|(_, delta)| delta).collect() }

@@ -107,7 +107,7 @@ impl Leaf {
                 self.begin(*session);
             }
             ToLeaf::Resume(session) => self.begin(*session),
-            ToLeaf::Ask { .. } => unreachable!("the world answers"),
+            ToLeaf::FindSessionEnd { .. } => unreachable!("the world answers"),
         }
     }
 

@@ -76,7 +76,7 @@ fn when_a_leaf_leaves_the_view_its_sent_batches_go_nowhere_else() {
     f.send(&own, 5);
     f.pass(MS * 50);
     assert_eq!(receivers(&mut f), ["leaf-1"]);
-    f.says("leaf-1", FromLeaf::Told { session: SessionId(100), last: None });
+    f.says("leaf-1", FromLeaf::SessionEnd { session: SessionId(100), last: None });
     f.see(&view(3, &["leaf-0", "leaf-1"]));
     f.connect("leaf-0");
     f.says("leaf-0", FromLeaf::Opened { session: SessionId(100), last: 0 });
@@ -96,7 +96,7 @@ fn what_a_leaf_that_is_gone_had_counted_is_learnt_from_another_and_the_rest_goes
     f.pass(MS * 500);
     let asked = |(leaf, sent): &(String, Sent)| leaf == "leaf-1" && matches!(sent, Sent::Ask(..));
     assert_eq!(f.take_sent().iter().filter(|sent| asked(sent)).count(), 1, "again after a while");
-    f.says("leaf-1", FromLeaf::Told { session: SessionId(100), last: Some(1) });
+    f.says("leaf-1", FromLeaf::SessionEnd { session: SessionId(100), last: Some(1) });
     assert_eq!(f.resolved, [(1, Fate::Acked)]);
     let sent = f.take_sent();
     assert!(matches!(&sent[..], [(leaf, Sent::Batch { deltas, .. })] if leaf == "leaf-1" && *deltas == [5]));

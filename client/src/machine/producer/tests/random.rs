@@ -155,9 +155,9 @@ impl World {
         let arriving = self.rng.below(wire.up.len() as u64 + 1) as usize;
         for frame in wire.up.drain(..arriving) {
             match frame {
-                Outgoing::Message(ToLeaf::Ask { leaf: gone, session }) => {
+                Outgoing::Message(ToLeaf::FindSessionEnd { leaf: gone, session }) => {
                     let last = self.tables.get(&gone).and_then(|table| table.get(&session)).copied();
-                    leaf.outbox.push(FromLeaf::Told { session, last });
+                    leaf.outbox.push(FromLeaf::SessionEnd { session, last });
                 }
                 Outgoing::Message(message) => leaf.message(&message),
                 Outgoing::Batch(body) => leaf.batch(&body),

@@ -43,7 +43,7 @@ impl Serialize for NamedSums<'_> {
         }
         let mut named = serializer.serialize_seq(Some(self.sums.len()))?;
         for sums in self.sums.chunks(NEAR) {
-            self.names.bring_near(sums.iter().map(|sum| sum.counter));
+            self.names.prefetch(sums.iter().map(|sum| sum.counter));
             for Sum { counter, delta } in sums {
                 // What has a sum has a name: it is kept for as long.
                 let (item, kind) = self.names.item_and_kind(*counter).unwrap_or_default();

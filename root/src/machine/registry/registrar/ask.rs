@@ -7,7 +7,7 @@ use countree_common::import::{Direction, ImportFile};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{Bequest, LogEnd, Reached, Reply};
+use countree_common::wire::rpc::{KeyHandover, LogEnd, Reply, StreamProgress};
 use std::time::Duration;
 
 /// One question. The shell numbers them.
@@ -40,7 +40,7 @@ pub enum Ask {
         /// The epoch that it goes by.
         epoch: u64,
         /// How far a leaf has come.
-        reached: Option<Reached>,
+        reached: Option<StreamProgress>,
     },
     /// A node is gone.
     Leave(NodeName),
@@ -51,7 +51,7 @@ pub enum Ask {
         /// Which start of which leaf.
         stream: StreamId,
         /// Where its keys are now.
-        bequest: Bequest,
+        handover: KeyHandover,
     },
     /// A leaf will never come back.
     Forget(NodeName),
@@ -123,9 +123,9 @@ impl Ask {
                 return Ok(view());
             }
             Self::Retire(ledgers) => registry.retire(ledgers).map_err(said)?,
-            Self::Settled { stream, bequest } => {
-                let keeps_keys = registry.settle(stream, bequest, now).map_err(said)?;
-                return Ok(Reply::Settled { keeps_keys });
+            Self::Settled { stream, handover } => {
+                let keeps_keys = registry.settle(stream, handover, now).map_err(said)?;
+                return Ok(Reply::Drained { keeps_keys });
             }
             Self::Forget(leaf) => registry.forget(leaf, now).map_err(said)?,
             Self::Split(splits) => registry.split(splits),
@@ -149,7 +149,7 @@ impl Reading {
         match self {
             Self::Ledgers => Reply::Ledgers(registry.ledgers()),
             Self::Members => Reply::Members { view: registry.view(), away: registry.away() },
-            Self::Books => Reply::Books(Box::new(registry.books())),
+            Self::Books => Reply::AuditRecords(Box::new(registry.books())),
         }
     }
 }

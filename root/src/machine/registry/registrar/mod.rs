@@ -8,7 +8,7 @@ use super::Registry;
 use ask::Reading;
 use countree_common::cluster::{ClusterView, Node, NodeName};
 use countree_common::time::{Now, SteadyClock, Time, WallMs};
-use countree_common::wire::rpc::{Reached, Reply};
+use countree_common::wire::rpc::{Reply, StreamProgress};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub enum RegistrarOutput {
 pub const JUMP: u64 = 1 << 20;
 
 /// Leases to be renewed, with what leaves say of their streams.
-type Renewals = BTreeMap<NodeName, (Node, Option<Reached>)>;
+type Renewals = BTreeMap<NodeName, (Node, Option<StreamProgress>)>;
 
 /// What is under way in the store.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use countree_common::ledger::Ledger;
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
-use countree_common::wire::rpc::{Bequest, Reached};
+use countree_common::wire::rpc::{KeyHandover, StreamProgress};
 
 const LEASE: Duration = Duration::from_secs(5);
 const REFRESH: Duration = Duration::from_millis(400);
@@ -204,14 +204,14 @@ fn when_a_leaf_was_last_heard_of_goes_by_the_registrys_time() {
     let begun = root.now.wall;
     root.now.wall = WallMs(1);
     let ledger = Ledger { accepted: 3, ..Ledger::default() };
-    let reached = Some(Reached { last: 3, ledger });
+    let reached = Some(StreamProgress { last: 3, ledger });
     for _ in 0..10 {
         root.ask(&mut stored, Ask::Heartbeat { node: node("a"), epoch: 0, reached });
         root.pass(&mut stored, Duration::from_millis(400));
     }
     root.pass(&mut stored, LEASE * 2);
     assert!(matches!(root.answer(&mut stored, Ask::Forget(name("a"))), Reply::Done));
-    let Reply::Books(books) = root.answer(&mut stored, Ask::Books) else { panic!() };
+    let Reply::AuditRecords(books) = root.answer(&mut stored, Ask::Books) else { panic!() };
     let heard: Vec<_> = books.given_up.iter().map(|given_up| given_up.heard_at).collect();
     assert!(heard.len() == 1 && heard[0] > begun, "{heard:?}, not by the wall clock, which was stepped back");
 }
@@ -382,10 +382,10 @@ fn a_leaf_settles_once_its_keys_are_with_those_that_own_them() {
     for name in ["a", "b"] {
         root.answer(&mut stored, beat(name));
     }
-    let settled = |heirs: &[&str]| Ask::Settled {
+    let settled = |successors: &[&str]| Ask::Settled {
         stream: StreamId { leaf: name("a"), incarnation: 1 },
-        bequest: Bequest {
-            heirs: heirs.iter().map(|heir| name(heir)).collect(),
+        handover: KeyHandover {
+            successors: successors.iter().map(|successor| name(successor)).collect(),
             epoch: u64::MAX,
             is_empty: false,
         },
@@ -394,7 +394,7 @@ fn a_leaf_settles_once_its_keys_are_with_those_that_own_them() {
     assert!(matches!(&refused, Reply::Failed(why) if why.contains("[b]")), "{refused:?}");
     assert_eq!(root.names(), ["a", "b"]);
     for _ in 0..2 {
-        assert_eq!(root.answer(&mut stored, settled(&["b"])), Reply::Settled { keeps_keys: false });
+        assert_eq!(root.answer(&mut stored, settled(&["b"])), Reply::Drained { keeps_keys: false });
     }
     assert_eq!(root.names(), ["b"]);
 }
