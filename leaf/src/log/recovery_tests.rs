@@ -1,6 +1,6 @@
 use super::*;
 use crate::log::record::Submission;
-use crate::machine::log_builder::Journal;
+use crate::machine::log_builder::LogBuilder;
 use crate::testing::leaf_name;
 use countree_common::time::WallMs;
 use countree_common::wire::batch::{put_event, put_name};
@@ -88,7 +88,7 @@ fn another_leafs_log_is_refused() {
 
 #[test]
 fn a_journal_reads_back_as_it_was_written() {
-    let mut journal = Journal::new(1);
+    let mut journal = LogBuilder::new(1);
     let keys: Vec<_> = (1..=3).map(used).collect();
     for _ in 0..3 {
         let checkpoint = Checkpoint { leaf: Some(leaf_name()), ..Checkpoint::default() };

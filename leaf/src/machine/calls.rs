@@ -1,11 +1,9 @@
 //! Questions to other nodes: an output for each, and one answer, whoever wants to know.
 
+use super::SubmissionId;
 use super::idempotency::lookup::Question;
-use super::{LeafMachine, Output, SubmissionId};
 use countree_common::cluster::NodeName;
 use countree_common::session::SessionId;
-use countree_common::time::Now;
-use countree_common::wire::rpc::{Reply, Request};
 use std::collections::BTreeMap;
 
 /// A question that waits for its answer.
@@ -40,22 +38,16 @@ pub(super) struct Calls {
     waiting: BTreeMap<CallId, Asker>,
 }
 
-impl LeafMachine {
-    pub(super) fn call(&mut self, asker: Asker, callee: Callee, request: Request) {
-        self.calls.last += 1;
-        let call = self.calls.last;
-        self.calls.waiting.insert(call, asker);
-        self.outputs.push_back(Output::Call { call, callee, request });
+impl Calls {
+    /// Numbers a question.
+    pub(super) fn begin(&mut self, asker: Asker) -> CallId {
+        self.last += 1;
+        self.waiting.insert(self.last, asker);
+        self.last
     }
 
-    /// An [`Output::Call`] was answered; `None` when nobody did.
-    pub fn handle_reply(&mut self, now: Now, call: CallId, reply: Option<Reply>) {
-        match self.calls.waiting.remove(&call) {
-            Some(Asker::Leave) => self.leave_answered(now, reply),
-            Some(Asker::Retirement) => self.retirement_answered(now, reply),
-            Some(Asker::Producers(leaf, session)) => self.tell_ending(&(leaf, session), reply),
-            Some(Asker::Submission(id, question, keys)) => self.cleared(now, id, &question, keys, reply),
-            None => {}
-        }
+    /// Who asked it, once; `None` when it was answered before.
+    pub(super) fn end(&mut self, call: CallId) -> Option<Asker> {
+        self.waiting.remove(&call)
     }
 }

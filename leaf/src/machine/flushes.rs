@@ -33,13 +33,13 @@ impl LeafMachine {
             return false;
         }
         let Some(topic) = self.table.names().topic_id(topic) else {
-            self.outputs.push_back(Output::Flushed { flush: id, version: Version::default() });
+            self.context.outputs.push(Output::Flushed { flush: id, version: Version::default() });
             return true;
         };
         self.cut_early(topic);
         self.uplinks_mut().for_each(|uplink| uplink.ask_if_not_in(topic, read));
         let frozen = self.frozen.back().map_or(0, |frozen| frozen.to);
-        self.flushes.push_back(Flush { id, topic, accepted: self.journal.appended(), frozen });
+        self.flushes.push_back(Flush { id, topic, accepted: self.context.log.appended(), frozen });
         self.settle_flushes();
         self.send_up(now);
         true
@@ -49,7 +49,7 @@ impl LeafMachine {
     fn cut_early(&mut self, topic: TopicId) {
         if let Some(window) = self.table.take_topic(topic) {
             self.rates.note(&window, self.table.names());
-            self.frozen.push_back(Frozen { ends: None, to: self.journal.appended(), window });
+            self.frozen.push_back(Frozen { ends: None, to: self.context.log.appended(), window });
             self.offer_frozen();
         }
     }
@@ -69,7 +69,7 @@ impl LeafMachine {
         self.flushes = open;
         for Flush { id, topic, .. } in done {
             let version = self.version_of(topic);
-            self.outputs.push_back(Output::Flushed { flush: id, version });
+            self.context.outputs.push(Output::Flushed { flush: id, version });
         }
     }
 

@@ -57,7 +57,7 @@ impl LeafMachine {
     pub fn handle_forget(&mut self, id: SubmissionId, topic: Topic) {
         let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
         let refused = match () {
-            () if self.is_leaving() => Some(SubmitError::Draining),
+            () if self.context.is_leaving() => Some(SubmitError::Draining),
             () if self.is_resetting(&topic) => Some(busy(BusyReason::Overload)),
             () if self.resets.len() >= limits::RESETS_PER_LEAF => Some(busy(BusyReason::TableFull)),
             () => None,
@@ -75,7 +75,7 @@ impl LeafMachine {
         id: SubmissionId,
         result: Result<Option<Tombstone>, SubmitError>,
     ) {
-        self.outputs.push_back(Output::Forgotten { submission: id, result });
+        self.context.outputs.push(Output::Forgotten { submission: id, result });
     }
 
     /// Asks the store to forget the topic at that version.

@@ -33,7 +33,7 @@ struct Closed {
 
 /// The live stream's end.
 #[derive(Debug)]
-pub struct Journal {
+pub struct LogBuilder {
     segment_bytes: u64,
     segment: Lsn,
     segment_filled: u64,
@@ -46,7 +46,7 @@ pub struct Journal {
     waiting_bytes: u64,
 }
 
-impl Journal {
+impl LogBuilder {
     /// An empty log whose segments have about so many bytes. Begin a segment before the first record.
     pub fn new(segment_bytes: u64) -> Self {
         Self {

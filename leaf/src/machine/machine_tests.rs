@@ -6,7 +6,9 @@ use crate::testing::{Chance, Rig, TestStore, config, counter, topic, view};
 use countree_common::cluster::{Node, Tier};
 use countree_common::key::Counter;
 use countree_common::limits;
+use countree_common::session::Seq;
 use countree_common::wire::producer::{BusyReason, Durability, EventErrorCode, ToLeaf};
+use countree_common::wire::rpc::Counted;
 use countree_common::wire::rpc::{Idempotency, Reply, SubmitError};
 
 fn ack(seq: Seq) -> FromLeaf {

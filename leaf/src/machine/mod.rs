@@ -3,6 +3,8 @@
 //! read back, expiry, reset.
 
 pub mod calls;
+mod clocks;
+mod context;
 pub mod counters;
 mod flushes;
 mod forgets;
@@ -10,31 +12,36 @@ pub mod idempotency;
 pub mod intake;
 mod leaving;
 pub mod log_builder;
+mod members;
 mod output;
 mod report;
 pub mod resets;
 pub mod uplink;
 
 use crate::log::recovery::{Carried, OldStream, Piece};
-use calls::Calls;
+use calls::{Asker, CallId, Calls};
+use clocks::Clocks;
+use context::{Context, Phase};
 use counters::names::CounterId;
 use counters::rates::Rates;
 use counters::table::{Table, Window};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::key::Topic;
 use countree_common::ring::Ring;
-use countree_common::session::{Seq, SessionId};
+use countree_common::session::SessionId;
 use countree_common::stream::{Lsn, StreamId};
-use countree_common::time::{Now, SteadyClock, Time, WallMs};
-use countree_common::wire::keys::Remembered;
+use countree_common::time::{Now, Time, WallMs};
 use countree_common::wire::producer::FromLeaf;
-use countree_common::wire::rpc::Counted;
+use countree_common::wire::rpc::Reply;
 use idempotency::keys::Keys;
 use idempotency::lookup::{Clearances, KeyRings};
+use intake::acks::Acks;
 use intake::sessions::Sessions;
 use leaving::drain::Leave;
 use leaving::retirement::Retirement;
-use log_builder::{Append, Journal};
+use log_builder::{Append, LogBuilder};
+use members::Members;
+use output::Outputs;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use uplink::echoes::Echoes;
@@ -80,16 +87,6 @@ pub enum DiskState {
     Failed,
 }
 
-/// What waits until a record is on disk.
-#[derive(Debug)]
-enum Waiting {
-    Opened { connection: ConnectionId, session: SessionId, last: Seq },
-    Ended { connection: ConnectionId, session: SessionId, last: Seq },
-    Ack { connection: ConnectionId, seq: Seq },
-    Submission { submission: SubmissionId, counted: Counted },
-    Remembered { question: SubmissionId, keys: Vec<Remembered> },
-}
-
 /// A window that has ended, or one topic's part of the open one, which waits until its last record is on disk.
 #[derive(Debug)]
 struct Frozen {
@@ -102,9 +99,7 @@ struct Frozen {
 /// A leaf.
 #[derive(Debug)]
 pub struct LeafMachine {
-    config: LeafConfig,
-    journal: Journal,
-    disk: DiskState,
+    context: Context,
     table: Table,
     sessions: Sessions,
     keys: Keys,
@@ -115,7 +110,6 @@ pub struct LeafMachine {
     abandoned: usize,
     /// A batch's events with the table's ids; kept for its room.
     renamed: Vec<u8>,
-    waiting: VecDeque<(Lsn, Waiting)>,
     near_limit: BTreeMap<CounterId, i64>,
 
     window_ends: Time,
@@ -129,38 +123,20 @@ pub struct LeafMachine {
     carried_at: Lsn,
     echoes: Echoes,
 
-    view: ClusterView,
-    /// The epoch of the first view that lists this leaf, so that whoever asks all leaves by it asks this one.
-    listed_since: Option<u64>,
-    /// A later start under this leaf's name is listed: the two are copies of one folder, or one outlived the other.
-    is_superseded: bool,
-    /// The epoch of the first view with these owners of keys, of whom none has left and come back since.
-    owners_since: u64,
     root_ring: Ring,
     roots: BTreeSet<NodeName>,
 
     resets: BTreeMap<SubmissionId, resets::OpenReset>,
     flushes: VecDeque<flushes::Flush>,
 
-    began: WallMs,
-    /// Ages sessions and keys; it goes on where the log was left.
-    clock: SteadyClock,
-    /// The latest time that the view's key history speaks of.
-    registry_time: WallMs,
-    /// The registry's time, or less: what its key history says of the past is aged by it.
-    registry_clock: SteadyClock,
     rates: Rates,
-    calls: Calls,
     clearances: Clearances,
     /// Of the view's keys, once they are needed.
     key_rings: Option<KeyRings>,
-    /// When a root confirmed the view last.
-    confirmed: Time,
     /// Sessions with other leaves that somebody asks about, and who does.
     asked: BTreeMap<(NodeName, SessionId), BTreeSet<ConnectionId>>,
     leave: Option<Leave>,
     imbalances: u64,
-    outputs: VecDeque<Output>,
 }
 
 impl LeafMachine {
@@ -181,9 +157,18 @@ impl LeafMachine {
         let mut sealed =
             |(id, old): (StreamId, _)| (id.clone(), Uplink::sealed(id, old, config.retention, &mut table));
         let old = old.into_iter().map(&mut sealed).collect();
-        let mut machine = Self {
-            journal: Journal::new(config.segment_bytes),
+        let context = Context {
+            members: Members::new(now.mono),
+            clocks: Clocks::begin(now, carried.latest()),
+            log: LogBuilder::new(config.segment_bytes),
             disk: DiskState::Works,
+            phase: Phase::Open,
+            acks: Acks::default(),
+            calls: Calls::default(),
+            outputs: Outputs::default(),
+            config,
+        };
+        let mut machine = Self {
             table,
             sessions: Sessions::carried(carried),
             keys: Keys::carried(carried),
@@ -191,52 +176,40 @@ impl LeafMachine {
             names: 0,
             abandoned: 0,
             renamed: Vec::new(),
-            began: now.wall,
-            clock: SteadyClock::begin(carried.latest().unwrap_or(now.wall), now.mono),
-            registry_time: WallMs::default(),
-            registry_clock: SteadyClock::default(),
-            waiting: VecDeque::new(),
             near_limit: BTreeMap::new(),
-            window_ends: now.mono + config.window,
+            window_ends: now.mono + context.config.window,
             frozen: VecDeque::new(),
             windows: 0,
-            live: Uplink::live(stream, config.retention),
+            live: Uplink::live(stream, context.config.retention),
             old,
             retirement: Retirement::carried(carried),
             carried_at: Lsn::MAX,
             echoes: Echoes::default(),
-            view: ClusterView::default(),
-            listed_since: None,
-            is_superseded: false,
-            owners_since: 0,
             root_ring: Ring::new([]),
             roots: BTreeSet::new(),
             resets: BTreeMap::new(),
             flushes: VecDeque::new(),
             rates: Rates::default(),
-            calls: Calls::default(),
             clearances: Clearances::default(),
             key_rings: None,
-            confirmed: now.mono,
             asked: BTreeMap::new(),
             leave: None,
             imbalances: 0,
-            outputs: VecDeque::new(),
-            config,
+            context,
         };
         machine.begin_segment()?;
-        machine.carried_at = machine.journal.appended();
+        machine.carried_at = machine.context.log.appended();
         Ok(machine)
     }
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.context.outputs.pop()
     }
 
     /// The next bytes to put on disk, in order.
     pub fn next_append(&mut self) -> Option<Append> {
-        self.journal.next_append()
+        self.context.log.next_append()
     }
 
     /// When [`LeafMachine::handle_time`] wants to be called at the latest.
@@ -248,15 +221,15 @@ impl LeafMachine {
 
     /// Time has passed: windows end, unanswered cuts are repeated, old sessions are forgotten.
     pub fn handle_time(&mut self, now: Now) {
-        self.registry_now(now);
+        self.context.clocks.registry_now(now.mono);
         for uplink in self.uplinks_mut() {
             uplink.handle_time(now.mono);
         }
         if now.mono >= self.window_ends {
             self.end_window(now);
-            let age = self.age(now);
-            self.sessions.expire(age, self.config.horizon, self.journal.durable());
-            self.keys.expire(age, self.config.horizon);
+            let age = self.context.clocks.age(now);
+            self.sessions.expire(age, self.context.config.horizon, self.context.log.durable());
+            self.keys.expire(age, self.context.config.horizon);
             self.rates.handle_time(now.mono);
         }
         self.send_up(now);
@@ -266,8 +239,8 @@ impl LeafMachine {
     /// An append is on disk: acks go out, and a window that waited for it goes up.
     pub fn handle_durable(&mut self, now: Now, last: Lsn, bytes: u64) {
         self.handle_disk(DiskState::Works);
-        self.journal.note_durable(last, bytes);
-        self.release_acks();
+        self.context.log.note_durable(last, bytes);
+        self.context.acks.release(self.context.log.durable(), &mut self.context.outputs);
         self.offer_frozen();
         self.settle_flushes();
         self.send_up(now);
@@ -276,8 +249,8 @@ impl LeafMachine {
 
     /// The disk's state has changed. A failure is for good.
     pub fn handle_disk(&mut self, state: DiskState) {
-        if self.disk != DiskState::Failed {
-            self.disk = state;
+        if self.context.disk != DiskState::Failed {
+            self.context.disk = state;
         }
     }
 
@@ -285,43 +258,36 @@ impl LeafMachine {
     pub fn handle_view(&mut self, view: ClusterView) {
         self.root_ring = Ring::of(&view, Tier::Root);
         for connection in self.producers.keys() {
-            let message = FromLeaf::View(view.clone());
-            self.outputs.push_back(Output::Send { connection: *connection, message });
+            self.context.outputs.send(*connection, FromLeaf::View(view.clone()));
         }
-        let (me, mine) = (&self.config.leaf, self.live.stream().incarnation);
-        if !self.is_superseded && view.node(me).is_some_and(|listed| listed.incarnation > mine) {
-            self.is_superseded = true;
+        let change = self.context.members.handle_view(view, self.live.stream());
+        if change.supersedes {
             let alarm = format!(
-                "another start of {me} has joined: this one takes nothing more, and merges what it has"
+                "another start of {} has joined: this one takes nothing more, and merges what it has",
+                self.context.config.leaf
             );
-            self.outputs.push_back(Output::Alarm(alarm));
+            self.context.outputs.push(Output::Alarm(alarm));
         }
-        let is_listed = view.node(me).is_some_and(|listed| listed.incarnation == mine);
-        if self.listed_since.is_none() && is_listed {
-            self.listed_since = Some(view.epoch);
-        }
-        if self.view.keys != view.keys {
+        if change.keys {
             self.key_rings = None;
-            self.owners_since = view.epoch;
-            self.registry_time = view.keys.latest();
+            self.context.clocks.note_registry_time(self.context.members.view().keys.latest());
         }
-        self.view = view;
     }
 
-    /// The time that ages what is remembered.
-    fn age(&self, now: Now) -> WallMs {
-        self.clock.read(now.mono)
-    }
-
-    /// The registry's time, or less: then questions are asked for longer than they have to be.
-    fn registry_now(&mut self, now: Now) -> WallMs {
-        self.registry_clock.catch_up(self.registry_time, now.mono);
-        self.registry_clock.read(now.mono)
+    /// An [`Output::Call`] was answered; `None` when nobody did.
+    pub fn handle_reply(&mut self, now: Now, call: CallId, reply: Option<Reply>) {
+        match self.context.calls.end(call) {
+            Some(Asker::Leave) => self.leave_answered(now, reply),
+            Some(Asker::Retirement) => self.retirement_answered(now, reply),
+            Some(Asker::Producers(leaf, session)) => self.tell_ending(&(leaf, session), reply),
+            Some(Asker::Submission(id, question, keys)) => self.cleared(now, id, &question, keys, reply),
+            None => {}
+        }
     }
 
     /// Whether everything that was accepted is merged.
     pub fn is_drained(&self) -> bool {
-        let is_open = self.table.events() > 0 || !self.frozen.is_empty() || !self.waiting.is_empty();
+        let is_open = self.table.events() > 0 || !self.frozen.is_empty() || !self.context.acks.is_empty();
         !is_open && self.uplinks().all(Uplink::is_idle)
     }
 

@@ -1,4 +1,4 @@
-//! What the machine puts out.
+//! Tells the shell what to do.
 
 #[cfg(doc)]
 use super::LeafMachine;
@@ -15,6 +15,7 @@ use countree_common::stream::{Lsn, StreamId};
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::rpc::{Counted, Reply, Request, SubmitError};
+use std::collections::VecDeque;
 
 /// What the shell has to do.
 #[derive(Debug)]
@@ -114,4 +115,33 @@ pub enum Output {
     },
     /// Tell the operator.
     Alarm(String),
+}
+
+/// The outputs that the shell has not taken yet, in order.
+#[derive(Debug, Default)]
+pub(super) struct Outputs(VecDeque<Output>);
+
+impl Outputs {
+    pub(super) fn push(&mut self, output: Output) {
+        self.0.push_back(output);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Output> {
+        self.0.pop_front()
+    }
+
+    /// Sends a producer a message.
+    pub(super) fn send(&mut self, connection: ConnectionId, message: FromLeaf) {
+        self.push(Output::Send { connection, message });
+    }
+
+    /// Answers another node's question.
+    pub(super) fn answer(&mut self, question: SubmissionId, reply: Reply) {
+        self.push(Output::Answer { question, reply });
+    }
+
+    /// Refuses an HTTP request.
+    pub(super) fn refuse(&mut self, submission: SubmissionId, error: SubmitError) {
+        self.push(Output::Submitted { submission, result: Err(error) });
+    }
 }

@@ -1,6 +1,6 @@
 //! What the leaf says of itself.
 
-use super::leaving::drain::Leave;
+use super::context::Phase;
 use super::uplink::stream::Uplink;
 use super::{DiskState, LeafMachine};
 use countree_common::ledger::StreamLedger;
@@ -19,14 +19,14 @@ impl LeafMachine {
             ledger: uplink.ledger(open),
         };
         let old = self.old.values().map(|uplink| ledger(uplink, true, 0));
-        let is_sealed = self.leave.as_ref().is_some_and(Leave::is_sealed);
+        let is_sealed = self.context.phase == Phase::Sealed;
         old.chain([ledger(&self.live, is_sealed, open)]).collect()
     }
 
     /// How far a stream has come; `None` when there is no log of it here.
     pub fn positions(&self, stream: &StreamId) -> Option<StreamPositions> {
         if stream == self.live.stream() {
-            return Some(self.live.positions(self.journal.appended(), self.journal.durable()));
+            return Some(self.live.positions(self.context.log.appended(), self.context.log.durable()));
         }
         let old = self.old.get(stream)?;
         let end = old.sealed_at().unwrap_or_default();
@@ -36,22 +36,22 @@ impl LeafMachine {
     /// How far the live stream has come, for the registry to remember.
     pub fn reached(&self) -> StreamProgress {
         let ledger = self.ledgers().pop().map(|live| live.ledger).unwrap_or_default();
-        StreamProgress { last: self.journal.durable(), ledger }
+        StreamProgress { last: self.context.log.durable(), ledger }
     }
 
     /// What the leaf says of itself.
     pub fn stats(&self, now: WallMs) -> NodeStats {
-        let complete_to = self.complete_to().unwrap_or_default().max(self.began);
+        let complete_to = self.complete_to().unwrap_or_default().max(self.context.clocks.began());
         let lag = if self.is_drained() { Duration::ZERO } else { now.since(complete_to) };
         NodeStats {
             events_per_s: self.rates.events_per_s,
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             connections: self.producers.len() as u64,
             entries: self.table.names().counters() as u64,
-            log_bytes: self.journal.bytes(),
+            log_bytes: self.context.log.bytes(),
             streams: self.old.keys().chain([self.live.stream()]).cloned().collect(),
             hot_items: self.rates.hot_items.clone(),
-            capacity: self.config.capacity as f64,
+            capacity: self.context.config.capacity as f64,
             trouble: self.trouble(),
         }
     }
@@ -63,18 +63,18 @@ impl LeafMachine {
 
     /// Why it can't do its work right now, if it can't.
     pub fn trouble(&self) -> Option<String> {
-        match (self.disk, self.roots.is_empty()) {
+        match (self.context.disk, self.roots.is_empty()) {
             (DiskState::Failed, _) => {
                 Some("the log could not be written: restart the leaf once the disk is sound".into())
             }
             (DiskState::Full, _) => {
                 Some("the disk is full: make room, and the leaf goes on by itself".into())
             }
-            _ if self.is_superseded => {
+            _ if self.context.members.is_superseded() => {
                 Some("another start under this leaf's name has joined: this one takes nothing more".into())
             }
             (DiskState::Works, true) => Some("no root is connected: events are logged and wait".into()),
-            (DiskState::Works, false) if self.is_leaving() => Some("the leaf is leaving".into()),
+            (DiskState::Works, false) if self.context.is_leaving() => Some("the leaf is leaving".into()),
             (DiskState::Works, false) => None,
         }
     }

@@ -14,7 +14,8 @@
 
 use super::forgets::OpenForget;
 use super::idempotency::lookup::Claim;
-use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
+use super::intake::acks::Waiting;
+use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
 use crate::log::record::{self, Record};
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::{CounterTotal, Version};
@@ -145,14 +146,16 @@ impl LeafMachine {
         let refused = match self.keys.used(IdempotencyKey::of_request(reset.key)) {
             Some((lsn, known)) if known.matches(content(&reset)) => {
                 let counted = Counted { is_replay: true };
-                return self.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
+                return self
+                    .context
+                    .answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
             }
             Some(_) => Some(SubmitError::Refused(EventError {
                 code: EventErrorCode::KeyReused,
                 message: "this id was used for something else: take a new one for each reset".into(),
                 index: None,
             })),
-            None if self.is_leaving() => Some(SubmitError::Draining),
+            None if self.context.is_leaving() => Some(SubmitError::Draining),
             None if self.is_resetting(&reset.topic) => {
                 Some(SubmitError::Busy { reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS })
             }
@@ -171,7 +174,7 @@ impl LeafMachine {
     }
 
     pub(super) fn ask(&mut self, reset: SubmissionId, question: Question) {
-        self.outputs.push_back(Output::Ask { reset, question });
+        self.context.outputs.push(Output::Ask { reset, question });
     }
 
     pub(super) fn end_reset(&mut self, id: SubmissionId, error: SubmitError) {
@@ -179,7 +182,7 @@ impl LeafMachine {
             Some(open) if open.forget.is_some() => {
                 self.tell_forgotten(id, Err(open.refusal_to_forget(error)));
             }
-            _ => self.refuse_submission(id, error),
+            _ => self.context.outputs.refuse(id, error),
         }
     }
 
@@ -189,7 +192,7 @@ impl LeafMachine {
         match answer {
             Answer::Members { away, .. } if !away.is_empty() => self.end_reset(id, SubmitError::Away(away)),
             // Not listed yet, it would not be asked itself.
-            Answer::Members { view, .. } if view.node(&self.config.leaf).is_none() => {
+            Answer::Members { view, .. } if view.node(&self.context.config.leaf).is_none() => {
                 self.end_reset(id, SubmitError::Unreachable);
             }
             Answer::Members { view, .. } => {
@@ -220,7 +223,8 @@ impl LeafMachine {
                 match self.negate(now, &reset, totals) {
                     Ok(lsn) => {
                         let counted = Counted::default();
-                        self.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
+                        self.context
+                            .answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
                     }
                     Err(e) => self.end_reset(id, e),
                 }
@@ -244,7 +248,7 @@ impl LeafMachine {
 
     /// Logs and counts the negatives; returns the last record that says so.
     fn negate(&mut self, now: Now, reset: &Reset, totals: Vec<CounterTotal>) -> Result<Lsn, SubmitError> {
-        if self.is_leaving() {
+        if self.context.is_leaving() {
             return Err(SubmitError::Draining);
         }
         if let Some(reason) = self.busy(0) {
@@ -277,7 +281,7 @@ impl LeafMachine {
         }
         let lsn = self.log_negatives(now, &last, used.into_iter().collect())?;
         if let Some(used) = used {
-            self.keys.note_use(used, lsn, self.age(now));
+            self.keys.note_use(used, lsn, self.context.clocks.age(now));
         }
         Ok(lsn)
     }
@@ -300,10 +304,15 @@ impl LeafMachine {
             batch::put_event(id, *delta, &mut words);
         }
         let event_count = negatives.len() as u32;
-        let record =
-            record::Submission { at: self.age(now), keys, names: &names, event_count, words: &words };
+        let record = record::Submission {
+            at: self.context.clocks.age(now),
+            keys,
+            names: &names,
+            event_count,
+            words: &words,
+        };
         let full = SubmitError::Busy { reason: BusyReason::DiskFull, retry_after_ms: RETRY_AFTER_MS };
-        let lsn = self.log(&Record::Submission(record)).ok_or(full)?;
+        let lsn = self.context.log(&Record::Submission(record)).ok_or(full)?;
         let volume = negatives.iter().fold(0u64, |v, (_, delta)| v.saturating_add(delta.unsigned_abs()));
         let counted = self.intern(negatives.iter().map(|(counter, delta)| (counter, *delta)));
         self.table.add(counted.into_iter(), volume);
@@ -323,7 +332,7 @@ impl LeafMachine {
         by: &NodeName,
         read: Version,
     ) -> bool {
-        let is_rival = *by != self.config.leaf && self.is_resetting(topic);
+        let is_rival = *by != self.context.config.leaf && self.is_resetting(topic);
         !is_rival && self.handle_topic_flush(now, flush, topic, read)
     }
 

@@ -1,7 +1,8 @@
 //! What other leaves are told of idempotency keys, and what is noted for them.
 
 use crate::log::record::Record;
-use crate::machine::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
+use crate::machine::intake::acks::Waiting;
+use crate::machine::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
 use countree_common::wire::keys::{Attempt, IdempotencyKey, Remembered};
@@ -11,7 +12,7 @@ use countree_common::wire::rpc::{Reply, SubmitError};
 impl LeafMachine {
     /// The keys' owner by a later view wants to know what is remembered of them here. Answered by [`Output::Answer`].
     pub fn handle_recall(&mut self, now: Now, id: SubmissionId, keys: &[IdempotencyKey], epoch: u64) {
-        if self.view.epoch < epoch {
+        if self.context.members.view().epoch < epoch {
             return self.fail(id, "this leaf has an older view");
         }
         let mut found = Vec::new();
@@ -21,14 +22,16 @@ impl LeafMachine {
                 continue;
             }
             // The asker may mean an earlier start, which has left with what it knew.
-            if self.is_superseded || self.listed_since.is_none_or(|since| epoch < since) {
+            if self.context.members.is_superseded()
+                || self.context.members.listed_since().is_none_or(|since| epoch < since)
+            {
                 return self.fail(id, "this leaf was listed anew since: ask again by the latest view");
             }
             if self.is_resetting_under(*key) {
                 return self.fail(id, "a reset under this key is under way");
             }
             // It could take the key right after it has answered.
-            let registry_now = self.registry_now(now);
+            let registry_now = self.context.clocks.registry_now(now.mono);
             if self.owns(*key, registry_now) {
                 return self.fail(id, "this leaf owns the key by a later view");
             }
@@ -43,11 +46,11 @@ impl LeafMachine {
         for (key, attempt) in attempts {
             if self.keys.used(*key).is_some() {
                 found.extend(self.keys.recall(*key));
-            } else if attempt.leaf != self.config.leaf {
+            } else if attempt.leaf != self.context.config.leaf {
                 return self.fail(id, "the attempt is another leaf's");
             } else if let Err(e) = self.check_own(attempt) {
                 let reply = Reply::Remembered(Err(e));
-                return self.outputs.push_back(Output::Answer { question: id, reply });
+                return self.context.outputs.push(Output::Answer { question: id, reply });
             }
         }
         self.remember(id, found);
@@ -69,7 +72,7 @@ impl LeafMachine {
             }
             Err(e) => {
                 let reply = Reply::Remembered(Err(e));
-                self.outputs.push_back(Output::Answer { question: id, reply });
+                self.context.outputs.push(Output::Answer { question: id, reply });
             }
         }
     }
@@ -79,7 +82,7 @@ impl LeafMachine {
         if keys.is_empty() {
             return Ok(0);
         }
-        if self.is_leaving() {
+        if self.context.is_leaving() {
             return Err(SubmitError::Draining);
         }
         if keys.iter().any(|key| self.is_resetting_under(*key)) {
@@ -92,9 +95,9 @@ impl LeafMachine {
             return Err(busy(BusyReason::TableFull));
         }
         self.begin_segment_if_full();
-        let at = self.age(now);
+        let at = self.context.clocks.age(now);
         let record = Record::Noted { keys: keys.clone(), at, by: by.clone() };
-        let lsn = self.log(&record).ok_or(busy(BusyReason::DiskFailed))?;
+        let lsn = self.context.log(&record).ok_or(busy(BusyReason::DiskFailed))?;
         keys.into_iter().for_each(|key| self.keys.note_attempt(key, by.clone(), lsn, at));
         Ok(lsn)
     }
@@ -107,12 +110,12 @@ impl LeafMachine {
     fn remember_once(&mut self, id: SubmissionId, lsn: Lsn, found: Vec<(Lsn, Remembered)>) {
         let lsn = found.iter().map(|(lsn, _)| *lsn).fold(lsn, Lsn::max);
         let keys = found.into_iter().map(|(_, of)| of).collect();
-        self.answer_once_durable(lsn, Waiting::Remembered { question: id, keys });
+        self.context.answer_once_durable(lsn, Waiting::Remembered { question: id, keys });
     }
 
     fn fail(&mut self, id: SubmissionId, why: &str) {
         let reply = Reply::Failed(why.into());
-        self.outputs.push_back(Output::Answer { question: id, reply });
+        self.context.outputs.push(Output::Answer { question: id, reply });
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::log::record::Record;
 use crate::machine::idempotency::keys::Keys;
-use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId, Waiting};
+use crate::machine::intake::acks::Waiting;
+use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId};
 use countree_common::cluster::NodeName;
 use countree_common::limits;
 use countree_common::ring::Ring;
@@ -65,19 +66,14 @@ impl Estate {
 }
 
 impl LeafMachine {
-    /// Who remembers idempotency keys once this leaf is gone.
-    pub(in crate::machine) fn successors(&self) -> Vec<NodeName> {
-        self.view.keys.owners.iter().filter(|owner| **owner != self.config.leaf).cloned().collect()
-    }
-
     /// A leaving leaf hands over keys. Answered like a submission, once they are on disk here.
     pub fn handle_inheritance(&mut self, now: Now, id: SubmissionId, keys: &[Remembered]) {
         match self.inherit(now, keys) {
             Ok(lsn) => {
                 let counted = Counted::default();
-                self.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
+                self.context.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
             }
-            Err(e) => self.refuse_submission(id, e),
+            Err(e) => self.context.outputs.refuse(id, e),
         }
     }
 
@@ -91,7 +87,7 @@ impl LeafMachine {
             return Err(busy(reason));
         }
         // The other leaf's clock is another: here the time of what it remembered begins anew.
-        let at = self.age(now);
+        let at = self.context.clocks.age(now);
         let news = keys.iter().filter(|of| self.keys.news(of));
         let news: Vec<_> = news.map(|of| Remembered { at, ..of.clone() }).collect();
         if news.len() > limits::KEYS_PER_MESSAGE || !self.keys.has_room(news.len()) {
@@ -102,7 +98,7 @@ impl LeafMachine {
             return Ok(known.map(|(lsn, _)| lsn).max().unwrap_or_default());
         }
         self.begin_segment_if_full();
-        let lsn = self.log(&Record::Inherited(news.clone())).ok_or(busy(BusyReason::DiskFailed))?;
+        let lsn = self.context.log(&Record::Inherited(news.clone())).ok_or(busy(BusyReason::DiskFailed))?;
         news.iter().for_each(|of| self.keys.absorb(of, lsn));
         if let Some(leave) = &mut self.leave {
             leave.estate().reopen();

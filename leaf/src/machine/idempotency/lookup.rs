@@ -136,7 +136,7 @@ impl KeyRings {
 impl LeafMachine {
     /// A root has confirmed the view, or brought a newer one.
     pub fn handle_confirmation(&mut self, now: Now) {
-        self.confirmed = now.mono;
+        self.context.members.confirm(now.mono);
     }
 
     /// The owner of these keys is to note that another leaf's attempt may use them up. Answered by [`Output::Answer`].
@@ -156,10 +156,10 @@ impl LeafMachine {
 
     fn refuse_claim(&mut self, id: SubmissionId, claim: &Claim, error: SubmitError) {
         match claim {
-            Claim::Order(_) | Claim::Reset(_) => self.refuse_submission(id, error),
+            Claim::Order(_) | Claim::Reset(_) => self.context.outputs.refuse(id, error),
             Claim::Note { .. } => {
                 let reply = Reply::Remembered(Err(error));
-                self.outputs.push_back(Output::Answer { question: id, reply });
+                self.context.outputs.push(Output::Answer { question: id, reply });
             }
         }
     }
@@ -184,21 +184,21 @@ impl LeafMachine {
         if fresh.is_empty() {
             return Ok(questions);
         }
-        if self.is_leaving() {
+        if self.context.is_leaving() {
             return Err(SubmitError::Draining);
         }
-        let horizon = self.config.horizon;
+        let horizon = self.context.config.horizon;
         // A view that is older than this may lack a leaf that has handed its keys to others since.
-        if now.mono.since(self.confirmed) > horizon / 2 {
+        if now.mono.since(self.context.members.confirmed()) > horizon / 2 {
             return Err(SubmitError::Unreachable);
         }
-        let registry_now = self.registry_now(now);
-        if self.view.keys.whole_from > earlier(registry_now, horizon) {
+        let registry_now = self.context.clocks.registry_now(now.mono);
+        if self.context.members.view().keys.whole_from > earlier(registry_now, horizon) {
             return Err(SubmitError::KeyLost);
         }
         for key in fresh {
             match self.owner(key, registry_now) {
-                Some(owner) if owner == self.config.leaf => {
+                Some(owner) if owner == self.context.config.leaf => {
                     self.ask_those_before(key, registry_now, known, &mut questions)?;
                     self.ask_takers(key, known, &mut questions)?;
                 }
@@ -207,14 +207,14 @@ impl LeafMachine {
                         self.ask_about(owner, Matter::Note, (key, None), &mut questions)?;
                     }
                 }
-                _ => return Err(SubmitError::NotOwner { epoch: self.view.epoch }),
+                _ => return Err(SubmitError::NotOwner { epoch: self.context.members.view().epoch }),
             }
         }
         Ok(questions)
     }
 
     fn rings(&mut self, now: WallMs) -> &KeyRings {
-        let (horizon, keys) = (self.config.horizon, &self.view.keys);
+        let (horizon, keys) = (self.context.config.horizon, &self.context.members.view().keys);
         self.key_rings.get_or_insert_with(|| KeyRings::of(keys, earlier(now, horizon)))
     }
 
@@ -223,7 +223,7 @@ impl LeafMachine {
     }
 
     pub(in crate::machine) fn owns(&mut self, key: IdempotencyKey, now: WallMs) -> bool {
-        self.owner(key, now).is_some_and(|owner| owner == self.config.leaf)
+        self.owner(key, now).is_some_and(|owner| owner == self.context.config.leaf)
     }
 
     fn ask_about(
@@ -233,7 +233,7 @@ impl LeafMachine {
         about: (IdempotencyKey, Option<Attempt>),
         questions: &mut Questions,
     ) -> Result<(), SubmitError> {
-        if self.view.node(&leaf).is_none() {
+        if self.context.members.view().node(&leaf).is_none() {
             return Err(SubmitError::Away(vec![leaf]));
         }
         questions.entry(Question { leaf, matter }).or_default().push(about);
@@ -248,17 +248,18 @@ impl LeafMachine {
         known: &Known,
         questions: &mut Questions,
     ) -> Result<(), SubmitError> {
-        let horizon = self.config.horizon;
+        let horizon = self.context.config.horizon;
         let past = self.rings(now).past.iter().filter(|(until, _)| now.since(*until) <= horizon);
         let past: Vec<_> =
             past.filter_map(|(until, r)| Some((*until, r.key_owner(key.hash)?.clone()))).collect();
         let mut asked = BTreeSet::new();
         for (until, owner) in past {
-            if self.view.keys.lost.iter().any(|(lost, at)| *lost == owner && until <= *at) {
+            if self.context.members.view().keys.lost.iter().any(|(lost, at)| *lost == owner && until <= *at) {
                 return Err(SubmitError::KeyLost);
             }
             // One that is no owner any more has handed its keys over.
-            let is_silent = owner == self.config.leaf || !self.view.keys.owners.contains(&owner);
+            let is_silent = owner == self.context.config.leaf
+                || !self.context.members.view().keys.owners.contains(&owner);
             if is_silent || known.recalled.contains(&(owner.clone(), key)) || !asked.insert(owner.clone()) {
                 continue;
             }
@@ -282,17 +283,22 @@ impl LeafMachine {
         let attempts: BTreeSet<_> = mine.iter().chain(found).collect();
         for attempt in attempts {
             let leaf = &attempt.leaf;
-            let is_lost = self.view.keys.lost.iter().any(|(lost, _)| lost == leaf)
-                && self.view.node(leaf).is_none_or(|node| node.incarnation > attempt.incarnation);
+            let is_lost = self.context.members.view().keys.lost.iter().any(|(lost, _)| lost == leaf)
+                && self
+                    .context
+                    .members
+                    .view()
+                    .node(leaf)
+                    .is_none_or(|node| node.incarnation > attempt.incarnation);
             if is_lost {
                 return Err(SubmitError::KeyLost);
             }
-            if *leaf == self.config.leaf {
+            if *leaf == self.context.config.leaf {
                 self.check_own(attempt)?;
                 continue;
             }
             // One that is no owner any more has handed over what it took.
-            let has_left = !self.view.keys.owners.contains(leaf);
+            let has_left = !self.context.members.view().keys.owners.contains(leaf);
             if !has_left && !known.settled.contains(&(key, attempt.clone())) {
                 self.ask_about(leaf.clone(), Matter::Outcome, (key, Some(attempt.clone())), questions)?;
             }
@@ -318,7 +324,7 @@ impl LeafMachine {
             incarnation: stream.incarnation,
             number: self.clearances.attempts,
         };
-        let (epoch, open, known) = (self.view.epoch, Questions::new(), Known::default());
+        let (epoch, open, known) = (self.context.members.view().epoch, Questions::new(), Known::default());
         self.clear(id, Clearance { claim, epoch, attempt, rounds: 0, open, known }, questions);
     }
 
@@ -345,7 +351,7 @@ impl LeafMachine {
                     Request::AttemptOutcomes(about.collect())
                 }
             };
-            self.call(Asker::Submission(id, question, about.len()), callee, request);
+            self.context.call(Asker::Submission(id, question, about.len()), callee, request);
         }
     }
 
@@ -386,8 +392,8 @@ impl LeafMachine {
 
     /// What is still to be asked, once all have answered.
     fn go_on_clearing(&mut self, now: Now, clearance: &Clearance) -> Result<Questions, SubmitError> {
-        if clearance.epoch != self.view.epoch {
-            return Err(SubmitError::NotOwner { epoch: self.view.epoch });
+        if clearance.epoch != self.context.members.view().epoch {
+            return Err(SubmitError::NotOwner { epoch: self.context.members.view().epoch });
         }
         let is_use = |of: &&Remembered| matches!(of.state, KeyState::Used { .. });
         let uses: Vec<_> = clearance.known.found.iter().filter(is_use).cloned().collect();

@@ -4,7 +4,8 @@ use crate::log::record::{self, Record};
 use crate::machine::counters::names::CounterId;
 use crate::machine::idempotency::keyed_events::{Fresh, Order};
 use crate::machine::idempotency::lookup::Claim;
-use crate::machine::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId, Waiting};
+use crate::machine::intake::acks::Waiting;
+use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId};
 use countree_common::event::Event;
 use countree_common::key::Counter;
 use countree_common::stream::Lsn;
@@ -19,7 +20,7 @@ impl LeafMachine {
     pub fn handle_submission(&mut self, now: Now, id: SubmissionId, submission: Submission) {
         match Order::new(submission) {
             Ok(order) => self.handle_claim(now, id, Claim::Order(order)),
-            Err(e) => self.refuse_submission(id, e.into()),
+            Err(e) => self.context.outputs.refuse(id, e.into()),
         }
     }
 
@@ -31,14 +32,10 @@ impl LeafMachine {
         };
         match taken {
             Ok((lsn, counted)) => {
-                self.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
+                self.context.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
             }
-            Err(e) => self.refuse_submission(id, e),
+            Err(e) => self.context.outputs.refuse(id, e),
         }
-    }
-
-    pub(in crate::machine) fn refuse_submission(&mut self, id: SubmissionId, error: SubmitError) {
-        self.outputs.push_back(Output::Submitted { submission: id, result: Err(error) });
     }
 
     /// Returns the record that has to be on disk before the request is answered.
@@ -55,7 +52,7 @@ impl LeafMachine {
         }
         let sums = self.intern(events.iter().map(|(_, e)| (&e.counter, e.delta.get())));
         self.check_totals(volume, || sums.iter().copied()).map_err(|e| at_its_place(e, events))?;
-        if self.is_leaving() {
+        if self.context.is_leaving() {
             return Err(SubmitError::Draining);
         }
         if let Some(reason) = self.busy(volume) {
@@ -67,18 +64,18 @@ impl LeafMachine {
         self.begin_segment_if_full();
         let (names, words) = encode(events);
         let record = record::Submission {
-            at: self.age(now),
+            at: self.context.clocks.age(now),
             keys: uses.clone(),
             names: &names,
             event_count: events.len() as u32,
             words: &words,
         };
-        let Some(lsn) = self.log(&Record::Submission(record)) else {
+        let Some(lsn) = self.context.log(&Record::Submission(record)) else {
             return Err(busy(BusyReason::DiskFull));
         };
         self.table.add(sums.into_iter(), volume);
         self.live.note_accepted(events.len() as u64);
-        let at = self.age(now);
+        let at = self.context.clocks.age(now);
         uses.iter().for_each(|used| self.keys.note_use(*used, lsn, at));
         self.end_window_if_full(now);
         Ok((lsn.max(*repeats), counted))

@@ -2,7 +2,6 @@
 
 use crate::machine::uplink::stream::Uplink;
 use crate::machine::{DiskState, LeafMachine};
-use countree_common::cluster::Tier;
 use countree_common::limits;
 use countree_common::wire::producer::BusyReason;
 
@@ -13,15 +12,17 @@ impl LeafMachine {
     /// Why events of this Σ|δ| can't be taken at the moment.
     pub(in crate::machine) fn busy(&self, volume: u64) -> Option<BusyReason> {
         let unmerged = self.unmerged_volume().saturating_add(volume);
-        if self.disk == DiskState::Failed {
+        if self.context.disk == DiskState::Failed {
             Some(BusyReason::DiskFailed)
-        } else if self.disk == DiskState::Full || self.journal.bytes() >= self.config.log_bytes {
+        } else if self.context.disk == DiskState::Full
+            || self.context.log.bytes() >= self.context.config.log_bytes
+        {
             Some(BusyReason::DiskFull)
-        } else if self.journal.waiting_bytes() >= limits::LOG_QUEUE_BYTES as u64
+        } else if self.context.log.waiting_bytes() >= limits::LOG_QUEUE_BYTES as u64
             || unmerged > self.unmerged_max()
         {
             Some(BusyReason::Overload)
-        } else if self.listed_since.is_none() || self.is_superseded {
+        } else if self.context.members.listed_since().is_none() || self.context.members.is_superseded() {
             Some(BusyReason::Joining)
         } else {
             None
@@ -31,7 +32,7 @@ impl LeafMachine {
     /// The most that this leaf may hold unmerged: its share of the room that leaves need, since none of them knows what
     /// the others hold.
     pub(in crate::machine) fn unmerged_max(&self) -> u64 {
-        let leaves = self.view.tier(Tier::Leaf).count().max(1) as u64;
+        let leaves = self.context.members.leaves() as u64;
         limits::UNMERGED_MAX.unsigned_abs().min(ROOM_ABOVE / leaves)
     }
 

@@ -1,10 +1,12 @@
 //! Taking events in: sessions, batches and submissions, from arrival to ack.
 
 use crate::log::record::{Checkpoint, Record};
+use crate::machine::context::Phase;
 use crate::machine::counters::names::CounterId;
+use crate::machine::intake::acks::Waiting;
 use crate::machine::intake::dictionary::Dictionary;
 use crate::machine::intake::sessions::Standing;
-use crate::machine::{ConnectionId, DiskState, LeafMachine, Output, RETRY_AFTER_MS, Waiting};
+use crate::machine::{ConnectionId, LeafMachine, Output, RETRY_AFTER_MS};
 use countree_common::limits;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
@@ -12,9 +14,7 @@ use countree_common::time::Now;
 use countree_common::wire::batch::{self, BatchError, BatchView, Events};
 use countree_common::wire::codec::CodecError;
 use countree_common::wire::hello::RefusalCode;
-use countree_common::wire::producer::{BusyReason, Durability, EventError, EventErrorCode, FromLeaf, ToLeaf};
-use countree_common::wire::rpc::Reply;
-use std::collections::BTreeMap;
+use countree_common::wire::producer::{BusyReason, EventError, EventErrorCode, FromLeaf, ToLeaf};
 
 /// One producer's connection.
 #[derive(Debug)]
@@ -45,9 +45,9 @@ impl LeafMachine {
         let dictionary = Dictionary::default();
         let producer = Producer { session: None, dictionary, is_refused: false, repeat_from: None };
         self.producers.insert(connection, producer);
-        self.send(connection, FromLeaf::View(self.view.clone()));
-        if self.is_leaving() {
-            self.send(connection, FromLeaf::Draining);
+        self.context.outputs.send(connection, FromLeaf::View(self.context.members.view().clone()));
+        if self.context.is_leaving() {
+            self.context.outputs.send(connection, FromLeaf::Draining);
         }
     }
 
@@ -63,13 +63,9 @@ impl LeafMachine {
         self.abandoned += dictionary.defined();
     }
 
-    pub(in crate::machine) fn send(&mut self, connection: ConnectionId, message: FromLeaf) {
-        self.outputs.push_back(Output::Send { connection, message });
-    }
-
     fn close(&mut self, connection: ConnectionId, message: String) {
         self.handle_disconnected(connection);
-        self.outputs.push_back(Output::Close { connection, code: RefusalCode::Malformed, message });
+        self.context.outputs.push(Output::Close { connection, code: RefusalCode::Malformed, message });
     }
 
     /// A producer opens or resumes a session.
@@ -78,12 +74,12 @@ impl LeafMachine {
             ToLeaf::Open(session) => (session, true),
             ToLeaf::Resume(session) => (session, false),
             // Whoever has a session here resumes it; a table of the past says nothing about one that goes on.
-            ToLeaf::FindSessionEnd { leaf, session } if leaf == self.config.leaf => {
-                return self.send(connection, FromLeaf::SessionEnd { session, last: None });
+            ToLeaf::FindSessionEnd { leaf, session } if leaf == self.context.config.leaf => {
+                return self.context.outputs.send(connection, FromLeaf::SessionEnd { session, last: None });
             }
             ToLeaf::FindSessionEnd { leaf, session } => return self.ask_ending(connection, leaf, session),
         };
-        let (is_leaving, is_sealing) = (self.is_leaving(), self.is_sealing());
+        let (is_leaving, is_sealing) = (self.context.is_leaving(), self.context.phase == Phase::Sealing);
         let Some(producer) = self.producers.get_mut(&connection) else { return };
         producer.session = Some(session);
         producer.is_refused = is_leaving;
@@ -93,18 +89,18 @@ impl LeafMachine {
             Some(known) if known.is_ended && is_sealing => {}
             Some(known) if known.is_ended => {
                 let ended = Waiting::Ended { connection, session, last: known.last };
-                self.answer_once_durable(known.lsn, ended);
+                self.context.answer_once_durable(known.lsn, ended);
             }
             Some(known) => {
                 let opened = Waiting::Opened { connection, session, last: known.last };
-                self.answer_once_durable(known.lsn, opened);
+                self.context.answer_once_durable(known.lsn, opened);
             }
             // A leaf of this name may have left with its disk, and published how it ended.
             None if !is_new => {
                 producer.is_refused = true;
-                self.ask_ending(connection, self.config.leaf.clone(), session);
+                self.ask_ending(connection, self.context.config.leaf.clone(), session);
             }
-            None if is_leaving => self.send(connection, FromLeaf::Ended { session, last: 0 }),
+            None if is_leaving => self.context.outputs.send(connection, FromLeaf::Ended { session, last: 0 }),
             None => self.open(now, connection, session),
         }
     }
@@ -113,12 +109,15 @@ impl LeafMachine {
     fn open(&mut self, now: Now, connection: ConnectionId, session: SessionId) {
         let busy = if self.sessions.has_room() { self.busy(0) } else { Some(BusyReason::TableFull) };
         if let Some(reason) = busy {
-            return self.send(connection, FromLeaf::Busy { seq: 0, reason, retry_after_ms: RETRY_AFTER_MS });
+            return self
+                .context
+                .outputs
+                .send(connection, FromLeaf::Busy { seq: 0, reason, retry_after_ms: RETRY_AFTER_MS });
         }
-        let at = self.age(now);
-        if let Some(lsn) = self.log(&Record::Open { session, at }) {
+        let at = self.context.clocks.age(now);
+        if let Some(lsn) = self.context.log(&Record::Open { session, at }) {
             self.sessions.note(session, 0, lsn, at);
-            self.answer_once_durable(lsn, Waiting::Opened { connection, session, last: 0 });
+            self.context.answer_once_durable(lsn, Waiting::Opened { connection, session, last: 0 });
         }
     }
 
@@ -135,7 +134,7 @@ impl LeafMachine {
                 if let Some(producer) = self.producers.get_mut(&connection) {
                     producer.is_refused = true;
                 }
-                self.send(connection, FromLeaf::Refused { seq, error });
+                self.context.outputs.send(connection, FromLeaf::Refused { seq, error });
             }
         }
     }
@@ -174,13 +173,13 @@ impl LeafMachine {
         match self.sessions.standing(session, seq) {
             Standing::Unknown => {
                 producer.is_refused = true;
-                self.send(connection, FromLeaf::Expired(session));
+                self.context.outputs.send(connection, FromLeaf::Expired(session));
                 return Ok(());
             }
             Standing::Ended => return Ok(()),
             Standing::Repeat => {
                 let known = self.sessions.get(session).map_or((0, 0), |s| (s.lsn, s.last));
-                self.answer_once_durable(known.0, Waiting::Ack { connection, seq: known.1 });
+                self.context.answer_once_durable(known.0, Waiting::Ack { connection, seq: known.1 });
                 return Ok(());
             }
             Standing::Gap if producer.repeat_from.is_some() => return Ok(()),
@@ -193,7 +192,9 @@ impl LeafMachine {
         self.check_totals(volume, events).map_err(|e| Rejected::Batch(seq, e))?;
         if let Some(reason) = self.busy(volume) {
             producer.repeat_from = Some(seq);
-            self.send(connection, FromLeaf::Busy { seq, reason, retry_after_ms: RETRY_AFTER_MS });
+            self.context
+                .outputs
+                .send(connection, FromLeaf::Busy { seq, reason, retry_after_ms: RETRY_AFTER_MS });
             return Ok(());
         }
         producer.repeat_from = None;
@@ -225,8 +226,8 @@ impl LeafMachine {
         self.renamed = renamed;
         let Some(lsn) = lsn else { return };
         self.live.note_accepted(u64::from(event_count));
-        self.sessions.note(session, seq, lsn, self.age(now));
-        self.answer_once_durable(lsn, Waiting::Ack { connection, seq });
+        self.sessions.note(session, seq, lsn, self.context.clocks.age(now));
+        self.context.answer_once_durable(lsn, Waiting::Ack { connection, seq });
         self.end_window_if_full(now);
     }
 
@@ -240,9 +241,9 @@ impl LeafMachine {
         words: &[u8],
     ) -> Option<Lsn> {
         let ids = Events::new(words).map(|(id, _)| id);
-        let definitions = &self.table.define(ids, self.journal.segments());
-        let at = self.age(now);
-        self.log(&Record::Batch { session, seq, at, event_count, definitions, words })
+        let definitions = &self.table.define(ids, self.context.log.segments());
+        let at = self.context.clocks.age(now);
+        self.context.log(&Record::Batch { session, seq, at, event_count, definitions, words })
     }
 
     /// Refuses events that could take a total past its limit, by what is merged and what this leaf holds. What other
@@ -275,91 +276,25 @@ impl LeafMachine {
     }
 
     pub(in crate::machine) fn begin_segment_if_full(&mut self) {
-        if self.journal.is_segment_full()
+        if self.context.log.is_segment_full()
             && let Err(e) = self.begin_segment()
         {
-            self.fail_log(&e);
+            self.context.fail_log(&e);
         }
     }
 
     pub(in crate::machine) fn begin_segment(&mut self) -> Result<(), CodecError> {
         let checkpoint = Checkpoint {
-            leaf: Some(self.config.leaf.clone()),
+            leaf: Some(self.context.config.leaf.clone()),
             accepted: self.live.accepted(),
             sessions: self.sessions.listed(),
             key_records: 0,
         };
-        self.journal.begin_segment(checkpoint, &self.keys.listed())?;
+        self.context.log.begin_segment(checkpoint, &self.keys.listed())?;
         match self.retirement.remembered() {
             ledgers if ledgers.is_empty() => Ok(()),
-            ledgers => self.journal.carry(&Record::Retired(ledgers)),
+            ledgers => self.context.log.carry(&Record::Retired(ledgers)),
         }
-    }
-
-    /// Logs a record; `None` when it can't be, and then nothing is acked any more.
-    pub(in crate::machine) fn log(&mut self, record: &Record<'_>) -> Option<Lsn> {
-        self.journal.append(record).map_err(|e| self.fail_log(&e)).ok()
-    }
-
-    fn fail_log(&mut self, e: &CodecError) {
-        self.disk = DiskState::Failed;
-        self.outputs.push_back(Output::Alarm(format!("a log record could not be written: {e}")));
-    }
-
-    pub(in crate::machine) fn answer_once_durable(&mut self, lsn: Lsn, waiting: Waiting) {
-        // What waits goes first: an answer that overtook it could be taken for one to another session.
-        if lsn <= self.journal.durable() && self.waiting.is_empty() {
-            self.answer(waiting);
-        } else {
-            // In order, so that the front is always the next to be released.
-            self.waiting.push_back((self.journal.appended(), waiting));
-        }
-    }
-
-    fn answer(&mut self, waiting: Waiting) {
-        match waiting {
-            Waiting::Opened { connection, session, last } => {
-                self.send(connection, FromLeaf::Opened { session, last })
-            }
-            Waiting::Ended { connection, session, last } => {
-                self.send(connection, FromLeaf::Ended { session, last });
-            }
-            Waiting::Ack { connection, seq } => {
-                self.send(connection, FromLeaf::Ack { seq, durability: Durability::Disk });
-            }
-            Waiting::Remembered { question, keys } => {
-                let reply = Reply::Remembered(Ok(keys));
-                self.outputs.push_back(Output::Answer { question, reply });
-            }
-            Waiting::Submission { submission, counted } => {
-                self.outputs.push_back(Output::Submitted { submission, result: Ok(counted) });
-            }
-        }
-    }
-
-    /// Answers everything that waited for what is on disk now; acks are cumulative, so one per connection.
-    pub(in crate::machine) fn release_acks(&mut self) {
-        let durable = self.journal.durable();
-        let mut acks: BTreeMap<ConnectionId, Seq> = BTreeMap::new();
-        while self.waiting.front().is_some_and(|(lsn, _)| *lsn <= durable) {
-            match self.waiting.pop_front() {
-                Some((_, Waiting::Ack { connection, seq })) => {
-                    let acked = acks.entry(connection).or_default();
-                    *acked = seq.max(*acked);
-                }
-                Some((_, other)) => {
-                    // These ack too, and what follows them belongs to another session.
-                    if let Waiting::Opened { connection, .. } | Waiting::Ended { connection, .. } = other
-                        && let Some(seq) = acks.remove(&connection)
-                    {
-                        self.answer(Waiting::Ack { connection, seq });
-                    }
-                    self.answer(other);
-                }
-                None => {}
-            }
-        }
-        acks.into_iter().for_each(|(connection, seq)| self.answer(Waiting::Ack { connection, seq }));
     }
 }
 

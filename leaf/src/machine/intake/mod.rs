@@ -1,5 +1,6 @@
 //! Takes events in: sessions and batches, from arrival to ack.
 
+pub(super) mod acks;
 mod admission;
 pub(super) mod batches;
 pub mod dictionary;

@@ -18,7 +18,7 @@ impl LeafMachine {
             let known = producer.session().and_then(|id| Some((id, self.sessions.get(id)?)));
             if let Some((session, known)) = known {
                 let message = FromLeaf::Ended { session, last: known.last };
-                self.outputs.push_back(Output::Send { connection: *connection, message });
+                self.context.outputs.push(Output::Send { connection: *connection, message });
             }
         }
     }
@@ -38,20 +38,20 @@ impl LeafMachine {
             let (leaf, session) = about.clone();
             self.asked.entry(about).or_default().insert(connection);
             let request = Request::SessionEnd { leaf: leaf.clone(), session };
-            self.call(Asker::Producers(leaf, session), Callee::Root, request);
+            self.context.call(Asker::Producers(leaf, session), Callee::Root, request);
         } else {
             let message = self.ending(&about, None);
-            self.send(connection, message);
+            self.context.outputs.send(connection, message);
         }
     }
 
     pub(in crate::machine) fn tell_ending(&mut self, about: &(NodeName, SessionId), reply: Option<Reply>) {
         let message = self.ending(about, reply);
-        let is_own = about.0 == self.config.leaf;
+        let is_own = about.0 == self.context.config.leaf;
         for connection in self.asked.remove(about).unwrap_or_default() {
             let producer = self.producers.get(&connection);
             if producer.is_some_and(|producer| !is_own || producer.session() == Some(about.1)) {
-                self.send(connection, message.clone());
+                self.context.outputs.send(connection, message.clone());
             }
         }
     }
@@ -60,12 +60,12 @@ impl LeafMachine {
     fn ending(&self, (leaf, session): &(NodeName, SessionId), reply: Option<Reply>) -> FromLeaf {
         let session = *session;
         match reply {
-            Some(Reply::SessionEnd(Some(last))) if *leaf == self.config.leaf => {
+            Some(Reply::SessionEnd(Some(last))) if *leaf == self.context.config.leaf => {
                 FromLeaf::Ended { session, last }
             }
-            Some(Reply::SessionEnd(None)) if *leaf == self.config.leaf => FromLeaf::Expired(session),
+            Some(Reply::SessionEnd(None)) if *leaf == self.context.config.leaf => FromLeaf::Expired(session),
             // Only who has seen the table may say that the session is not in it.
-            _ if *leaf == self.config.leaf => {
+            _ if *leaf == self.context.config.leaf => {
                 FromLeaf::Busy { seq: 0, reason: BusyReason::Overload, retry_after_ms: RETRY_AFTER_MS }
             }
             Some(Reply::SessionEnd(last)) => FromLeaf::SessionEnd { session, last },

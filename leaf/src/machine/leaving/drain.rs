@@ -4,6 +4,7 @@
 
 use crate::log::record::Record;
 use crate::machine::calls::{Asker, Callee};
+use crate::machine::context::Phase;
 use crate::machine::idempotency::handover::Estate;
 use crate::machine::leaving::retirement::{SETTLING, are_kept};
 use crate::machine::uplink::stream::Uplink;
@@ -78,11 +79,6 @@ impl Leave {
         }
     }
 
-    /// Whether every session has ended for good.
-    pub(in crate::machine) fn is_sealed(&self) -> bool {
-        !matches!(self.stage, Stage::Sealing(_))
-    }
-
     /// Keys that come now would be handed over to nobody.
     pub(in crate::machine) fn is_beyond_handing_over(&self) -> bool {
         matches!(self.stage, Stage::Settling | Stage::Left)
@@ -101,24 +97,15 @@ impl LeafMachine {
             return;
         }
         for connection in self.producers.keys() {
-            self.outputs.push_back(Output::Send { connection: *connection, message: FromLeaf::Draining });
+            self.context.outputs.push(Output::Send { connection: *connection, message: FromLeaf::Draining });
         }
         // Nobody is told before the seal is on disk; if it can't be, nobody ever is.
         self.sessions.end_all();
-        let seal = self.log(&Record::Seal).unwrap_or(Lsn::MAX);
+        let seal = self.context.log(&Record::Seal).unwrap_or(Lsn::MAX);
         self.leave = Some(Leave::new(seal));
+        self.context.phase = Phase::Sealing;
         self.window_ends = now.mono;
         self.handle_time(now);
-    }
-
-    /// Whether a seal is on its way to the disk.
-    pub(in crate::machine) fn is_sealing(&self) -> bool {
-        self.leave.as_ref().is_some_and(|leave| !leave.is_sealed())
-    }
-
-    /// Whether nothing new is taken any more.
-    pub(in crate::machine) fn is_leaving(&self) -> bool {
-        self.leave.is_some()
     }
 
     /// Goes as far as it can without another input.
@@ -139,8 +126,9 @@ impl LeafMachine {
         let stage = leave.stage;
         match stage {
             Stage::Left => None,
-            Stage::Sealing(seal) if self.journal.durable() < seal => None,
+            Stage::Sealing(seal) if self.context.log.durable() < seal => None,
             Stage::Sealing(_) => {
+                self.context.phase = Phase::Sealed;
                 self.tell_endings();
                 Some(Stage::Merging)
             }
@@ -164,7 +152,7 @@ impl LeafMachine {
         if let Some(leave) = &mut self.leave {
             leave.is_asking = true;
         }
-        self.call(Asker::Leave, callee, request);
+        self.context.call(Asker::Leave, callee, request);
         None
     }
 
@@ -173,14 +161,15 @@ impl LeafMachine {
         let sessions = self.sessions.ended(done, limits::SESSIONS_PER_MESSAGE);
         let Some((last, _)) = sessions.last() else { return Some(Stage::HandingOver) };
         self.leave.as_mut()?.stage = Stage::Publishing { done, asked: Some(*last) };
-        let keep_ms = u64::try_from(self.config.horizon.as_millis()).unwrap_or(u64::MAX);
-        let table = SessionTable { leaf: self.config.leaf.clone(), sessions, keep_ms };
+        let keep_ms = u64::try_from(self.context.config.horizon.as_millis()).unwrap_or(u64::MAX);
+        let table = SessionTable { leaf: self.context.config.leaf.clone(), sessions, keep_ms };
         self.ask_for_leave(Callee::Root, Request::Publish(table))
     }
 
     /// Hands the next idempotency keys over.
     fn hand_over(&mut self) -> Option<Stage> {
-        let (successors, since) = (self.successors(), self.owners_since);
+        let (successors, since) =
+            (self.context.members.successors(&self.context.config.leaf), self.context.members.owners_since());
         let estate = self.leave.as_mut()?.estate();
         estate.divide(successors, since, &self.keys);
         match estate.next_part() {
@@ -208,7 +197,7 @@ impl LeafMachine {
 
     /// Asks for the session that was published last; a store that went back has forgotten that one first.
     fn look_for_table(&mut self) -> Option<Stage> {
-        let leaf = self.config.leaf.clone();
+        let leaf = self.context.config.leaf.clone();
         match self.sessions.last_ended() {
             Some(session) => self.ask_for_leave(Callee::Root, Request::SessionEnd { leaf, session }),
             None => self.found_table(),
@@ -232,10 +221,14 @@ impl LeafMachine {
 
     /// Tells the registry that nothing is left here, but for keys that there is nobody to take.
     fn settle(&mut self) -> Option<Stage> {
-        if !self.leave.as_ref()?.estate.is_divided_since(self.owners_since) {
+        if !self.leave.as_ref()?.estate.is_divided_since(self.context.members.owners_since()) {
             return Some(Stage::HandingOver);
         }
-        let (successors, epoch, is_empty) = (self.successors(), self.view.epoch, self.keys.is_empty());
+        let (successors, epoch, is_empty) = (
+            self.context.members.successors(&self.context.config.leaf),
+            self.context.members.view().epoch,
+            self.keys.is_empty(),
+        );
         let (stream, handover) = (self.live.stream().clone(), KeyHandover { successors, epoch, is_empty });
         self.ask_for_leave(Callee::Root, Request::Drained { stream, handover })
     }
@@ -262,7 +255,7 @@ impl LeafMachine {
             (Stage::Settling, Some(Reply::Drained { keeps_keys })) => {
                 // Not by what this leaf knows: others may have come since the registry found that nobody was there, and
                 // keys may have expired. What the registry takes for kept has to be there when the leaf is back.
-                self.outputs.push_back(Output::Left { keeps_keys });
+                self.context.outputs.push(Output::Left { keeps_keys });
                 Some(Stage::Left)
             }
             _ => None,

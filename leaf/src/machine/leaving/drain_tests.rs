@@ -37,7 +37,7 @@ fn drain(rig: &mut Rig) {
 }
 
 fn owners(rig: &mut Rig, owners: &[&str]) {
-    let mut seen = ClusterView { epoch: rig.machine.view.epoch + 1, ..view() };
+    let mut seen = ClusterView { epoch: rig.machine.context.members.view().epoch + 1, ..view() };
     seen.keys.owners = owners.iter().map(|name| NodeName::new(name).unwrap()).collect();
     rig.machine.handle_view(seen);
 }

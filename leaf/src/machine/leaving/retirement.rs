@@ -71,7 +71,7 @@ impl LeafMachine {
     /// Hands over old streams that are wholly merged, once the store can't forget that any more and their
     /// sessions and keys are on disk in the live one.
     pub(in crate::machine) fn retire_settled(&mut self, now: Now) {
-        if self.journal.durable() < self.carried_at || self.roots.is_empty() {
+        if self.context.log.durable() < self.carried_at || self.roots.is_empty() {
             return;
         }
         if self.retirement.handed_over.is_empty() {
@@ -79,7 +79,7 @@ impl LeafMachine {
         }
         if !self.retirement.is_asking && !self.rested(now).is_empty() {
             self.retirement.is_asking = true;
-            self.call(Asker::Retirement, Callee::Root, Request::Ledgers);
+            self.context.call(Asker::Retirement, Callee::Root, Request::Ledgers);
         }
     }
 
@@ -93,7 +93,7 @@ impl LeafMachine {
         let ledgers: Vec<_> = self.ledgers().into_iter().filter(|l| streams.contains(&l.stream)).collect();
         self.remember_ledgers(&ledgers);
         self.retirement.handed_over.extend(streams.into_iter().map(|stream| (stream, None)));
-        self.outputs.push_back(Output::Retire(ledgers));
+        self.context.outputs.push(Output::Retire(ledgers));
     }
 
     /// Keeps ledgers beyond their logs.
@@ -102,7 +102,7 @@ impl LeafMachine {
         let news: Vec<_> =
             ledgers.iter().map(of).filter(|(i, l)| self.retirement.remembered.get(i) != Some(l)).collect();
         if !news.is_empty()
-            && let Some(lsn) = self.log(&Record::Retired(news.clone()))
+            && let Some(lsn) = self.context.log(&Record::Retired(news.clone()))
         {
             self.retirement.remembered.extend(news);
             self.retirement.remembered_at = lsn;
@@ -114,7 +114,7 @@ impl LeafMachine {
     pub fn known_ledgers(&self) -> Vec<StreamLedger> {
         let here = self.ledgers();
         let retired = self.retirement.remembered.iter().map(|(incarnation, ledger)| StreamLedger {
-            stream: StreamId { leaf: self.config.leaf.clone(), incarnation: *incarnation },
+            stream: StreamId { leaf: self.context.config.leaf.clone(), incarnation: *incarnation },
             sealed: true,
             ledger: *ledger,
         });
@@ -126,7 +126,7 @@ impl LeafMachine {
 
     /// Streams whose ledgers the registry must have for good by now.
     fn rested(&self, now: Now) -> Vec<StreamId> {
-        if self.journal.durable() < self.retirement.remembered_at {
+        if self.context.log.durable() < self.retirement.remembered_at {
             return Vec::new();
         }
         let has_rested = |since: &Option<Time>| since.is_some_and(|since| now.mono >= since + SETTLING);
@@ -154,7 +154,7 @@ impl LeafMachine {
             self.retirement.handed_over.remove(&stream);
             let of: Vec<_> = self.ledgers().into_iter().filter(|l| l.stream == stream).collect();
             if are_kept(&of, &kept) && self.old.remove(&stream).is_some() {
-                self.outputs.push_back(Output::DropStream(stream));
+                self.context.outputs.push(Output::DropStream(stream));
             }
         }
     }

@@ -64,7 +64,7 @@ impl LeafMachine {
             self.uplinks_mut().for_each(|uplink| uplink.begin_era(stamp.era));
             self.ask_unconfirmed();
         }
-        let open = Open { stamp, accepted: self.journal.appended() };
+        let open = Open { stamp, accepted: self.context.log.appended() };
         let of_root = self.echoes.by_root.entry(root.clone()).or_default();
         match of_root.first {
             None => of_root.first = Some(open),
@@ -86,7 +86,7 @@ impl LeafMachine {
             return;
         }
         let merged = self.live.progress().merged_to();
-        let Self { echoes, outputs, .. } = self;
+        let Self { echoes, context, .. } = self;
         for (root, OfRoot { first, last }) in &mut echoes.by_root {
             let mut echoed = None;
             while let Some(open) = first.take_if(|open| open.accepted <= merged) {
@@ -94,7 +94,7 @@ impl LeafMachine {
                 *first = last.take();
             }
             let echo = echoed.map(|stamp| Output::Echo { root: root.clone(), stamp });
-            outputs.extend(echo);
+            echo.into_iter().for_each(|echo| context.outputs.push(echo));
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::machine::counters::names::Marks;
 use crate::machine::counters::table::Table;
 use crate::machine::uplink::stream::{NamedSums, NearLimit, Uplink};
 use crate::machine::{Found, Frozen, LeafMachine, Output};
-use countree_common::cluster::{NodeName, Tier};
+use countree_common::cluster::NodeName;
 use countree_common::cut::Cut;
 use countree_common::key::Counter;
 use countree_common::limits;
@@ -53,16 +53,16 @@ impl LeafMachine {
                 let message = format!(
                     "the store has gone back in time for topic '{topic}'; what it forgot is sent again"
                 );
-                self.outputs.push_back(Output::Alarm(message));
+                self.context.outputs.push(Output::Alarm(message));
             }
             if findings.overflow {
                 let message =
                     format!("a total of topic '{topic}' is at its limit; its events wait in the log");
-                self.outputs.push_back(Output::Alarm(message));
+                self.context.outputs.push(Output::Alarm(message));
             }
             if let Some(message) = findings.imbalance {
                 self.imbalances += 1;
-                self.outputs.push_back(Output::Alarm(message));
+                self.context.outputs.push(Output::Alarm(message));
             }
             findings.near_limit.into_iter().for_each(|near| self.note_near_limit(near));
         }
@@ -104,8 +104,8 @@ impl LeafMachine {
 
     /// Asks about some topics with each window, all leaves together about no more than roots have time for.
     fn survey(&mut self, now: Now) {
-        let leaves = self.view.tier(Tier::Leaf).count().max(1) as u128;
-        let most = SURVEYED_PER_S * self.config.window.as_millis() / 1_000 / leaves;
+        let leaves = self.context.members.leaves() as u128;
+        let most = SURVEYED_PER_S * self.context.config.window.as_millis() / 1_000 / leaves;
         let mut left = usize::try_from(most).unwrap_or(usize::MAX).max(1);
         for uplink in self.uplinks_mut() {
             left -= uplink.survey(now.mono, left);
@@ -129,7 +129,7 @@ impl LeafMachine {
                 "the store forgot {events} events of topic '{topic}' of {stream} whose log was gone; \
                  they are declared lost: let leaves keep their log for longer than the store may forget"
             );
-            self.outputs.push_back(Output::Alarm(message));
+            self.context.outputs.push(Output::Alarm(message));
         }
         self.settle_flushes();
         self.echo();
@@ -150,10 +150,10 @@ impl LeafMachine {
     }
 
     fn freeze(&mut self, now: Now) {
-        self.window_ends = now.mono + self.config.window;
+        self.window_ends = now.mono + self.context.config.window;
         let window = self.table.take_window();
         self.rates.note(&window, self.table.names());
-        self.frozen.push_back(Frozen { ends: Some(now.wall), to: self.journal.appended(), window });
+        self.frozen.push_back(Frozen { ends: Some(now.wall), to: self.context.log.appended(), window });
         self.offer_frozen();
     }
 
@@ -178,7 +178,7 @@ impl LeafMachine {
 
     /// Ends the window, unless one before still waits for the disk: then it goes on.
     pub(in crate::machine) fn end_window(&mut self, now: Now) {
-        self.window_ends = now.mono + self.config.window;
+        self.window_ends = now.mono + self.context.config.window;
         if self.frozen.iter().all(|frozen| frozen.ends.is_none()) {
             self.freeze(now);
         }
@@ -197,14 +197,14 @@ impl LeafMachine {
     fn begin_scans(&mut self) {
         for uplink in self.old.values_mut().chain([&mut self.live]) {
             if let Some(recut) = uplink.next_scan(self.table.names()) {
-                self.outputs.push_back(Output::Scan { stream: uplink.stream().clone(), recut });
+                self.context.outputs.push(Output::Scan { stream: uplink.stream().clone(), recut });
             }
         }
     }
 
     /// Only durable records are cut.
     pub(in crate::machine) fn offer_frozen(&mut self) {
-        let durable = self.journal.durable();
+        let durable = self.context.log.durable();
         while self.frozen.front().is_some_and(|frozen| frozen.to <= durable)
             && let Some(Frozen { ends, to, window }) = self.frozen.pop_front()
         {
@@ -239,8 +239,10 @@ impl LeafMachine {
         for (root, frames) in frames {
             for frame in frames.finish() {
                 match frame {
-                    Ok(message) => self.outputs.push_back(Output::Cuts { root: root.clone(), message }),
-                    Err(e) => self.outputs.push_back(Output::Alarm(format!("a cut could not be sent: {e}"))),
+                    Ok(message) => self.context.outputs.push(Output::Cuts { root: root.clone(), message }),
+                    Err(e) => {
+                        self.context.outputs.push(Output::Alarm(format!("a cut could not be sent: {e}")))
+                    }
                 }
             }
         }
@@ -254,10 +256,10 @@ impl LeafMachine {
 
     /// Deletes segments that nothing needs any more.
     fn trim(&mut self, now: Now) {
-        let Self { journal, live, .. } = self;
+        let Self { context, live, .. } = self;
         let is_proven = |at| live.is_proven(at);
-        for segment in journal.trim(now.mono, live.progress().merged_to(), is_proven) {
-            self.outputs.push_back(Output::DropSegment(segment));
+        for segment in context.log.trim(now.mono, live.progress().merged_to(), is_proven) {
+            self.context.outputs.push(Output::DropSegment(segment));
         }
     }
 }

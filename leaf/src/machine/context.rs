@@ -1,0 +1,67 @@
+//! Holds what all parts of the machine share: settings, the cluster as this leaf knows it, the log, and the ways out.
+
+use super::calls::{Asker, Callee, Calls};
+use super::clocks::Clocks;
+use super::intake::acks::{Acks, Waiting};
+use super::log_builder::LogBuilder;
+use super::members::Members;
+use super::output::{Output, Outputs};
+use super::{DiskState, LeafConfig};
+use crate::log::record::Record;
+use countree_common::stream::Lsn;
+use countree_common::wire::codec::CodecError;
+use countree_common::wire::rpc::Request;
+
+/// Whether the leaf takes anything new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It does.
+    Open,
+    /// It leaves, and the seal of its log is on its way to the disk: no session has ended yet.
+    Sealing,
+    /// It leaves, and every session has ended for good.
+    Sealed,
+}
+
+/// Handed to a part with each call.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) config: LeafConfig,
+    pub(super) members: Members,
+    pub(super) clocks: Clocks,
+    pub(super) log: LogBuilder,
+    pub(super) disk: DiskState,
+    pub(super) phase: Phase,
+    pub(super) acks: Acks,
+    pub(super) calls: Calls,
+    pub(super) outputs: Outputs,
+}
+
+impl Context {
+    /// Whether nothing new is taken any more.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.phase != Phase::Open
+    }
+
+    /// Logs a record; `None` when it can't be, and then nothing is acked any more.
+    pub(super) fn log(&mut self, record: &Record<'_>) -> Option<Lsn> {
+        self.log.append(record).map_err(|e| self.fail_log(&e)).ok()
+    }
+
+    /// Stops acks for good.
+    pub(super) fn fail_log(&mut self, e: &CodecError) {
+        self.disk = DiskState::Failed;
+        self.outputs.push(Output::Alarm(format!("a log record could not be written: {e}")));
+    }
+
+    /// Sends an answer once the log is on disk up to this record.
+    pub(super) fn answer_once_durable(&mut self, lsn: Lsn, waiting: Waiting) {
+        self.acks.answer_once_durable(lsn, waiting, &self.log, &mut self.outputs);
+    }
+
+    /// Asks another node.
+    pub(super) fn call(&mut self, asker: Asker, callee: Callee, request: Request) {
+        let call = self.calls.begin(asker);
+        self.outputs.push(Output::Call { call, callee, request });
+    }
+}

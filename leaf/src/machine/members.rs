@@ -1,0 +1,92 @@
+//! Keeps the cluster's nodes as this leaf knows them, and its own standing among them.
+
+use countree_common::cluster::{ClusterView, NodeName, Tier};
+use countree_common::stream::StreamId;
+use countree_common::time::Time;
+
+#[derive(Debug)]
+pub(super) struct Members {
+    view: ClusterView,
+    /// The epoch of the first view that lists this leaf: a node that asks all leaves of a later one asks this leaf, too.
+    listed_since: Option<u64>,
+    /// A later start under this leaf's name is listed: the two are copies of one folder, or one outlived the other.
+    is_superseded: bool,
+    /// The epoch of the first view with these owners of keys, of whom none has left and come back since.
+    owners_since: u64,
+    /// When a root confirmed the view last.
+    confirmed: Time,
+}
+
+/// Says what a new view changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ViewChange {
+    /// A later start of this leaf is listed for the first time.
+    pub(super) supersedes: bool,
+    /// Owners of keys, or their history, are others.
+    pub(super) keys: bool,
+}
+
+impl Members {
+    /// Knows nobody yet.
+    pub(super) fn new(now: Time) -> Self {
+        let view = ClusterView::default();
+        Self { view, listed_since: None, is_superseded: false, owners_since: 0, confirmed: now }
+    }
+
+    /// Takes a new view; `live` is this leaf's own stream.
+    pub(super) fn handle_view(&mut self, view: ClusterView, live: &StreamId) -> ViewChange {
+        let StreamId { leaf, incarnation } = live;
+        let is_later = view.node(leaf).is_some_and(|listed| listed.incarnation > *incarnation);
+        let supersedes = is_later && !self.is_superseded;
+        self.is_superseded |= is_later;
+        if self.listed_since.is_none() && view.keys.owners.contains(leaf) {
+            self.listed_since = Some(view.epoch);
+        }
+        let keys = self.view.keys != view.keys;
+        if keys {
+            self.owners_since = view.epoch;
+        }
+        self.view = view;
+        ViewChange { supersedes, keys }
+    }
+
+    /// A root has confirmed the view, or brought a newer one.
+    pub(super) fn confirm(&mut self, now: Time) {
+        self.confirmed = now;
+    }
+
+    /// When a root did so last.
+    pub(super) fn confirmed(&self) -> Time {
+        self.confirmed
+    }
+
+    /// The latest view.
+    pub(super) fn view(&self) -> &ClusterView {
+        &self.view
+    }
+
+    /// How many leaves the view lists, 1 at least.
+    pub(super) fn leaves(&self) -> usize {
+        self.view.tier(Tier::Leaf).count().max(1)
+    }
+
+    /// The epoch of the first view that lists this leaf.
+    pub(super) fn listed_since(&self) -> Option<u64> {
+        self.listed_since
+    }
+
+    /// Whether a later start under this leaf's name is listed.
+    pub(super) fn is_superseded(&self) -> bool {
+        self.is_superseded
+    }
+
+    /// The epoch since which the same nodes own keys.
+    pub(super) fn owners_since(&self) -> u64 {
+        self.owners_since
+    }
+
+    /// The owners of idempotency keys once `leaf` is gone.
+    pub(super) fn successors(&self, leaf: &NodeName) -> Vec<NodeName> {
+        self.view.keys.owners.iter().filter(|owner| *owner != leaf).cloned().collect()
+    }
+}
