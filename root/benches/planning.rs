@@ -9,7 +9,7 @@ use countree_common::cut::{Applied, CounterSum, Cut};
 use countree_common::document::Version;
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::stream::StreamId;
-use countree_root::machine::documents::cache::Memory;
+use countree_root::machine::documents::cache::DocumentCache;
 use countree_root::machine::documents::check;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -48,7 +48,7 @@ fn cut_checked(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [1_000, 100_000])]
 fn cut_planned(bencher: Bencher<'_, '_>, remembered: u32) {
     let (first, second) = (cut(0, remembered), cut(1, SUMS));
-    let mut memory = Memory::default();
+    let mut memory = DocumentCache::default();
     memory.learn(
         &first,
         &Applied {

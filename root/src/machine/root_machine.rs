@@ -1,9 +1,9 @@
 //! The root machine: cuts in, merges and reads out, outcomes and totals out.
 
-use super::documents::UnsoundCut;
 use super::merge::limit_alerts::{self, NearLimit};
 use super::merge::queue::{Answered, MergeQueue};
-use super::publishing::coalesced::Gathered;
+use super::output::{LeafRefused, Output};
+use super::publishing::coalesced::CoalescedUpdate;
 use super::publishing::interest::{Arrival, Interests, TooMuchInterest};
 use super::publishing::watermark::Watermarks;
 use super::{BatchId, ConnectionId, ReadId, StoreSilent};
@@ -16,7 +16,6 @@ use countree_common::store::StoreId;
 use countree_common::time::{Now, SteadyClock, Time, WallMs};
 use countree_common::wire::{publish, uplink};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// After a failed read nothing is read for this long.
@@ -28,63 +27,18 @@ const RING_SETTLES: Duration = Duration::from_secs(10);
 /// Between two stamps for a leaf. It is a part of what `complete_to` lags behind.
 const STAMP_GAP: Duration = Duration::from_millis(100);
 
-/// Why a leaf is sent away.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LeafRefused {
-    /// It sent a cut that no leaf may send.
-    #[error(transparent)]
-    Unsound(#[from] UnsoundCut),
-    /// What it sends belongs into another store.
-    #[error(
-        "the leaf's data folder belongs to store {0}, which this root knows nothing of: start it again, and it says what to do"
-    )]
-    Foreign(StoreId),
-}
-
-/// What the shell is to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Merge these into the store, in this order; then [`Root::handle_merged`].
-    Merge {
-        /// Names the merge.
-        batch: BatchId,
-        /// The cuts, all sound.
-        cuts: Arc<[Cut]>,
-    },
-    /// Read a topic from the store; then [`Root::handle_read`].
-    Read {
-        /// Names the read.
-        read: ReadId,
-        /// The topic.
-        topic: Topic,
-    },
-    /// Send to a leaf.
-    Answer {
-        /// The leaf's conversation.
-        connection: ConnectionId,
-        /// What to send.
-        message: uplink::FromRoot,
-    },
-    /// Send the same to some broadcast nodes, after what was sent to them before.
-    Publish {
-        /// Their conversations.
-        connections: Vec<ConnectionId>,
-        /// What to send.
-        message: publish::FromRoot,
-    },
-    /// Send a snapshot, in pieces, after what was sent before; then [`Root::handle_snapshot_sent`].
-    Snapshot {
-        /// The broadcast node's conversation.
-        connection: ConnectionId,
-        /// What to send.
-        snapshot: Snapshot,
-    },
+/// When topics are read.
+#[derive(Debug, Default)]
+struct ReadPacing {
+    paused_until: Time,
+    /// When what other roots may have merged for this one is read.
+    again_at: Option<Time>,
 }
 
 /// Decides what a root merges, reads and publishes. Keeps nothing that the store or the leaves could
 /// not tell again.
 #[derive(Debug, Default)]
-pub struct Root {
+pub struct RootMachine {
     leaves: BTreeMap<ConnectionId, NodeName>,
     merges: MergeQueue,
     interests: Interests,
@@ -92,14 +46,13 @@ pub struct Root {
     near_limit: NearLimit,
     /// Broadcast connections that have yet to be told the watermark.
     untold: BTreeSet<ConnectionId>,
-    reads_paused_until: Time,
+    reads: ReadPacing,
     /// The store is not this cluster's: nothing is asked of it.
     is_fenced: bool,
     /// The stores whose leaves may send cuts; empty where nobody has said so.
     stores: BTreeSet<StoreId>,
-    /// The roots of the view, and when what they merged for one another is read.
+    /// The roots of the view.
     roots: BTreeSet<NodeName>,
-    read_again_at: Option<Time>,
     /// The era that the store was last known to serve in; 0 as long as it is not known.
     served_in: u64,
     /// Stamps: steadily on from the wall clock's time at the start.
@@ -109,7 +62,7 @@ pub struct Root {
     outputs: VecDeque<Output>,
 }
 
-impl Root {
+impl RootMachine {
     /// A root that has heard of nobody yet.
     pub fn new(now: Now) -> Self {
         Self { clock: SteadyClock::begin(now.wall, now.mono), now: now.mono, ..Self::default() }
@@ -133,7 +86,7 @@ impl Root {
     /// Time goes by.
     pub fn handle_tick(&mut self, now: Time) {
         self.now = now.max(self.now);
-        if self.read_again_at.take_if(|at| *at <= now).is_some() {
+        if self.reads.again_at.take_if(|at| *at <= now).is_some() {
             self.interests.read_all_again();
         }
         if self.served_in > 0 && self.now >= self.stamps_at {
@@ -154,7 +107,7 @@ impl Root {
         let roots: BTreeSet<NodeName> = view.tier(Tier::Root).map(|root| root.name.clone()).collect();
         if roots != self.roots {
             self.roots = roots;
-            self.read_again_at = Some(self.now + RING_SETTLES);
+            self.reads.again_at = Some(self.now + RING_SETTLES);
         }
         let advanced = self.watermarks.handle_view(view);
         self.owe_watermark(advanced);
@@ -194,10 +147,10 @@ impl Root {
     /// A leaf begins to send.
     pub fn handle_leaf_opened(&mut self, connection: ConnectionId, leaf: NodeName) {
         self.leaves.insert(connection, leaf);
-        self.tell_near(&[connection], &self.near_limit.known());
+        self.alert_near_limit(&[connection], &self.near_limit.known());
     }
 
-    fn tell_near(&mut self, leaves: &[ConnectionId], totals: &[(Counter, i64)]) {
+    fn alert_near_limit(&mut self, leaves: &[ConnectionId], totals: &[(Counter, i64)]) {
         for message in limit_alerts::messages(totals) {
             let message = uplink::FromRoot::NearLimit(message);
             let answers =
@@ -277,9 +230,9 @@ impl Root {
         message: publish::ToRoot,
     ) -> Result<(), TooMuchInterest> {
         match message {
-            publish::ToRoot::Interest(topics) => self.interests.want(connection, topics),
+            publish::ToRoot::Interest(topics) => self.interests.follow(connection, topics),
             publish::ToRoot::Disinterest(topics) => {
-                self.interests.unwant(connection, &topics);
+                self.interests.unfollow(connection, &topics);
                 Ok(())
             }
         }
@@ -296,7 +249,7 @@ impl Root {
         self.publish_merged(&cuts, outcomes);
         // Before its answer too, or a leaf's next event could be taken by another that does not know.
         let leaves: Vec<_> = self.leaves.keys().copied().collect();
-        self.tell_near(&leaves, &near);
+        self.alert_near_limit(&leaves, &near);
         for (connection, outcomes) in answers {
             if self.leaves.contains_key(&connection) {
                 let message = uplink::FromRoot::Outcomes(outcomes);
@@ -306,29 +259,29 @@ impl Root {
     }
 
     fn publish_merged(&mut self, cuts: &[Cut], outcomes: Vec<Option<Outcome>>) {
-        let mut gathered = None::<Gathered>;
+        let mut update = None::<CoalescedUpdate>;
         for (cut, outcome) in cuts.iter().zip(outcomes) {
             if !self.interests.is_followed(&cut.topic) {
                 continue;
             }
             match outcome {
-                Some(Outcome::Applied(applied)) => match &mut gathered {
-                    Some(gathered) if gathered.is_followed_by(cut, &applied) => gathered.add(cut, &applied),
-                    _ => self.publish(gathered.replace(Gathered::new(cut, &applied))),
+                Some(Outcome::Applied(applied)) => match &mut update {
+                    Some(update) if update.is_followed_by(cut, &applied) => update.add(cut, &applied),
+                    _ => self.publish(update.replace(CoalescedUpdate::new(cut, &applied))),
                 },
                 // Merged before, perhaps without a word to those who follow the topic.
                 Some(Outcome::Have { version, .. }) => {
-                    self.publish(gathered.take());
+                    self.publish(update.take());
                     self.interests.notice(&cut.topic, version);
                 }
                 Some(Outcome::Overflow) | None => {}
             }
         }
-        self.publish(gathered);
+        self.publish(update);
     }
 
-    fn publish(&mut self, gathered: Option<Gathered>) {
-        let Some(update) = gathered.map(Gathered::into_update) else { return };
+    fn publish(&mut self, update: Option<CoalescedUpdate>) {
+        let Some(update) = update.map(CoalescedUpdate::into_update) else { return };
         let connections = self.interests.publish(&update);
         if !connections.is_empty() {
             let message = publish::FromRoot::Update(update);
@@ -342,7 +295,7 @@ impl Root {
         self.interests.notice(topic, version);
         let near = self.near_limit.forget(topic);
         let leaves: Vec<_> = self.leaves.keys().copied().collect();
-        self.tell_near(&leaves, &near);
+        self.alert_near_limit(&leaves, &near);
     }
 
     /// The store answers a read; `None` for a topic never counted.
@@ -357,7 +310,7 @@ impl Root {
             },
             Err(StoreSilent) => {
                 self.interests.handle_read_failed(read);
-                self.reads_paused_until = self.now + READ_PAUSE;
+                self.reads.paused_until = self.now + READ_PAUSE;
             }
         }
     }
@@ -384,7 +337,7 @@ impl Root {
         if let Some((batch, cuts)) = self.merges.next_batch(|c| self.leaves.contains_key(&c)) {
             return Some(Output::Merge { batch, cuts });
         }
-        if self.now >= self.reads_paused_until
+        if self.now >= self.reads.paused_until
             && let Some((read, topic)) = self.interests.next_read()
         {
             return Some(Output::Read { read, topic });

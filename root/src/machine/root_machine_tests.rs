@@ -9,6 +9,7 @@ use countree_common::document::Version;
 use countree_common::key::{Item, Kind};
 use countree_common::stream::StreamId;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 const TOPICS: u64 = 3;
 const LEAVES: u64 = 3;
@@ -55,7 +56,7 @@ struct Viewer {
 
 struct World {
     random: Random,
-    root: Root,
+    root: RootMachine,
     store: BTreeMap<Topic, Document>,
     /// Merges that the store has not done, and done ones that it has not answered.
     merges: Vec<(BatchId, Arc<[Cut]>)>,
@@ -73,7 +74,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut root = Root::new(Now::default());
+        let mut root = RootMachine::new(Now::default());
         let node = |number| Node {
             name: leaf_name(number),
             tier: Tier::Leaf,
@@ -396,11 +397,11 @@ fn the_cuts_of_one_batch_are_one_update() {
 
 #[test]
 fn what_another_root_merged_while_the_ring_changed_is_read_a_while_later() {
-    let mut root = Root::new(Now::default());
+    let mut root = RootMachine::new(Now::default());
     let connection = ConnectionId(1);
     root.handle_broadcast_opened(connection).unwrap();
     root.handle_broadcast(connection, publish::ToRoot::Interest(vec![topic(0)])).unwrap();
-    let reads = |root: &mut Root, at: u64| {
+    let reads = |root: &mut RootMachine, at: u64| {
         root.handle_tick(Time(0) + Duration::from_secs(at));
         let mut count = 0;
         while let Some(output) = root.poll_output() {
@@ -445,7 +446,7 @@ fn likes(from: u64, to: u64) -> Cut {
 
 #[test]
 fn nothing_is_asked_of_a_store_that_is_not_this_clusters() {
-    let mut root = Root::new(Now::default());
+    let mut root = RootMachine::new(Now::default());
     root.handle_leaf_opened(ConnectionId(1), leaf_name(0));
     root.handle_broadcast_opened(ConnectionId(2)).unwrap();
     root.handle_fence(true);
@@ -460,7 +461,7 @@ fn nothing_is_asked_of_a_store_that_is_not_this_clusters() {
 #[test]
 fn a_leaf_whose_folder_belongs_to_another_store_is_sent_away() {
     use countree_common::store::StoreId;
-    let mut root = Root::new(Now::default());
+    let mut root = RootMachine::new(Now::default());
     root.handle_stores([StoreId(1), StoreId(2)].into());
     root.handle_leaf_opened(ConnectionId(1), leaf_name(0));
     for store in [1, 2] {

@@ -3,11 +3,11 @@
 
 use super::errands::{Errands, Outcomes};
 use super::gauges::Gauges;
+use super::health::Work;
 use super::outbox::{Outbox, Overflowing};
 use super::registry::RegistryHandle;
 use super::standing::Stand;
-use super::trouble::Work;
-use crate::machine::{BatchId, ConnectionId, LeafRefused, Output, ReadId, Root, StoreSilent};
+use crate::machine::{BatchId, ConnectionId, LeafRefused, Output, ReadId, RootMachine, StoreSilent};
 use crate::store::{AnyStore, Store, StoreError};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::cut::{Cut, Outcome};
@@ -77,7 +77,7 @@ pub(super) struct CoreHandle {
 
 /// The core and its surroundings.
 pub(super) struct Core {
-    machine: Root,
+    machine: RootMachine,
     clock: Clock,
     store: Arc<AnyStore>,
     gauges: Arc<Gauges>,
@@ -100,7 +100,7 @@ pub(super) fn start(
     let (finished, finished_receiver) = mpsc::unbounded_channel();
     let clock = registry.clock();
     let core = Core {
-        machine: Root::new(clock.now()),
+        machine: RootMachine::new(clock.now()),
         clock,
         store,
         gauges,

@@ -1,6 +1,6 @@
 //! What a root counts of itself, for the metrics page, `countree status` and `/readyz`.
 
-use super::trouble::{Trouble, Work};
+use super::health::{StoreHealth, Work};
 use crate::store::StoreError;
 use countree_common::cut::Outcome;
 use countree_common::shell::metrics::Page;
@@ -29,7 +29,7 @@ pub(super) struct Gauges {
     pub(super) queued_cuts: AtomicUsize,
     pub(super) followed_topics: AtomicUsize,
     pub(super) watermark: AtomicU64,
-    trouble: Trouble,
+    store_health: StoreHealth,
     standing: Mutex<Option<String>>,
 }
 
@@ -59,19 +59,19 @@ impl Gauges {
         }
         self.store_errors.fetch_add(1, Relaxed);
         for e in errors {
-            self.trouble.is(Work::Writing, e);
+            self.store_health.note_failure(Work::Writing, e);
         }
     }
 
     /// The store has done what it was asked.
     pub(super) fn store_answered(&self, work: Work) {
-        self.trouble.is_over(work);
+        self.store_health.note_success(work);
     }
 
     /// The store has not.
     pub(super) fn store_failed(&self, work: Work, error: &StoreError) {
         self.store_errors.fetch_add(1, Relaxed);
-        self.trouble.is(work, error);
+        self.store_health.note_failure(work, error);
     }
 
     /// A peer was cut off because it did not keep up.
@@ -82,7 +82,7 @@ impl Gauges {
     /// Why the root can't do its work, if it can't.
     pub(super) fn trouble(&self) -> Option<String> {
         let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        standing.or_else(|| self.trouble.told())
+        standing.or_else(|| self.store_health.failure())
     }
 
     /// Why the store is not what it was, if so.

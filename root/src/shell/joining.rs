@@ -2,7 +2,7 @@
 
 use super::gauges::Gauges;
 use super::registry::RegistryHandle;
-use super::rpc::Desk;
+use super::rpc::RpcService;
 use crate::machine::registry::registrar::Ask;
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::shell::membership::HEARTBEAT;
@@ -95,7 +95,7 @@ pub(super) async fn heartbeats(
     node: Node,
     registry: RegistryHandle,
     gauges: Arc<Gauges>,
-    desk: Desk,
+    rpc: RpcService,
     shutdown: Shutdown,
 ) {
     let (mut at, mut events) = (Instant::now(), gauges.events());
@@ -107,7 +107,7 @@ pub(super) async fn heartbeats(
         let (now, merged) = (Instant::now(), gauges.events());
         gauges.set_rate(merged.saturating_sub(events) as f64 / now.duration_since(at).as_secs_f64());
         (at, events) = (now, merged);
-        desk.note_stats(node.name.clone(), gauges.stats());
+        rpc.note_stats(node.name.clone(), gauges.stats());
         if let Reply::Failed(reason) =
             registry.ask(Ask::Heartbeat { node: node.clone(), epoch: 0, reached: None }).await
         {

@@ -7,6 +7,7 @@ mod conversations;
 mod core;
 mod errands;
 mod gauges;
+mod health;
 mod importing;
 mod joining;
 mod node;
@@ -16,7 +17,6 @@ mod rpc;
 mod server;
 mod splitting;
 mod standing;
-mod trouble;
 
 pub use joining::JoinError;
 pub use node::{RootNode, RootOptions, StartError};

@@ -5,7 +5,7 @@ use super::core;
 use super::gauges::Gauges;
 use super::joining::{JoinError, enter, heartbeats, join};
 use super::registry::{self, RegistryHandle};
-use super::rpc::Desk;
+use super::rpc::RpcService;
 use super::server::{self, Server};
 use super::splitting::keep_splits;
 use super::standing::Stand;
@@ -112,7 +112,7 @@ impl RootNode {
         let (core_handle, core) =
             core::start(store.clone(), gauges.clone(), &registry, &stand, shutdown.clone());
         let audits = Audits::default();
-        let desk = Desk::new(
+        let rpc = RpcService::new(
             core_handle.clone(),
             registry.clone(),
             store.clone(),
@@ -122,7 +122,7 @@ impl RootNode {
             leave,
         );
         let (held, conversations) = watch::channel(0);
-        let server = Server::new(core_handle, desk.clone(), held);
+        let server = Server::new(core_handle, rpc.clone(), held);
         let policy = server::policy(cluster.clone());
         let handler = move |greeted| server.clone().hold(greeted);
         tokio::spawn(serve(endpoint.clone(), policy, shutdown.clone(), handler));
@@ -144,7 +144,7 @@ impl RootNode {
             conversations,
         };
         match enter(&root.registry, &root.node, stop).await {
-            Ok(()) => Ok(root.beating(desk, store)),
+            Ok(()) => Ok(root.beating(rpc, store)),
             Err(e) => {
                 root.shutdown.begin();
                 root.registry_shutdown.begin();
@@ -155,9 +155,9 @@ impl RootNode {
     }
 
     /// Begins to keep the root in the view.
-    fn beating(mut self, desk: Desk, store: Arc<AnyStore>) -> Self {
+    fn beating(mut self, rpc: RpcService, store: Arc<AnyStore>) -> Self {
         let (node, gauges, silence) = (self.node.clone(), self.gauges.clone(), self.silence.clone());
-        let own = heartbeats(node.clone(), self.registry.clone(), gauges.clone(), desk, silence.clone());
+        let own = heartbeats(node.clone(), self.registry.clone(), gauges.clone(), rpc, silence.clone());
         self.beats.spawn(own);
         // The membership follows the view by asking roots, this one among them, as every other node does.
         let membership = self.membership.clone();

@@ -1,8 +1,8 @@
 //! The task that owns the registrar.
 
 use super::gauges::Gauges;
+use super::health::Work;
 use super::standing::Stand;
-use super::trouble::Work;
 use crate::machine::Registrar;
 use crate::machine::registry::registrar::{ASKS_QUEUED, Ask, AskId, RegistrarOutput};
 use crate::store::{AnyStore, SavedRegistry, Store, StoreError};

@@ -3,11 +3,11 @@
 use super::auditing::Audits;
 use super::core::{CoreHandle, Finished};
 use super::gauges::Gauges;
+use super::health::Work;
 use super::importing;
 use super::outbox::SNAPSHOT_PART_BYTES;
 use super::registry::RegistryHandle;
 use super::standing::Stand;
-use super::trouble::Work;
 use crate::machine::registry::registrar::Ask;
 use crate::store::embedded::Backup;
 use crate::store::{AnyStore, Cursor, Page, Store, StoreError};
@@ -39,7 +39,7 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the answers are made of.
 #[derive(Debug, Clone)]
-pub(super) struct Desk {
+pub(super) struct RpcService {
     core: CoreHandle,
     registry: RegistryHandle,
     store: Arc<AnyStore>,
@@ -51,7 +51,7 @@ pub(super) struct Desk {
     leave: Shutdown,
 }
 
-impl Desk {
+impl RpcService {
     /// `leave` is thrown when the root is asked to leave.
     pub(super) fn new(
         core: CoreHandle,

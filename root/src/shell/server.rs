@@ -2,7 +2,7 @@
 
 use super::conversations;
 use super::core::CoreHandle;
-use super::rpc::Desk;
+use super::rpc::RpcService;
 use crate::machine::ConnectionId;
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::shell::quic::StreamError;
@@ -26,7 +26,7 @@ pub(super) fn policy(cluster: NodeName) -> Policy {
 #[derive(Clone)]
 pub(super) struct Server {
     core: CoreHandle,
-    desk: Desk,
+    rpc: RpcService,
     next: Arc<AtomicU64>,
     held: Arc<watch::Sender<usize>>,
 }
@@ -49,8 +49,8 @@ impl Drop for Held {
 
 impl Server {
     /// `held` tells how many conversations there are.
-    pub(super) fn new(core: CoreHandle, desk: Desk, held: watch::Sender<usize>) -> Self {
-        Self { core, desk, next: Arc::default(), held: Arc::new(held) }
+    pub(super) fn new(core: CoreHandle, rpc: RpcService, held: watch::Sender<usize>) -> Self {
+        Self { core, rpc, next: Arc::default(), held: Arc::new(held) }
     }
 
     /// Holds one conversation to its end.
@@ -65,7 +65,7 @@ impl Server {
                 conversations::uplink(connection, peer, sender, receiver, self.core).await
             }
             Conversation::Publish => conversations::publish(connection, sender, receiver, self.core).await,
-            Conversation::Rpc => self.desk.answer(&peer, sender, receiver).await,
+            Conversation::Rpc => self.rpc.answer(&peer, sender, receiver).await,
             Conversation::Produce | Conversation::Watch => Err(StreamError::Ended),
         }
     }

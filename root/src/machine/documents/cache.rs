@@ -1,5 +1,4 @@
-//! What a root remembers of the documents that it merged into last, so that it can write totals instead of asking
-//! for them to be added up.
+//! Caches the documents that a root merged into last, so that it can write totals instead of having the store add them up.
 //!
 //! Nothing depends on it: a [`Plan`] holds only if the document stands exactly where it is remembered, which the
 //! store checks. Within one era a version number is one document, so whoever finds the version also finds the rest.
@@ -21,7 +20,7 @@ const DELTA_MAX: u64 = 1 << 48;
 type Counter = (Item, Kind);
 
 #[derive(Debug, Default)]
-struct Remembered {
+struct CachedDocument {
     version: Version,
     streams: HashMap<StreamId, Position>,
     totals: HashMap<Counter, i64>,
@@ -29,11 +28,11 @@ struct Remembered {
 
 /// The documents that were merged into last. The longer ago that was, the sooner they are forgotten.
 #[derive(Debug)]
-pub struct Memory {
-    documents: Generations<Topic, Remembered>,
+pub struct DocumentCache {
+    documents: Generations<Topic, CachedDocument>,
 }
 
-impl Default for Memory {
+impl Default for DocumentCache {
     fn default() -> Self {
         Self { documents: Generations::new(COUNTERS_REMEMBERED, |known| known.totals.len()) }
     }
@@ -55,7 +54,7 @@ pub struct Plan {
     changes: Vec<Change>,
 }
 
-impl Memory {
+impl DocumentCache {
     /// Plans the merge of cuts of one topic, in their order, in a document that is served in that era. `None` when
     /// the store has to judge them: not all of them fit what is remembered.
     pub fn plan(&self, cuts: &[&Cut], served_in: u64) -> Option<Plan> {

@@ -1,7 +1,7 @@
 //! Every leaf has to know of a total near its limit before anybody may act on the merge that took it there.
 
 use super::*;
-use crate::machine::{ConnectionId, Output, Root};
+use crate::machine::{ConnectionId, Output, RootMachine};
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Applied, CounterSum};
 use countree_common::document::Version;
@@ -17,7 +17,7 @@ fn name(leaf: u64) -> NodeName {
 }
 
 /// What leaves are told from here on.
-fn told(root: &mut Root) -> Vec<(u64, FromRoot)> {
+fn told(root: &mut RootMachine) -> Vec<(u64, FromRoot)> {
     std::iter::from_fn(|| root.poll_output())
         .filter_map(|output| match output {
             Output::Answer { connection, message } => Some((connection.0, message)),
@@ -27,7 +27,7 @@ fn told(root: &mut Root) -> Vec<(u64, FromRoot)> {
 }
 
 /// Leaf 0 adds to a total, which is then this.
-fn merge(root: &mut Root, lsn: u64, total: i64) -> Vec<(u64, FromRoot)> {
+fn merge(root: &mut RootMachine, lsn: u64, total: i64) -> Vec<(u64, FromRoot)> {
     let sum = CounterSum { item: Item::new("i").unwrap(), kind: Kind::new("like").unwrap(), delta: 1 };
     let cut = Cut {
         stream: StreamId { leaf: name(0), incarnation: 1 },
@@ -58,7 +58,7 @@ fn near(total: i64) -> FromRoot {
 
 #[test]
 fn all_leaves_are_told_of_totals_near_their_limit_before_the_merge_is_answered() {
-    let mut root = Root::new(Now::default());
+    let mut root = RootMachine::new(Now::default());
     (0..2).for_each(|leaf| root.handle_leaf_opened(ConnectionId(leaf), name(leaf)));
     assert_eq!(merge(&mut root, 1, NEAR - 1).len(), 1, "the answer alone");
     for (lsn, total) in [(2, NEAR), (3, -NEAR - 7), (4, 12)] {
@@ -71,7 +71,7 @@ fn all_leaves_are_told_of_totals_near_their_limit_before_the_merge_is_answered()
 
 #[test]
 fn a_leaf_that_comes_later_is_told_what_is_known() {
-    let mut root = Root::new(Now::default());
+    let mut root = RootMachine::new(Now::default());
     root.handle_leaf_opened(ConnectionId(0), name(0));
     merge(&mut root, 1, NEAR + 1);
     merge(&mut root, 2, NEAR + 2);
@@ -81,7 +81,7 @@ fn a_leaf_that_comes_later_is_told_what_is_known() {
 
 #[test]
 fn totals_of_a_forgotten_topic_are_far_from_their_limit() {
-    let mut root = Root::new(Now::default());
+    let mut root = RootMachine::new(Now::default());
     root.handle_leaf_opened(ConnectionId(0), name(0));
     merge(&mut root, 1, NEAR);
     root.handle_forgotten(&Topic::new("other").unwrap(), Version { era: 1, number: 2 });

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 
 /// An update that may still grow.
 #[derive(Debug)]
-pub(in crate::machine) struct Gathered {
+pub(in crate::machine) struct CoalescedUpdate {
     update: Update,
     /// Where each counter stands in `update.totals`; made up to date when a further cut is added.
     places: HashMap<(Item, Kind), usize>,
 }
 
-impl Gathered {
+impl CoalescedUpdate {
     /// What one merge changed.
     pub(in crate::machine) fn new(cut: &Cut, applied: &Applied) -> Self {
         let Applied { base, version, .. } = *applied;
@@ -81,7 +81,7 @@ mod tests {
         let at = |number| Version { era: 1, number };
         let totals = vec![0, 7, 9];
         let applied = Applied { version: at(2), base: at(1), totals, events: 5, durable: true };
-        let told = Gathered::new(&cut, &applied).into_update().totals;
+        let told = CoalescedUpdate::new(&cut, &applied).into_update().totals;
         let told: Vec<_> = told.iter().map(|t| (t.item.as_str(), t.total)).collect();
         assert_eq!(told, [("new", 0), ("grows", 9)]);
     }

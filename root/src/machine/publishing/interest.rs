@@ -1,4 +1,4 @@
-//! Who is to be told which topic, and what they hold of it.
+//! Tracks which broadcast node follows which topic, and which version each of them holds.
 //!
 //! Each connection's stream is gapless by construction: a topic's snapshot, then the updates that follow
 //! it, each upon the version before. While a topic is read for a connection, its updates are kept and
@@ -30,7 +30,7 @@ pub enum TooMuchInterest {
 
 /// What a connection holds of a topic.
 #[derive(Debug)]
-enum Hold {
+enum FollowState {
     /// Nothing, or something too old: it waits for its turn to be read.
     Waiting,
     /// The same, and the read is under way.
@@ -42,7 +42,7 @@ enum Hold {
 /// A topic on a connection.
 #[derive(Debug)]
 struct Follow {
-    hold: Hold,
+    progress: FollowState,
     /// Whether the connection was sent a snapshot, and has missed something since.
     behind: bool,
 }
@@ -92,7 +92,7 @@ impl Interests {
     pub fn close(&mut self, connection: ConnectionId) {
         let Some(gone) = self.connections.remove(&connection) else { return };
         // The order does not matter: nothing is sent.
-        gone.topics.keys().for_each(|topic| self.unfollow(connection, topic));
+        gone.topics.keys().for_each(|topic| self.remove_follower(connection, topic));
     }
 
     /// The connections, in the order of their opening.
@@ -114,22 +114,24 @@ impl Interests {
     ///
     /// # Errors
     /// When it follows too many.
-    pub fn want(&mut self, connection: ConnectionId, topics: Vec<Topic>) -> Result<(), TooMuchInterest> {
+    pub fn follow(&mut self, connection: ConnectionId, topics: Vec<Topic>) -> Result<(), TooMuchInterest> {
         let Some(state) = self.connections.get_mut(&connection) else { return Ok(()) };
         for topic in topics {
             let is_full = state.topics.len() >= TOPICS_PER_BROADCAST;
             match state.topics.get_mut(&topic) {
                 // The read to come, or under way, is the snapshot that is asked for.
-                Some(Follow { hold: Hold::Waiting | Hold::Reading { .. }, .. }) => continue,
+                Some(Follow { progress: FollowState::Waiting | FollowState::Reading { .. }, .. }) => continue,
                 // It still holds an older one, which no watermark may speak for.
                 Some(follow) => {
-                    follow.hold = Hold::Waiting;
+                    follow.progress = FollowState::Waiting;
                     state.behind += usize::from(!std::mem::replace(&mut follow.behind, true));
                 }
                 None if is_full => return Err(TooMuchInterest::Topics),
                 None => {
                     self.followers.entry(topic.clone()).or_default().insert(connection);
-                    state.topics.insert(topic.clone(), Follow { hold: Hold::Waiting, behind: false });
+                    state
+                        .topics
+                        .insert(topic.clone(), Follow { progress: FollowState::Waiting, behind: false });
                 }
             }
             state.queue.push_back(topic);
@@ -138,7 +140,7 @@ impl Interests {
     }
 
     /// A broadcast node wants nothing more of these.
-    pub fn unwant(&mut self, connection: ConnectionId, topics: &[Topic]) {
+    pub fn unfollow(&mut self, connection: ConnectionId, topics: &[Topic]) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let mut dropped = Vec::new();
         for topic in topics {
@@ -148,10 +150,10 @@ impl Interests {
             }
         }
         state.compact_queue();
-        dropped.into_iter().for_each(|topic| self.unfollow(connection, topic));
+        dropped.into_iter().for_each(|topic| self.remove_follower(connection, topic));
     }
 
-    fn unfollow(&mut self, connection: ConnectionId, topic: &Topic) {
+    fn remove_follower(&mut self, connection: ConnectionId, topic: &Topic) {
         if let Some(followers) = self.followers.get_mut(topic) {
             followers.remove(&connection);
             if followers.is_empty() {
@@ -168,12 +170,12 @@ impl Interests {
     /// Takes what a merge changed; returns those it is to be sent to.
     pub fn publish(&mut self, update: &Update) -> Vec<ConnectionId> {
         let mut receivers = Vec::new();
-        self.for_each_follower(&update.topic, |connection, state, follow| match &mut follow.hold {
-            Hold::Current(version) if update.base == *version && !begins_an_era(update) => {
+        self.for_each_follower(&update.topic, |connection, state, follow| match &mut follow.progress {
+            FollowState::Current(version) if update.base == *version && !begins_an_era(update) => {
                 *version = update.version;
                 receivers.push(connection);
             }
-            Hold::Reading { held, held_totals, floor, .. } => {
+            FollowState::Reading { held, held_totals, floor, .. } => {
                 *floor = Some(later(*floor, update.version));
                 *held_totals += update.totals.len();
                 if *held_totals <= TOTALS_HELD {
@@ -182,10 +184,10 @@ impl Interests {
                     held.clear();
                 }
             }
-            Hold::Current(version) if !covers(*version, update.version) => {
+            FollowState::Current(version) if !covers(*version, update.version) => {
                 state.fall_behind(follow, &update.topic);
             }
-            Hold::Current(_) | Hold::Waiting => {}
+            FollowState::Current(_) | FollowState::Waiting => {}
         });
         receivers
     }
@@ -193,10 +195,10 @@ impl Interests {
     /// Learns that the store holds this version, without knowing what changed: another root has merged,
     /// or this one and the answer was lost. Whoever holds less is read the topic again.
     pub fn notice(&mut self, topic: &Topic, seen: Version) {
-        self.for_each_follower(topic, |_, state, follow| match &mut follow.hold {
-            Hold::Current(version) if !covers(*version, seen) => state.fall_behind(follow, topic),
-            Hold::Reading { floor, .. } => *floor = Some(later(*floor, seen)),
-            Hold::Current(_) | Hold::Waiting => {}
+        self.for_each_follower(topic, |_, state, follow| match &mut follow.progress {
+            FollowState::Current(version) if !covers(*version, seen) => state.fall_behind(follow, topic),
+            FollowState::Reading { floor, .. } => *floor = Some(later(*floor, seen)),
+            FollowState::Current(_) | FollowState::Waiting => {}
         });
     }
 
@@ -206,13 +208,13 @@ impl Interests {
             let mut followed: Vec<_> = topics.iter_mut().collect();
             followed.sort_unstable_by_key(|(topic, _)| *topic);
             for (topic, follow) in followed {
-                match follow.hold {
-                    Hold::Current(_) => ReadQueue { queue, behind }.fall_behind(follow, topic),
-                    Hold::Reading { .. } => {
-                        follow.hold = Hold::Waiting;
+                match follow.progress {
+                    FollowState::Current(_) => ReadQueue { queue, behind }.fall_behind(follow, topic),
+                    FollowState::Reading { .. } => {
+                        follow.progress = FollowState::Waiting;
                         queue.push_back(topic.clone());
                     }
-                    Hold::Waiting => {}
+                    FollowState::Waiting => {}
                 }
             }
         }
@@ -239,12 +241,14 @@ impl Interests {
                 continue;
             }
             while let Some(topic) = state.queue.pop_front() {
-                let Some(Follow { hold: hold @ Hold::Waiting, .. }) = state.topics.get_mut(&topic) else {
+                let Some(Follow { progress: progress @ FollowState::Waiting, .. }) =
+                    state.topics.get_mut(&topic)
+                else {
                     continue;
                 };
                 let read = ReadId(self.next_read);
                 self.next_read += 1;
-                *hold = Hold::Reading { read, held: Vec::new(), held_totals: 0, floor: None };
+                *progress = FollowState::Reading { read, held: Vec::new(), held_totals: 0, floor: None };
                 state.under_way += 1;
                 self.reads.insert(read, (*connection, topic.clone()));
                 return Some((read, topic));
@@ -265,8 +269,8 @@ impl Interests {
     pub fn handle_read(&mut self, read: ReadId, snapshot: Option<Snapshot>) -> Arrival {
         let Some((connection, topic)) = self.reads.remove(&read) else { return Arrival::Nothing };
         let Some(state) = self.connections.get_mut(&connection) else { return Arrival::Nothing };
-        let (held, floor) = match state.topics.get_mut(&topic).map(|f| &mut f.hold) {
-            Some(Hold::Reading { read: current, held, floor, .. }) if *current == read => {
+        let (held, floor) = match state.topics.get_mut(&topic).map(|f| &mut f.progress) {
+            Some(FollowState::Reading { read: current, held, floor, .. }) if *current == read => {
                 (std::mem::take(held), *floor)
             }
             // Unwanted in between, and perhaps wanted again: that is another read, which misses nothing.
@@ -284,7 +288,7 @@ impl Interests {
             return Arrival::Nothing;
         }
         if let Some(follow) = state.topics.get_mut(&topic) {
-            follow.hold = Hold::Current(snapshot.version);
+            follow.progress = FollowState::Current(snapshot.version);
             state.behind -= usize::from(std::mem::take(&mut follow.behind));
         }
         Arrival::Send(connection, snapshot)
@@ -300,21 +304,22 @@ impl Interests {
 
 impl Connection {
     fn read_again(&mut self, read: ReadId, topic: &Topic) {
-        if let Some(Follow { hold, .. }) = self.topics.get_mut(topic)
-            && matches!(hold, Hold::Reading { read: current, .. } if *current == read)
+        if let Some(Follow { progress, .. }) = self.topics.get_mut(topic)
+            && matches!(progress, FollowState::Reading { read: current, .. } if *current == read)
         {
-            *hold = Hold::Waiting;
+            *progress = FollowState::Waiting;
             self.queue.push_back(topic.clone());
         }
     }
 
-    /// Forgets queued topics that no longer wait once they are most of the queue, so that wanting and
-    /// unwanting in turns can't make it grow.
+    /// Forgets queued topics that no longer wait once they are most of the queue, so that following and
+    /// unfollowing in turns can't make it grow.
     fn compact_queue(&mut self) {
         if self.queue.len() > 2 * self.topics.len() {
             let mut seen = BTreeSet::new();
             let topics = &self.topics;
-            let waits = |t: &Topic| matches!(topics.get(t), Some(Follow { hold: Hold::Waiting, .. }));
+            let waits =
+                |t: &Topic| matches!(topics.get(t), Some(Follow { progress: FollowState::Waiting, .. }));
             self.queue.retain(|t| waits(t) && seen.insert(t.clone()));
         }
     }
@@ -339,7 +344,7 @@ struct ReadQueue<'a> {
 
 impl ReadQueue<'_> {
     fn fall_behind(&mut self, follow: &mut Follow, topic: &Topic) {
-        follow.hold = Hold::Waiting;
+        follow.progress = FollowState::Waiting;
         *self.behind += usize::from(!std::mem::replace(&mut follow.behind, true));
         self.queue.push_back(topic.clone());
     }

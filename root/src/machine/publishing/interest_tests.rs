@@ -34,7 +34,7 @@ fn update(base: u64, totals: &[(&str, i64)]) -> Update {
 fn reading() -> (Interests, ReadId) {
     let mut interests = Interests::default();
     interests.open(ONE).unwrap();
-    interests.want(ONE, vec![topic("t")]).unwrap();
+    interests.follow(ONE, vec![topic("t")]).unwrap();
     let (read, _) = interests.next_read().unwrap();
     (interests, read)
 }
@@ -106,9 +106,9 @@ fn a_gap_and_what_was_seen_elsewhere_are_made_up_for() {
 #[test]
 fn a_topic_wanted_anew_does_not_take_the_old_read() {
     let (mut interests, old) = reading();
-    interests.unwant(ONE, &[topic("t")]);
+    interests.unfollow(ONE, &[topic("t")]);
     interests.publish(&update(5, &[("a", 1)]));
-    interests.want(ONE, vec![topic("t")]).unwrap();
+    interests.follow(ONE, vec![topic("t")]).unwrap();
     let (new, _) = interests.next_read().unwrap();
     assert!(arrive(&mut interests, old, snapshot(5, &[])).is_none());
     assert!(arrive(&mut interests, new, snapshot(6, &[("a", 1)])).is_some());
@@ -117,10 +117,10 @@ fn a_topic_wanted_anew_does_not_take_the_old_read() {
 #[test]
 fn asking_again_brings_a_new_snapshot() {
     let (mut interests, read) = reading();
-    interests.want(ONE, vec![topic("t"), topic("t")]).unwrap();
+    interests.follow(ONE, vec![topic("t"), topic("t")]).unwrap();
     arrive(&mut interests, read, snapshot(1, &[])).unwrap();
     assert!(interests.next_read().is_none(), "the one under way is the one asked for");
-    interests.want(ONE, vec![topic("t"), topic("t")]).unwrap();
+    interests.follow(ONE, vec![topic("t"), topic("t")]).unwrap();
     let (read, _) = interests.next_read().unwrap();
     assert!(interests.next_read().is_none());
     assert!(arrive(&mut interests, read, snapshot(1, &[])).is_some());
@@ -130,7 +130,7 @@ fn asking_again_brings_a_new_snapshot() {
 fn connections_are_apart() {
     let (mut interests, read) = reading();
     interests.open(TWO).unwrap();
-    interests.want(TWO, vec![topic("t")]).unwrap();
+    interests.follow(TWO, vec![topic("t")]).unwrap();
     arrive(&mut interests, read, snapshot(1, &[])).unwrap();
     let (second, _) = interests.next_read().unwrap();
     assert_eq!(interests.publish(&update(1, &[])), [ONE]);
@@ -148,7 +148,7 @@ fn connections_are_apart() {
 fn a_connection_is_sent_a_few_snapshots_at_a_time() {
     let mut interests = Interests::default();
     interests.open(ONE).unwrap();
-    interests.want(ONE, (0..100).map(|i| topic(&i.to_string())).collect()).unwrap();
+    interests.follow(ONE, (0..100).map(|i| topic(&i.to_string())).collect()).unwrap();
     let reads: Vec<_> = std::iter::from_fn(|| interests.next_read()).collect();
     assert_eq!(reads.len(), SNAPSHOTS_UNDER_WAY);
     assert!(
@@ -162,12 +162,12 @@ fn a_connection_is_sent_a_few_snapshots_at_a_time() {
 }
 
 #[test]
-fn wanting_and_unwanting_in_turns_does_not_pile_up() {
+fn following_and_unfollowing_in_turns_does_not_pile_up() {
     let mut interests = Interests::default();
     interests.open(ONE).unwrap();
     for _ in 0..1_000 {
-        interests.want(ONE, vec![topic("t")]).unwrap();
-        interests.unwant(ONE, &[topic("t")]);
+        interests.follow(ONE, vec![topic("t")]).unwrap();
+        interests.unfollow(ONE, &[topic("t")]);
     }
     assert!(interests.connections[&ONE].queue.len() <= 2);
 }
@@ -209,7 +209,7 @@ fn a_new_era_brings_a_new_snapshot() {
 #[test]
 fn when_the_store_may_have_gone_back_everything_is_read_again() {
     let (mut interests, read) = reading();
-    interests.want(ONE, vec![topic("u")]).unwrap();
+    interests.follow(ONE, vec![topic("u")]).unwrap();
     arrive(&mut interests, read, snapshot(5, &[("a", 1)])).unwrap();
     let (old, _) = interests.next_read().unwrap();
     interests.read_all_again();

@@ -19,13 +19,13 @@ pub const SLACK: f64 = 0.5;
 /// … for this long.
 pub const COOLING: Duration = Duration::from_secs(30);
 
-type Place = (Topic, Item);
+type ItemKey = (Topic, Item);
 
 /// Decides how items are split, from what leaves say of themselves.
 #[derive(Debug, Default)]
 pub struct Splits {
     /// Since when fewer ways would do.
-    cooling: BTreeMap<Place, Time>,
+    cooling: BTreeMap<ItemKey, Time>,
 }
 
 impl Splits {
@@ -47,44 +47,44 @@ impl Splits {
         let most = u16::try_from(leaves.len()).unwrap_or(u16::MAX);
 
         let mut wanted = BTreeMap::new();
-        for (place, rate) in &rates {
+        for (key, rate) in &rates {
             let ways = ways_for(*rate, share, most);
             if ways > 1 {
-                wanted.insert(place.clone(), ways);
+                wanted.insert(key.clone(), ways);
             }
         }
         for split in &view.splits {
-            let place = (split.topic.clone(), split.item.clone());
-            let rate = rates.get(&place).copied().unwrap_or_default();
+            let key = (split.topic.clone(), split.item.clone());
+            let rate = rates.get(&key).copied().unwrap_or_default();
             let cooled = if is_whole { ways_for(rate, share * SLACK, most) } else { split.ways };
-            let ways = self.shrunk(&place, split.ways.min(most), cooled, now);
-            let grown = wanted.remove(&place).unwrap_or(1).max(ways);
+            let ways = self.shrunk(&key, split.ways.min(most), cooled, now);
+            let grown = wanted.remove(&key).unwrap_or(1).max(ways);
             if grown > 1 {
-                wanted.insert(place, grown);
+                wanted.insert(key, grown);
             }
         }
-        self.cooling.retain(|place, _| wanted.contains_key(place));
+        self.cooling.retain(|key, _| wanted.contains_key(key));
         let splits = hottest(wanted, &rates);
         (splits != view.splits).then_some(splits)
     }
 
     /// How many ways are left of `present`, when `enough` would do.
-    fn shrunk(&mut self, place: &Place, present: u16, enough: u16, now: Time) -> u16 {
+    fn shrunk(&mut self, key: &ItemKey, present: u16, enough: u16, now: Time) -> u16 {
         if enough >= present {
-            self.cooling.remove(place);
+            self.cooling.remove(key);
             return present;
         }
-        let since = *self.cooling.entry(place.clone()).or_insert(now);
+        let since = *self.cooling.entry(key.clone()).or_insert(now);
         if now.since(since) < COOLING {
             return present;
         }
-        self.cooling.remove(place);
+        self.cooling.remove(key);
         enough.max(present / 2)
     }
 }
 
 /// Events per second of each item that any leaf finds hot, over all of them.
-fn rates(heard: &[&NodeStats]) -> BTreeMap<Place, f64> {
+fn rates(heard: &[&NodeStats]) -> BTreeMap<ItemKey, f64> {
     let mut rates = BTreeMap::new();
     for (topic, item, rate) in heard.iter().flat_map(|stats| &stats.hot_items) {
         *rates.entry((topic.clone(), item.clone())).or_default() += rate;
@@ -102,10 +102,10 @@ fn ways_for(rate: f64, share: f64, most: u16) -> u16 {
 }
 
 /// As many as a cluster may have, by topic and item.
-fn hottest(wanted: BTreeMap<Place, u16>, rates: &BTreeMap<Place, f64>) -> Vec<Split> {
+fn hottest(wanted: BTreeMap<ItemKey, u16>, rates: &BTreeMap<ItemKey, f64>) -> Vec<Split> {
     let mut wanted: Vec<_> = wanted.into_iter().collect();
     if wanted.len() > SPLITS_PER_CLUSTER {
-        let rate = |place: &Place| rates.get(place).copied().unwrap_or_default();
+        let rate = |key: &ItemKey| rates.get(key).copied().unwrap_or_default();
         wanted.sort_by(|(a, _), (b, _)| rate(b).total_cmp(&rate(a)));
         wanted.truncate(SPLITS_PER_CLUSTER);
         wanted.sort();

@@ -1,7 +1,7 @@
 //! Forgetting a topic.
 
 use super::answer::{forgetting, is_missing_script};
-use super::process::Process;
+use super::server_process::ServerProcess;
 use super::{Redis, answered, durability};
 use crate::store::StoreError;
 use countree_common::document::Version;
@@ -19,7 +19,7 @@ impl Redis {
             let process = self.process_other_than(Some(&process)).await?;
             answer = self.ask_to_forget(topic, at, &process).await;
         }
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).forget(topic);
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).forget(topic);
         let (answer, durable) = answer?;
         let forgetting = forgetting(answer, durable)?;
         if matches!(forgetting, ForgetOutcome::Forgotten(_)) {
@@ -33,7 +33,7 @@ impl Redis {
         &self,
         topic: &Topic,
         at: Version,
-        process: &Process,
+        process: &ServerProcess,
     ) -> RedisResult<(Value, bool)> {
         let mut call = cmd("EVALSHA");
         call.arg(&process.forget.hash).arg(1).arg(self.keys.topic(topic)).arg(at.era).arg(at.number);

@@ -45,7 +45,7 @@ impl Redis {
         let mut call = self.mend.key(self.keys.topic(topic));
         call.arg(u8::from(accepts));
         let answer: String = call.invoke_async(&mut self.link.clone()).await?;
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).forget(topic);
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).forget(topic);
         Ok(match answer.as_str() {
             "whole" => Mended::Whole,
             "finished" => Mended::Finished,

@@ -4,10 +4,10 @@
 //! is the remembered one. All other cuts are a call each, which reads, judges and writes.
 
 use super::answer::{gained, is_missing_script, outcome};
+use super::connection::RedisConnection;
 use super::layout::{stream_field, total_field};
-use super::link::Link;
-use super::process::Process;
 use super::refusal::is_on_the_move;
+use super::server_process::ServerProcess;
 use super::{Redis, durability};
 use crate::machine::documents::Position;
 use crate::machine::documents::cache::Plan;
@@ -31,8 +31,8 @@ impl Redis {
     /// See [`Store::merge`](crate::store::Store::merge).
     pub(super) async fn merge_all(&self, cuts: &Arc<[Cut]>) -> Outcomes {
         match self.link {
-            Link::Single(_) => self.merge_together(&cuts.iter().collect::<Vec<_>>()).await,
-            Link::Cluster(_) => self.merge_by_topic(cuts.clone()).await,
+            RedisConnection::Single(_) => self.merge_together(&cuts.iter().collect::<Vec<_>>()).await,
+            RedisConnection::Cluster(_) => self.merge_by_topic(cuts.clone()).await,
         }
     }
 
@@ -80,7 +80,7 @@ impl Redis {
     }
 
     /// Lets the server judge every cut by itself; another process than the `stale` one.
-    async fn judge_all(&self, cuts: &[&Cut], stale: Option<&Arc<Process>>) -> RedisResult<Outcomes> {
+    async fn judge_all(&self, cuts: &[&Cut], stale: Option<&Arc<ServerProcess>>) -> RedisResult<Outcomes> {
         let process = self.process_other_than(stale).await?;
         let calls: Vec<_> = (0..cuts.len()).map(Call::Judge).collect();
         let answers = self.call(cuts, &calls, &process).await?;
@@ -88,12 +88,12 @@ impl Redis {
     }
 
     /// One call for each topic that is remembered, one for each other cut.
-    fn plan(&self, cuts: &[&Cut], process: &Process) -> Vec<Call> {
+    fn plan(&self, cuts: &[&Cut], process: &ServerProcess) -> Vec<Call> {
         let mut by_topic = BTreeMap::<&Topic, Vec<usize>>::new();
         for (place, cut) in cuts.iter().enumerate() {
             by_topic.entry(&cut.topic).or_default().push(place);
         }
-        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let mut calls = Vec::with_capacity(cuts.len());
         for places in by_topic.into_values() {
             match memory.plan(&among(cuts, &places), process.era) {
@@ -106,7 +106,7 @@ impl Redis {
 
     /// Remembers what became of the cuts.
     fn learned(&self, cuts: &[&Cut], outcomes: Outcomes) -> Outcomes {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         for (cut, outcome) in cuts.iter().zip(&outcomes) {
             match outcome {
                 Ok(Outcome::Applied(applied)) => memory.learn(cut, applied),
@@ -155,7 +155,7 @@ impl Redis {
         &self,
         cuts: &[&Cut],
         calls: &[Call],
-        process: &Process,
+        process: &ServerProcess,
     ) -> RedisResult<Vec<(Value, bool)>> {
         let mut pipeline = Pipeline::with_capacity(calls.len() + durability::QUESTIONS);
         for call in calls {
@@ -172,7 +172,7 @@ impl Redis {
     }
 
     /// `merge.lua` for one cut.
-    fn judge_command(&self, cut: &Cut, process: &Process) -> Cmd {
+    fn judge_command(&self, cut: &Cut, process: &ServerProcess) -> Cmd {
         let mut command = cmd("EVALSHA");
         command.arg(&process.merge.hash).arg(1).arg(self.keys.topic(&cut.topic));
         command.arg(stream_field(&cut.stream)).arg(cut.from).arg(cut.to).arg(cut.events).arg(cut.era);
@@ -187,7 +187,7 @@ impl Redis {
     }
 
     /// `write.lua` for some cuts of one topic.
-    fn write_command(&self, topic: &Topic, plan: &Plan, process: &Process) -> Cmd {
+    fn write_command(&self, topic: &Topic, plan: &Plan, process: &ServerProcess) -> Cmd {
         let mut command = cmd("EVALSHA");
         command.arg(&process.write.hash).arg(1).arg(self.keys.topic(topic));
         let (compared, written) = (plan.streams.len() + 2, 2 * (plan.streams.len() + 2 + plan.totals.len()));

@@ -4,30 +4,31 @@
 //! replicated whole, so that a failover forgets totals and positions together.
 
 mod answer;
+mod connection;
 mod durability;
 mod forgetting;
 mod identity;
 mod layout;
-mod link;
 mod mending;
 mod merging;
 mod opening;
-mod process;
 mod process_id;
 mod reading;
 mod recent;
 mod refusal;
 mod registry;
 mod scanning;
+mod server_process;
 mod sessions;
 mod shards;
 mod whole;
 mod writing;
 
 use super::{Cursor, Page, SavedRegistry, Store, StoreError};
-use crate::machine::documents::cache::Memory;
+use crate::machine::documents::cache::DocumentCache;
 use crate::machine::documents::{Document, Position};
 use crate::machine::identity::binding::FoundStore;
+use connection::RedisConnection;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::{Snapshot, Version};
@@ -39,10 +40,9 @@ use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use durability::Durability;
 use layout::Keys;
-use link::Link;
 pub use mending::Mended;
-use process::Process;
 use redis::{RedisResult, Script};
+use server_process::ServerProcess;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -50,11 +50,11 @@ use std::time::Instant;
 /// A Redis server or a Redis Cluster.
 #[derive(Clone)]
 pub struct Redis {
-    link: Link,
+    link: RedisConnection,
     keys: Keys,
-    memory: Arc<Mutex<Memory>>,
+    cache: Arc<Mutex<DocumentCache>>,
     /// The process that served last.
-    process: Arc<tokio::sync::Mutex<Option<Arc<Process>>>>,
+    process: Arc<tokio::sync::Mutex<Option<Arc<ServerProcess>>>>,
     save: Arc<Script>,
     mend: Arc<Script>,
     noted: Arc<Mutex<HashMap<Topic, Instant>>>,
@@ -72,25 +72,28 @@ impl std::fmt::Debug for Redis {
 impl Redis {
     /// Whether it is one server, which may be one that loses nothing.
     fn is_single(&self) -> bool {
-        matches!(self.link, Link::Single(_))
+        matches!(self.link, RedisConnection::Single(_))
     }
 
     /// The process that serves, as far as is known.
-    async fn process(&self) -> RedisResult<Arc<Process>> {
+    async fn process(&self) -> RedisResult<Arc<ServerProcess>> {
         self.process_other_than(None).await
     }
 
     /// The process that serves, met again if it was taken for `stale` until now.
-    async fn process_other_than(&self, stale: Option<&Arc<Process>>) -> RedisResult<Arc<Process>> {
+    async fn process_other_than(
+        &self,
+        stale: Option<&Arc<ServerProcess>>,
+    ) -> RedisResult<Arc<ServerProcess>> {
         let mut known = self.process.lock().await;
         match &*known {
             Some(process) if stale.is_none_or(|stale| !Arc::ptr_eq(process, stale)) => Ok(process.clone()),
             _ => {
-                let process = Arc::new(Process::meet(&mut self.link.clone(), &self.keys).await?);
+                let process = Arc::new(ServerProcess::meet(&mut self.link.clone(), &self.keys).await?);
                 // After its scripts are there: a cluster that takes the store over renames it first, and then takes them away.
                 self.check_bound().await?;
                 *known = Some(process.clone());
-                self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 Ok(process)
             }
         }

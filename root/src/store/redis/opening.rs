@@ -1,8 +1,8 @@
 //! Connects to Redis, and warns of settings that make it forget.
 
 use super::Redis;
+use super::connection::RedisConnection;
 use super::layout::Keys;
-use super::link::Link;
 use super::mending;
 use crate::store::whole::refuse_half;
 use crate::store::{StoreError, Whole};
@@ -28,12 +28,12 @@ impl Redis {
     /// # Errors
     /// When the server does not answer, or does not let us in.
     pub async fn open_any(url: &StoreUrl, cluster: &NodeName) -> Result<Self, StoreError> {
-        let mut link = Link::open(url).await?;
+        let mut link = RedisConnection::open(url).await?;
         warn_of_eviction(&mut link).await;
         let store = Self {
             link,
             keys: Keys::of(cluster),
-            memory: Arc::default(),
+            cache: Arc::default(),
             process: Arc::default(),
             save: Arc::new(Script::new(include_str!("save.lua"))),
             mend: mending::script(),
@@ -50,7 +50,7 @@ impl Redis {
 }
 
 /// A server that evicts keys when its memory is full forgets topics, totals and positions alike.
-async fn warn_of_eviction(link: &mut Link) {
+async fn warn_of_eviction(link: &mut RedisConnection) {
     let policy =
         cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async::<HashMap<String, String>>(link).await;
     match policy.as_ref().map(|found| found.get("maxmemory-policy").map(String::as_str)) {

@@ -1,7 +1,7 @@
 //! Reads a topic's fields under the era of the process that serves.
 
 use super::Redis;
-use super::process::Process;
+use super::server_process::ServerProcess;
 use countree_common::key::Topic;
 use redis::{ErrorKind, RedisResult, ServerErrorKind, Value, cmd, from_redis_value};
 
@@ -22,7 +22,11 @@ impl Redis {
     }
 
     /// A topic's fields, unless another process than this one has answered.
-    async fn fields_served_by(&self, topic: &Topic, process: &Process) -> RedisResult<Vec<(String, String)>> {
+    async fn fields_served_by(
+        &self,
+        topic: &Topic,
+        process: &ServerProcess,
+    ) -> RedisResult<Vec<(String, String)>> {
         let key = self.keys.topic(topic);
         let mut read = cmd("HGETALL");
         read.arg(&key);

@@ -27,13 +27,13 @@ const POSITIONS_AT_ONCE: usize = 1_024;
 const COMMANDS_AT_ONCE: usize = 128;
 
 /// Where a scan stands.
-struct Place {
+struct ScanPosition {
     servers: u64,
     primary: usize,
     cursor: u64,
 }
 
-impl Place {
+impl ScanPosition {
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let mut next = || words.next()?.parse().ok();
@@ -71,8 +71,8 @@ impl Redis {
         let mut link = self.link.clone();
         let servers = link.servers().await?.ok_or(StoreError::ScanBroken)?;
         let place = match &after {
-            None => Place { servers: servers.mark, primary: 0, cursor: 0 },
-            Some(cursor) => Place::parse(cursor.as_str()).ok_or(StoreError::ScanBroken)?,
+            None => ScanPosition { servers: servers.mark, primary: 0, cursor: 0 },
+            Some(cursor) => ScanPosition::parse(cursor.as_str()).ok_or(StoreError::ScanBroken)?,
         };
         if place.servers != servers.mark {
             return Err(StoreError::ScanBroken);
@@ -83,7 +83,7 @@ impl Redis {
         let (cursor, found): (u64, Vec<Vec<u8>>) = from_redis_value(answer).map_err(answered)?;
         let primary = if cursor == 0 { place.primary + 1 } else { place.primary };
         if primary < servers.primaries {
-            return Ok(Page { found, next: Some(Place { primary, cursor, ..place }.into_cursor()) });
+            return Ok(Page { found, next: Some(ScanPosition { primary, cursor, ..place }.into_cursor()) });
         }
         if link.servers().await?.is_none_or(|now| now.mark != servers.mark) {
             return Err(StoreError::ScanBroken);

@@ -72,7 +72,7 @@ impl Redis {
 
 impl Whole for Redis {
     async fn put_documents(&self, documents: Vec<(Topic, Document)>) -> Result<(), StoreError> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
         if !self.is_single() {
             for (topic, document) in &documents {
                 self.put_document(topic, document).await?;

@@ -19,7 +19,7 @@ use countree_common::wire::uplink;
 use countree_root::machine::identity::binding::{Claimant, claim};
 use countree_root::machine::identity::standing::Standing;
 use countree_root::machine::registry::registrar::{Ask, AskId, RegistrarOutput};
-use countree_root::machine::{ConnectionId, Output, Registrar, Root};
+use countree_root::machine::{ConnectionId, Output, Registrar, RootMachine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(super) struct RootNode {
 
 #[derive(Debug)]
 struct Process {
-    machine: Root,
+    machine: RootMachine,
     standing: Standing,
     registrar: Registrar,
     view: ClusterView,
@@ -85,7 +85,7 @@ impl RootNode {
         self.process.as_ref().map(|p| &p.view)
     }
 
-    fn machine(&mut self) -> Option<&mut Root> {
+    fn machine(&mut self) -> Option<&mut RootMachine> {
         self.process.as_mut().map(|p| &mut p.machine)
     }
 
@@ -116,7 +116,7 @@ impl World {
         let root = &mut self.roots[i];
         root.lives += 1;
         root.process = Some(Process {
-            machine: Root::new(stamps_from),
+            machine: RootMachine::new(stamps_from),
             standing,
             registrar: Registrar::new(LEASE, REFRESH, salt),
             view: ClusterView::default(),
@@ -348,14 +348,14 @@ impl World {
 
     /// Does what the machines have decided.
     fn drain_root(&mut self, i: usize) {
-        while let Some(output) = self.roots[i].machine().and_then(Root::poll_output) {
+        while let Some(output) = self.roots[i].machine().and_then(RootMachine::poll_output) {
             self.root_does(i, output);
         }
         while let Some(output) = self.roots[i].process.as_mut().and_then(|p| p.registrar.poll_output()) {
             self.registrar_does(i, output);
         }
         // The registrar may have shown the machine a new view.
-        while let Some(output) = self.roots[i].machine().and_then(Root::poll_output) {
+        while let Some(output) = self.roots[i].machine().and_then(RootMachine::poll_output) {
             self.root_does(i, output);
         }
         let queued = self.roots[i].machine().map_or(0, |machine| machine.queued_cuts());

@@ -1,10 +1,11 @@
 use super::*;
-use countree_common::cluster::Tier;
+use countree_common::cluster::{NodeName, Tier};
 use countree_common::ledger::Ledger;
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;
 use countree_common::wire::rpc::{KeyHandover, StreamProgress};
+use std::collections::BTreeMap;
 
 const LEASE: Duration = Duration::from_secs(5);
 const REFRESH: Duration = Duration::from_millis(400);

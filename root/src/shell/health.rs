@@ -1,4 +1,4 @@
-//! What keeps a root from reading or writing the store: for `/readyz` as long as it lasts, in the log once.
+//! The health of the store, as the last answers showed it: for `/readyz` as long as a failure lasts, in the log once.
 
 use crate::store::StoreError;
 use std::collections::BTreeSet;
@@ -17,56 +17,56 @@ pub(super) enum Work {
     Writing,
 }
 
-/// How one kind of work goes.
+/// The health of one kind of work.
 #[derive(Debug, Default)]
-struct Course {
-    trouble: Option<String>,
+struct WorkHealth {
+    failure: Option<String>,
     /// What the log said last, and when.
     said: Option<String>,
     said_at: Option<Instant>,
 }
 
-impl Course {
+impl WorkHealth {
     /// Says in the log what is new; a store that comes and goes does not fill it.
     fn say(&mut self, work: Work) {
         let is_early = self.said_at.is_some_and(|at| at.elapsed() < SAY_GAP);
-        if self.trouble == self.said || is_early {
+        if self.failure == self.said || is_early {
             return;
         }
-        match &self.trouble {
-            Some(trouble) => tracing::warn!("{work:?} the store fails: {trouble}"),
+        match &self.failure {
+            Some(failure) => tracing::warn!("{work:?} the store fails: {failure}"),
             None => tracing::info!("{work:?} the store works again"),
         }
-        self.said.clone_from(&self.trouble);
+        self.said.clone_from(&self.failure);
         self.said_at = Some(Instant::now());
     }
 }
 
 #[derive(Debug, Default)]
-struct Courses {
-    reading: Course,
-    writing: Course,
+struct Works {
+    reading: WorkHealth,
+    writing: WorkHealth,
     damages: BTreeSet<String>,
 }
 
-/// The store's troubles, as the last answers told them.
+/// The health of reading and of writing.
 #[derive(Debug, Default)]
-pub(super) struct Trouble(Mutex<Courses>);
+pub(super) struct StoreHealth(Mutex<Works>);
 
-impl Trouble {
+impl StoreHealth {
     /// Why the root can't do its work, if it can't.
-    pub(super) fn told(&self) -> Option<String> {
-        let courses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        courses.writing.trouble.clone().or_else(|| courses.reading.trouble.clone())
+    pub(super) fn failure(&self) -> Option<String> {
+        let works = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        works.writing.failure.clone().or_else(|| works.reading.failure.clone())
     }
 
     /// The store has done what it was asked.
-    pub(super) fn is_over(&self, work: Work) {
+    pub(super) fn note_success(&self, work: Work) {
         self.set(work, None);
     }
 
     /// The store has not. One damaged topic does not keep the root from its work; it is told of all the same.
-    pub(super) fn is(&self, work: Work, error: &StoreError) {
+    pub(super) fn note_failure(&self, work: Work, error: &StoreError) {
         if !matches!(error, StoreError::Damaged(_)) {
             return self.set(work, Some(error.to_string()));
         }
@@ -77,17 +77,17 @@ impl Trouble {
         }
     }
 
-    fn set(&self, work: Work, trouble: Option<String>) {
-        let mut courses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let course = match work {
-            Work::Reading => &mut courses.reading,
-            Work::Writing => &mut courses.writing,
+    fn set(&self, work: Work, failure: Option<String>) {
+        let mut works = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = match work {
+            Work::Reading => &mut works.reading,
+            Work::Writing => &mut works.writing,
         };
-        course.trouble = trouble;
-        course.say(work);
+        health.failure = failure;
+        health.say(work);
     }
 }
 
 #[cfg(test)]
-#[path = "trouble_tests.rs"]
+#[path = "health_tests.rs"]
 mod tests;

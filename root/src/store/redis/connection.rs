@@ -30,12 +30,12 @@ const RENEW_GAP: Duration = Duration::from_secs(1);
 
 /// Copies share their connections.
 #[derive(Clone)]
-pub(super) enum Link {
+pub(super) enum RedisConnection {
     Single(Single),
     Cluster(ClusterConnection),
 }
 
-impl Link {
+impl RedisConnection {
     /// Connects, and asks for a sign of life.
     pub(super) async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
         let link = match url {
@@ -49,7 +49,7 @@ impl Link {
     }
 }
 
-impl Link {
+impl RedisConnection {
     /// Which process serves, or which are the primaries.
     pub(super) async fn process_id(&mut self) -> RedisResult<String> {
         let sections = ["server", "replication"].map(|section| {
@@ -282,7 +282,7 @@ async fn cluster(servers: &[String]) -> RedisResult<ClusterConnection> {
     client.get_async_connection().await
 }
 
-impl ConnectionLike for Link {
+impl ConnectionLike for RedisConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
             Self::Single(link) => Box::pin(link.command(cmd)),

@@ -10,8 +10,8 @@
 //!   keeps eras apart. A process that no longer has it there has been emptied, and begins another.
 //! * In a Redis Cluster the primaries are taken for one process: any failover begins an era.
 
+use super::connection::RedisConnection;
 use super::layout::Keys;
-use super::link::Link;
 use crate::machine::documents::eras::by_clock;
 use countree_common::era::GAP as ERA_GAP;
 use countree_common::shell::clock::wall;
@@ -19,7 +19,7 @@ use redis::{ErrorKind, RedisError, RedisResult, Script, cmd};
 
 /// One run of a server as the primary, or one set of primaries.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct ServerProcess {
     id: String,
     /// Its era.
     pub(super) era: u64,
@@ -52,9 +52,9 @@ impl EraScript {
     }
 }
 
-impl Process {
+impl ServerProcess {
     /// Gets to know the process that serves now.
-    pub(super) async fn meet(link: &mut Link, keys: &Keys) -> RedisResult<Self> {
+    pub(super) async fn meet(link: &mut RedisConnection, keys: &Keys) -> RedisResult<Self> {
         let id = link.process_id().await?;
         let mut give = cmd("EVAL");
         let least = by_clock(wall(), rand::random());
@@ -91,7 +91,7 @@ impl Process {
     }
 
     /// Whether it still serves, and holds what it held when it was met: emptied, it is as good as another.
-    pub(super) async fn serves_still(&self, link: &mut Link, keys: &Keys) -> RedisResult<bool> {
+    pub(super) async fn serves_still(&self, link: &mut RedisConnection, keys: &Keys) -> RedisResult<bool> {
         if !self.serves(link).await? {
             return Ok(false);
         }
@@ -101,7 +101,7 @@ impl Process {
     }
 
     /// Whether it still serves.
-    pub(super) async fn serves(&self, link: &mut Link) -> RedisResult<bool> {
+    pub(super) async fn serves(&self, link: &mut RedisConnection) -> RedisResult<bool> {
         Ok(link.process_id().await? == self.id)
     }
 }
