@@ -6,7 +6,7 @@ use crate::flaws::Flaw;
 use crate::network::Weather;
 use crate::random::Random;
 use crate::setting::Setting;
-use countree_client::machine::producer::Rules;
+use countree_client::machine::producer::ProducerOptions;
 use std::time::Duration;
 
 /// Longer than any run: sessions do not expire.
@@ -61,7 +61,7 @@ pub(crate) struct Plan {
     /// Whether clocks are stepped, and readers wait for what was acked.
     pub(crate) has_clock_steps: bool,
     /// How producers batch and wait.
-    pub(crate) rules: Rules,
+    pub(crate) rules: ProducerOptions,
     /// Whether producers wait for longer than any run takes, so that no event may be in doubt or rejected.
     pub(crate) is_patient: bool,
     /// Whether the store is durable when it answers; else it can be rolled back to its last save.
@@ -103,13 +103,11 @@ impl Plan {
         let forgets_sessions = random.chance(15);
         let is_patient = random.chance(75) && !forgets_sessions;
         let give_up = if is_patient { Duration::from_secs(600) } else { random.millis(2_000, 5_000) };
-        let rules = Rules {
-            linger: random.micros(0, 20_000),
-            batch_events: random.between(1, 8) as usize,
-            in_flight_batches: random.between(1, 6) as usize,
-            give_up,
-            ..Rules::default()
-        };
+        let mut rules = ProducerOptions::default();
+        rules.linger = random.micros(0, 20_000);
+        rules.batch_events = random.between(1, 8) as usize;
+        rules.in_flight_batches = random.between(1, 6) as usize;
+        rules.give_up = give_up;
         let mut weather = Weather {
             least_us: 50,
             most_us: random.between(500, 20_000),

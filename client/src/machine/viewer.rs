@@ -152,7 +152,7 @@ impl Held {
 
 /// A viewer's topics.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct ViewerMachine {
     topics: BTreeMap<Topic, Held>,
     /// Topics with something to hand out, each once.
     ready: VecDeque<Topic>,
@@ -160,7 +160,7 @@ pub struct Watch {
     away: Vec<NodeName>,
 }
 
-impl Watch {
+impl ViewerMachine {
     /// Watches these topics; at most [`limits::TOPICS_PER_VIEWER`] are taken by a broadcast node.
     pub fn new(topics: impl IntoIterator<Item = Topic>) -> Self {
         let topics = topics.into_iter().map(|topic| (topic, Held::default())).collect();

@@ -29,7 +29,7 @@ fn datagram(changes: &[Changes]) -> Vec<u8> {
 
 /// A viewer of one topic, and its conversation with the present node.
 struct Screen {
-    watch: Watch,
+    watch: ViewerMachine,
     feed: Feed,
 }
 
@@ -49,7 +49,7 @@ impl Screen {
 }
 
 fn connected() -> Screen {
-    let watch = Watch::new([topic("t")]);
+    let watch = ViewerMachine::new([topic("t")]);
     let ([message, _], feed) = watch.connected();
     assert_eq!(message, ToBroadcast::Subscribe(vec![topic("t")]));
     let mut screen = Screen { watch, feed };

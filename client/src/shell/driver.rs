@@ -1,12 +1,14 @@
-//! The producer's task: feeds the machine and does what it says.
+//! The producer's task: feeds the machine with events, messages and time, and carries out its instructions.
 
+use super::acks::{AckedBatch, OnAck};
 use super::cluster::Cluster;
 use super::error::ClientError;
 use super::inbox::Inbox;
-use super::link::{self, News, Way};
-use super::producer::{AckedBatch, OnAck, ProducerOptions};
+use super::link::{self, LinkEvent, LinkTarget};
 use super::timeline::Timeline;
-use crate::machine::producer::{Fate, FlushId, Intake, Lanes, LinkId, Outgoing, Output, Resolved, Rules};
+use crate::machine::producer::{
+    Fate, FlushId, Intake, LinkId, Outgoing, Output, ProducerMachine, ProducerOptions, Resolved,
+};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::limits;
 use countree_common::shell::peers::Peers;
@@ -17,15 +19,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
-/// News of all links that wait for the task; above it links stop reading.
-const NEWS_QUEUED: usize = 1_024;
+/// Events of all links that wait for the task; above it links stop reading.
+const LINK_EVENTS_QUEUED: usize = 1_024;
 /// Frames that wait for one connection beyond the batches in flight: greetings, and batches that were
 /// repeated before their first copy had left. With more the connection is given up.
 const FRAMES_QUEUED_EXTRA: usize = 64;
 /// The least wait while events are held back, however short the linger time.
 const TICK_MIN: Duration = Duration::from_millis(1);
-/// While answers are owed, whether a leaf has fallen silent is looked at this often.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often silent leaves are looked for while answers are owed.
+const SILENCE_CHECK: Duration = Duration::from_millis(500);
 /// Intake buffers larger than this are not kept for the next events.
 const SPARE_EVENTS: usize = 64 << 10;
 
@@ -41,12 +43,12 @@ pub(super) struct Driver {
     peers: Peers,
     inbox: Arc<Inbox>,
     timeline: Timeline,
-    rules: Rules,
+    options: ProducerOptions,
     on_ack: Option<OnAck>,
-    lanes: Lanes,
+    machine: ProducerMachine,
     links: BTreeMap<NodeName, OpenLink>,
-    news: mpsc::Receiver<(Way, News)>,
-    news_sender: mpsc::Sender<(Way, News)>,
+    link_events: mpsc::Receiver<(LinkTarget, LinkEvent)>,
+    link_event_sender: mpsc::Sender<(LinkTarget, LinkEvent)>,
     flushes: BTreeMap<FlushId, oneshot::Sender<()>>,
     spare: Intake,
     is_last: bool,
@@ -59,15 +61,10 @@ impl Driver {
         peers: Peers,
         inbox: Arc<Inbox>,
         timeline: Timeline,
-        options: ProducerOptions,
+        (options, on_ack): (ProducerOptions, Option<OnAck>),
     ) -> Self {
-        #[cfg(feature = "load")]
-        let on_ack = options.on_ack.clone();
-        #[cfg(not(feature = "load"))]
-        let on_ack = None;
-        let ProducerOptions { linger, batch_events, batch_bytes, in_flight_batches, give_up, .. } = options;
-        let rules = Rules { linger, batch_events, batch_bytes, in_flight_batches, give_up }.clamped();
-        let (news_sender, news) = mpsc::channel(NEWS_QUEUED);
+        let options = options.clamped();
+        let (link_event_sender, link_events) = mpsc::channel(LINK_EVENTS_QUEUED);
         let mut view = cluster.watch_view();
         view.mark_changed();
         Self {
@@ -76,12 +73,12 @@ impl Driver {
             peers,
             inbox,
             timeline,
-            rules,
+            options,
             on_ack,
-            lanes: Lanes::new(rules, rand::random()),
+            machine: ProducerMachine::new(options, rand::random()),
             links: BTreeMap::new(),
-            news,
-            news_sender,
+            link_events,
+            link_event_sender,
             flushes: BTreeMap::new(),
             spare: Intake::default(),
             is_last: false,
@@ -91,28 +88,28 @@ impl Driver {
 
     /// Works until the producer is closed and every event is resolved.
     pub(super) async fn run(mut self) {
-        while !(self.is_last && self.lanes.is_empty()) {
+        while !(self.is_last && self.machine.is_empty()) {
             self.wait().await;
-            self.take_news();
-            self.take_mail();
-            self.lanes.handle_time(self.timeline.now());
-            self.carry_out();
+            self.handle_link_events();
+            self.take_events();
+            self.machine.handle_time(self.timeline.now());
+            self.execute_outputs();
             if self.has_failed {
-                // Who waits for a flush hears why; by now the tally is right.
+                // Waiting flushes return the error; by now the tally is right.
                 self.flushes.clear();
             }
-            let held = self.lanes.queued_events();
-            self.inbox.settle(held, if held == 0 { 1 } else { self.rules.batch_events });
+            let held = self.machine.queued_events();
+            self.inbox.settle(held, if held == 0 { 1 } else { self.options.batch_events });
         }
     }
 
-    /// Returns when there may be something to do. While events are held back new ones don't wake the
-    /// task, so that it looks for them in time itself.
+    /// Returns when there may be work. While events are held back, new ones don't wake the task: it looks for them in time
+    /// by itself.
     async fn wait(&mut self) {
         let now = self.timeline.now();
-        let tick = (self.lanes.queued_events() > 0).then(|| now + self.rules.linger.max(TICK_MIN));
-        let look = (!self.lanes.is_empty()).then(|| now + LOOK);
-        let deadline = self.lanes.next_deadline().into_iter().chain(tick).chain(look).min();
+        let tick = (self.machine.queued_events() > 0).then(|| now + self.options.linger.max(TICK_MIN));
+        let look = (!self.machine.is_empty()).then(|| now + SILENCE_CHECK);
+        let deadline = self.machine.next_deadline().into_iter().chain(tick).chain(look).min();
         let timeline = self.timeline;
         let timer = async {
             match deadline {
@@ -121,37 +118,37 @@ impl Driver {
             }
         };
         tokio::select! {
-            () = self.inbox.mail.notified() => {}
-            Some((way, news)) = self.news.recv() => self.hear(way, news),
+            () = self.inbox.wake.notified() => {}
+            Some((target, event)) = self.link_events.recv() => self.handle_link_event(target, event),
             Ok(()) = self.view.changed() => {
                 let view = self.view.borrow_and_update().clone();
-                self.lanes.handle_view(self.timeline.now(), &view);
+                self.machine.handle_view(self.timeline.now(), &view);
             }
             () = timer => {}
         }
     }
 
-    fn take_news(&mut self) {
-        while let Ok((way, news)) = self.news.try_recv() {
-            self.hear(way, news);
+    fn handle_link_events(&mut self) {
+        while let Ok((target, event)) = self.link_events.try_recv() {
+            self.handle_link_event(target, event);
         }
     }
 
-    fn hear(&mut self, way: Way, news: News) {
+    fn handle_link_event(&mut self, target: LinkTarget, event: LinkEvent) {
         let now = self.timeline.now();
-        let Way { leaf, link, .. } = way;
-        match news {
-            News::Connected => self.lanes.handle_connected(now, &leaf, link),
-            News::Message(message) => {
+        let LinkTarget { leaf, link, .. } = target;
+        match event {
+            LinkEvent::Connected => self.machine.handle_connected(now, &leaf, link),
+            LinkEvent::Message(message) => {
                 if let FromLeaf::View(view) = &message {
                     self.cluster.learn(view);
                 }
-                self.lanes.handle_message(now, &leaf, link, message);
+                self.machine.handle_message(now, &leaf, link, message);
             }
-            News::Lost { reason, refusal } => {
+            LinkEvent::Lost { reason, refusal } => {
                 tracing::debug!(%leaf, "no connection: {reason}");
                 self.cluster.report_trouble();
-                self.lanes.handle_lost(now, &leaf, link, reason);
+                self.machine.handle_lost(now, &leaf, link, reason);
                 if let Some(error) = refusal.and_then(ClientError::refusal) {
                     self.inbox.fail(error);
                 }
@@ -159,28 +156,28 @@ impl Driver {
         }
     }
 
-    fn take_mail(&mut self) {
-        let mut delivery = self.inbox.take(std::mem::take(&mut self.spare));
+    fn take_events(&mut self) {
+        let mut taken = self.inbox.take(std::mem::take(&mut self.spare));
         let now = self.timeline.now();
-        for intake in &mut delivery.intakes {
-            self.lanes.handle_intake(now, intake);
+        for intake in &mut taken.intakes {
+            self.machine.handle_intake(now, intake);
         }
         self.spare =
-            delivery.intakes.pop_back().filter(|i| i.events.capacity() <= SPARE_EVENTS).unwrap_or_default();
-        for waiting in delivery.flushes {
-            self.flushes.insert(self.lanes.handle_flush(now), waiting);
+            taken.intakes.pop_back().filter(|i| i.events.capacity() <= SPARE_EVENTS).unwrap_or_default();
+        for waiting in taken.flushes {
+            self.flushes.insert(self.machine.handle_flush(now), waiting);
         }
-        self.is_last = delivery.is_last;
+        self.is_last = taken.is_last;
         if let Some(error) = self.inbox.ended().filter(|e| *e != ClientError::Closed) {
-            self.lanes.handle_abandon(now, &error.to_string());
+            self.machine.handle_abandon(now, &error.to_string());
             self.has_failed = true;
         }
     }
 
-    fn carry_out(&mut self) {
-        while let Some(output) = self.lanes.poll_output() {
+    fn execute_outputs(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Connect { leaf, link, address } => self.connect(Way { leaf, link, address }),
+                Output::Connect { leaf, link, address } => self.connect(LinkTarget { leaf, link, address }),
                 Output::Send { leaf, link, frame } => self.send(&leaf, link, frame),
                 Output::Disconnect { leaf, link } => self.disconnect(&leaf, link),
                 Output::Resolved(resolved) => self.resolve(resolved),
@@ -188,21 +185,22 @@ impl Driver {
                     if let Some(waiting) = self.flushes.remove(&flush)
                         && !self.has_failed
                     {
-                        // Who waited may have given up.
+                        // The caller may have dropped its flush.
                         let _ = waiting.send(());
                     }
                 }
             }
         }
-        if self.lanes.is_cut_off(self.timeline.now()) {
+        if self.machine.is_cut_off(self.timeline.now()) {
             self.cluster.report_trouble();
         }
     }
 
-    fn connect(&mut self, way: Way) {
-        let (frames, to_send) = mpsc::channel(2 * self.rules.in_flight_batches + FRAMES_QUEUED_EXTRA);
-        let (leaf, id) = (way.leaf.clone(), way.link);
-        let task = tokio::spawn(link::run(self.peers.clone(), way, to_send, self.news_sender.clone()));
+    fn connect(&mut self, target: LinkTarget) {
+        let (frames, to_send) = mpsc::channel(2 * self.options.in_flight_batches + FRAMES_QUEUED_EXTRA);
+        let (leaf, id) = (target.leaf.clone(), target.link);
+        let task =
+            tokio::spawn(link::run(self.peers.clone(), target, to_send, self.link_event_sender.clone()));
         let old = self.links.insert(leaf, OpenLink { id, frames, task: task.abort_handle() });
         old.iter().for_each(|link| link.task.abort());
         debug_assert!(self.links.len() <= limits::NODES_PER_CLUSTER);
@@ -214,7 +212,7 @@ impl Driver {
         if let Err(mpsc::error::TrySendError::Full(_)) = open.frames.try_send(frame) {
             self.disconnect(leaf, link);
             let reason = "the leaf takes nothing off the connection".to_owned();
-            self.lanes.handle_lost(self.timeline.now(), leaf, link, reason);
+            self.machine.handle_lost(self.timeline.now(), leaf, link, reason);
         }
     }
 

@@ -1,17 +1,17 @@
-//! Counters by number.
+//! Counter handles, which skip the lookup of names.
 
 use crate::machine::producer::NameId;
 use countree_common::key::Counter;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A name's number, in its generation.
+/// A name's number and its generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct NameRef {
     pub(super) generation: u32,
     pub(super) name: NameId,
 }
 
-impl Place {
+impl NameRef {
     fn pack(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.name)
     }
@@ -21,25 +21,25 @@ impl Place {
     }
 }
 
-/// A counter that a producer knows already: sending to it skips looking up its name.
+/// A counter that a producer has looked up: sending to it is cheaper.
 #[derive(Debug)]
 pub struct CounterHandle {
     counter: Counter,
-    place: AtomicU64,
+    name_ref: AtomicU64,
 }
 
 impl CounterHandle {
-    pub(super) fn new(counter: Counter, place: Place) -> Self {
-        Self { counter, place: place.pack().into() }
+    pub(super) fn new(counter: Counter, name_ref: NameRef) -> Self {
+        Self { counter, name_ref: name_ref.pack().into() }
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place::unpack(self.place.load(Relaxed))
+    pub(super) fn name_ref(&self) -> NameRef {
+        NameRef::unpack(self.name_ref.load(Relaxed))
     }
 
-    /// Its generation is over, and it was numbered anew.
-    pub(super) fn moved(&self, place: Place) {
-        self.place.store(place.pack(), Relaxed);
+    /// Takes up a new number, after the generation of the old one has ended.
+    pub(super) fn renumber(&self, name_ref: NameRef) {
+        self.name_ref.store(name_ref.pack(), Relaxed);
     }
 
     /// The counter.

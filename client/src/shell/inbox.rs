@@ -1,11 +1,12 @@
-//! Where `send` leaves events for the producer's task: one lock and one push for each, and a wake-up
-//! only when the task would otherwise not look in time.
+//! The queue between senders and the producer's task: one lock and one push per event, and a wake-up only when the task
+//! would otherwise not look in time.
 
 use super::error::ClientError;
-use super::handle::{CounterHandle, Place};
-use super::producer::Tally;
-use super::queue::{Delivery, Queue};
+use super::handle::{CounterHandle, NameRef};
+use super::queue::{Queue, Taken};
+use super::tally::Tally;
 use super::timeline::Timeline;
+use crate::machine::producer::{Intake, NameId};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use dashmap::DashMap;
@@ -14,24 +15,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 
-use crate::machine::producer::{Intake, NameId};
-
 /// Names that a producer holds; with more it starts again from none.
 const NAMES_MAX: NameId = 4 << 20;
-/// Events that are left under one lock.
-const AT_ONCE: usize = 256;
-/// The last errors that a tally tells of.
+/// Events that are queued under one lock.
+const PUSHED_AT_ONCE: usize = 256;
+/// Errors in a tally; older ones are dropped.
 const ERRORS_KEPT: usize = 8;
 
 /// Shared by all copies of a producer and its task.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    names: DashMap<Counter, Place>,
+    names: DashMap<Counter, NameRef>,
     names_max: NameId,
     queue: Mutex<Queue>,
     room: usize,
     /// Wakes the task.
-    pub(super) mail: Notify,
+    pub(super) wake: Notify,
     /// Wakes senders that wait for room.
     has_room: Notify,
     outcome: Mutex<Tally>,
@@ -39,7 +38,7 @@ pub(super) struct Inbox {
 }
 
 enum Pushed {
-    /// So many of the events.
+    /// The number of events that were taken.
     Done(usize),
     Full,
     Stale,
@@ -56,7 +55,7 @@ impl Inbox {
             names_max: names_max.max(1),
             queue: Mutex::new(Queue::new()),
             room: room.max(1),
-            mail: Notify::new(),
+            wake: Notify::new(),
             has_room: Notify::new(),
             outcome: Mutex::default(),
             timeline,
@@ -67,28 +66,28 @@ impl Inbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves an event; waits while there is no room.
+    /// Queues an event; waits while there is no room.
     pub(super) async fn send(&self, counter: &Counter, delta: Delta) -> Result<(), ClientError> {
-        let place = self.place(counter)?;
-        self.push_at(place, counter, delta, None).await.map(|_| ())
+        let name_ref = self.name_ref(counter)?;
+        self.push_at(name_ref, counter, delta, None).await.map(|_| ())
     }
 
-    /// Leaves an event for a known counter, due at `due` if that was earlier than now.
+    /// Queues an event for a known counter, due at `due` if that was earlier than now.
     pub(super) async fn send_to(
         &self,
         handle: &CounterHandle,
         delta: Delta,
         due: Option<Instant>,
     ) -> Result<(), ClientError> {
-        let known = handle.place();
-        let place = self.push_at(known, handle.counter(), delta, due).await?;
-        if place != known {
-            handle.moved(place);
+        let known = handle.name_ref();
+        let name_ref = self.push_at(known, handle.counter(), delta, due).await?;
+        if name_ref != known {
+            handle.renumber(name_ref);
         }
         Ok(())
     }
 
-    /// Leaves events for known counters, in their order; the first was due at `due` if that was earlier than now.
+    /// Queues events for known counters, in their order; the first was due at `due` if that was earlier than now.
     pub(super) async fn send_all(
         &self,
         events: &[(&CounterHandle, Delta)],
@@ -96,8 +95,8 @@ impl Inbox {
     ) -> Result<(), ClientError> {
         let mut rest = events;
         while let Some((&(handle, delta), after)) = rest.split_first() {
-            // Before the lock, since handles miss the cache: so the misses are under way at once, and hold up nobody.
-            let next = rest.iter().take(AT_ONCE).map(|(handle, delta)| (handle.place(), *delta));
+            // Before the lock, since handles miss the cache: so the misses overlap, and no other sender waits for them.
+            let next = rest.iter().take(PUSHED_AT_ONCE).map(|(handle, delta)| (handle.name_ref(), *delta));
             if let Pushed::Done(taken) = self.try_push(&next.collect::<Vec<_>>(), due)? {
                 rest = rest.get(taken..).unwrap_or_default();
                 tokio::task::consume_budget().await;
@@ -111,21 +110,21 @@ impl Inbox {
     }
 
     pub(super) fn handle(&self, counter: &Counter) -> Result<CounterHandle, ClientError> {
-        Ok(CounterHandle::new(counter.clone(), self.place(counter)?))
+        Ok(CounterHandle::new(counter.clone(), self.name_ref(counter)?))
     }
 
     /// The counter's number; the next one if it has none yet.
-    fn place(&self, counter: &Counter) -> Result<Place, ClientError> {
-        if let Some(place) = self.names.get(counter) {
-            return Ok(*place);
+    fn name_ref(&self, counter: &Counter) -> Result<NameRef, ClientError> {
+        if let Some(name_ref) = self.names.get(counter) {
+            return Ok(*name_ref);
         }
         let mut queue = self.queue();
         if let Some(end) = &queue.end {
             return Err(end.clone());
         }
-        // Numbers are given only under the queue's lock: whoever finds one here finds it defined there.
-        if let Some(place) = self.names.get(counter) {
-            return Ok(*place);
+        // Numbers are given only under the queue's lock: a number that is found here is defined there.
+        if let Some(name_ref) = self.names.get(counter) {
+            return Ok(*name_ref);
         }
         if queue.next_name >= self.names_max {
             self.names.clear();
@@ -133,31 +132,31 @@ impl Inbox {
             queue.next_name = 0;
             queue.intakes.push_back(Intake { restarts_names: true, ..Intake::default() });
         }
-        let place = Place { generation: queue.generation, name: queue.next_name };
+        let name_ref = NameRef { generation: queue.generation, name: queue.next_name };
         queue.next_name += 1;
         if let Some(intake) = queue.intakes.back_mut() {
             intake.names.push(counter.clone());
         }
-        self.names.insert(counter.clone(), place);
-        Ok(place)
+        self.names.insert(counter.clone(), name_ref);
+        Ok(name_ref)
     }
 
     async fn push_at(
         &self,
-        mut place: Place,
+        mut name_ref: NameRef,
         counter: &Counter,
         delta: Delta,
         due: Option<Instant>,
-    ) -> Result<Place, ClientError> {
+    ) -> Result<NameRef, ClientError> {
         loop {
-            match self.try_push(&[(place, delta)], due)? {
+            match self.try_push(&[(name_ref, delta)], due)? {
                 Pushed::Done(_) => break,
-                Pushed::Stale => place = self.place(counter)?,
+                Pushed::Stale => name_ref = self.name_ref(counter)?,
                 Pushed::Full => {
                     let mut has_room = std::pin::pin!(self.has_room.notified());
                     has_room.as_mut().enable();
                     // There may be room since the look above.
-                    match self.try_push(&[(place, delta)], due)? {
+                    match self.try_push(&[(name_ref, delta)], due)? {
                         Pushed::Done(_) => break,
                         Pushed::Stale => {}
                         Pushed::Full => has_room.await,
@@ -167,17 +166,17 @@ impl Inbox {
         }
         // A tight loop of sends must let the producer's task run on the same thread.
         tokio::task::consume_budget().await;
-        Ok(place)
+        Ok(name_ref)
     }
 
-    /// Leaves the first of these events, up to one that there is no room for or whose number is stale. There is at least one.
-    fn try_push(&self, events: &[(Place, Delta)], due: Option<Instant>) -> Result<Pushed, ClientError> {
+    /// Queues the first of these events, up to one that there is no room for or whose number is stale. There is at least one.
+    fn try_push(&self, events: &[(NameRef, Delta)], due: Option<Instant>) -> Result<Pushed, ClientError> {
         let mut guard = self.queue();
         let queue = &mut *guard;
         if let Some(end) = &queue.end {
             return Err(end.clone());
         }
-        if events.first().is_some_and(|(place, _)| place.generation != queue.generation) {
+        if events.first().is_some_and(|(name_ref, _)| name_ref.generation != queue.generation) {
             return Ok(Pushed::Stale);
         }
         let room = self.room.saturating_sub(queue.waiting + queue.in_machine);
@@ -188,20 +187,21 @@ impl Inbox {
         let Some(intake) = queue.intakes.back_mut() else { return Err(ClientError::Stopped) };
         self.note_queued(intake, due);
         let before = intake.events.len();
-        let fitting = events.iter().take(room).take_while(|(place, _)| place.generation == queue.generation);
-        intake.events.extend(fitting.map(|(place, delta)| (place.name, *delta)));
+        let fitting =
+            events.iter().take(room).take_while(|(name_ref, _)| name_ref.generation == queue.generation);
+        intake.events.extend(fitting.map(|(name_ref, delta)| (name_ref.name, *delta)));
         let taken = intake.events.len() - before;
         queue.waiting += taken;
         queue.sent += taken as u64;
         let wakes = queue.wakes();
         drop(guard);
         if wakes {
-            self.mail.notify_one();
+            self.wake.notify_one();
         }
         Ok(Pushed::Done(taken))
     }
 
-    /// Notes that events are left there, of which the first was due at `due` if that was earlier than now.
+    /// Notes that events are queued there, of which the first was due at `due` if that was earlier than now.
     fn note_queued(&self, intake: &mut Intake, due: Option<Instant>) {
         if intake.events.is_empty() {
             intake.first_queued = self.timeline.now();
@@ -211,7 +211,7 @@ impl Inbox {
         }
     }
 
-    /// Tells the one who waits once every event sent before is resolved.
+    /// Returns a receiver that fires once every event sent before is resolved.
     pub(super) fn flush(&self) -> Result<oneshot::Receiver<()>, ClientError> {
         let (done, is_done) = oneshot::channel();
         let mut queue = self.queue();
@@ -220,41 +220,41 @@ impl Inbox {
             None => queue.flushes.push(done),
         }
         drop(queue);
-        self.mail.notify_one();
+        self.wake.notify_one();
         Ok(is_done)
     }
 
-    /// Takes nothing more, for that reason. The first reason stays.
+    /// Takes no more events, for that reason. The first reason stays.
     pub(super) fn end(&self, reason: ClientError) {
         self.queue().end.get_or_insert(reason);
-        self.mail.notify_one();
+        self.wake.notify_one();
         self.has_room.notify_waiters();
     }
 
-    /// [`Inbox::end`] for a reason that also keeps what was taken from being worked on.
+    /// [`Inbox::end`] for a reason that also stops the delivery of events that were taken.
     pub(super) fn fail(&self, reason: ClientError) {
         self.queue().end = Some(reason);
-        self.mail.notify_one();
+        self.wake.notify_one();
         self.has_room.notify_waiters();
     }
 
-    /// Why nothing is taken any more.
+    /// The reason why no more events are taken.
     pub(super) fn ended(&self) -> Option<ClientError> {
         self.queue().end.clone()
     }
 
-    /// Everything that was left here. `empty` takes its place.
-    pub(super) fn take(&self, empty: Intake) -> Delivery {
+    /// Takes everything out. `empty` is the next intake.
+    pub(super) fn take(&self, empty: Intake) -> Taken {
         let mut guard = self.queue();
         let queue = &mut *guard;
         queue.is_woken = false;
         queue.in_machine += std::mem::take(&mut queue.waiting);
         let intakes = std::mem::replace(&mut queue.intakes, VecDeque::from([empty]));
         let flushes = std::mem::take(&mut queue.flushes);
-        Delivery { intakes, flushes, is_last: queue.end.is_some() }
+        Taken { intakes, flushes, is_last: queue.end.is_some() }
     }
 
-    /// The machine holds so many unsent events, and wants to hear of new ones from `wake_at` on.
+    /// Notes how many unsent events the machine holds, and wakes the task from `wake_at` new ones on.
     pub(super) fn settle(&self, in_machine: usize, wake_at: usize) {
         let mut guard = self.queue();
         let queue = &mut *guard;
@@ -265,14 +265,14 @@ impl Inbox {
             queue.waiting + in_machine < self.room && std::mem::take(&mut queue.has_blocked_senders);
         drop(guard);
         if wakes {
-            self.mail.notify_one();
+            self.wake.notify_one();
         }
         if makes_room {
             self.has_room.notify_waiters();
         }
     }
 
-    /// Counts what became of events.
+    /// Updates the counts of results.
     pub(super) fn count(&self, update: impl FnOnce(&mut Tally)) {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         update(&mut outcome);

@@ -11,9 +11,9 @@ fn inbox(room: usize, names_max: NameId) -> Arc<Inbox> {
 }
 
 /// Every event by the name that its number stands for.
-fn read(delivery: &Delivery) -> Vec<String> {
+fn read(taken: &Taken) -> Vec<String> {
     let (mut names, mut read) = (Vec::new(), Vec::new());
-    for intake in &delivery.intakes {
+    for intake in &taken.intakes {
         if intake.restarts_names {
             names.clear();
         }

@@ -1,4 +1,4 @@
-//! One attempt to reach a leaf, and the conversation that comes of it.
+//! One attempt to connect to a leaf, and the conversation on that connection.
 
 use crate::machine::producer::{LinkId, Outgoing};
 use countree_common::cluster::NodeName;
@@ -11,20 +11,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long a leaf's last words are waited for.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long a leaf's refusal is waited for after a failed write.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Where a link leads, and which attempt it is.
+/// The leaf that a link leads to, and the number of the attempt.
 #[derive(Debug, Clone)]
-pub(super) struct Way {
+pub(super) struct LinkTarget {
     pub(super) leaf: NodeName,
     pub(super) link: LinkId,
     pub(super) address: SocketAddr,
 }
 
-/// What a link tells the producer's task.
+/// A report of a link to the producer's task.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum LinkEvent {
     Connected,
     Message(FromLeaf),
     Lost { reason: String, refusal: Option<Refusal> },
@@ -39,42 +39,42 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Connects, and carries frames both ways until the connection is lost or this task is aborted.
+/// Connects, and carries frames both targets until the connection is lost or this task is aborted.
 pub(super) async fn run(
     peers: Peers,
-    way: Way,
+    target: LinkTarget,
     frames: mpsc::Receiver<Outgoing>,
-    news: mpsc::Sender<(Way, News)>,
+    events: mpsc::Sender<(LinkTarget, LinkEvent)>,
 ) {
-    let lost = match converse(&peers, &way, frames, &news).await {
+    let lost = match converse(&peers, &target, frames, &events).await {
         PeerError::Stream(StreamError::Refused(refusal)) => {
-            News::Lost { reason: refusal.message.clone(), refusal: Some(refusal) }
+            LinkEvent::Lost { reason: refusal.message.clone(), refusal: Some(refusal) }
         }
-        e => News::Lost { reason: e.to_string(), refusal: None },
+        e => LinkEvent::Lost { reason: e.to_string(), refusal: None },
     };
-    // Nobody listens any more when the producer has ended.
-    let _ = news.send((way, lost)).await;
+    // Fails only when the producer has ended.
+    let _ = events.send((target, lost)).await;
 }
 
 async fn converse(
     peers: &Peers,
-    way: &Way,
+    target: &LinkTarget,
     frames: mpsc::Receiver<Outgoing>,
-    news: &mpsc::Sender<(Way, News)>,
+    events: &mpsc::Sender<(LinkTarget, LinkEvent)>,
 ) -> PeerError {
-    let opened = peers.open(way.leaf.as_str(), way.address, Conversation::Produce).await;
+    let opened = peers.open(target.leaf.as_str(), target.address, Conversation::Produce).await;
     let (sender, receiver, connection) = match opened {
         Ok(opened) => opened,
         Err(e) => return e,
     };
     let _close = CloseOnDrop(connection);
-    if news.send((way.clone(), News::Connected)).await.is_err() {
+    if events.send((target.clone(), LinkEvent::Connected)).await.is_err() {
         return StreamError::Ended.into();
     }
     // Both at once: a leaf that reads slowly must still be heard.
     let error = tokio::select! {
         e = write(sender, frames) => e,
-        e = read(receiver, way, news) => e,
+        e = read(receiver, target, events) => e,
     };
     error.into()
 }
@@ -89,7 +89,7 @@ async fn write(mut sender: FrameSender, mut frames: mpsc::Receiver<Outgoing>) ->
             Ok(()) => {}
             Err(e) => {
                 // The leaf may have said why it has stopped listening: the reader goes first.
-                tokio::time::sleep(LAST_WORDS).await;
+                tokio::time::sleep(REFUSAL_TIMEOUT).await;
                 return e;
             }
         }
@@ -97,11 +97,15 @@ async fn write(mut sender: FrameSender, mut frames: mpsc::Receiver<Outgoing>) ->
     StreamError::Ended
 }
 
-async fn read(mut receiver: FrameReceiver, way: &Way, news: &mpsc::Sender<(Way, News)>) -> StreamError {
+async fn read(
+    mut receiver: FrameReceiver,
+    target: &LinkTarget,
+    events: &mpsc::Sender<(LinkTarget, LinkEvent)>,
+) -> StreamError {
     loop {
         match receiver.message().await {
             Ok(Some(message)) => {
-                if news.send((way.clone(), News::Message(message))).await.is_err() {
+                if events.send((target.clone(), LinkEvent::Message(message))).await.is_err() {
                     return StreamError::Ended;
                 }
             }

@@ -1,114 +1,24 @@
-//! The producer as programs use it.
+//! The producer handle: sends events into the queue of a background task.
 
+use super::acks::OnAck;
 use super::cluster::Cluster;
 use super::driver::Driver;
 use super::error::ClientError;
 use super::handle::CounterHandle;
 use super::inbox::Inbox;
+use super::tally::Tally;
 use super::timeline::Timeline;
-use crate::machine::producer::Rules;
+use crate::machine::producer::ProducerOptions;
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
-use serde::Serialize;
-use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// A batch that was acked: what latency is measured from.
-#[cfg_attr(not(feature = "load"), doc(hidden))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AckedBatch {
-    /// How many events it held.
-    pub events: u64,
-    /// When the first of them was queued, or was due where that was earlier (`Producer::send_due`).
-    pub first_queued: Instant,
-    /// When the ack arrived.
-    pub acked: Instant,
-}
-
-/// Called for every acked batch, on the producer's task: it should return soon.
-#[cfg_attr(not(feature = "load"), doc(hidden))]
-pub type OnAck = Arc<dyn Fn(AckedBatch) + Send + Sync>;
-
-/// How a producer batches, waits and gives up. Begin with the default, and set what is to be different:
-///
-/// ```
-/// # use countree_client::ProducerOptions;
-/// # use std::time::Duration;
-/// let mut options = ProducerOptions::default();
-/// options.give_up = Duration::from_secs(120);
-/// ```
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct ProducerOptions {
-    /// The least time between two batches to one leaf that are not full. An event waits no longer than
-    /// this for company, and not at all when little is going on. By default 3 ms.
-    pub linger: Duration,
-    /// A batch with this many events is sent at once; 1 to 65,536, by default 16,384.
-    pub batch_events: usize,
-    /// A batch whose events take this many bytes is sent at once; an event mostly takes four. By default 65,536.
-    pub batch_bytes: usize,
-    /// Batches that one leaf may owe an ack for. By default 32.
-    pub in_flight_batches: usize,
-    /// Events that wait to be sent for the first time; beyond it `send` waits. By default 1,048,576.
-    pub queued_events: usize,
-    /// Without progress for this long, batches that were sent to a leaf are in doubt for good, and what
-    /// could not even be sent is rejected. The longer, the surer: a leaf that comes back settles its batches. By default 120 s.
-    pub give_up: Duration,
-    /// For measurements; nothing by default.
-    #[cfg(feature = "load")]
-    pub on_ack: Option<OnAck>,
-}
-
-impl Default for ProducerOptions {
-    fn default() -> Self {
-        let Rules { linger, batch_events, batch_bytes, in_flight_batches, give_up } = Rules::default();
-        let queued_events = 1 << 20;
-        Self {
-            linger,
-            batch_events,
-            batch_bytes,
-            in_flight_batches,
-            queued_events,
-            give_up,
-            #[cfg(feature = "load")]
-            on_ack: None,
-        }
-    }
-}
-
-impl fmt::Debug for ProducerOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProducerOptions")
-            .field("linger", &self.linger)
-            .field("batch_events", &self.batch_events)
-            .field("batch_bytes", &self.batch_bytes)
-            .field("in_flight_batches", &self.in_flight_batches)
-            .field("queued_events", &self.queued_events)
-            .field("give_up", &self.give_up)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How a producer's events ended so far. After a flush `sent` is the sum of the others.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// Taken by `send`.
-    pub sent: u64,
-    /// Counted, once, durably.
-    pub acked: u64,
-    /// Not counted, for certain.
-    pub rejected: u64,
-    /// Counted once or not at all; their leaf has not said and never will.
-    pub in_doubt: u64,
-    /// The last reasons for events that were not acked.
-    pub errors: Vec<String>,
-}
+#[cfg(feature = "load")]
+use std::time::Instant;
 
 /// Sends events. Cheap to clone and to use from many tasks; copies share everything.
 ///
-/// When the last copy is dropped without [`Producer::close`], what was sent is still worked on for as long
-/// as the runtime runs, and nobody learns what became of it.
+/// When the last copy is dropped without [`Producer::close`], events that were sent are still delivered for as long
+/// as the runtime runs, but its results are lost.
 #[derive(Debug, Clone)]
 pub struct Producer {
     owner: Arc<Owner>,
@@ -128,13 +38,23 @@ impl Drop for Owner {
 impl Producer {
     /// Starts a producer. Must run inside a tokio runtime, on which its task lives.
     ///
-    /// When it can't work at all (no UDP socket, say), `send` and `flush` tell.
+    /// When it can't work at all (no UDP socket, say), `send` and `flush` return the error.
     pub fn new(cluster: Cluster, options: ProducerOptions) -> Self {
+        Self::start(cluster, options, None)
+    }
+
+    /// [`Producer::new`] with a listener for every acked batch, for measurements.
+    #[cfg(feature = "load")]
+    pub fn with_ack_listener(cluster: Cluster, options: ProducerOptions, on_ack: OnAck) -> Self {
+        Self::start(cluster, options, Some(on_ack))
+    }
+
+    fn start(cluster: Cluster, options: ProducerOptions, on_ack: Option<OnAck>) -> Self {
         let timeline = Timeline::start();
         let inbox = Arc::new(Inbox::new(options.queued_events, timeline));
         match cluster.producer_peers() {
             Ok(peers) => {
-                let driver = Driver::new(cluster, peers, inbox.clone(), timeline, options);
+                let driver = Driver::new(cluster, peers, inbox.clone(), timeline, (options, on_ack));
                 tokio::spawn(driver.run());
             }
             Err(e) => inbox.end(e),
@@ -142,7 +62,7 @@ impl Producer {
         Self { owner: Arc::new(Owner { inbox }) }
     }
 
-    /// Leaves one event to be sent: `delta` for `kind` of `item` in `topic`. Returns once there is room for it, which is
+    /// Queues one event: `delta` for `kind` of `item` in `topic`. Returns once there is room for it, which is
     /// not yet an ack: [`Producer::flush`] waits for that.
     ///
     /// # Errors
@@ -221,7 +141,7 @@ impl Producer {
         self.finish(is_done).await
     }
 
-    /// What became of the events so far.
+    /// The results of the events so far.
     pub fn tally(&self) -> Tally {
         self.owner.inbox.tally()
     }

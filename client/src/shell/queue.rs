@@ -1,11 +1,11 @@
-//! What waits for the producer's task.
+//! The producer's queue, as the lock guards it.
 
 use super::error::ClientError;
 use crate::machine::producer::{Intake, NameId};
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
-/// Events and names that senders have left.
+/// Events and names that senders have queued.
 #[derive(Debug)]
 pub(super) struct Queue {
     /// At least one; only the last takes events.
@@ -16,13 +16,13 @@ pub(super) struct Queue {
     pub(super) waiting: usize,
     /// Events that the machine holds and has not sent yet.
     pub(super) in_machine: usize,
-    /// With so many waiting the task is woken.
+    /// The number of waiting events from which on the task is woken.
     pub(super) wake_at: usize,
     pub(super) is_woken: bool,
     pub(super) has_blocked_senders: bool,
     pub(super) flushes: Vec<oneshot::Sender<()>>,
     pub(super) sent: u64,
-    /// Why nothing is taken any more.
+    /// The reason why no more events are taken.
     pub(super) end: Option<ClientError>,
 }
 
@@ -51,11 +51,11 @@ impl Queue {
     }
 }
 
-/// What the producer's task takes out at once.
+/// The contents that the producer's task takes out at once.
 #[derive(Debug)]
-pub(super) struct Delivery {
+pub(super) struct Taken {
     pub(super) intakes: VecDeque<Intake>,
     pub(super) flushes: Vec<oneshot::Sender<()>>,
-    /// Nothing comes after this.
+    /// No events come after these.
     pub(super) is_last: bool,
 }

@@ -1,4 +1,4 @@
-//! The machine's time and the program's instants, each in terms of the other.
+//! Converts between the machine's time and the program's instants.
 
 use countree_common::time::Time;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// The machine's time at the origin, so that instants from shortly before have one too.
 const START: Duration = Duration::from_secs(3_600);
 
-/// Copies share their origin.
+/// A clock with a fixed origin; copies share it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeline {
     origin: Instant,

@@ -1,9 +1,10 @@
-//! The viewer as programs use it, and its task.
+//! The viewer handle, and the task that keeps it subscribed to some broadcast node.
 
 use super::cluster::Cluster;
 use super::error::ClientError;
-use super::following::{End, Following, News};
-use crate::machine::viewer::{Departure, Watch};
+use super::subscription::{End, Subscription, SubscriptionEvent};
+use super::viewer_state::Shared;
+use crate::machine::viewer::{Departure, ViewerMachine};
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::document::TopicView;
 use countree_common::key::Topic;
@@ -11,9 +12,8 @@ use countree_common::limits;
 use countree_common::shell::peers::Peers;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 /// The wait before another node is tried; doubles up to [`RETRY_MAX`].
@@ -29,40 +29,12 @@ pub struct Viewer {
     task: AbortHandle,
 }
 
-/// What the tasks of a viewer share with its reader.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    news: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    watch: Watch,
-    error: Option<ClientError>,
-    has_ended: bool,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lets the machine act, and tells the reader.
-    pub(super) fn act<T>(&self, act: impl FnOnce(&mut Watch) -> T) -> T {
-        let result = act(&mut self.state().watch);
-        self.news.notify_one();
-        result
-    }
-}
-
 impl Viewer {
     /// Watches these topics, 1 to `limits::TOPICS_PER_VIEWER`. Must run inside a tokio runtime.
     pub fn watch(cluster: Cluster, topics: Vec<Topic>) -> Self {
         let topics: BTreeSet<_> = topics.into_iter().collect();
         let count = topics.len();
-        let state = State { watch: Watch::new(topics), ..State::default() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), news: Notify::new() });
+        let shared = Arc::new(Shared::new(ViewerMachine::new(topics)));
         let task = Task { cluster, shared: shared.clone() };
         let task = tokio::spawn(async move {
             let error = match count {
@@ -70,12 +42,12 @@ impl Viewer {
                 _ => ClientError::TopicCount(count),
             };
             task.shared.state().error = Some(error);
-            task.shared.news.notify_one();
+            task.shared.changed.notify_one();
         });
         Self { shared, task: task.abort_handle() }
     }
 
-    /// What is new: for each topic first all its counts (and again when the store's era changed), then the
+    /// Returns the next news: for each topic first all its counts (and again when the store's era changed), then the
     /// counters that changed. A slow reader skips to the latest. Safe to drop and call again.
     ///
     /// Ends after an error; while no broadcast node can be reached it waits.
@@ -83,7 +55,7 @@ impl Viewer {
         loop {
             {
                 let mut state = self.shared.state();
-                if let Some(view) = state.watch.poll_view() {
+                if let Some(view) = state.machine.poll_view() {
                     return Some(Ok(view));
                 }
                 if let Some(error) = state.error.take() {
@@ -94,7 +66,7 @@ impl Viewer {
                     return None;
                 }
             }
-            self.shared.news.notified().await;
+            self.shared.changed.notified().await;
         }
     }
 }
@@ -120,7 +92,7 @@ impl Task {
                 Err(e) => return e,
             };
             if let Some(node) = self.choose(last.as_ref()) {
-                let feed = Following::begin(&self.cluster, &self.shared, &peers, node);
+                let feed = Subscription::begin(&self.cluster, &self.shared, &peers, node);
                 let (name, end) = self.stay(feed, &peers).await;
                 match end {
                     End::Fatal(e) => return e,
@@ -141,12 +113,12 @@ impl Task {
     }
 
     /// Stays with a node, and goes on at another when it is sent away, for as long as that leaves no gap.
-    async fn stay(&self, mut feed: Following, peers: &Peers) -> (NodeName, End) {
+    async fn stay(&self, mut feed: Subscription, peers: &Peers) -> (NodeName, End) {
         loop {
             let departure = match feed.next().await {
-                News::Complete => continue,
-                News::Ended(end) => return (feed.node.name.clone(), end),
-                News::Sent(departure) => departure,
+                SubscriptionEvent::Complete => continue,
+                SubscriptionEvent::Ended(end) => return (feed.node.name.clone(), end),
+                SubscriptionEvent::Sent(departure) => departure,
             };
             let wait = departure.within.mul_f64(rand::random_range(0.0..1.0));
             let left = feed.node.clone();
@@ -169,17 +141,17 @@ impl Task {
         left: &Node,
         mut wait: Duration,
         peers: &Peers,
-    ) -> Result<Following, ClientError> {
+    ) -> Result<Subscription, ClientError> {
         let mut named = departure.alternates.clone();
         loop {
             tokio::time::sleep(wait).await;
             wait = RETRY_MAX;
             let known = || self.choose(Some(&left.name)).filter(|node| node != left);
             if let Some(node) = take_any(&mut named).or_else(known) {
-                let mut next = Following::begin(&self.cluster, &self.shared, peers, node);
+                let mut next = Subscription::begin(&self.cluster, &self.shared, peers, node);
                 match tokio::time::timeout(ARRIVAL, next.next()).await {
-                    Ok(News::Complete) => return Ok(next),
-                    Ok(News::Ended(End::Fatal(e))) => return Err(e),
+                    Ok(SubscriptionEvent::Complete) => return Ok(next),
+                    Ok(SubscriptionEvent::Ended(End::Fatal(e))) => return Err(e),
                     _ => {}
                 }
             }

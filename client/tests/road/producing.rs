@@ -69,9 +69,8 @@ async fn lost_acks_and_broken_connections_lose_and_double_nothing() {
         }
     };
     let mut options = small_batches();
-    options.on_ack = Some(Arc::new(on_ack));
     options.queued_events = 500;
-    let producer = Producer::new(cluster.discover().await, options);
+    let producer = Producer::with_ack_listener(cluster.discover().await, options, Arc::new(on_ack));
     let mut expected = BTreeMap::new();
     send(&producer, 0..2_000, &mut expected).await;
     let tally = soon(producer.flush()).await.unwrap();

@@ -131,8 +131,7 @@ async fn send(
     });
     let mut options = ProducerOptions::default();
     options.give_up = NEVER;
-    options.on_ack = Some(on_ack);
-    let producer = Producer::new(cluster, options);
+    let producer = Producer::with_ack_listener(cluster, options, on_ack);
     let mut totals = Totals::new();
     let mut tick = tokio::time::interval(TICK);
     for event in 0.. {

@@ -33,8 +33,7 @@ impl Sender {
         });
         let mut options = ProducerOptions::default();
         options.give_up = NEVER;
-        options.on_ack = Some(on_ack);
-        Ok(Self { run, number, producer: Producer::new(cluster, options), sent: 0 })
+        Ok(Self { run, number, producer: Producer::with_ack_listener(cluster, options, on_ack), sent: 0 })
     }
 
     /// Sends until the load ends; returns what became of all events.

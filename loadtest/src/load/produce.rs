@@ -67,8 +67,7 @@ impl Producers {
             options.queued_events = batch.map_or(QUEUED_EVENTS, |events| (4 * events).min(QUEUED_EVENTS));
             options.batch_events = batch.unwrap_or(options.batch_events);
             options.in_flight_batches = in_flight.unwrap_or(options.in_flight_batches);
-            options.on_ack = Some(on_ack);
-            let producer = Producer::new(cluster.clone(), options);
+            let producer = Producer::with_ack_listener(cluster.clone(), options, on_ack);
             let handles = if u64::from(plan.keys) * u64::from(plan.producers) <= HANDLES_BEFOREHAND {
                 let handles = (0..plan.keys).map(|key| Ok(producer.counter(&plan.counter(key)?)?));
                 Handles::All(Arc::new(handles.collect::<Result<_, Failure>>()?))

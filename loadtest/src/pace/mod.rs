@@ -88,9 +88,12 @@ async fn at_share(
         let acks = pulse_acks.clone();
         let on_ack: OnAck = Arc::new(move |batch| acks.record(batch));
         let client = ClientCluster::discover(&cluster.site.url, None).await?;
-        let mut options = ProducerOptions::default();
-        options.on_ack = Some(on_ack);
-        Heart::new(Producer::new(client, options), std::slice::from_ref(&topic), 1).await?
+        Heart::new(
+            Producer::with_ack_listener(client, ProducerOptions::default(), on_ack),
+            std::slice::from_ref(&topic),
+            1,
+        )
+        .await?
     };
     let seen = Seen::new(arguments.viewers as usize)?;
     let watching =

@@ -62,9 +62,7 @@ impl Stage {
             window.record(batch);
         });
         let cluster = Cluster::discover(&self.url, None).await?;
-        let mut options = ProducerOptions::default();
-        options.on_ack = Some(on_ack);
-        let producer = Producer::new(cluster, options);
+        let producer = Producer::with_ack_listener(cluster, ProducerOptions::default(), on_ack);
         let handles: Vec<_> =
             (0..ITEMS).map(|n| Ok(producer.counter(&counter(n)?)?)).collect::<Result<_, Failure>>()?;
         let (start, mut sent) = (now(), 0u64);

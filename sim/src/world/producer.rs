@@ -8,7 +8,7 @@ use crate::model::{EventId, Told};
 use crate::network::{LinkId, Message, Side};
 use crate::plan::Plan;
 use crate::world::event::Happening;
-use countree_client::machine::producer::{Fate, Intake, Lanes, NameId, Outgoing, Output, Resolved};
+use countree_client::machine::producer::{Fate, Intake, NameId, Outgoing, Output, ProducerMachine, Resolved};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::key::Counter;
 use countree_common::time::Time;
@@ -26,7 +26,7 @@ const DISCOVER: Duration = Duration::from_millis(500);
 pub(super) struct ProducerClient {
     number: usize,
     life: Life,
-    lanes: Lanes,
+    lanes: ProducerMachine,
     epoch: u64,
     names: BTreeMap<Counter, NameId>,
     links: BTreeMap<NodeName, Open>,
@@ -77,8 +77,8 @@ impl ProducerClient {
     }
 }
 
-fn lanes(number: usize, life: Life, plan: &Plan) -> Lanes {
-    Lanes::new(plan.rules, (number as u128 + 1) << 64 | u128::from(life) << 32)
+fn lanes(number: usize, life: Life, plan: &Plan) -> ProducerMachine {
+    ProducerMachine::new(plan.rules, (number as u128 + 1) << 64 | u128::from(life) << 32)
 }
 
 impl World {

@@ -8,7 +8,7 @@ use crate::network::{LinkId, Message, Side};
 use crate::random::Random;
 use crate::world::event::Happening;
 use bytes::Bytes;
-use countree_client::machine::viewer::{Departure, Feed, Outdated, Watch};
+use countree_client::machine::viewer::{Departure, Feed, Outdated, ViewerMachine};
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::document::{TopicView, Version};
 use countree_common::key::{Counter, Topic};
@@ -32,7 +32,7 @@ pub(super) struct Shown {
 /// A viewer.
 #[derive(Debug)]
 pub(super) struct ViewerClient {
-    watch: Watch,
+    watch: ViewerMachine,
     feed: Feed,
     topics: Vec<Topic>,
     view: ClusterView,
@@ -50,7 +50,7 @@ impl ViewerClient {
     }
 
     fn of(topics: Vec<Topic>) -> Self {
-        let watch = Watch::new(topics.clone());
+        let watch = ViewerMachine::new(topics.clone());
         Self {
             feed: watch.connected().1,
             watch,

@@ -1,21 +1,21 @@
-//! Events that were never sent: closed batches in order, and the one that is filling.
+//! The queue of batches that were never sent: closed ones in order, and the one that takes events.
 
-use super::FlushId;
-use super::batch::{Batch, Filling};
+use super::batch::{Batch, FillingBatch};
+use super::ids::FlushId;
 use countree_common::time::Time;
 use std::collections::VecDeque;
 
-/// What waits to be sent for the first time.
+/// Batches that wait to be sent for the first time.
 #[derive(Debug, Default)]
 pub struct Backlog {
     closed: VecDeque<Batch>,
-    filling: Option<Filling>,
+    filling: Option<FillingBatch>,
     closed_events: usize,
 }
 
 impl Backlog {
     /// The batch that takes events; `new` makes one.
-    pub fn filling(&mut self, new: impl FnOnce() -> Filling) -> &mut Filling {
+    pub fn filling(&mut self, new: impl FnOnce() -> FillingBatch) -> &mut FillingBatch {
         self.filling.get_or_insert_with(new)
     }
 
@@ -45,7 +45,7 @@ impl Backlog {
         Some(batch)
     }
 
-    /// The first batch, if what it waits since says that it has waited too long.
+    /// Takes the first batch, if `is_over` says of its first event that it has waited too long.
     pub fn pop_if(&mut self, is_over: impl Fn(Time) -> bool) -> Option<Batch> {
         if self.closed.is_empty() && self.filling.as_ref().is_some_and(|f| is_over(f.first_queued())) {
             self.close_filling();
@@ -83,13 +83,13 @@ impl Backlog {
     /// Since when the batch that is next has waited.
     pub fn next_since(&self) -> Option<Time> {
         let closed = self.closed.front().map(|b| b.first_queued);
-        closed.or_else(|| self.filling.as_ref().map(Filling::first_queued))
+        closed.or_else(|| self.filling.as_ref().map(FillingBatch::first_queued))
     }
 
     /// The first flush that waits for any of it.
     pub fn first_flush(&self) -> Option<FlushId> {
         let closed = self.closed.iter().map(|b| b.flush);
-        closed.chain(self.filling.as_ref().map(Filling::flush)).min()
+        closed.chain(self.filling.as_ref().map(FillingBatch::flush)).min()
     }
 
     /// The oldest generation of names in it.

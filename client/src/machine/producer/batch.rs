@@ -1,10 +1,9 @@
-//! Batches in logical form: events by the producer's own name numbers. They are encoded for a
-//! connection only when they are sent on it, since every connection has a dictionary of its own.
+//! Batches of events by the producer's own name numbers. They are encoded for a connection only when they are sent on it,
+//! since every connection has a dictionary of its own.
 
-use super::names::NameId;
-use super::{FlushId, LAST_EVENT_BYTES, Rules};
+use super::ids::{FlushId, NameId};
+use super::options::{BATCH_BYTES_MAX, ProducerOptions};
 use countree_common::delta::Delta;
-use countree_common::limits;
 use countree_common::time::Time;
 use countree_common::wire::batch::{Events, put_event};
 
@@ -13,11 +12,11 @@ use countree_common::wire::batch::{Events, put_event};
 pub struct Batch {
     /// The generation of its names.
     pub generation: u32,
-    /// How many events it holds.
+    /// Number of events.
     pub events: u32,
     /// When the first of them was queued.
     pub first_queued: Time,
-    /// The first flush that waits for it, if that comes.
+    /// The number of the first flush that waits for it.
     pub flush: FlushId,
     words: Vec<u8>,
 }
@@ -31,13 +30,13 @@ impl Batch {
 
 /// A batch that takes events.
 #[derive(Debug)]
-pub struct Filling {
+pub struct FillingBatch {
     batch: Batch,
     stamp: u32,
     name_bytes: usize,
 }
 
-impl Filling {
+impl FillingBatch {
     /// An empty batch. `stamp` tells it from every other, so that each of its names is sized once.
     pub fn new(stamp: u32, generation: u32, first_queued: Time, flush: FlushId) -> Self {
         let batch = Batch { generation, events: 0, first_queued, flush, words: Vec::new() };
@@ -79,11 +78,11 @@ impl Filling {
 
     /// Whether it takes no more. Even with all its names defined in it, the batch fits a frame.
     #[inline]
-    pub fn is_full(&self, rules: &Rules) -> bool {
+    pub fn is_full(&self, options: &ProducerOptions) -> bool {
         let bytes = self.batch.words.len();
-        self.batch.events as usize >= rules.batch_events
-            || bytes >= rules.batch_bytes
-            || bytes + self.name_bytes >= limits::FRAME_BYTES - LAST_EVENT_BYTES
+        self.batch.events as usize >= options.batch_events
+            || bytes >= options.batch_bytes
+            || bytes + self.name_bytes >= BATCH_BYTES_MAX
     }
 
     /// The batch, as it is.

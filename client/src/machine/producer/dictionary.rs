@@ -1,7 +1,7 @@
-//! One connection's names: which id the leaf knows each by.
+//! The dictionary of one connection: the ids that its leaf knows names by.
 
 use super::batch::Batch;
-use super::names::NEAR;
+use super::names::PREFETCHED_NAMES;
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::limits;
@@ -16,8 +16,8 @@ struct Entry {
     id: u32,
 }
 
-/// The names that one connection has defined. They count as defined whatever becomes of the batch that
-/// brought them: one that is repeated on its connection need not bring them again.
+/// The names that one connection has defined. They stay defined even if the batch that brought them is not counted: a batch
+/// that is repeated on its connection need not bring them again.
 #[derive(Debug, Default)]
 pub struct Dictionary {
     entries: Vec<Entry>,
@@ -27,7 +27,7 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
-    /// For a new connection, which knows no names.
+    /// Forgets all names, for a new connection.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.round = 1;
@@ -45,7 +45,7 @@ impl Dictionary {
         }
     }
 
-    /// The batch as this connection's leaf understands it. `names` are those of the batch's generation.
+    /// Encodes a batch for this connection. `names` are those of the batch's generation.
     pub fn encode(&mut self, seq: Seq, batch: &Batch, names: &[Counter]) -> Vec<u8> {
         let mut builder = BatchBuilder::default();
         let is_other_generation = self.generation.is_some_and(|g| g != batch.generation);
@@ -57,9 +57,9 @@ impl Dictionary {
         self.generation = Some(batch.generation);
         let mut ahead = batch.iter().map(|(name, _)| name);
         for (index, (name, delta)) in batch.iter().enumerate() {
-            if index.is_multiple_of(NEAR) {
-                let near = ahead.by_ref().take(NEAR);
-                prefetch(near.filter_map(|name| Some(self.entries.get(name as usize)?.id)));
+            if index.is_multiple_of(PREFETCHED_NAMES) {
+                let next = ahead.by_ref().take(PREFETCHED_NAMES);
+                prefetch(next.filter_map(|name| Some(self.entries.get(name as usize)?.id)));
             }
             // Both hold by construction: a batch is made of defined names and valid deltas.
             let (Some(counter), Ok(delta)) = (names.get(name as usize), Delta::new(delta)) else { continue };

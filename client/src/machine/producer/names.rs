@@ -1,35 +1,33 @@
-//! The producer's names by number, and where each is placed.
+//! The producer's table of counter names by number, with the route of each.
 //!
-//! Numbers are handed out densely by whoever interns. When there are too many, a new generation begins
-//! with number 0; batches of the old one keep its names alive until they are resolved.
+//! Numbers are handed out densely by the queue that senders share. When there are too many, a new generation begins with
+//! number 0; batches of the old one keep its names alive until they are resolved.
 
-use super::batch::Filling;
-use super::placing::{Place, Turns};
+use super::batch::FillingBatch;
+use super::ids::NameId;
+use super::routing::{Route, Turns};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::limits;
 use countree_common::prefetch::prefetch;
 use std::collections::BTreeMap;
 
-/// A counter's number within its generation.
-pub type NameId = u32;
-
-/// Names that are brought into the cache together.
-pub const NEAR: usize = 64;
-/// A name that is not placed yet.
-const UNPLACED: u16 = u16::MAX;
-/// From here on, what stands for a lane is the place of its turns in [`Names::shared`]. No cluster has so many leaves.
+/// Names that are prefetched together.
+pub const PREFETCHED_NAMES: usize = 64;
+/// Stands for the connection of a name that has no route yet.
+const UNROUTED: u16 = u16::MAX;
+/// From here on, the number of a connection is an index into [`Names::shared`]. No cluster has as many leaves.
 const SHARED: u16 = 1 << 15;
 const _: () = assert!(limits::NODES_PER_CLUSTER < SHARED as usize);
 
-/// What the hot path needs of a name, in eight bytes.
+/// The hot path's part of a name, in eight bytes.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     /// The filling batch that last held the name.
     stamp: u32,
-    /// The lane of its owner in the current ring, or whose turns it takes.
-    lane: u16,
-    /// What its definition takes in a batch, in bytes.
+    /// The connection of its owner in the current ring, or its index into [`Names::shared`].
+    connection: u16,
+    /// Bytes that its definition takes in a batch.
     bytes: u16,
 }
 
@@ -59,7 +57,7 @@ impl Names {
         self.shared.clear();
     }
 
-    /// Lets go of generations before `oldest`.
+    /// Drops generations before `oldest`.
     pub fn forget_before(&mut self, oldest: u32) {
         self.old = self.old.split_off(&oldest);
     }
@@ -69,7 +67,7 @@ impl Names {
         let bytes =
             3 + counter.topic.as_str().len() + counter.item.as_str().len() + counter.kind.as_str().len();
         // Names are at most 288 bytes by construction.
-        self.slots.push(Slot { stamp: 0, lane: UNPLACED, bytes: bytes as u16 });
+        self.slots.push(Slot { stamp: 0, connection: UNROUTED, bytes: bytes as u16 });
         self.counters.push(counter);
     }
 
@@ -81,38 +79,38 @@ impl Names {
         self.old.get(&generation).map_or(&[], Vec::as_slice)
     }
 
-    /// Brings what the hot path needs of these names into the cache.
+    /// Prefetches the slots of these names.
     pub fn prefetch(&self, names: impl Iterator<Item = NameId>) {
         prefetch(names.filter_map(|name| Some(self.slots.get(name as usize)?.stamp)));
     }
 
-    /// The lane of the name's next event; `place` is asked once, until the names are displaced.
-    pub fn lane(&mut self, name: NameId, place: impl FnOnce(&Counter) -> Place) -> Option<usize> {
+    /// Returns the connection of the name's next event. `route` is called once, until routes are forgotten.
+    pub fn route(&mut self, name: NameId, route: impl FnOnce(&Counter) -> Route) -> Option<usize> {
         let slot = self.slots.get_mut(name as usize)?;
-        if slot.lane == UNPLACED {
-            slot.lane = match place(self.counters.get(name as usize)?) {
-                Place::Lane(lane) => u16::try_from(lane).ok()?,
-                Place::Shared(turns) if self.shared.len() < usize::from(UNPLACED - SHARED) => {
+        if slot.connection == UNROUTED {
+            slot.connection = match route(self.counters.get(name as usize)?) {
+                Route::Owner(connection) => u16::try_from(connection).ok()?,
+                Route::Shared(turns) if self.shared.len() < usize::from(UNROUTED - SHARED) => {
                     self.shared.push(turns);
                     SHARED + (self.shared.len() - 1) as u16
                 }
-                Place::Shared(mut turns) => u16::try_from(turns.next()?).ok()?,
+                Route::Shared(mut turns) => u16::try_from(turns.next()?).ok()?,
             };
         }
-        if slot.lane < SHARED {
-            return Some(usize::from(slot.lane));
+        if slot.connection < SHARED {
+            return Some(usize::from(slot.connection));
         }
-        self.shared.get_mut(usize::from(slot.lane - SHARED))?.next()
+        self.shared.get_mut(usize::from(slot.connection - SHARED))?.next()
     }
 
-    /// Forgets where names are placed: the ring has changed.
-    pub fn displace(&mut self) {
+    /// Forgets all routes, since the ring has changed.
+    pub fn forget_routes(&mut self) {
         self.shared.clear();
-        self.slots.iter_mut().for_each(|slot| slot.lane = UNPLACED);
+        self.slots.iter_mut().for_each(|slot| slot.connection = UNROUTED);
     }
 
     /// Adds an event to a batch, and the name's bytes if the batch did not hold it yet.
-    pub fn add(&mut self, name: NameId, delta: Delta, batch: &mut Filling) {
+    pub fn add(&mut self, name: NameId, delta: Delta, batch: &mut FillingBatch) {
         let Some(slot) = self.slots.get_mut(name as usize) else { return };
         let mut name_bytes = 0;
         if slot.stamp != batch.stamp() {

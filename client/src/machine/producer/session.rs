@@ -1,8 +1,13 @@
-//! A numbered session: the batches that one leaf owes an answer to, and how far they were sent.
+//! A numbered session: the batches that one leaf owes an answer for, and how far they were sent.
 
 use super::batch::Batch;
 use countree_common::session::{Seq, SessionId};
 use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A session that was idle for this long is replaced, well before any leaf may have forgotten it (a leaf's horizon is at
+/// least 10 minutes): its batches would be refused and stay in doubt.
+pub const SESSION_IDLE: Duration = Duration::from_secs(5 * 60);
 
 /// A leaf spoke of a batch that was never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +33,7 @@ impl Session {
         Self { id, first: 1, unacked: VecDeque::new(), sent: 0, is_opened: false, is_cut: false }
     }
 
-    /// Its name.
+    /// Its id.
     pub fn id(&self) -> SessionId {
         self.id
     }
@@ -71,12 +76,12 @@ impl Session {
         self.sent < self.unacked.len()
     }
 
-    /// Repeats all that is unacked, since the connection is new.
+    /// Repeats all unacked batches, for a new connection.
     pub fn rewind(&mut self) {
         self.sent = 0;
     }
 
-    /// Repeats from `seq`, which the leaf did not take. What it says of acked batches is old news.
+    /// Repeats from `seq`, which the leaf did not take. Ignores batches that are acked already.
     pub fn rewind_to(&mut self, seq: Seq) -> Result<(), NeverSent> {
         let Some(place) = seq.checked_sub(self.first) else { return Ok(()) };
         if place > self.unacked.len() as Seq {

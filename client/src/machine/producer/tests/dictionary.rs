@@ -1,10 +1,12 @@
-use super::super::batch::{Batch, Filling};
+use super::super::batch::{Batch, FillingBatch};
 use super::super::dictionary::Dictionary;
 use super::super::names::Names;
 use super::super::*;
 use super::fixture::*;
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
+use countree_common::limits;
+use countree_common::time::Time;
 use countree_common::wire::batch::BatchView;
 
 fn names(count: usize, item_bytes: usize) -> Names {
@@ -16,7 +18,7 @@ fn names(count: usize, item_bytes: usize) -> Names {
 }
 
 fn batch(names: &mut Names, stamp: u32, ids: &[NameId]) -> Batch {
-    let mut filling = Filling::new(stamp, names.generation(), Time(1), 1);
+    let mut filling = FillingBatch::new(stamp, names.generation(), Time(1), 1);
     ids.iter().for_each(|&id| names.add(id, Delta::ONE, &mut filling));
     filling.close()
 }
@@ -56,11 +58,13 @@ fn a_batch_repeated_on_its_connection_does_not_bring_its_names_again() {
 #[test]
 fn the_largest_batch_fits_a_frame_even_with_every_name_in_it() {
     let mut names = names(20_000, 128);
-    let rules = Rules { batch_events: usize::MAX, batch_bytes: usize::MAX, ..Rules::default() }.clamped();
-    let mut filling = Filling::new(1, 0, Time(1), 1);
+    let options =
+        ProducerOptions { batch_events: usize::MAX, batch_bytes: usize::MAX, ..ProducerOptions::default() }
+            .clamped();
+    let mut filling = FillingBatch::new(1, 0, Time(1), 1);
     for id in 0.. {
         names.add(id, Delta::new(1 << 50).unwrap(), &mut filling);
-        if filling.is_full(&rules) {
+        if filling.is_full(&options) {
             break;
         }
     }
@@ -86,5 +90,5 @@ fn a_new_generation_of_names_leaves_unresolved_batches_theirs() {
     assert_eq!(f.batches(), [(2, vec![2]), (3, vec![3])]);
     f.says("leaf-0", ack(3));
     f.restart_names();
-    assert!(f.lanes.is_empty());
+    assert!(f.machine.is_empty());
 }

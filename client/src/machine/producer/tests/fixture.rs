@@ -1,13 +1,17 @@
 //! A producer's machine with its names and a clock, driven by hand.
 
 use super::super::*;
+use countree_common::cluster::NodeName;
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::session::{Seq, SessionId};
+use countree_common::time::Time;
 use countree_common::wire::batch::{BatchView, Events};
+use countree_common::wire::producer::ToLeaf;
 use countree_common::wire::producer::{Durability, FromLeaf};
 use std::collections::HashMap;
+use std::time::Duration;
 
 pub(super) fn name(leaf: &str) -> NodeName {
     NodeName::new(leaf).unwrap()
@@ -39,7 +43,7 @@ pub(super) enum Sent {
 
 pub(super) struct Fixture {
     pub(super) now: Time,
-    pub(super) lanes: Lanes,
+    pub(super) machine: ProducerMachine,
     names: HashMap<Counter, NameId>,
     /// The open link of each leaf.
     pub(super) links: HashMap<String, LinkId>,
@@ -49,10 +53,10 @@ pub(super) struct Fixture {
 }
 
 impl Fixture {
-    pub(super) fn new(rules: Rules, leaves: &[&str]) -> Self {
+    pub(super) fn new(options: ProducerOptions, leaves: &[&str]) -> Self {
         let mut fixture = Self {
             now: Time(10_000_000_000),
-            lanes: Lanes::new(rules, 100),
+            machine: ProducerMachine::new(options, 100),
             names: HashMap::new(),
             links: HashMap::new(),
             sent: Vec::new(),
@@ -64,8 +68,8 @@ impl Fixture {
     }
 
     /// One leaf with an opened session, batches of one event.
-    pub(super) fn ready(rules: Rules) -> Self {
-        let mut fixture = Self::new(rules, &["leaf-0"]);
+    pub(super) fn ready(options: ProducerOptions) -> Self {
+        let mut fixture = Self::new(options, &["leaf-0"]);
         fixture.send("c", 1);
         fixture.connect("leaf-0");
         let Some((_, Sent::Open(session))) = fixture.take_sent().pop() else { panic!("no Open") };
@@ -74,7 +78,7 @@ impl Fixture {
     }
 
     pub(super) fn see(&mut self, view: &ClusterView) {
-        self.lanes.handle_view(self.now, view);
+        self.machine.handle_view(self.now, view);
         self.drain();
     }
 
@@ -93,37 +97,37 @@ impl Fixture {
             });
             intake.events.push((id, Delta::new(delta).unwrap()));
         }
-        self.lanes.handle_intake(self.now, &mut intake);
+        self.machine.handle_intake(self.now, &mut intake);
         self.drain();
     }
 
     pub(super) fn restart_names(&mut self) {
         self.names.clear();
-        self.lanes.handle_intake(self.now, &mut Intake { restarts_names: true, ..Intake::default() });
+        self.machine.handle_intake(self.now, &mut Intake { restarts_names: true, ..Intake::default() });
     }
 
     /// The attempt that is under way succeeds.
     pub(super) fn connect(&mut self, leaf: &str) {
         let link = self.links[leaf];
-        self.lanes.handle_connected(self.now, &name(leaf), link);
+        self.machine.handle_connected(self.now, &name(leaf), link);
         self.drain();
     }
 
     pub(super) fn lose(&mut self, leaf: &str) {
         let link = self.links[leaf];
-        self.lanes.handle_lost(self.now, &name(leaf), link, "lost".into());
+        self.machine.handle_lost(self.now, &name(leaf), link, "lost".into());
         self.drain();
     }
 
     pub(super) fn says(&mut self, leaf: &str, message: FromLeaf) {
         let link = self.links[leaf];
-        self.lanes.handle_message(self.now, &name(leaf), link, message);
+        self.machine.handle_message(self.now, &name(leaf), link, message);
         self.drain();
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
-        self.lanes.handle_time(self.now);
+        self.machine.handle_time(self.now);
         self.drain();
     }
 
@@ -141,7 +145,7 @@ impl Fixture {
     }
 
     fn drain(&mut self) {
-        while let Some(output) = self.lanes.poll_output() {
+        while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Connect { leaf, link, .. } => {
                     self.links.insert(leaf.as_str().to_owned(), link);
@@ -173,6 +177,6 @@ fn read(frame: Outgoing) -> Sent {
 }
 
 /// Batches of one event that never wait for company.
-pub(super) fn single() -> Rules {
-    Rules { batch_events: 1, in_flight_batches: 100, ..Rules::default() }
+pub(super) fn single() -> ProducerOptions {
+    ProducerOptions { batch_events: 1, in_flight_batches: 100, ..ProducerOptions::default() }
 }

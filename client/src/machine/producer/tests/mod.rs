@@ -3,6 +3,6 @@
 mod dictionary;
 mod fixture;
 mod model;
-mod placing;
 mod random;
+mod routing;
 mod sessions;

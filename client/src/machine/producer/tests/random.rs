@@ -3,11 +3,14 @@
 use super::super::*;
 use super::fixture::view;
 use super::model::{BAD, Leaf};
+use countree_common::cluster::NodeName;
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
 use countree_common::session::{Seq, SessionId};
+use countree_common::time::Time;
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 struct Rng(u64);
 
@@ -37,7 +40,7 @@ struct Wire {
 struct World {
     rng: Rng,
     now: Time,
-    lanes: Lanes,
+    machine: ProducerMachine,
     leaves: BTreeMap<NodeName, (Leaf, Wire)>,
     /// What leaves published that are gone for good.
     tables: BTreeMap<NodeName, BTreeMap<SessionId, Seq>>,
@@ -54,15 +57,15 @@ const LEAVES: [&str; 3] = ["leaf-0", "leaf-1", "leaf-2"];
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
-        let rules = Rules {
+        let options = ProducerOptions {
             batch_events: 1 + rng.below(6) as usize,
             in_flight_batches: 1 + rng.below(8) as usize,
-            ..Rules::default()
+            ..ProducerOptions::default()
         };
         let leaves = LEAVES.map(|l| (NodeName::new(l).unwrap(), (Leaf::default(), Wire::default())));
         let mut world = Self {
             now: Time(1_000_000),
-            lanes: Lanes::new(rules, u128::from(seed) << 64),
+            machine: ProducerMachine::new(options, u128::from(seed) << 64),
             leaves: leaves.into(),
             tables: BTreeMap::new(),
             names: HashMap::new(),
@@ -73,11 +76,11 @@ impl World {
             flushed: 0,
             rng,
         };
-        world.lanes.handle_view(world.now, &view(1, &LEAVES));
+        world.machine.handle_view(world.now, &view(1, &LEAVES));
         world
     }
 
-    /// Every event has a delta of its own, so that what was counted can be told apart.
+    /// Every event has a delta of its own, so that what was counted can be session_ended apart.
     fn send(&mut self) {
         let mut intake = Intake { first_queued: self.now, ..Intake::default() };
         if self.rng.below(50) == 0 {
@@ -97,11 +100,11 @@ impl World {
             let delta = self.sent as i64 + if is_bad { BAD } else { 0 };
             intake.events.push((id, Delta::new(delta).unwrap()));
         }
-        self.lanes.handle_intake(self.now, &mut intake);
+        self.machine.handle_intake(self.now, &mut intake);
     }
 
     fn drain(&mut self) {
-        while let Some(output) = self.lanes.poll_output() {
+        while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Connect { leaf, link, .. } => {
                     self.leaves.get_mut(&leaf).unwrap().1.connecting = Some(link)
@@ -136,7 +139,7 @@ impl World {
         *wire = Wire::default();
         leaf.connect();
         if let Some(link) = link {
-            self.lanes.handle_lost(self.now, name, link, "lost".into());
+            self.machine.handle_lost(self.now, name, link, "lost".into());
         }
     }
 
@@ -149,7 +152,7 @@ impl World {
         if let Some(link) = wire.connecting.take() {
             wire.link = Some(link);
             leaf.connect();
-            return self.lanes.handle_connected(self.now, name, link);
+            return self.machine.handle_connected(self.now, name, link);
         }
         let Some(link) = wire.link else { return };
         let arriving = self.rng.below(wire.up.len() as u64 + 1) as usize;
@@ -170,7 +173,7 @@ impl World {
         let arriving = self.rng.below(wire.down.len() as u64 + 1) as usize;
         let messages: Vec<_> = wire.down.drain(..arriving).collect();
         for message in messages {
-            self.lanes.handle_message(self.now, name, link, message);
+            self.machine.handle_message(self.now, name, link, message);
         }
     }
 
@@ -191,7 +194,7 @@ impl World {
                 self.epoch += 1;
                 let mut present = self.remaining();
                 present.retain(|_| self.rng.below(3) > 0);
-                self.lanes.handle_view(self.now, &view(self.epoch, &present));
+                self.machine.handle_view(self.now, &view(self.epoch, &present));
             }
             4 => self.leaves.get_mut(&name).unwrap().0.drain(),
             5 => self.leave_for_good(&name),
@@ -212,7 +215,7 @@ impl World {
             self.tables.entry(name.clone()).or_insert(table);
             self.lose(name);
             self.epoch += 1;
-            self.lanes.handle_view(self.now, &view(self.epoch, &self.remaining()));
+            self.machine.handle_view(self.now, &view(self.epoch, &self.remaining()));
         }
     }
 
@@ -223,7 +226,7 @@ impl World {
             self.drain();
         }
         self.now = self.now + Duration::from_millis(1 + self.rng.below(5));
-        self.lanes.handle_time(self.now);
+        self.machine.handle_time(self.now);
         self.drain();
     }
 
@@ -239,19 +242,19 @@ impl World {
         }
         let mut view = view(self.epoch + 1, &self.remaining());
         view.nodes.iter_mut().for_each(|n| n.incarnation += 1);
-        self.lanes.handle_view(self.now, &view);
-        self.lanes.handle_flush(self.now);
+        self.machine.handle_view(self.now, &view);
+        self.machine.handle_flush(self.now);
         for step in 0..5_000 {
             self.step();
-            if self.lanes.is_empty() {
+            if self.machine.is_empty() {
                 return;
             }
             // Nobody knows of a session that was forgotten before its leaf left.
             if step == 4_000 {
-                self.now = self.now + Rules::default().give_up;
+                self.now = self.now + ProducerOptions::default().give_up;
             }
         }
-        panic!("not settled: {:?}", self.lanes);
+        panic!("not settled: {:?}", self.machine);
     }
 
     fn check(&self, seed: u64) {

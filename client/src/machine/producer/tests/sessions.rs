@@ -1,3 +1,4 @@
+use super::super::session::SESSION_IDLE;
 use super::super::*;
 use super::fixture::*;
 use countree_common::session::SessionId;
@@ -56,7 +57,7 @@ fn a_new_connection_repeats_what_the_leaf_does_not_have_in_order_under_the_same_
     assert_eq!(f.resolved, [(1, Fate::Acked), (1, Fate::Acked)]);
     f.says("leaf-0", ack(5));
     assert_eq!(f.resolved.len(), 5, "acks are cumulative");
-    assert!(f.lanes.is_empty());
+    assert!(f.machine.is_empty());
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn a_refused_session_whose_connection_is_lost_still_settles_its_earlier_batches(
     assert_eq!(f.take_sent(), [resume, ("leaf-0".into(), Sent::Batch { seq: 2, deltas: vec![2] })]);
     f.says("leaf-0", ack(2));
     f.says("leaf-0", ack(2));
-    assert!(f.lanes.is_empty());
+    assert!(f.machine.is_empty());
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn a_busy_leaf_is_sent_the_same_again_after_the_wait() {
     f.send("d", 4);
     f.pass(MS * 19);
     assert_eq!(f.batches(), []);
-    assert_eq!(f.lanes.queued_events(), 1, "new events wait");
+    assert_eq!(f.machine.queued_events(), 1, "new events wait");
     f.pass(MS);
     assert_eq!(f.batches(), [(2, vec![2]), (3, vec![3]), (4, vec![4])]);
     f.says("leaf-0", ack(4));
@@ -146,11 +147,11 @@ fn a_session_idle_for_long_is_left_behind_before_it_can_expire() {
 
 #[test]
 fn a_leaf_that_stays_silent_is_given_up_what_was_sent_is_in_doubt_and_the_rest_rejected() {
-    let mut f = Fixture::ready(Rules { in_flight_batches: 1, ..single() });
+    let mut f = Fixture::ready(ProducerOptions { in_flight_batches: 1, ..single() });
     f.send("never-sent", 2);
     f.pass(single().give_up);
     assert!(matches!(f.resolved[..], [(1, Fate::Rejected(_)), (1, Fate::InDoubt(_))]), "{:?}", f.resolved);
-    assert!(f.lanes.is_empty());
+    assert!(f.machine.is_empty());
 }
 
 #[test]
@@ -163,10 +164,10 @@ fn a_leaf_that_acks_what_was_never_sent_is_not_believed() {
 
 #[test]
 fn at_most_so_many_batches_await_an_answer() {
-    let mut f = Fixture::ready(Rules { in_flight_batches: 2, ..single() });
+    let mut f = Fixture::ready(ProducerOptions { in_flight_batches: 2, ..single() });
     f.send_all(&[("a", 2), ("b", 3), ("c", 4)]);
     assert_eq!(f.batches().len(), 2);
-    assert_eq!(f.lanes.queued_events(), 2);
+    assert_eq!(f.machine.queued_events(), 2);
     f.says("leaf-0", ack(1));
     assert_eq!(f.batches(), [(3, vec![3])]);
 }
@@ -178,17 +179,17 @@ fn news_of_an_older_link_is_ignored() {
     f.lose("leaf-0");
     f.pass(MS * 50);
     f.connect("leaf-0");
-    f.lanes.handle_message(f.now, &name("leaf-0"), old, ack(1));
-    f.lanes.handle_lost(f.now, &name("leaf-0"), old, "again".into());
-    assert!(f.lanes.poll_output().is_none());
+    f.machine.handle_message(f.now, &name("leaf-0"), old, ack(1));
+    f.machine.handle_lost(f.now, &name("leaf-0"), old, "again".into());
+    assert!(f.machine.poll_output().is_none());
 }
 
 #[test]
 fn a_leaf_that_owes_answers_for_long_is_looked_for_elsewhere() {
     let mut f = Fixture::ready(single());
-    assert!(!f.lanes.is_cut_off(f.now));
+    assert!(!f.machine.is_cut_off(f.now));
     f.pass(MS * 1_000);
-    assert!(f.lanes.is_cut_off(f.now));
+    assert!(f.machine.is_cut_off(f.now));
     f.says("leaf-0", ack(1));
-    assert!(!f.lanes.is_cut_off(f.now));
+    assert!(!f.machine.is_cut_off(f.now));
 }

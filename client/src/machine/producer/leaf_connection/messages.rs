@@ -1,9 +1,10 @@
-//! What a lane makes of what a leaf says: of its own sessions, or of one with a leaf that has left.
+//! Handling of a leaf's messages: about its own sessions, or about one with a leaf that has left.
 
-use super::{Context, Lane, Link};
+use super::{Context, LeafConnection, Link};
 use crate::machine::producer::batch::Batch;
+use crate::machine::producer::ids::LinkId;
+use crate::machine::producer::output::Fate;
 use crate::machine::producer::session::{NeverSent, Session};
-use crate::machine::producer::{Fate, LinkId};
 use countree_common::session::{Seq, SessionId};
 use countree_common::time::Time;
 use countree_common::wire::producer::FromLeaf;
@@ -14,8 +15,8 @@ use std::time::Duration;
 const RETRY_MIN: Duration = Duration::from_millis(1);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-impl Lane {
-    /// The leaf says something.
+impl LeafConnection {
+    /// Handles a message of the leaf.
     pub fn message(&mut self, link: LinkId, message: FromLeaf, ctx: &mut Context<'_>) {
         let is_ready = match self.link {
             Link::Greeting { link: l, .. } if l == link => false,
@@ -27,13 +28,13 @@ impl Lane {
             FromLeaf::Ended { session, last } if self.session() == Some(session) => self.ended(last, ctx),
             FromLeaf::Expired(session) => {
                 if self.session.as_ref().is_some_and(|s| s.id() == session) {
-                    self.forsake_session("the leaf has forgotten the session", ctx);
+                    self.abandon_session("the leaf has forgotten the session", ctx);
                     self.greet(link, ctx);
                 }
                 Ok(())
             }
             FromLeaf::Busy { seq, reason, retry_after_ms } => {
-                self.trouble = reason.to_string();
+                self.problem = reason.to_string();
                 let wait = Duration::from_millis(retry_after_ms.into()).clamp(RETRY_MIN, RETRY_MAX);
                 self.busy(link, seq, ctx.now + wait, is_ready)
             }
@@ -47,25 +48,25 @@ impl Lane {
             FromLeaf::Refused { seq, error } => self.refused(seq, &error.to_string(), ctx),
             FromLeaf::Ended { .. } | FromLeaf::SessionEnd { .. } | FromLeaf::View(_) => Ok(()),
         };
-        self.believe(result, ctx);
+        self.check_answer(result, ctx);
     }
 
-    /// Another leaf has found in the leaf's table of sessions how this one ended.
-    pub fn told(&mut self, last: Seq, ctx: &mut Context<'_>) {
+    /// Another leaf has found this session's end in the table of sessions that its leaf published.
+    pub fn session_ended(&mut self, last: Seq, ctx: &mut Context<'_>) {
         let result = self.ended(last, ctx);
-        self.believe(result, ctx);
+        self.check_answer(result, ctx);
     }
 
-    /// A leaf that talks nonsense can't be trusted with what it says of the other batches either.
-    fn believe(&mut self, result: Result<(), NeverSent>, ctx: &mut Context<'_>) {
+    /// Abandons the session of a leaf that breaks the protocol: its answers about other batches can't be trusted either.
+    fn check_answer(&mut self, result: Result<(), NeverSent>, ctx: &mut Context<'_>) {
         if let Err(nonsense) = result {
-            self.forsake_session(&nonsense.to_string(), ctx);
+            self.abandon_session(&nonsense.to_string(), ctx);
             self.disconnect(ctx);
             self.back_off(ctx.now);
         }
     }
 
-    /// The leaf takes nothing more in this session: what it counted is acked, and the rest is as if never sent.
+    /// The leaf takes no more batches in this session: those that it counted are acked, the others are as if never sent.
     fn ended(&mut self, last: Seq, ctx: &mut Context<'_>) -> Result<(), NeverSent> {
         self.ack(last, ctx)?;
         let uncounted = self.session.take().map(Session::abandon).unwrap_or_default();
@@ -89,12 +90,12 @@ impl Lane {
     ) -> Result<(), NeverSent> {
         let Some(session) = self.session.as_mut().filter(|s| s.id() == id) else { return Ok(()) };
         session.opened();
-        self.session_used = ctx.now;
+        self.times.session_used = ctx.now;
         self.failures = 0;
         self.ack(last, ctx)?;
         if !is_ready {
             self.session.iter_mut().for_each(Session::rewind);
-            self.progress = ctx.now;
+            self.times.progress = ctx.now;
             self.link = Link::Ready { link, resume_at: ctx.now };
         }
         Ok(())
@@ -104,7 +105,7 @@ impl Lane {
         let Some(session) = &mut self.session else { return Ok(()) };
         for batch in session.ack(seq)? {
             ctx.resolve(&batch, Fate::Acked);
-            self.progress = ctx.now;
+            self.times.progress = ctx.now;
         }
         Ok(())
     }
@@ -114,7 +115,7 @@ impl Lane {
         let mut uncounted = session.cut(seq)?;
         if let Some(bad) = uncounted.pop_front() {
             ctx.resolve(&bad, Fate::Rejected(error.to_owned()));
-            self.progress = ctx.now;
+            self.times.progress = ctx.now;
         }
         self.take_back(uncounted);
         Ok(())
@@ -130,7 +131,7 @@ impl Lane {
         session.rewind_to(seq)
     }
 
-    /// These were not counted, for certain: they are as if never sent, and may go anywhere.
+    /// Puts batches back that were not counted, for certain: they are as if never sent, and may go to any leaf.
     fn take_back(&mut self, uncounted: VecDeque<Batch>) {
         uncounted.into_iter().rev().for_each(|batch| self.backlog.push_front(batch));
     }

@@ -1,4 +1,4 @@
-//! The way to one leaf: a connection at a time, a session at a time, and what waits for them.
+//! The connection to one leaf, over all its reconnects: one link at a time, one session at a time, and the batches that wait.
 //!
 //! ```text
 //! Down ──connect──▶ Connecting ──Open or Resume──▶ Greeting ──Opened──▶ Ready
@@ -9,15 +9,17 @@
 //! Batches are sent in `Ready` alone. So `Open` is never sent after a session's first batch, and a batch
 //! that was sent is repeated only to a leaf that has said how far it got.
 
-mod hearing;
+mod messages;
 mod sending;
 
 use super::backlog::Backlog;
 use super::batch::Batch;
 use super::dictionary::Dictionary;
+use super::ids::{FlushId, LinkId};
 use super::names::Names;
-use super::session::Session;
-use super::{Fate, FlushId, LinkId, Outgoing, Output, Resolved, Rules, SESSION_IDLE};
+use super::options::ProducerOptions;
+use super::output::{Fate, Outgoing, Output, Resolved};
+use super::session::{SESSION_IDLE, Session};
 use countree_common::cluster::{Node, NodeName};
 use countree_common::session::SessionId;
 use countree_common::time::Time;
@@ -30,10 +32,10 @@ use std::time::Duration;
 const RECONNECT: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
 
-/// Between two questions to other leaves about a session whose leaf has left.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+/// The interval between questions to other leaves about a session whose leaf has left.
+const ASK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A leaf that owes an answer for this long may be gone: a killed process says no goodbye.
+/// A leaf that owes an answer for this long may be gone: a killed process closes no connection.
 const SILENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,22 +46,22 @@ enum Link {
     Ready { link: LinkId, resume_at: Time },
 }
 
-/// What a lane borrows from all lanes.
+/// The parts of the machine that a connection borrows for one call.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The time.
     pub now: Time,
     /// How to batch and wait.
-    pub rules: &'a Rules,
-    /// What batches' names mean.
+    pub options: &'a ProducerOptions,
+    /// The names that batches refer to by number.
     pub names: &'a Names,
-    /// Events of flushes before this one wait for no company.
+    /// Batches of flushes before this one are sent without lingering.
     pub flush: FlushId,
-    /// The next session's name.
+    /// The next session's id.
     pub next_session: &'a mut u128,
     /// The next attempt's number.
     pub next_link: &'a mut LinkId,
-    /// What the shell is to do.
+    /// Instructions to the shell.
     pub outputs: &'a mut VecDeque<Output>,
 }
 
@@ -70,38 +72,45 @@ impl Context<'_> {
     }
 }
 
-/// The way to one leaf.
+/// The last times of what timeouts are measured from.
+#[derive(Debug, Default)]
+struct Times {
+    /// A batch was sent for the first time.
+    batch_sent: Time,
+    /// The session was used.
+    session_used: Time,
+    /// The leaf took something, or first had something to take.
+    progress: Time,
+}
+
+/// One leaf, as the producer deals with it.
 #[derive(Debug)]
-pub struct Lane {
+pub struct LeafConnection {
     leaf: NodeName,
     address: SocketAddr,
     incarnation: u64,
     is_listed: bool,
     is_draining: bool,
-    /// The leaf has said so on this link: what it says after that takes it into account.
+    /// The leaf has said so on this link: its later messages take that into account.
     link_drains: bool,
     link: Link,
-    /// Attempts in a row that came to nothing.
+    /// Attempts in a row that failed.
     failures: u32,
     session: Option<Session>,
     dictionary: Dictionary,
-    /// Other leaves need this one's answer: connect, even with nothing to send.
-    is_wanted: bool,
+    /// This leaf is to be asked about others' sessions: connect, even with nothing to send.
+    is_required: bool,
     /// When other leaves are asked next how the session here ended.
     ask_at: Time,
-    /// What waits to be sent for the first time.
+    /// Batches that wait to be sent for the first time.
     pub backlog: Backlog,
-    /// When a batch was last sent for the first time.
-    last_batch: Time,
-    /// When the session was last of use.
-    session_used: Time,
-    /// When the leaf last took something, or first had something to take.
-    progress: Time,
-    trouble: String,
+    times: Times,
+    /// The last problem with the leaf, for people.
+    problem: String,
 }
 
-impl Lane {
-    /// A lane to a leaf of the view.
+impl LeafConnection {
+    /// A connection to a leaf of the view, not made yet.
     pub fn new(node: &Node) -> Self {
         Self {
             leaf: node.name.clone(),
@@ -114,13 +123,11 @@ impl Lane {
             failures: 0,
             session: None,
             dictionary: Dictionary::default(),
-            is_wanted: false,
+            is_required: false,
             ask_at: Time::default(),
             backlog: Backlog::default(),
-            last_batch: Time::default(),
-            session_used: Time::default(),
-            progress: Time::default(),
-            trouble: "it has not answered".into(),
+            times: Times::default(),
+            problem: "it has not answered".into(),
         }
     }
 
@@ -134,23 +141,23 @@ impl Lane {
         self.is_listed && !self.is_draining
     }
 
-    /// Whether it holds nothing that anybody waits for.
+    /// Whether every event that it was given is resolved.
     pub fn is_empty(&self) -> bool {
         self.backlog.is_empty() && self.unacked().is_none_or(VecDeque::is_empty)
     }
 
-    /// Whether its leaf is gone and nobody waits for it.
-    pub fn is_useless(&self) -> bool {
+    /// Whether its leaf is gone and owes no answer.
+    pub fn is_unused(&self) -> bool {
         !self.is_listed && self.is_empty()
     }
 
-    /// Whether something waits for a leaf that may have to be looked for elsewhere.
+    /// Whether events wait for a leaf that may have moved to another address.
     pub fn is_cut_off(&self, now: Time) -> bool {
         let is_silent = self.stalled_since().is_some_and(|since| now >= since + SILENCE);
         !self.is_empty() && (self.failures > 0 || is_silent)
     }
 
-    /// The batches that the leaf owes an answer to.
+    /// The batches that the leaf owes an answer for.
     pub fn unacked(&self) -> Option<&VecDeque<Batch>> {
         self.session.as_ref().map(Session::unacked)
     }
@@ -161,8 +168,8 @@ impl Lane {
     }
 
     /// Connects, even with nothing to send.
-    pub fn want(&mut self) {
-        self.is_wanted = true;
+    pub fn require_link(&mut self) {
+        self.is_required = true;
     }
 
     /// The session, if it is open.
@@ -170,18 +177,18 @@ impl Lane {
         self.session.as_ref().map(Session::id)
     }
 
-    /// Whether batches are in doubt at a leaf that has left the view and does not answer: what became of them may
-    /// be found in the table of sessions that it published.
+    /// Whether batches are in doubt at a leaf that has left the view and does not answer. The table of sessions that the
+    /// leaf published may say which of them are counted.
     pub fn is_orphaned(&self) -> bool {
         !self.is_listed && !self.is_ready() && self.unacked().is_some_and(|u| !u.is_empty())
     }
 
-    /// The session to ask another leaf about, if that is due.
-    pub fn ask(&mut self, now: Time) -> Option<SessionId> {
+    /// Returns the session to ask another leaf about, if that is due.
+    pub fn session_to_ask(&mut self, now: Time) -> Option<SessionId> {
         if !self.is_orphaned() || now < self.ask_at {
             return None;
         }
-        self.ask_at = now + ASK_EVERY;
+        self.ask_at = now + ASK_INTERVAL;
         self.session()
     }
 
@@ -193,7 +200,7 @@ impl Lane {
         }
         self.is_draining &= node.incarnation == self.incarnation;
         (self.address, self.incarnation) = (node.quic, node.incarnation);
-        // Whoever answered at the old place is gone; a dead process would be noticed only much later.
+        // The process at the old address is gone; without this its connection would time out only much later.
         self.disconnect(ctx);
         self.link = Link::Down { retry_at: ctx.now };
     }
@@ -216,7 +223,7 @@ impl Lane {
     pub fn connected(&mut self, link: LinkId, ctx: &mut Context<'_>) {
         if self.link == (Link::Connecting { link }) {
             self.dictionary.clear();
-            (self.link_drains, self.is_wanted) = (false, false);
+            (self.link_drains, self.is_required) = (false, false);
             self.greet(link, ctx);
         }
     }
@@ -230,7 +237,7 @@ impl Lane {
             }
         };
         if is_current {
-            self.trouble = reason;
+            self.problem = reason;
             self.back_off(ctx.now);
         }
     }
@@ -241,9 +248,9 @@ impl Lane {
         self.link = Link::Down { retry_at: now + wait };
     }
 
-    /// Names the session to the leaf: `Open` until that was answered once, `Resume` from then on.
+    /// Sends the session's id to the leaf: in `Open` until that was answered once, in `Resume` from then on.
     fn greet(&mut self, link: LinkId, ctx: &mut Context<'_>) {
-        let is_stale = ctx.now.since(self.session_used) >= SESSION_IDLE;
+        let is_stale = ctx.now.since(self.times.session_used) >= SESSION_IDLE;
         self.session.take_if(|s| s.unacked().is_empty() && (s.is_cut() || s.is_opened() && is_stale));
         let session = self.session.get_or_insert_with(|| {
             let id = SessionId(*ctx.next_session);
@@ -256,7 +263,7 @@ impl Lane {
         self.send_message(message, ctx);
     }
 
-    /// Says something to the leaf, if there is a link.
+    /// Sends a message to the leaf, if there is a link.
     pub fn send_message(&mut self, message: ToLeaf, ctx: &mut Context<'_>) {
         if let Link::Greeting { link, .. } | Link::Ready { link, .. } = self.link {
             let (leaf, frame) = (self.leaf.clone(), Outgoing::Message(message));
@@ -264,16 +271,16 @@ impl Lane {
         }
     }
 
-    /// Reports what is unacked as in doubt, for good; what follows needs a new session.
-    fn forsake_session(&mut self, reason: &str, ctx: &mut Context<'_>) {
+    /// Reports unacked batches as in doubt, for good. Later batches need a new session.
+    fn abandon_session(&mut self, reason: &str, ctx: &mut Context<'_>) {
         for batch in self.session.take().into_iter().flat_map(Session::abandon) {
             ctx.resolve(&batch, Fate::InDoubt(format!("{}: {reason}", self.leaf)));
         }
     }
 
-    /// Gives everything up: what was sent is in doubt, what was not is rejected.
+    /// Gives every event up: those that were sent are in doubt, the others are rejected.
     pub fn abandon(&mut self, reason: &str, ctx: &mut Context<'_>) {
-        self.forsake_session(reason, ctx);
+        self.abandon_session(reason, ctx);
         self.disconnect(ctx);
         for batch in self.backlog.take() {
             ctx.resolve(&batch, Fate::Rejected(format!("{}: {reason}", self.leaf)));

@@ -4,10 +4,11 @@ use countree_common::cluster::{ClusterView, Split};
 use countree_common::key::{Item, Topic};
 use countree_common::session::SessionId;
 use countree_common::wire::producer::{BusyReason, FromLeaf};
+use std::time::Duration;
 
 /// Two leaves, each with one batch that is sent and unacked. Returns an item of leaf-0's.
-fn two_leaves(rules: Rules) -> (Fixture, String) {
-    let mut f = Fixture::new(rules, &["leaf-0", "leaf-1"]);
+fn two_leaves(options: ProducerOptions) -> (Fixture, String) {
+    let mut f = Fixture::new(options, &["leaf-0", "leaf-1"]);
     let mut own = None;
     for n in 0.. {
         let item = format!("i{n}");
@@ -133,7 +134,7 @@ fn a_leaf_that_came_back_after_its_seal_ends_the_session_and_takes_the_rest_in_a
 #[test]
 fn a_split_item_is_spread_evenly() {
     let leaves = ["leaf-0", "leaf-1", "leaf-2", "leaf-3"];
-    let mut f = Fixture::new(Rules { batch_events: 1_000, ..Rules::default() }, &leaves);
+    let mut f = Fixture::new(ProducerOptions { batch_events: 1_000, ..ProducerOptions::default() }, &leaves);
     let split = Split { topic: Topic::new("t").unwrap(), item: Item::new("hot").unwrap(), ways: 4 };
     f.see(&ClusterView { splits: vec![split], ..view(2, &leaves) });
     for n in 0..1_000 {
@@ -142,7 +143,7 @@ fn a_split_item_is_spread_evenly() {
         f.send_all(&[("hot", 1); 9]);
         f.send(&cold, 1);
     }
-    f.lanes.handle_flush(f.now);
+    f.machine.handle_flush(f.now);
     f.pass(Duration::ZERO);
     let mut events = Vec::new();
     for leaf in leaves {
@@ -183,7 +184,7 @@ fn a_leaf_at_another_address_is_connected_to_anew() {
 fn without_leaves_events_wait_for_one_but_not_for_ever() {
     let mut f = Fixture::new(single(), &[]);
     f.send("a", 1);
-    assert!(f.lanes.is_cut_off(f.now));
+    assert!(f.machine.is_cut_off(f.now));
     f.see(&view(2, &["leaf-0"]));
     assert!(f.links.contains_key("leaf-0"));
     let mut f = Fixture::new(single(), &[]);
@@ -194,13 +195,13 @@ fn without_leaves_events_wait_for_one_but_not_for_ever() {
 
 #[test]
 fn a_quiet_lane_sends_at_once_and_a_busy_one_waits_for_company() {
-    let mut f = Fixture::ready(Rules { linger: MS * 3, ..Rules::default() });
+    let mut f = Fixture::ready(ProducerOptions { linger: MS * 3, ..ProducerOptions::default() });
     assert_eq!(f.batches(), [(1, vec![1])]);
     f.send("a", 2);
     f.pass(MS * 2);
     f.send("b", 3);
     assert_eq!(f.batches(), []);
-    assert_eq!(f.lanes.next_deadline(), Some(f.now + MS));
+    assert_eq!(f.machine.next_deadline(), Some(f.now + MS));
     f.pass(MS);
     assert_eq!(f.batches(), [(2, vec![2, 3])]);
     f.pass(MS * 3);
@@ -210,7 +211,7 @@ fn a_quiet_lane_sends_at_once_and_a_busy_one_waits_for_company() {
 
 #[test]
 fn a_full_batch_waits_for_nothing() {
-    let mut f = Fixture::ready(Rules { batch_events: 2, ..Rules::default() });
+    let mut f = Fixture::ready(ProducerOptions { batch_events: 2, ..ProducerOptions::default() });
     f.take_sent();
     f.send_all(&[("a", 2), ("b", 3), ("c", 4)]);
     assert_eq!(f.batches(), [(2, vec![2, 3])]);
@@ -218,10 +219,10 @@ fn a_full_batch_waits_for_nothing() {
 
 #[test]
 fn a_flush_sends_at_once_and_waits_only_for_what_came_before() {
-    let mut f = Fixture::ready(Rules::default());
+    let mut f = Fixture::ready(ProducerOptions::default());
     f.take_sent();
     f.send("a", 2);
-    let flush = f.lanes.handle_flush(f.now);
+    let flush = f.machine.handle_flush(f.now);
     f.pass(Duration::ZERO);
     f.send("b", 3);
     assert_eq!(f.batches(), [(2, vec![2])]);
@@ -229,15 +230,15 @@ fn a_flush_sends_at_once_and_waits_only_for_what_came_before() {
     assert!(f.flushed.is_empty());
     f.says("leaf-0", ack(2));
     assert_eq!(f.flushed, [flush]);
-    assert!(!f.lanes.is_empty());
+    assert!(!f.machine.is_empty());
 }
 
 #[test]
 fn giving_everything_up_resolves_everything() {
-    let mut f = Fixture::ready(Rules { in_flight_batches: 1, ..single() });
+    let mut f = Fixture::ready(ProducerOptions { in_flight_batches: 1, ..single() });
     f.send("a", 2);
-    f.lanes.handle_abandon(f.now, "unauthorised");
+    f.machine.handle_abandon(f.now, "unauthorised");
     f.pass(Duration::ZERO);
     assert!(matches!(f.resolved[..], [(1, Fate::InDoubt(_)), (1, Fate::Rejected(_))]));
-    assert!(f.lanes.is_empty());
+    assert!(f.machine.is_empty());
 }

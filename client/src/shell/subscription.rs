@@ -1,8 +1,8 @@
-//! One conversation with a broadcast node, in a task of its own: a viewer that moves has two for a while.
+//! A subscription: one conversation with a broadcast node, in a task of its own. A viewer that moves has two for a while.
 
 use super::cluster::Cluster;
 use super::error::ClientError;
-use super::viewer::Shared;
+use super::viewer_state::Shared;
 use crate::machine::viewer::{Departure, Feed, Outdated};
 use countree_common::cluster::{ClusterView, Node};
 use countree_common::shell::peers::{PeerError, Peers};
@@ -15,15 +15,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// News that wait for the viewer's task: at most its arrival, one departure and its end.
-const NEWS: usize = 4;
+/// Events that wait for the viewer's task: at most its arrival, one departure and its end.
+const EVENTS_QUEUED: usize = 4;
 
-/// What a conversation has come to.
+/// A report of a subscription to the viewer's task.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum SubscriptionEvent {
     /// Every topic's snapshot has come.
     Complete,
-    /// The viewer is to go on at another node; this one is heard until then.
+    /// The viewer is to move to another node; this one still serves it until then.
     Sent(Departure),
     /// It is over.
     Ended(End),
@@ -34,50 +34,54 @@ pub(super) enum News {
 pub(super) enum End {
     /// For good.
     Fatal(ClientError),
-    /// With this node, which had let the viewer in or not.
+    /// With this node only; `was_open` says whether it had let the viewer in.
     Node { was_open: bool, reason: String },
 }
 
-/// A conversation; dropped, it is over.
+/// A handle of a subscription, which ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Following {
-    /// With whom.
+pub(super) struct Subscription {
+    /// The broadcast node.
     pub(super) node: Node,
-    news: mpsc::Receiver<News>,
+    events: mpsc::Receiver<SubscriptionEvent>,
     task: AbortHandle,
 }
 
-impl Following {
-    /// Connects, and hears what comes.
+impl Subscription {
+    /// Connects and subscribes, in a new task.
     pub(super) fn begin(cluster: &Cluster, shared: &Arc<Shared>, peers: &Peers, node: Node) -> Self {
-        let (tell, news) = mpsc::channel(NEWS);
-        let conversation =
-            Talk { cluster: cluster.clone(), shared: shared.clone(), node: node.clone(), news: tell };
+        let (sender, events) = mpsc::channel(EVENTS_QUEUED);
+        let conversation = SubscriptionTask {
+            cluster: cluster.clone(),
+            shared: shared.clone(),
+            node: node.clone(),
+            events: sender,
+        };
         let peers = peers.clone();
         let task = tokio::spawn(async move {
             let end = conversation.run(&peers).await;
-            let _ = conversation.news.send(News::Ended(end)).await;
+            let _ = conversation.events.send(SubscriptionEvent::Ended(end)).await;
         });
-        Self { node, news, task: task.abort_handle() }
+        Self { node, events, task: task.abort_handle() }
     }
 
-    /// What comes of it next.
-    pub(super) async fn next(&mut self) -> News {
+    /// Returns the next event.
+    pub(super) async fn next(&mut self) -> SubscriptionEvent {
         let gone = || End::Node { was_open: true, reason: "its task has ended".into() };
-        self.news.recv().await.unwrap_or_else(|| News::Ended(gone()))
+        self.events.recv().await.unwrap_or_else(|| SubscriptionEvent::Ended(gone()))
     }
 
     /// Returns when it is over.
     pub(super) async fn ended(&mut self) -> End {
         loop {
-            if let News::Ended(end) = self.next().await {
+            if let SubscriptionEvent::Ended(end) = self.next().await {
                 return end;
             }
         }
     }
 }
 
-impl Drop for Following {
+impl Drop for Subscription {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -92,14 +96,14 @@ impl Drop for Closing {
     }
 }
 
-struct Talk {
+struct SubscriptionTask {
     cluster: Cluster,
     shared: Arc<Shared>,
     node: Node,
-    news: mpsc::Sender<News>,
+    events: mpsc::Sender<SubscriptionEvent>,
 }
 
-impl Talk {
+impl SubscriptionTask {
     async fn run(&self, peers: &Peers) -> End {
         let over = |was_open: bool, e: PeerError| match e {
             PeerError::Stream(StreamError::Refused(refusal)) => {
@@ -126,7 +130,7 @@ impl Talk {
         connection: &quinn::Connection,
     ) -> StreamError {
         let mut view = self.cluster.watch_view();
-        let (messages, mut feed) = self.shared.act(|watch| watch.connected());
+        let (messages, mut feed) = self.shared.act(|machine| machine.connected());
         for message in messages {
             if let Err(e) = sender.send(FrameKind::Message, &message).await {
                 return e;
@@ -135,10 +139,10 @@ impl Talk {
         let (mut arrived, mut sent_away) = (false, false);
         loop {
             let step = tokio::select! {
-                message = receiver.message::<FromBroadcast>() => self.hear(&mut feed, message),
+                message = receiver.message::<FromBroadcast>() => self.handle_message(&mut feed, message),
                 datagram = connection.read_datagram() => match datagram {
                     Ok(datagram) => {
-                        self.shared.act(|watch| watch.handle_datagram(&feed, &datagram));
+                        self.shared.act(|machine| machine.handle_datagram(&feed, &datagram));
                         Ok(None)
                     }
                     Err(e) => Err(e.into()),
@@ -149,11 +153,11 @@ impl Talk {
                 Ok(departure) => {
                     if !arrived && feed.is_complete() {
                         arrived = true;
-                        let _ = self.news.send(News::Complete).await;
+                        let _ = self.events.send(SubscriptionEvent::Complete).await;
                     }
                     if let Some(departure) = departure.filter(|_| !sent_away) {
                         sent_away = true;
-                        let _ = self.news.send(News::Sent(departure)).await;
+                        let _ = self.events.send(SubscriptionEvent::Sent(departure)).await;
                     }
                 }
                 Err(e) => return e,
@@ -161,13 +165,15 @@ impl Talk {
         }
     }
 
-    fn hear(
+    fn handle_message(
         &self,
         feed: &mut Feed,
         message: Result<Option<FromBroadcast>, StreamError>,
     ) -> Result<Option<Departure>, StreamError> {
         let message = message?.ok_or(StreamError::Ended)?;
-        self.shared.act(|watch| watch.handle_message(feed, message)).map_err(|Outdated| StreamError::Ended)
+        self.shared
+            .act(|machine| machine.handle_message(feed, message))
+            .map_err(|Outdated| StreamError::Ended)
     }
 
     /// A node that is not listed as it was may be dead, which would be noticed only much later.
