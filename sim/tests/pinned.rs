@@ -83,3 +83,16 @@ fn a_join_that_arrives_again_takes_nobody_keys_and_holds_up_nobody_who_leaves() 
                 --only-faults 1";
     assert_eq!(broken(line), Ok(None));
 }
+
+/// The owner of an id goes by a view from before the leaf that it noted an attempt of had come. It took that leaf for one
+/// that has left, and the id for a free one: both counted the event.
+#[test]
+fn an_id_is_not_free_because_the_leaf_that_tries_to_use_it_is_not_in_the_view_yet() {
+    for line in [
+        "--seed 16656815305711230427 --only-faults 0,3,5,6,7,10",
+        "--seed 13990301187930537914 --only-faults 0,1,2,3,5,8",
+        "--seed 5194262392892330824 --only-faults 0,2,3,4,5,6",
+    ] {
+        assert_eq!(broken(line), Ok(None), "{line}");
+    }
+}

@@ -146,10 +146,10 @@ fn nothing_is_taken_before_the_registry_lists_the_leaf() {
 
     let mut view = view();
     view.keys.owners.push(name);
-    rig.machine.handle_view(view.clone());
+    rig.see(view.clone());
     // A lease may run out: whoever asks all leaves still counts it among them.
     view.keys.owners.pop();
-    rig.machine.handle_view(view);
+    rig.see(view);
     rig.said(1);
     rig.open(1, 7);
     rig.batch(1, 1, &likes("a"));
@@ -499,7 +499,7 @@ fn all_leaves_together_hold_no_more_unmerged_than_the_store_has_room_for() {
             incarnation: 1,
         };
         let nodes = (0..leaves).map(node).collect();
-        rig.machine.handle_view(ClusterView { epoch: 1, nodes, ..ClusterView::default() });
+        rig.see(ClusterView { epoch: 1, nodes, ..ClusterView::default() });
         let mut held = 0u64;
         loop {
             rig.submit(1, &[(counter("t", "a"), limits::DELTA_MAX)], Idempotency::None);

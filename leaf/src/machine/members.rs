@@ -3,12 +3,16 @@
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::stream::StreamId;
 use countree_common::time::Time;
+use countree_common::wire::keys::Attempt;
+use std::collections::BTreeMap;
 
 #[derive(Debug)]
 pub(super) struct Members {
     view: ClusterView,
-    /// The epoch of the first view that lists this leaf: a node that asks all leaves of a later one asks this leaf, too.
+    /// The epoch of the first view that lists this start: a node that asks all leaves of a later one asks this one, too.
     listed_since: Option<u64>,
+    /// The latest start of each leaf that a view has listed; the registry bounds how many names there are.
+    starts_seen: BTreeMap<NodeName, u64>,
     /// A later start under this leaf's name is listed: the two are copies of one folder, or one outlived the other.
     is_superseded: bool,
     /// The epoch of the first view with these owners of keys, of whom none has left and come back since.
@@ -30,7 +34,14 @@ impl Members {
     /// Knows nobody yet.
     pub(super) fn new(now: Time) -> Self {
         let view = ClusterView::default();
-        Self { view, listed_since: None, is_superseded: false, owners_since: 0, confirmed: now }
+        Self {
+            view,
+            listed_since: None,
+            starts_seen: BTreeMap::new(),
+            is_superseded: false,
+            owners_since: 0,
+            confirmed: now,
+        }
     }
 
     /// Takes a new view; `live` is this leaf's own stream.
@@ -39,8 +50,13 @@ impl Members {
         let is_later = view.node(leaf).is_some_and(|listed| listed.incarnation > *incarnation);
         let supersedes = is_later && !self.is_superseded;
         self.is_superseded |= is_later;
-        if self.listed_since.is_none() && view.keys.owners.contains(leaf) {
+        let is_listed = view.node(leaf).is_some_and(|listed| listed.incarnation == *incarnation);
+        if self.listed_since.is_none() && is_listed {
             self.listed_since = Some(view.epoch);
+        }
+        for node in view.tier(Tier::Leaf) {
+            let seen = self.starts_seen.entry(node.name.clone()).or_default();
+            *seen = node.incarnation.max(*seen);
         }
         let keys = self.view.keys != view.keys;
         if keys {
@@ -78,6 +94,18 @@ impl Members {
     /// Whether a later start under this leaf's name is listed.
     pub(super) fn is_superseded(&self) -> bool {
         self.is_superseded
+    }
+
+    /// Whether the start that made an attempt has been in a view here.
+    pub(super) fn has_seen(&self, attempt: &Attempt) -> bool {
+        self.starts_seen.get(&attempt.leaf).is_some_and(|seen| *seen >= attempt.incarnation)
+    }
+
+    /// Whether a leaf has left since one of its attempts was noted: it has handed over what it took. One that is not in
+    /// the view may have come later than the view, unless it has been there, as those have whose attempts were noted by
+    /// an earlier start of this leaf.
+    pub(super) fn has_left(&self, attempt: &Attempt, is_noted_earlier: bool) -> bool {
+        !self.view.keys.owners.contains(&attempt.leaf) && (is_noted_earlier || self.has_seen(attempt))
     }
 
     /// The epoch since which the same nodes own keys.

@@ -76,12 +76,29 @@ impl Rig {
         let (recovery, old) = disk.recover(&config.leaf).unwrap();
         let incarnation = disk.streams.keys().last().map_or(1, |last| last + 1);
         disk.streams.insert(incarnation, BTreeMap::new());
-        let mut machine = LeafMachine::new(config.clone(), incarnation, &recovery.carried, old, now).unwrap();
-        machine.handle_view(view());
+        let machine = LeafMachine::new(config.clone(), incarnation, &recovery.carried, old, now).unwrap();
         let (outputs, names) = (VecDeque::new(), BTreeMap::new());
         let mut rig = Self { machine, disk, now, incarnation, outputs, config, names };
+        rig.see(view());
         rig.collect();
         rig
+    }
+
+    /// The machine is shown a view, in which this start is listed where its leaf owns keys.
+    pub(crate) fn see(&mut self, mut view: ClusterView) {
+        let me = &self.config.leaf;
+        if view.keys.owners.contains(me) {
+            let quic = ([127, 0, 0, 1], 2).into();
+            view.nodes.retain(|node| node.name != *me);
+            view.nodes.push(Node {
+                name: me.clone(),
+                tier: Tier::Leaf,
+                quic,
+                http: None,
+                incarnation: self.incarnation,
+            });
+        }
+        self.machine.handle_view(view);
     }
 
     /// A crash that loses what is not on disk, and the next start.

@@ -17,7 +17,7 @@ impl LeafMachine {
         }
         let mut found = Vec::new();
         for key in keys {
-            found.extend(self.keys.recall(*key));
+            found.extend(self.recall(*key));
             if self.keys.used(*key).is_some() {
                 continue;
             }
@@ -113,7 +113,7 @@ impl LeafMachine {
         self.context.answer_once_durable(lsn, Waiting::Remembered { question: id, keys });
     }
 
-    fn fail(&mut self, id: SubmissionId, why: &str) {
+    pub(in crate::machine) fn fail(&mut self, id: SubmissionId, why: &str) {
         let reply = Reply::Failed(why.into());
         self.context.outputs.push(Output::Answer { question: id, reply });
     }

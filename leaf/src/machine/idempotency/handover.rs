@@ -1,7 +1,6 @@
 //! Idempotency keys that change their leaf: what a leaving leaf hands over, and what others take from it.
 
 use crate::log::record::Record;
-use crate::machine::idempotency::keys::Keys;
 use crate::machine::intake::acks::Waiting;
 use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId};
 use countree_common::cluster::NodeName;
@@ -24,14 +23,21 @@ pub(in crate::machine) struct Estate {
 }
 
 impl Estate {
-    /// Gives each key to its owner among the successors, who own keys since an epoch, unless that was done.
-    pub(in crate::machine) fn divide(&mut self, successors: Vec<NodeName>, since: u64, keys: &Keys) {
-        if self.owners_since == Some(since) {
-            return;
-        }
+    /// Whether it was divided among those who own keys since that epoch.
+    pub(in crate::machine) fn was_divided_since(&self, since: u64) -> bool {
+        self.owners_since == Some(since)
+    }
+
+    /// Gives each key to its owner among the successors, who own keys since an epoch.
+    pub(in crate::machine) fn divide(
+        &mut self,
+        successors: Vec<NodeName>,
+        since: u64,
+        keys: Vec<Remembered>,
+    ) {
         let ring = Ring::new(successors);
         let mut by_heir: BTreeMap<NodeName, Vec<Remembered>> = BTreeMap::new();
-        for of in keys.listed() {
+        for of in keys {
             if let Some(successor) = ring.key_owner(of.key.hash) {
                 by_heir.entry(successor.clone()).or_default().push(of);
             }
@@ -57,7 +63,7 @@ impl Estate {
     /// Whether those who own keys since that epoch have everything. One that left and came back since is another: it
     /// may know nothing of what it was given.
     pub(in crate::machine) fn is_divided_since(&self, since: u64) -> bool {
-        self.owners_since == Some(since) && self.parts.is_empty()
+        self.was_divided_since(since) && self.parts.is_empty()
     }
 
     fn reopen(&mut self) {

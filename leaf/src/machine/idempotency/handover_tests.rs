@@ -88,7 +88,7 @@ fn an_inherited_note_is_no_use_and_stays_over_restarts() {
     rig.sync();
     rig.crash(&mut Chance::new(1));
     let key = IdempotencyKey::of_request(3);
-    assert_eq!((rig.machine.keys.notes(key), rig.machine.keys.used(key)), (Some(&[by][..]), None));
+    assert_eq!((rig.machine.keys.notes(key), rig.machine.keys.used(key)), (Some((0, &[by][..])), None));
     inherit(&mut rig, 2, &[used(3, 900)]);
     rig.sync();
     rig.crash(&mut Chance::new(1));

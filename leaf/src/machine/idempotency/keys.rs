@@ -56,11 +56,11 @@ impl Keys {
         used(key).or_else(|| used(key.unscoped()))
     }
 
-    /// The attempts that may have used up the key.
-    pub fn notes(&self, key: IdempotencyKey) -> Option<&[Attempt]> {
-        match &self.entries.get(&key)?.state {
-            KeyState::Noted(attempts) => Some(attempts),
-            KeyState::Used { .. } => None,
+    /// The attempts that may have used up the key, with the record that says so (0 for one of an earlier stream).
+    pub fn notes(&self, key: IdempotencyKey) -> Option<(Lsn, &[Attempt])> {
+        match self.entries.get(&key)? {
+            Entry { state: KeyState::Noted(attempts), lsn, .. } => Some((*lsn, attempts)),
+            Entry { state: KeyState::Used { .. }, .. } => None,
         }
     }
 
@@ -121,14 +121,11 @@ impl Keys {
         }
     }
 
-    /// For a checkpoint.
-    pub fn listed(&self) -> Vec<Remembered> {
-        let remembered = |(key, of): (&IdempotencyKey, &Entry)| Remembered {
-            key: *key,
-            at: of.at,
-            state: of.state.clone(),
-        };
-        self.entries.iter().map(remembered).collect()
+    /// All keys, each with the record that speaks of it.
+    pub fn listed(&self) -> impl Iterator<Item = (Lsn, Remembered)> {
+        self.entries
+            .iter()
+            .map(|(key, of)| (of.lsn, Remembered { key: *key, at: of.at, state: of.state.clone() }))
     }
 }
 

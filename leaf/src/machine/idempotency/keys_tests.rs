@@ -29,12 +29,12 @@ fn a_note_is_no_use_and_gives_way_to_one() {
     let mut keys = Keys::default();
     keys.note_attempt(key(1, 7), attempt(1), 5, WallMs(1));
     assert_eq!(keys.used(key(1, 7)), None);
-    assert_eq!(keys.notes(key(1, 7)), Some(&[attempt(1)][..]));
+    assert_eq!(keys.notes(key(1, 7)), Some((5, &[attempt(1)][..])));
     keys.note_attempt(key(1, 7), attempt(2), 6, WallMs(2));
-    assert_eq!(keys.notes(key(1, 7)), Some(&[attempt(2)][..]), "the one before was given up");
+    assert_eq!(keys.notes(key(1, 7)), Some((6, &[attempt(2)][..])), "the one before was given up");
     let elsewhere = |state| Remembered { key: key(1, 7), at: WallMs(1), state };
     keys.absorb(&elsewhere(KeyState::Noted(vec![attempt(3)])), 7);
-    assert_eq!(keys.notes(key(1, 7)), Some(&[attempt(2), attempt(3)][..]));
+    assert_eq!(keys.notes(key(1, 7)), Some((7, &[attempt(2), attempt(3)][..])));
     assert!(keys.news(&elsewhere(KeyState::Used { content: 9 })));
     keys.absorb(&elsewhere(KeyState::Used { content: 9 }), 8);
     assert_eq!((keys.used(key(1, 7)), keys.notes(key(1, 7))), (Some((8, used(1, 7, 9))), None));

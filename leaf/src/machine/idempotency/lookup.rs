@@ -16,6 +16,7 @@ use crate::machine::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
 use countree_common::cluster::{KeyHistory, NodeName};
 use countree_common::limits;
 use countree_common::ring::Ring;
+use countree_common::stream::Lsn;
 use countree_common::time::{Now, WallMs};
 use countree_common::wire::keys::{Attempt, IdempotencyKey, KeyState, Remembered};
 use countree_common::wire::producer::BusyReason;
@@ -141,6 +142,9 @@ impl LeafMachine {
 
     /// The owner of these keys is to note that another leaf's attempt may use them up. Answered by [`Output::Answer`].
     pub fn handle_note(&mut self, now: Now, id: SubmissionId, keys: Vec<IdempotencyKey>, by: Attempt) {
+        if !self.context.members.has_seen(&by) {
+            return self.fail(id, "this leaf has an older view");
+        }
         self.handle_claim(now, id, Claim::Note { keys, by });
     }
 
@@ -275,13 +279,14 @@ impl LeafMachine {
         known: &Known,
         questions: &mut Questions,
     ) -> Result<(), SubmitError> {
-        let mine = self.keys.notes(key).unwrap_or_default();
+        let (since, mine) = self.keys.notes(key).unwrap_or((0, &[]));
+        let mine = mine.iter().map(|attempt| (attempt, is_earlier(since)));
         let found = known.found.iter().filter(|of| of.key == key).flat_map(|of| match &of.state {
             KeyState::Noted(attempts) => attempts.as_slice(),
             KeyState::Used { .. } => &[],
         });
-        let attempts: BTreeSet<_> = mine.iter().chain(found).collect();
-        for attempt in attempts {
+        let attempts: BTreeMap<_, _> = found.map(|attempt| (attempt, false)).chain(mine).collect();
+        for (attempt, is_earlier) in attempts {
             let leaf = &attempt.leaf;
             let is_lost = self.context.members.view().keys.lost.iter().any(|(lost, _)| lost == leaf)
                 && self
@@ -297,13 +302,33 @@ impl LeafMachine {
                 self.check_own(attempt)?;
                 continue;
             }
-            // One that is no owner any more has handed over what it took.
-            let has_left = !self.context.members.view().keys.owners.contains(leaf);
+            let has_left = self.context.members.has_left(attempt, is_earlier);
             if !has_left && !known.settled.contains(&(key, attempt.clone())) {
                 self.ask_about(leaf.clone(), Matter::Outcome, (key, Some(attempt.clone())), questions)?;
             }
         }
         Ok(())
+    }
+
+    /// What is remembered of a key, without attempts of leaves that have left: another leaf may not have seen them.
+    pub(in crate::machine) fn recall(&self, key: IdempotencyKey) -> Option<(Lsn, Remembered)> {
+        let (lsn, mut remembered) = self.keys.recall(key)?;
+        self.without_those_that_left(&mut remembered, lsn).then_some((lsn, remembered))
+    }
+
+    /// Says whether anything is left.
+    fn without_those_that_left(&self, remembered: &mut Remembered, lsn: Lsn) -> bool {
+        let KeyState::Noted(attempts) = &mut remembered.state else { return true };
+        attempts.retain(|attempt| !self.context.members.has_left(attempt, is_earlier(lsn)));
+        !attempts.is_empty()
+    }
+
+    /// All keys that are remembered, in the same way.
+    pub(in crate::machine) fn remembered(&self) -> Vec<Remembered> {
+        self.keys
+            .listed()
+            .filter_map(|(lsn, mut of)| self.without_those_that_left(&mut of, lsn).then_some(of))
+            .collect()
     }
 
     /// Whether it is certain that an attempt of this leaf, of which it remembers no use, never will use a key.
@@ -418,6 +443,11 @@ impl Known {
         }
         self.found.extend(found);
     }
+}
+
+/// Whether a record is of an earlier start.
+fn is_earlier(lsn: Lsn) -> bool {
+    lsn == 0
 }
 
 /// Whether an answer is about what was asked. What earlier builds counted has no topic.

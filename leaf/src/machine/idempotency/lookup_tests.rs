@@ -39,7 +39,7 @@ fn rig(change: impl FnOnce(&mut ClusterView)) -> Rig {
     rig.machine.handle_confirmation(rig.now);
     let mut view = grown(&rig);
     change(&mut view);
-    rig.machine.handle_view(view);
+    rig.see(view);
     rig
 }
 
@@ -190,7 +190,7 @@ fn answers_from_before_a_change_are_worth_nothing() {
     submit(&mut rig, 1, 5);
     let call = questions(&mut rig)[0].0;
     let newer = ClusterView { epoch: 6, ..grown(&rig) };
-    rig.machine.handle_view(newer);
+    rig.see(newer);
     rig.reply(call, nothing());
     assert_eq!((told(&mut rig), counted(&rig)), (Err(SubmitError::NotOwner { epoch: 6 }), 0));
 }

@@ -290,7 +290,8 @@ impl LeafMachine {
             sessions: self.sessions.listed(),
             key_records: 0,
         };
-        self.context.log.begin_segment(checkpoint, &self.keys.listed())?;
+        let keys: Vec<_> = self.keys.listed().map(|(_, of)| of).collect();
+        self.context.log.begin_segment(checkpoint, &keys)?;
         match self.retirement.remembered() {
             ledgers if ledgers.is_empty() => Ok(()),
             ledgers => self.context.log.carry(&Record::Retired(ledgers)),

@@ -170,8 +170,11 @@ impl LeafMachine {
     fn hand_over(&mut self) -> Option<Stage> {
         let (successors, since) =
             (self.context.members.successors(&self.context.config.leaf), self.context.members.owners_since());
+        if !self.leave.as_mut()?.estate().was_divided_since(since) {
+            let keys = self.remembered();
+            self.leave.as_mut()?.estate().divide(successors, since, keys);
+        }
         let estate = self.leave.as_mut()?.estate();
-        estate.divide(successors, since, &self.keys);
         match estate.next_part() {
             Some((successor, keys)) => {
                 self.ask_for_leave(Callee::Leaf(successor), Request::TakeOverKeys(keys))

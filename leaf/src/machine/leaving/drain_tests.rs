@@ -39,7 +39,7 @@ fn drain(rig: &mut Rig) {
 fn owners(rig: &mut Rig, owners: &[&str]) {
     let mut seen = ClusterView { epoch: rig.machine.context.members.view().epoch + 1, ..view() };
     seen.keys.owners = owners.iter().map(|name| NodeName::new(name).unwrap()).collect();
-    rig.machine.handle_view(seen);
+    rig.see(seen);
 }
 
 /// The one question that is open.
@@ -325,7 +325,7 @@ fn an_heir_that_was_away_in_between_is_given_the_keys_again() {
                     seen.keys.owners = vec![name("leaf-0"), name("leaf-1")];
                     let past = |until, owners| PastOwners { until: WallMs(until), owners };
                     seen.keys.past = vec![past(9, vec![name("leaf-0")]), past(8, seen.keys.owners.clone())];
-                    rig.machine.handle_view(seen);
+                    rig.see(seen);
                     Reply::Failed("the owners are others".into())
                 }
                 Request::Drained { handover: KeyHandover { epoch, .. }, .. } => {
