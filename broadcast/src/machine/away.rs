@@ -2,15 +2,13 @@
 //!
 //! Events over HTTP name them, each; viewers over QUIC are told once they have asked, and whenever it changes.
 
-use super::viewers::{Format, ViewerId};
-use super::{Machine, Output, encoding};
+use super::frames::frames;
+use super::ids::{AwayId, Format, ViewerId};
+use super::{BroadcastMachine, Output};
 use bytes::Bytes;
 use countree_common::cluster::NodeName;
 use countree_common::limits::NODES_PER_CLUSTER;
 use countree_common::wire::viewer::FromBroadcast;
-
-/// Counts how often it was others that were away.
-pub type AwayId = u64;
 
 /// Who is away.
 #[derive(Debug)]
@@ -29,12 +27,12 @@ impl Default for Away {
 
 impl Away {
     fn new(id: AwayId, names: Vec<NodeName>) -> Self {
-        let frame = encoding::frames([FromBroadcast::Away(names.clone())]);
+        let frame = frames([FromBroadcast::Away(names.clone())]);
         Self { id, names, frame }
     }
 }
 
-impl Machine {
+impl BroadcastMachine {
     /// These leaves are away from now on, and no others.
     pub fn handle_away(&mut self, mut names: Vec<NodeName>) {
         names.truncate(NODES_PER_CLUSTER);
@@ -51,7 +49,7 @@ impl Machine {
             handles.push(handle);
         }
         let is_told = self.away.id;
-        handles.into_iter().for_each(|handle| self.hurry_those(handle, |s| s.told_away != Some(is_told)));
+        handles.into_iter().for_each(|handle| self.serve_now_where(handle, |s| s.told_away != Some(is_told)));
         let wants = self.viewers.iter().filter(|(_, viewer)| viewer.wants_away).map(|(id, _)| *id);
         let mut wants: Vec<ViewerId> = wants.collect();
         wants.sort_unstable();

@@ -5,7 +5,7 @@ use countree_common::time::Time;
 use countree_common::wire::viewer::ToBroadcast;
 
 struct House {
-    machine: Machine,
+    machine: BroadcastMachine,
     audience: Audience,
 }
 

@@ -5,8 +5,8 @@
 //! that was begun after the question had come up does.
 
 use super::document::Document;
-use super::topics::Handle;
-use super::{Machine, Output};
+use super::ids::{CheckId, Handle};
+use super::{BroadcastMachine, Output};
 use countree_common::document::Snapshot;
 use countree_common::era::{EraOrder, SourceEra};
 use countree_common::time::Time;
@@ -17,10 +17,6 @@ use std::time::Duration;
 pub(super) const CHECKS_UNDER_WAY: usize = 32;
 /// What no root has answered is asked again after this long.
 pub(super) const CHECK_AGAIN: Duration = Duration::from_millis(500);
-
-/// A check's number: they go up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CheckId(u64);
 
 /// How far a topic's check has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +51,7 @@ impl Checks {
     }
 }
 
-impl Machine {
+impl BroadcastMachine {
     /// Finds out which era of the topic is the store's.
     pub(super) fn check(&mut self, handle: Handle) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
@@ -105,7 +101,7 @@ impl Machine {
             EraOrder::Same => {
                 topic.confirmed = check;
                 self.advance(handle, snapshot.version, snapshot.totals, now);
-                self.hurry_those(handle, |subscription| subscription.awaits_check());
+                self.serve_now_where(handle, |subscription| subscription.awaits_check());
             }
             EraOrder::Next => {
                 topic.confirmed = check;

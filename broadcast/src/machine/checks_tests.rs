@@ -3,7 +3,7 @@ use super::super::{Format, Since, ViewerId};
 use super::*;
 use countree_common::document::Version;
 
-fn checks(machine: &mut Machine) -> Vec<CheckId> {
+fn checks(machine: &mut BroadcastMachine) -> Vec<CheckId> {
     machine.handle_arrivals(Time(0), |_| STREAM_ONLY);
     let check = |output| match output {
         Output::Check { check, topic: of } => {
@@ -17,7 +17,7 @@ fn checks(machine: &mut Machine) -> Vec<CheckId> {
 
 /// A node that holds topic `t` at version 5-9, and viewers.
 struct House {
-    machine: Machine,
+    machine: BroadcastMachine,
     audience: Audience,
     viewers: u64,
 }

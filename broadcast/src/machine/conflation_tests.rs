@@ -1,13 +1,15 @@
 use super::super::testing::*;
 use super::super::{Format, Since, ViewerId};
 use super::*;
+use bytes::Bytes;
 use countree_common::wire::publish::FromRoot;
+use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(100);
 
 /// A machine with one root, an audience, and the time.
 struct House {
-    machine: Machine,
+    machine: BroadcastMachine,
     audience: Audience,
     now: Time,
 }

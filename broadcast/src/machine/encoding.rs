@@ -1,17 +1,16 @@
 //! Bytes made once and sent to many: one encoding for all viewers that stand at the same version.
 
-use super::away::{Away, AwayId};
+use super::away::Away;
 use super::document::Document;
+use super::frames::frames;
+use super::ids::{AwayId, Format, Handle};
 use super::sources::{Roots, Sources};
-use super::topics::Handle;
-use super::viewers::Format;
 use bytes::Bytes;
 use countree_common::document::{CounterTotal, TopicView, Version, counts};
 use countree_common::key::Topic;
 use countree_common::limits::DATAGRAM_BYTES;
 use countree_common::time::{Time, WallMs};
 use countree_common::wire::codec;
-use countree_common::wire::frame::{self, FrameKind};
 use countree_common::wire::publish::snapshot_parts;
 use countree_common::wire::viewer::{Changes, FromBroadcast};
 use std::collections::BTreeMap;
@@ -179,18 +178,4 @@ fn encode_changes(form: Form, subject: &Subject<'_>, base: Version) -> Option<By
             Some(frames(parts.into_iter().map(|p| FromBroadcast::Changes(subject.changes(p.totals)))))
         }
     }
-}
-
-/// The frame that tells a viewer a topic's handle.
-pub(super) fn subscribed(topic: &Topic, handle: Handle) -> Bytes {
-    frames([FromBroadcast::Subscribed { topic: topic.clone(), handle }])
-}
-
-pub(super) fn frames(messages: impl IntoIterator<Item = FromBroadcast>) -> Bytes {
-    let mut out = Vec::new();
-    for message in messages {
-        // Encoding fails for messages above the codec's limit only; these are cut to a fraction of it.
-        out.extend_from_slice(&frame::message(FrameKind::Message, &message).unwrap_or_default());
-    }
-    out.into()
 }

@@ -1,13 +1,15 @@
-//! A node that leaves: its viewers are told where to go, and served on until they have gone.
+//! Leaving: sends viewers to other nodes, and serves them until they have gone.
 
-use super::{Machine, Output, encoding, viewers::Format};
+use super::frames::frames;
+use super::ids::Format;
+use super::{BroadcastMachine, Output};
 use countree_common::cluster::NodeName;
 use countree_common::time::Time;
 use countree_common::wire::viewer::FromBroadcast;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-impl Machine {
+impl BroadcastMachine {
     /// The node is leaving. Viewers over QUIC are told so with the next bytes that they have room for; they go
     /// within the given time, so that not all arrive elsewhere at once. Viewers over HTTP can't be told: they
     /// are let go, and come again by themselves.
@@ -15,7 +17,7 @@ impl Machine {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
         let reason = "this node is leaving: watch on another".to_owned();
         let farewell = FromBroadcast::Move { reason: reason.clone(), alternates, within_ms };
-        self.farewell = Some(encoding::frames([farewell]));
+        self.farewell = Some(frames([farewell]));
         let mut everyone: Vec<_> = self.viewers.iter().map(|(id, viewer)| (*id, viewer.format)).collect();
         everyone.sort();
         for (viewer, format) in everyone {
@@ -34,7 +36,7 @@ impl Machine {
         if let Some(viewer) = self.viewers.get_mut(&id)
             && !std::mem::replace(&mut viewer.in_line, true)
         {
-            self.arrivals.push(id);
+            self.queues.arrivals.push(id);
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Interest: which root is asked for which topic, and what becomes of its answers.
+//! Interest in topics: asks the roots that own them, and takes up their answers.
 
 use super::document::{Document, Fit};
+use super::ids::Handle;
 use super::sources::{Due, Link, Source};
-use super::topics::{Handle, KEEP_IDLE};
-use super::{Machine, Output};
+use super::topics::KEEP_IDLE;
+use super::{BroadcastMachine, Output};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::document::{CounterTotal, Snapshot, Update, Version};
 use countree_common::era::EraOrder;
@@ -22,7 +23,7 @@ pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Topics in one message to a root: well under a frame.
 const TOPICS_PER_MESSAGE: usize = 2_048;
 
-impl Machine {
+impl BroadcastMachine {
     /// Takes a view of the cluster: connects to its roots, and moves interest to the topics' new owners.
     pub fn handle_view(&mut self, view: &ClusterView, now: Time) {
         let roots: Vec<(&NodeName, SocketAddr)> = view.tier(Tier::Root).map(|n| (&n.name, n.quic)).collect();
@@ -133,7 +134,7 @@ impl Machine {
             self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
         }
         self.changed(handle, now);
-        self.hurry(handle);
+        self.serve_now(handle);
     }
 
     fn take_update(&mut self, root: &NodeName, update: Update, now: Time) {

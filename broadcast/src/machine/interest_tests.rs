@@ -10,7 +10,7 @@ fn seconds(s: u64) -> Time {
     Time(s * 1_000_000)
 }
 
-fn watch(machine: &mut Machine, name: &str, now: Time) -> Vec<(String, ToRoot)> {
+fn watch(machine: &mut BroadcastMachine, name: &str, now: Time) -> Vec<(String, ToRoot)> {
     machine.handle_viewer_joined(VIEWER, Format::Frames);
     machine.handle_subscribe(VIEWER, vec![topic(name)], Since::Nothing, now);
     to_roots(&drain(machine))
@@ -24,7 +24,7 @@ fn disinterest(root: &str, name: &str) -> (String, ToRoot) {
     (root.into(), ToRoot::Disinterest(vec![topic(name)]))
 }
 
-fn tick(machine: &mut Machine, now: Time) -> Vec<Output> {
+fn tick(machine: &mut BroadcastMachine, now: Time) -> Vec<Output> {
     machine.handle_tick(now, |_| ROOMY);
     drain(machine)
 }
@@ -130,8 +130,8 @@ fn interest_moves_to_the_new_owner_and_stays_at_the_old_one_for_a_while() {
 fn the_watermark_speaks_only_for_what_the_owner_has_sent() {
     let mut machine = connected();
     let name = moving_topic();
-    let complete_to = |machine: &Machine| machine.standing(&topic(&name)).unwrap().1.0;
-    let mark = |machine: &mut Machine, name: &str, to| {
+    let complete_to = |machine: &BroadcastMachine| machine.standing(&topic(&name)).unwrap().1.0;
+    let mark = |machine: &mut BroadcastMachine, name: &str, to| {
         machine.handle_from_root(&root(name), FromRoot::Watermark(Stamp { era: 0, at: WallMs(to) }), Time(0));
     };
     watch(&mut machine, &name, Time(0));
@@ -159,8 +159,8 @@ fn the_watermark_speaks_only_for_what_the_owner_has_sent() {
 #[test]
 fn what_is_complete_is_what_a_root_told_last_of_this_era() {
     let mut machine = connected();
-    let complete_to = |machine: &Machine| machine.standing(&topic("t")).unwrap().1.0;
-    let mark = |machine: &mut Machine, era, to| {
+    let complete_to = |machine: &BroadcastMachine| machine.standing(&topic("t")).unwrap().1.0;
+    let mark = |machine: &mut BroadcastMachine, era, to| {
         let stamp = Stamp { era, at: WallMs(to) };
         machine.handle_from_root(&root("root-0"), FromRoot::Watermark(stamp), Time(0));
     };
@@ -200,7 +200,7 @@ fn a_topic_that_nobody_watches_is_given_up_after_a_while() {
 
 #[test]
 fn a_full_node_gives_up_idle_topics_first_and_then_sends_viewers_elsewhere() {
-    let mut machine = Machine::new(2);
+    let mut machine = BroadcastMachine::new(2);
     machine.handle_viewer_joined(VIEWER, Format::Frames);
     machine.handle_subscribe(VIEWER, vec![topic("a"), topic("b")], Since::Nothing, Time(0));
     machine.handle_unsubscribe(VIEWER, vec![topic("a")], Time(1));

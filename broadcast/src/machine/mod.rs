@@ -1,18 +1,23 @@
-//! What a broadcast node decides. No IO, no clock: inputs are the `handle_*` methods, and after each one
-//! the outputs are drained with [`Machine::poll_output`].
+//! The machine of a broadcast node. No IO, no clock: inputs are the `handle_*` methods, and after each one
+//! the outputs are drained with [`BroadcastMachine::poll_output`].
 //!
-//! Viewers are sent something in two of them only: [`Machine::handle_tick`], once per tick, and
-//! [`Machine::handle_arrivals`], to be called after other inputs, for those who have nothing to show yet.
-//! Both ask what room each viewer has at that moment, and only of viewers that there is something for.
+//! Two of them send to viewers: [`BroadcastMachine::handle_tick`], once per tick, and [`BroadcastMachine::handle_arrivals`], to be called after
+//! other inputs, for viewers that have nothing to show yet. Both ask for the room of a viewer at that moment, and only of
+//! viewers that there are changes for.
 
 mod away;
 mod checks;
 pub mod complete;
 mod conflation;
+mod delivery;
 mod document;
 mod encoding;
 mod farewell;
+mod frame_builder;
+mod frames;
+mod ids;
 mod interest;
+mod output;
 mod sources;
 mod topics;
 mod viewers;
@@ -22,12 +27,13 @@ mod random_tests;
 #[cfg(test)]
 mod testing;
 
-pub use away::AwayId;
-pub use checks::CheckId;
-pub use conflation::{CATCH_UP, DatagramRoom, QUIET, Room};
+pub use delivery::{CATCH_UP, QUIET};
+pub use frame_builder::{DatagramRoom, Room};
+pub use ids::{AwayId, CheckId, Format, Handle, ViewerId};
 pub use interest::{ASK_AGAIN, LINGER};
-pub use topics::{Handle, KEEP_IDLE};
-pub use viewers::{Format, Since, ViewerId};
+pub use output::{Output, Stats};
+pub use topics::KEEP_IDLE;
+pub use viewers::Since;
 
 use bytes::Bytes;
 use countree_common::cluster::NodeName;
@@ -35,110 +41,29 @@ use countree_common::document::Version;
 use countree_common::key::Topic;
 use countree_common::limits;
 use countree_common::time::{Time, WallMs};
-use countree_common::wire::publish::ToRoot;
 use countree_common::wire::viewer::ToBroadcast;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::SocketAddr;
 
 /// Counters of all topics together beyond which no further topic is taken: some 3 GB.
 pub const COUNTERS_PER_BROADCAST: usize = 16 << 20;
 
-/// What the shell has to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Keep a Publish conversation with this root, at this address and no former one; say when it is
-    /// connected and when it is lost.
-    Connect {
-        /// The root.
-        root: NodeName,
-        /// Where it speaks QUIC.
-        address: SocketAddr,
-    },
-    /// Let go of this root.
-    Disconnect {
-        /// The root.
-        root: NodeName,
-    },
-    /// Send this to a connected root.
-    ToRoot {
-        /// The root.
-        root: NodeName,
-        /// Interest or the end of it.
-        message: ToRoot,
-    },
-    /// Send this datagram.
-    Datagram {
-        /// To whom.
-        viewer: ViewerId,
-        /// At most [`limits::DATAGRAM_BYTES`], and what the viewer had room for.
-        bytes: Bytes,
-    },
-    /// Send these bytes, one after another, on the viewer's stream.
-    Stream {
-        /// To whom.
-        viewer: ViewerId,
-        /// Whole frames or whole events.
-        chunks: Vec<Bytes>,
-    },
-    /// Tell the viewer to go elsewhere, and let go of it. It counts as left.
-    Dismiss {
-        /// Whom.
-        viewer: ViewerId,
-        /// For people.
-        reason: String,
-    },
-    /// A snapshot event was made that others can be given too, before they subscribe from `version` on.
-    Share {
-        /// The topic.
-        topic: Topic,
-        /// Where the snapshot stands.
-        version: Version,
-        /// Who is away, as it says.
-        away: AwayId,
-        /// The whole event.
-        event: Bytes,
-    },
-    /// The shared snapshot of this topic is void.
-    Unshare {
-        /// The topic.
-        topic: Topic,
-    },
-    /// Read the topic from the store, through any root, and bring the answer to [`Machine::handle_checked`].
-    Check {
-        /// To be brought back with the answer.
-        check: CheckId,
-        /// The topic.
-        topic: Topic,
-    },
-}
-
-/// What was sent since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// One topic's changes or snapshot, to one viewer.
-    pub deliveries: u64,
-    /// Datagrams.
-    pub datagrams: u64,
-    /// Stretches of stream.
-    pub streams: u64,
-    /// Bytes of both, before QUIC or HTTP.
-    pub bytes: u64,
-    /// How often a viewer had no room for what had changed.
-    pub skips: u64,
-    /// Sum over the deliveries of the age of their oldest change, in microseconds.
-    pub staleness_us: u64,
-    /// The largest of them since [`Machine::take_stats`], in microseconds.
-    pub staleness_max_us: u64,
+/// Viewers with dirty topics, in the order in which they are served.
+#[derive(Debug, Default)]
+struct Queues {
+    /// Served at the tick.
+    waiting: Vec<ViewerId>,
+    /// Served before the tick.
+    arrivals: Vec<ViewerId>,
 }
 
 /// A broadcast node's state.
 #[derive(Debug)]
-pub struct Machine {
+pub struct BroadcastMachine {
     topics: topics::Topics,
     /// Looked up, never iterated: its order is not fixed.
     viewers: HashMap<ViewerId, viewers::Viewer>,
     roots: sources::Roots,
-    /// The roots that the ring is made of.
+    /// The roots on the ring.
     owners: Vec<NodeName>,
     /// Counters of all documents.
     counters: usize,
@@ -146,13 +71,10 @@ pub struct Machine {
     changed: Vec<Handle>,
     /// Topics of which a viewer may have lost the last datagram.
     unsettled: BTreeSet<Handle>,
-    /// Viewers with dirty topics, in the order in which they are served.
-    waiting: Vec<ViewerId>,
-    /// Those who are served before the tick.
-    arrivals: Vec<ViewerId>,
+    queues: Queues,
     checks: checks::Checks,
-    packed: conflation::Packed,
-    /// What every viewer is told once, since the node is leaving.
+    packed: frame_builder::Packed,
+    /// The message that every viewer is sent once when the node leaves.
     farewell: Option<Bytes>,
     away: away::Away,
     tick: u64,
@@ -160,14 +82,14 @@ pub struct Machine {
     outputs: VecDeque<Output>,
 }
 
-impl Default for Machine {
+impl Default for BroadcastMachine {
     fn default() -> Self {
         Self::new(limits::TOPICS_PER_BROADCAST)
     }
 }
 
-impl Machine {
-    /// A node that nobody watches yet, and that will hold at most `topics` topics.
+impl BroadcastMachine {
+    /// A node without viewers, which holds at most `topics` topics.
     pub fn new(topics: usize) -> Self {
         Self {
             topics: topics::Topics::new(topics),
@@ -177,10 +99,9 @@ impl Machine {
             counters: 0,
             changed: Vec::new(),
             unsettled: BTreeSet::new(),
-            waiting: Vec::new(),
-            arrivals: Vec::new(),
+            queues: Queues::default(),
             checks: checks::Checks::default(),
-            packed: conflation::Packed::default(),
+            packed: frame_builder::Packed::default(),
             farewell: None,
             away: away::Away::default(),
             tick: 0,
@@ -189,7 +110,7 @@ impl Machine {
         }
     }
 
-    /// The next thing to do; `None` when everything is done.
+    /// Returns the next instruction; `None` when all are carried out.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -207,7 +128,7 @@ impl Machine {
         }
     }
 
-    /// A viewer over QUIC says something.
+    /// A message from a viewer over QUIC.
     pub fn handle_viewer(&mut self, viewer: ViewerId, message: ToBroadcast, now: Time) {
         match message {
             ToBroadcast::Subscribe(topics) => self.handle_subscribe(viewer, topics, Since::Nothing, now),
@@ -221,8 +142,8 @@ impl Machine {
         }
     }
 
-    /// A viewer wants these topics, and has that of them. It is sent another era, or an earlier version, only once the store
-    /// was read anew: what is held here may lag behind what the viewer has seen.
+    /// A viewer subscribes to these topics; `since` is what it has of them. It is sent another era, or an earlier version, only
+    /// once the store was read anew: the documents here may lag behind what the viewer has seen.
     pub fn handle_subscribe(&mut self, viewer: ViewerId, topics: Vec<Topic>, since: Since, now: Time) {
         for topic in topics {
             if let Err(reason) = self.subscribe(viewer, topic, since, now) {
@@ -250,12 +171,12 @@ impl Machine {
         }
         viewer.mark(handle);
         if !std::mem::replace(&mut viewer.in_line, true) {
-            self.arrivals.push(id);
+            self.queues.arrivals.push(id);
         }
         Ok(())
     }
 
-    /// Begins to hold a topic, in the place of one that nobody watches if there is no other.
+    /// Begins to hold a topic. When there is no room, it replaces the topic that has been idle for longest.
     fn hold(&mut self, topic: Topic, now: Time) -> Result<Handle, String> {
         while self.topics.is_full() || self.counters >= COUNTERS_PER_BROADCAST {
             let Some((_, idle)) = self.topics.longest_idle() else {
@@ -268,7 +189,7 @@ impl Machine {
         Ok(handle)
     }
 
-    /// A viewer wants these topics no more.
+    /// A viewer unsubscribes from these topics.
     pub fn handle_unsubscribe(&mut self, viewer: ViewerId, topics: Vec<Topic>, now: Time) {
         let Some(state) = self.viewers.get_mut(&viewer) else { return };
         for topic in topics {
@@ -280,7 +201,7 @@ impl Machine {
         }
     }
 
-    /// Notes that a topic's viewers are to be told of a change at the next tick.
+    /// Notes that a topic has changed since the last tick.
     fn changed(&mut self, handle: Handle, now: Time) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         topic.changed_at = now;
@@ -304,14 +225,14 @@ impl Machine {
         self.roots.links.values().filter(|l| l.connected).count()
     }
 
-    /// Where a topic stands, and the time up to which every live leaf's events are in it.
+    /// Returns a topic's version, and the time up to which every live leaf's events are in it.
     pub fn standing(&self, topic: &Topic) -> Option<(Version, WallMs)> {
         let state = self.topics.get(self.topics.handle(topic)?)?;
         let version = state.version()?;
         Some((version, self.roots.complete_to(&state.sources, version)))
     }
 
-    /// What was sent; the largest staleness begins anew.
+    /// Returns the counts of deliveries; the largest staleness begins anew.
     pub fn take_stats(&mut self) -> Stats {
         let stats = self.stats;
         self.stats.staleness_max_us = 0;

@@ -4,6 +4,7 @@ use super::testing::*;
 use super::*;
 use countree_common::document::{CounterTotal, Update};
 use countree_common::key::{Item, Kind};
+use countree_common::wire::publish::ToRoot;
 use countree_common::wire::publish::{FromRoot, snapshot_parts};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,7 +70,7 @@ impl Truth {
 
 struct World {
     dice: Dice,
-    machine: Machine,
+    machine: BroadcastMachine,
     audience: Audience,
     truth: BTreeMap<&'static str, Truth>,
     watching: BTreeMap<ViewerId, Vec<&'static str>>,

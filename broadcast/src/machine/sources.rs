@@ -1,6 +1,6 @@
 //! Roots as seen from here: which one owns a topic, which ones were asked for it, and how far each has come.
 
-use super::topics::Handle;
+use super::ids::Handle;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
 use countree_common::era::SourceEra;

@@ -1,6 +1,6 @@
 //! What the machine's tests share: short ways to say documents, and viewers that read what they are sent.
 
-use super::{DatagramRoom, Format, Machine, Output, Room, ViewerId};
+use super::{BroadcastMachine, DatagramRoom, Format, Output, Room, ViewerId};
 use bytes::Bytes;
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::{CounterTotal, Snapshot, TopicView, Update, Version};
@@ -69,15 +69,15 @@ pub(super) fn view(epoch: u64, roots: &[&str]) -> ClusterView {
 }
 
 /// A machine with one connected root, `root-0`.
-pub(super) fn connected() -> Machine {
-    let mut machine = Machine::default();
+pub(super) fn connected() -> BroadcastMachine {
+    let mut machine = BroadcastMachine::default();
     machine.handle_view(&view(1, &["root-0"]), Time(0));
     machine.handle_root_connected(&root("root-0"), Time(0));
     drain(&mut machine);
     machine
 }
 
-pub(super) fn drain(machine: &mut Machine) -> Vec<Output> {
+pub(super) fn drain(machine: &mut BroadcastMachine) -> Vec<Output> {
     std::iter::from_fn(|| machine.poll_output()).collect()
 }
 
@@ -148,7 +148,7 @@ impl Audience {
         Self { formats, readers, handles, seen, sent, moves, away }
     }
 
-    pub(super) fn join(&mut self, machine: &mut Machine, id: u64, format: Format) -> ViewerId {
+    pub(super) fn join(&mut self, machine: &mut BroadcastMachine, id: u64, format: Format) -> ViewerId {
         let id = ViewerId(id);
         machine.handle_viewer_joined(id, format);
         self.formats.insert(id, format);

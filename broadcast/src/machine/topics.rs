@@ -1,10 +1,10 @@
 //! The topics that somebody here watches, or watched a moment ago.
 
-use super::checks::{Check, CheckId};
+use super::checks::Check;
 use super::document::Document;
 use super::encoding::Encodings;
+use super::ids::{CheckId, Handle, ViewerId};
 use super::sources::Sources;
-use super::viewers::ViewerId;
 use countree_common::document::Version;
 use countree_common::era::Eras;
 use countree_common::key::Topic;
@@ -14,10 +14,6 @@ use std::time::Duration;
 
 /// A topic that nobody watches is kept this long, for those who come back.
 pub const KEEP_IDLE: Duration = Duration::from_secs(30);
-
-/// A topic's number on this node. Given again only after [`KEEP_IDLE`], and then the longest unused first,
-/// so that no viewer can mistake a late datagram of one topic for one of another.
-pub type Handle = u32;
 
 /// What is known of one topic.
 #[derive(Debug)]

@@ -1,23 +1,8 @@
 //! Viewers: for each, only which version of each topic it was last sent, and last sent reliably.
 
-use super::away::AwayId;
-use super::checks::CheckId;
-use super::topics::Handle;
+use super::ids::{AwayId, CheckId, Format, Handle};
 use countree_common::document::Version;
 use countree_common::time::Time;
-
-/// A viewer's number, chosen by the shell and never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ViewerId(pub u64);
-
-/// How a viewer wants its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Format {
-    /// Frames of [`countree_common::wire::viewer`], with bare `Changes` in datagrams: QUIC viewers.
-    Frames,
-    /// Server-Sent Events with JSON: HTTP viewers.
-    Events,
-}
 
 /// What a viewer has of a topic when it subscribes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

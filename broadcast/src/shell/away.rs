@@ -1,19 +1,12 @@
-//! Which leaves are away, so that answers can name them: their events may be missing.
+//! The leaves that are away, cached per epoch, so that answers can name them: their events may be missing.
 
-use super::board::Board;
-use super::core::Input;
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
 use countree_common::wire::rpc::{Reply, Request};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::sync::mpsc;
 
-/// As long as no root answers, one is asked again after this.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// Who is in the cluster, by the store's word.
+/// The members of the cluster, by the registry in the store.
 #[derive(Debug, Clone)]
 pub(super) struct Away {
     /// The live nodes.
@@ -33,13 +26,13 @@ pub(super) async fn members(membership: &Membership) -> Result<Away, PeerError> 
     }
 }
 
-/// What was last heard. Who is away changes with the epoch alone.
+/// The last answer of a root. The set of leaves that are away changes with the epoch alone.
 #[derive(Debug, Default)]
-pub(super) struct AwayBoard {
+pub(super) struct AwayCache {
     last: Mutex<Option<Arc<Away>>>,
 }
 
-impl AwayBoard {
+impl AwayCache {
     /// The leaves that are away. Roots are asked only while one may be, and then once an epoch; as long as none
     /// answers, all that may be away are named.
     pub(super) async fn names(&self, membership: &Membership) -> Vec<NodeName> {
@@ -49,7 +42,7 @@ impl AwayBoard {
     }
 
     /// The same, and as an error as long as no root answers.
-    async fn names_or_all(&self, membership: &Membership) -> Result<Vec<NodeName>, Vec<NodeName>> {
+    pub(super) async fn names_or_all(&self, membership: &Membership) -> Result<Vec<NodeName>, Vec<NodeName>> {
         let view = membership.view().borrow().clone();
         let may_be_away: Vec<NodeName> = view.may_be_away().cloned().collect();
         if may_be_away.is_empty() {
@@ -63,24 +56,5 @@ impl AwayBoard {
         let away = heard.away.clone();
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(heard));
         Ok(away)
-    }
-}
-
-/// Keeps the core told who is away, until it ends.
-pub(super) async fn follow(membership: Membership, board: Arc<Board>, core: mpsc::Sender<Input>) {
-    let mut view = membership.view();
-    loop {
-        view.borrow_and_update();
-        let names = board.away.names_or_all(&membership).await;
-        let is_sure = names.is_ok();
-        let (Ok(names) | Err(names)) = names;
-        if core.send(Input::Away(names)).await.is_err() {
-            return;
-        }
-        tokio::select! {
-            changed = view.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(ASK_AGAIN), if !is_sure => {}
-            () = core.closed() => return,
-        }
     }
 }

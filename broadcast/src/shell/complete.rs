@@ -1,8 +1,8 @@
-//! `?wait=complete`: does what [`CompleteRead`] says, over QUIC.
+//! `?wait=complete`: carries out the steps of a [`CompleteRead`], over QUIC.
 
 use super::away::{self, Away};
-use super::board::Board;
 use super::read;
+use super::snapshot_cache::SnapshotCache;
 use crate::machine::complete::{CompleteRead, Step};
 use countree_common::cluster::{Node, NodeName};
 use countree_common::document::{Snapshot, TopicView, Version};
@@ -34,20 +34,20 @@ fn waits_for(leaves: &[NodeName]) -> String {
     format!(" (no answer from {})", names.join(", "))
 }
 
-/// The topic with all that live leaves had acked when this was called; `None` when nothing was ever counted in it.
+/// Reads the topic with all events that live leaves had acked when this was called; `None` when nothing was ever counted in it.
 ///
 /// # Errors
 /// When that takes longer than `limit`.
 pub(super) async fn topic(
     membership: &Membership,
-    board: &Board,
+    cache: &SnapshotCache,
     topic: &Topic,
     limit: Duration,
 ) -> Result<Option<TopicView>, Incomplete> {
     // Taken before the read: what was merged by then is in what is read.
-    let watermark = board.watermark(topic);
+    let watermark = cache.watermark(topic);
     let mut reading = CompleteRead::begin();
-    match tokio::time::timeout(limit, run(&mut reading, membership, board, topic)).await {
+    match tokio::time::timeout(limit, run(&mut reading, membership, cache, topic)).await {
         Ok((snapshot, away)) => Ok(read::shown(snapshot, watermark, away)),
         Err(_) => Err(Incomplete { limit, leaves: reading.waits_for().cloned().collect() }),
     }
@@ -56,7 +56,7 @@ pub(super) async fn topic(
 async fn run(
     reading: &mut CompleteRead,
     membership: &Membership,
-    board: &Board,
+    cache: &SnapshotCache,
     topic: &Topic,
 ) -> (Snapshot, Vec<NodeName>) {
     let mut flushes: JoinSet<(NodeName, Option<Version>)> = JoinSet::new();
@@ -69,7 +69,7 @@ async fn run(
             Some(Step::Flush { leaf, read }) => {
                 flushes.spawn(flush(membership.clone(), leaf, topic.clone(), read));
             }
-            Some(Step::Read) => reading.handle_read(read::snapshot(membership, board, topic).await.ok()),
+            Some(Step::Read) => reading.handle_read(read::snapshot(membership, cache, topic).await.ok()),
             Some(Step::Wait) => {
                 tokio::time::sleep(PAUSE).await;
                 reading.handle_waited();

@@ -1,22 +1,19 @@
-//! The one task that owns the machine: takes inputs, keeps the tick, does what the machine says.
+//! The one task that owns the machine: takes inputs, keeps the tick, and carries out the machine's outputs.
 
-use super::board::{Board, SharedSnapshot};
+use super::input::Input;
 use super::links::Link;
 use super::read;
 use super::report::{Report, Reporter};
-use super::viewers::Outlet;
-use crate::machine::{CheckId, Format, Machine, Output, Room, Since, ViewerId};
+use super::sink::ViewerSink;
+use super::snapshot_cache::{SharedSnapshot, SnapshotCache};
+use crate::machine::{BroadcastMachine, Output, Room, ViewerId};
 use countree_common::cluster::NodeName;
-use countree_common::document::Snapshot;
-use countree_common::key::Topic;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::time::Time;
-use countree_common::wire::publish::{FromRoot, ToRoot};
-use countree_common::wire::viewer::ToBroadcast;
+use countree_common::wire::publish::FromRoot;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -27,40 +24,15 @@ const BATCH: usize = 256;
 /// Outputs after which other tasks of the thread get a turn.
 const OUTPUTS_PER_TURN: usize = 256;
 
-/// What the core is told.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// A conversation with a root has begun.
-    RootConnected { root: NodeName, link: u64, outbox: mpsc::Sender<ToRoot> },
-    /// It is over.
-    RootLost { root: NodeName, link: u64 },
-    /// A root said something.
-    FromRoot { root: NodeName, link: u64, message: FromRoot },
-    /// A viewer came.
-    Joined { viewer: ViewerId, format: Format, outlet: Outlet },
-    /// A viewer went.
-    Left(ViewerId),
-    /// A viewer over QUIC says something.
-    Viewer { viewer: ViewerId, message: ToBroadcast },
-    /// A viewer over HTTP wants this topic, of which it has that.
-    Subscribe { viewer: ViewerId, topic: Topic, since: Since },
-    /// A topic was read from the store; `None`: nobody could read it.
-    Checked { check: CheckId, snapshot: Option<Snapshot> },
-    /// These leaves are away, and no others.
-    Away(Vec<NodeName>),
-    /// The node is leaving: viewers go to these within this time.
-    Leaving { alternates: Vec<(NodeName, SocketAddr)>, within: Duration },
-}
-
 /// The core.
 pub(super) struct Core {
-    machine: Machine,
-    outlets: HashMap<ViewerId, Outlet>,
+    machine: BroadcastMachine,
+    sinks: HashMap<ViewerId, ViewerSink>,
     links: HashMap<NodeName, Link>,
     links_opened: u64,
     clock: Clock,
     membership: Membership,
-    board: Arc<Board>,
+    cache: Arc<SnapshotCache>,
     reporter: Reporter,
     inputs: mpsc::Sender<Input>,
     leaving: Shutdown,
@@ -70,26 +42,26 @@ impl Core {
     pub(super) fn new(
         clock: Clock,
         membership: Membership,
-        board: Arc<Board>,
+        cache: Arc<SnapshotCache>,
         reports: watch::Sender<Report>,
         inputs: mpsc::Sender<Input>,
         leaving: &Shutdown,
     ) -> Self {
         Self {
-            machine: Machine::default(),
-            outlets: HashMap::new(),
+            machine: BroadcastMachine::default(),
+            sinks: HashMap::new(),
             links: HashMap::new(),
             links_opened: 0,
             clock,
             membership,
-            board,
+            cache,
             reporter: Reporter::new(reports),
             inputs,
             leaving: leaving.clone(),
         }
     }
 
-    /// Runs until the node leaves; then lets go of everyone, which tells them so.
+    /// Runs until the node leaves; then drops all viewers' sinks, which ends their streams.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Input>, tick: Duration) {
         let mut ticks = tokio::time::interval(tick);
         // After a stall one tick brings everyone up to date: there is nothing to catch up on.
@@ -104,12 +76,12 @@ impl Core {
                 biased;
                 () = leaving.begun() => return,
                 _ = ticks.tick() => {
-                    let (now, outlets) = (self.now(), &self.outlets);
-                    self.machine.handle_tick(now, |viewer| room(outlets, viewer));
+                    let (now, sinks) = (self.now(), &self.sinks);
+                    self.machine.handle_tick(now, |viewer| room(sinks, viewer));
                 }
                 Ok(()) = view.changed() => {
                     let view = view.borrow_and_update().clone();
-                    self.board.learn(&view);
+                    self.cache.learn(&view);
                     self.machine.handle_view(&view, self.now());
                 }
                 taken = queue.recv_many(&mut batch, BATCH) => {
@@ -118,8 +90,8 @@ impl Core {
                     }
                     let now = self.now();
                     batch.drain(..).for_each(|input| self.take(input, now));
-                    let outlets = &self.outlets;
-                    self.machine.handle_arrivals(now, |viewer| room(outlets, viewer));
+                    let sinks = &self.sinks;
+                    self.machine.handle_arrivals(now, |viewer| room(sinks, viewer));
                 }
             }
             self.perform_all().await;
@@ -154,17 +126,17 @@ impl Core {
             Input::FromRoot { root, link, message } => {
                 if self.link(&root, link).is_some() {
                     if let FromRoot::Watermark(watermark) = &message {
-                        self.board.mark(&root, *watermark);
+                        self.cache.mark(&root, *watermark);
                     }
                     self.machine.handle_from_root(&root, message, now);
                 }
             }
-            Input::Joined { viewer, format, outlet } => {
-                self.outlets.insert(viewer, outlet);
+            Input::Joined { viewer, format, sink } => {
+                self.sinks.insert(viewer, sink);
                 self.machine.handle_viewer_joined(viewer, format);
             }
             Input::Left(viewer) => {
-                self.outlets.remove(&viewer);
+                self.sinks.remove(&viewer);
                 self.machine.handle_viewer_left(viewer, now);
             }
             Input::Viewer { viewer, message } => self.machine.handle_viewer(viewer, message, now),
@@ -209,29 +181,29 @@ impl Core {
                 }
             }
             Output::Datagram { viewer, bytes } => {
-                if let Some(outlet) = self.outlets.get(&viewer) {
-                    outlet.send_datagram(bytes);
+                if let Some(sink) = self.sinks.get(&viewer) {
+                    sink.send_datagram(bytes);
                 }
             }
             Output::Stream { viewer, chunks } => {
-                if let Some(outlet) = self.outlets.get(&viewer) {
-                    outlet.send_stream(chunks);
+                if let Some(sink) = self.sinks.get(&viewer) {
+                    sink.send_stream(chunks);
                 }
             }
             Output::Dismiss { viewer, reason } => {
-                if let Some(outlet) = self.outlets.remove(&viewer) {
-                    outlet.dismiss(reason);
+                if let Some(sink) = self.sinks.remove(&viewer) {
+                    sink.dismiss(reason);
                 }
             }
             Output::Share { topic, version, away, event } => {
-                self.board.share(topic, SharedSnapshot { version, away, event });
+                self.cache.share(topic, SharedSnapshot { version, away, event });
             }
-            Output::Unshare { topic } => self.board.unshare(&topic),
+            Output::Unshare { topic } => self.cache.unshare(&topic),
             Output::Check { check, topic } => {
-                let (membership, board) = (self.membership.clone(), self.board.clone());
+                let (membership, cache) = (self.membership.clone(), self.cache.clone());
                 let inputs = self.inputs.clone();
                 tokio::spawn(async move {
-                    let snapshot = read::snapshot(&membership, &board, &topic).await.ok();
+                    let snapshot = read::snapshot(&membership, &cache, &topic).await.ok();
                     // The core may have ended.
                     let _ = inputs.send(Input::Checked { check, snapshot }).await;
                 });
@@ -240,6 +212,6 @@ impl Core {
     }
 }
 
-fn room(outlets: &HashMap<ViewerId, Outlet>, viewer: ViewerId) -> Room {
-    outlets.get(&viewer).map_or(Room::NONE, Outlet::room)
+fn room(sinks: &HashMap<ViewerId, ViewerSink>, viewer: ViewerId) -> Room {
+    sinks.get(&viewer).map_or(Room::NONE, ViewerSink::room)
 }

@@ -1,6 +1,6 @@
 //! The conversation with one root: opened, kept, and opened again.
 
-use super::core::Input;
+use super::input::Input;
 use countree_common::cluster::NodeName;
 use countree_common::shell::peers::{PeerError, Peers};
 use countree_common::wire::frame::FrameKind;

@@ -2,24 +2,29 @@
 
 #![allow(clippy::disallowed_methods, reason = "shells are where clocks and threads are allowed")]
 
+mod auth;
 mod away;
-mod board;
+mod away_updates;
 mod complete;
 mod core;
-mod gate;
+mod http_state;
+mod input;
 mod links;
+mod quic_viewers;
 mod read;
 mod report;
 mod routes;
+mod sink;
+mod snapshot_cache;
 mod sse;
 mod topic_path;
-mod viewers;
+mod viewer_registry;
 
-use self::board::Board;
 use self::core::Core;
+use self::http_state::HttpState;
 use self::report::Report;
-use self::routes::Site;
-use self::viewers::Lobby;
+use self::snapshot_cache::SnapshotCache;
+use self::viewer_registry::ViewerRegistry;
 use axum::Router;
 use countree_common::cluster::{Node, Tier};
 use countree_common::shell::access::Access;
@@ -54,10 +59,10 @@ const ALTERNATES: usize = 16;
 /// A leaving node gives its viewers this long to take their leave.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What a broadcast node needs to know.
+/// The options of a broadcast node.
 #[derive(Debug, Clone)]
 pub struct BroadcastOptions {
-    /// What every node is told.
+    /// The options that nodes of every tier have.
     pub node: NodeOptions,
     /// At most one update per viewer in this time.
     pub tick: Duration,
@@ -91,8 +96,8 @@ pub struct BroadcastNode {
     membership: Membership,
     endpoint: quinn::Endpoint,
     to_roots: quinn::Endpoint,
-    lobby: Arc<Lobby>,
-    site: Site,
+    registry: Arc<ViewerRegistry>,
+    state: HttpState,
     report: watch::Receiver<Report>,
     /// The node is about to leave: it takes its leave of the cluster, and sends its viewers off.
     departing: Shutdown,
@@ -127,13 +132,18 @@ impl BroadcastNode {
         let node = Node { name, tier: Tier::Broadcast, quic: address, http, incarnation };
         let leaving = Shutdown::new();
         let (inputs, queue) = mpsc::channel(INPUTS);
-        let (board, lobby) = (Arc::new(Board::default()), Arc::new(Lobby::new(inputs.clone())));
+        let (cache, registry) =
+            (Arc::new(SnapshotCache::default()), Arc::new(ViewerRegistry::new(inputs.clone())));
         let (reports, mut report) = watch::channel(Report::default());
-        tokio::spawn(away::follow(membership.clone(), board.clone(), inputs.clone()));
-        let core = Core::new(Clock::start(), membership.clone(), board.clone(), reports, inputs, &leaving);
+        tokio::spawn(away_updates::follow(membership.clone(), cache.clone(), inputs.clone()));
+        let core = Core::new(Clock::start(), membership.clone(), cache.clone(), reports, inputs, &leaving);
         let core = tokio::spawn(core.run(queue, tick));
-        let site =
-            Site { membership: membership.clone(), board, lobby: lobby.clone(), access: access.clone() };
+        let state = HttpState {
+            membership: membership.clone(),
+            cache,
+            registry: registry.clone(),
+            access: access.clone(),
+        };
         let departing = Shutdown::new();
         let heartbeats = spawn_heartbeats(&node, &membership, &report, &departing);
         let policy = Policy {
@@ -142,12 +152,12 @@ impl BroadcastNode {
             conversations: &[Conversation::Watch, Conversation::Rpc],
             admission: Arc::new(move |hello| access.check_hello(hello)),
         };
-        let watching = lobby.clone();
+        let watching = registry.clone();
         tokio::spawn(server::serve(endpoint.clone(), policy, leaving.clone(), move |greeted| {
             let (watching, leave) = (watching.clone(), leave.clone());
             async move {
                 match greeted.conversation {
-                    Conversation::Watch => viewers::watch(greeted, watching).await,
+                    Conversation::Watch => quic_viewers::watch(greeted, watching).await,
                     _ => answer(greeted, &leave).await,
                 }
             }
@@ -165,8 +175,8 @@ impl BroadcastNode {
             membership,
             endpoint,
             to_roots,
-            lobby,
-            site,
+            registry,
+            state,
             report,
             departing,
             leaving,
@@ -187,7 +197,7 @@ impl BroadcastNode {
 
     /// The live page, and reads and streams of topics.
     pub fn routes(&self) -> Router {
-        routes::router(self.site.clone())
+        routes::router(self.state.clone())
     }
 
     /// Why the node can't do its work right now, if it can't.
@@ -211,7 +221,7 @@ impl BroadcastNode {
             membership,
             endpoint,
             to_roots,
-            lobby,
+            registry,
             departing,
             leaving,
             core,
@@ -230,13 +240,13 @@ impl BroadcastNode {
         let others = view.tier(Tier::Broadcast).filter(|other| other.name != node.name);
         let alternates: Vec<_> = others.take(ALTERNATES).map(|n| (n.name.clone(), n.quic)).collect();
         if !alternates.is_empty() {
-            lobby.send_off(alternates, MOVE_WITHIN).await;
-            let _ = tokio::time::timeout(MOVE_WITHIN + MOVE_GRACE, lobby.emptied()).await;
+            registry.send_off(alternates, MOVE_WITHIN).await;
+            let _ = tokio::time::timeout(MOVE_WITHIN + MOVE_GRACE, registry.emptied()).await;
         }
         leaving.begin();
         // The core lets go of all viewers as it ends.
         let _ = core.await;
-        let _ = tokio::time::timeout(FAREWELL, lobby.emptied()).await;
+        let _ = tokio::time::timeout(FAREWELL, registry.emptied()).await;
         endpoint.close(0u32.into(), b"leaving");
         to_roots.close(0u32.into(), b"leaving");
         let _ = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;

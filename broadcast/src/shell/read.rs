@@ -1,6 +1,6 @@
-//! Reading a topic fresh from the store, through a root.
+//! Reads of a topic from the store, through a root.
 
-use super::board::Board;
+use super::snapshot_cache::SnapshotCache;
 use countree_common::cluster::NodeName;
 use countree_common::document::{Snapshot, TopicView, Version, counts};
 use countree_common::key::Topic;
@@ -12,31 +12,31 @@ use std::time::Duration;
 /// A root that has not answered in full by then is passed over.
 const ROOT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The topic as the store has it; `None` when nothing was ever counted in it, or it is forgotten.
+/// Reads the topic from the store; `None` when nothing was ever counted in it, or it is forgotten.
 ///
 /// # Errors
 /// When no root answers.
 pub(super) async fn topic(
     membership: &Membership,
-    board: &Board,
+    cache: &SnapshotCache,
     topic: &Topic,
 ) -> Result<Option<TopicView>, PeerError> {
     // Both taken before the read: what was merged by then is in what is read.
-    let watermark = board.watermark(topic);
-    let away = board.away.names(membership).await;
-    Ok(shown(snapshot(membership, board, topic).await?, watermark, away))
+    let watermark = cache.watermark(topic);
+    let away = cache.away.names(membership).await;
+    Ok(shown(snapshot(membership, cache, topic).await?, watermark, away))
 }
 
-/// The same as the root sends it; empty and at 0-0 when nothing was ever counted.
+/// Reads the topic's snapshot; empty and at 0-0 when nothing was ever counted.
 ///
 /// # Errors
 /// When no root answers.
 pub(super) async fn snapshot(
     membership: &Membership,
-    board: &Board,
+    cache: &SnapshotCache,
     topic: &Topic,
 ) -> Result<Snapshot, PeerError> {
-    let roots = board.roots();
+    let roots = cache.roots();
     let mut error = PeerError::Failed("no root is known yet".into());
     for root in roots.for_topic(topic) {
         let reading = membership.peers().read(root, topic);
@@ -49,7 +49,7 @@ pub(super) async fn snapshot(
     Err(error)
 }
 
-/// As people read it.
+/// Converts a snapshot to the view that HTTP clients get.
 pub(super) fn shown(snapshot: Snapshot, watermark: Stamp, away: Vec<NodeName>) -> Option<TopicView> {
     let Snapshot { topic, version, totals } = snapshot;
     let complete_to = watermark.completes(version);

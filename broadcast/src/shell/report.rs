@@ -1,16 +1,16 @@
-//! What the core says of itself: to heartbeats, to metrics, to whoever asks whether it is ready.
+//! The core's figures, for heartbeats, metrics and readiness.
 
-use crate::machine::{Machine, Stats};
+use crate::machine::{BroadcastMachine, Stats};
 use countree_common::shell::metrics::Page;
 use countree_common::time::Time;
 use countree_common::wire::rpc::NodeStats;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The largest staleness is told over this long.
+/// The largest staleness is that of this time.
 const STALENESS_WINDOW: Duration = Duration::from_secs(1);
 
-/// The core at a moment.
+/// The core's figures at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Report {
     pub(super) viewers: usize,
@@ -84,7 +84,7 @@ impl Reporter {
         Self { reports, window_began: Time(0), staleness_max_us: 0 }
     }
 
-    pub(super) fn report(&mut self, machine: &mut Machine, now: Time) {
+    pub(super) fn report(&mut self, machine: &mut BroadcastMachine, now: Time) {
         let mut stats = machine.take_stats();
         self.staleness_max_us = self.staleness_max_us.max(stats.staleness_max_us);
         stats.staleness_max_us = self.reports.borrow().stats.staleness_max_us;

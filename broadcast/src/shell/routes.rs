@@ -1,23 +1,19 @@
 //! HTTP: reads, streams, and the live page.
 
-use super::board::Board;
+use super::http_state::{HttpState, unavailable};
 use super::topic_path::{self, TopicPath};
-use super::viewers::Lobby;
-use super::{complete, gate, read, sse};
+use super::{auth, complete, read, sse};
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use countree_common::key::Topic;
-use countree_common::shell::access::Access;
 use countree_common::shell::http::error;
-use countree_common::shell::membership::Membership;
 use countree_common::shell::routes::{Parameters, without_parameters};
 use serde::Deserialize;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// `?wait=complete` waits at most this long, and then says so rather than answer with less. Below what HTTP
@@ -25,17 +21,8 @@ use std::time::Duration;
 const WAIT_COMPLETE: Duration = Duration::from_secs(8);
 const TOPICS: &str = "/v1/topics/";
 
-/// What the routes need.
-#[derive(Debug, Clone)]
-pub(super) struct Site {
-    pub(super) membership: Membership,
-    pub(super) board: Arc<Board>,
-    pub(super) lobby: Arc<Lobby>,
-    pub(super) access: Access,
-}
-
 /// `/`, its files, and `/v1/topics/…`.
-pub(super) fn router(site: Site) -> Router {
+pub(super) fn router(state: HttpState) -> Router {
     let file = |kind: &'static str, text: &'static str| get(move || async move { asset(kind, text) });
     let page = async |_: Parameters<PageQuery>| {
         asset("text/html; charset=utf-8", include_str!("../../web/index.html"))
@@ -47,7 +34,7 @@ pub(super) fn router(site: Site) -> Router {
         .route_layer(from_fn(without_parameters))
         .route("/", get(page))
         .route("/v1/topics/{*topic}", get(topic))
-        .with_state(site)
+        .with_state(state)
 }
 
 fn asset(kind: &'static str, text: &'static str) -> Response {
@@ -81,13 +68,13 @@ struct TopicQuery {
 
 /// Reads the path as it was sent: decoded by the router, `%2F` and `/` could not be told apart.
 async fn topic(
-    State(site): State<Site>,
+    State(state): State<HttpState>,
     Parameters(TopicQuery { wait, since, access_token }): Parameters<TopicQuery>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Response {
     let bad = |code, message: String| error(StatusCode::BAD_REQUEST, code, message, None);
-    if let Err(refused) = gate::check(&site.access, &headers, access_token.as_deref()) {
+    if let Err(refused) = auth::check(&state.access, &headers, access_token.as_deref()) {
         return refused.into_response();
     }
     let path = match topic_path::parse(uri.path().strip_prefix(TOPICS).unwrap_or_default()) {
@@ -98,24 +85,24 @@ async fn topic(
         return bad("bad_query", "wait takes 'complete' and nothing else".to_owned());
     }
     match path {
-        TopicPath::Read(topic) => read_topic(&site, &topic, wait.is_some()).await,
+        TopicPath::Read(topic) => read_topic(&state, &topic, wait.is_some()).await,
         TopicPath::Stream(_) if wait.is_some() => {
             bad("bad_query", "a stream shows totals as they come: it takes no wait".to_owned())
         }
         TopicPath::Stream(topic) => {
             // A version that can't be read is as good as none, as in the header.
             let held = since.and_then(|since| since.parse().ok());
-            sse::stream(&site, topic, &headers, held).await
+            sse::stream(&state, topic, &headers, held).await
         }
     }
 }
 
-async fn read_topic(site: &Site, topic: &Topic, wait: bool) -> Response {
+async fn read_topic(state: &HttpState, topic: &Topic, wait: bool) -> Response {
     let view = if wait {
-        let reading = complete::topic(&site.membership, &site.board, topic, WAIT_COMPLETE).await;
+        let reading = complete::topic(&state.membership, &state.cache, topic, WAIT_COMPLETE).await;
         reading.map_err(|e| e.to_string())
     } else {
-        let reading = read::topic(&site.membership, &site.board, topic).await;
+        let reading = read::topic(&state.membership, &state.cache, topic).await;
         reading.map_err(|e| format!("no root can read the topic right now: {e}"))
     };
     match view {
@@ -126,11 +113,4 @@ async fn read_topic(site: &Site, topic: &Topic, wait: bool) -> Response {
         }
         Err(message) => unavailable(message),
     }
-}
-
-/// 503: worth another try in a moment.
-pub(super) fn unavailable(message: String) -> Response {
-    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, None);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
 }

@@ -1,8 +1,9 @@
 //! Viewers over HTTP: Server-Sent Events.
 
-use super::core::Input;
-use super::routes::{Site, unavailable};
-use super::viewers::{Inbox, Visit};
+use super::http_state::{HttpState, unavailable};
+use super::input::Input;
+use super::sink::Inbox;
+use super::viewer_registry::ViewerGuard;
 use crate::machine::{Format, Since};
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-/// A silent stream says that it is alive this often, for proxies and for finding out who is gone.
+/// The interval of comments on a silent stream, for proxies and for noticing clients that are gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a browser waits before it comes back, in milliseconds.
 const RETRY: &str = "retry: 1000\n\n";
@@ -26,30 +27,30 @@ const RETRY: &str = "retry: 1000\n\n";
 ///
 /// `held` is the version that the client says it has, where it can't send the header `Last-Event-ID`.
 pub(super) async fn stream(
-    site: &Site,
+    state: &HttpState,
     topic: Topic,
     headers: &HeaderMap,
     held: Option<Version>,
 ) -> Response {
-    if site.lobby.present() >= CONNECTIONS_PER_NODE {
+    if state.registry.present() >= CONNECTIONS_PER_NODE {
         return unavailable("this node has as many viewers as it can carry".into());
     }
     let mut since = last_event_id(headers).or(held).map_or(Since::Nothing, Since::Held);
     let mut ready = VecDeque::from([Bytes::from_static(RETRY.as_bytes())]);
     // A snapshot that was made for someone else saves the core the work; what changed since follows.
     if since == Since::Nothing
-        && let Some(shared) = site.board.snapshot(&topic)
+        && let Some(shared) = state.cache.snapshot(&topic)
     {
         since = Since::Sent(shared.version, shared.away);
         ready.push_back(shared.event);
     }
     let leaving = || unavailable("this node is leaving".into());
-    let Some((visit, inbox)) = site.lobby.admit(Format::Events, None).await else { return leaving() };
-    let subscribe = Input::Subscribe { viewer: visit.viewer, topic, since };
-    if !visit.tell(subscribe).await {
+    let Some((guard, inbox)) = state.registry.admit(Format::Events, None).await else { return leaving() };
+    let subscribe = Input::Subscribe { viewer: guard.viewer, topic, since };
+    if !guard.tell(subscribe).await {
         return leaving();
     }
-    let events = Events { ready, inbox, next_heartbeat: Instant::now() + HEARTBEAT, _here: stay(visit) };
+    let events = Events { ready, inbox, next_heartbeat: Instant::now() + HEARTBEAT, _here: stay(guard) };
     let body = futures_util::stream::unfold(events, |mut events| async move {
         let bytes = events.next().await?;
         Some((Ok::<_, Infallible>(bytes), events))
@@ -68,12 +69,12 @@ fn last_event_id(headers: &HeaderMap) -> Option<Version> {
     headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Ends the visit when the returned half is dropped, which is when the response is.
-fn stay(visit: Visit) -> oneshot::Sender<Infallible> {
+/// Ends the guard when the returned half is dropped, which is when the response is.
+fn stay(guard: ViewerGuard) -> oneshot::Sender<Infallible> {
     let (here, gone) = oneshot::channel();
     tokio::spawn(async move {
         let _ = gone.await;
-        visit.end().await;
+        guard.end().await;
     });
     here
 }

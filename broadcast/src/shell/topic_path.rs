@@ -1,4 +1,4 @@
-//! Which topic a path means. Topics have slashes in them, so `live/irl-stream` and `live%2Firl-stream` are
+//! Parsing of topic paths. Topics have slashes in them, so `live/irl-stream` and `live%2Firl-stream` are
 //! the same topic; a last segment `/stream` with a slash of its own asks for the stream. A topic that ends
 //! in `/stream` is written with `%2Fstream`.
 

@@ -9,7 +9,7 @@ use crate::model::Promise;
 use crate::network::{LinkId, Message, Side};
 use crate::random::Random;
 use crate::world::event::Happening;
-use countree_broadcast::machine::{CheckId, DatagramRoom, Format, Machine, Output, Room, ViewerId};
+use countree_broadcast::machine::{BroadcastMachine, CheckId, DatagramRoom, Format, Output, Room, ViewerId};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::document::Snapshot;
 use countree_common::key::Topic;
@@ -37,7 +37,7 @@ pub(super) struct BroadcastNode {
 #[derive(Debug)]
 struct Process {
     membership: Membership,
-    machine: Machine,
+    machine: BroadcastMachine,
     is_up: bool,
     roots: BTreeMap<NodeName, RootLink>,
     viewers: BTreeMap<LinkId, Outlet>,
@@ -86,7 +86,7 @@ impl BroadcastNode {
         self.process.as_mut().map(|p| &mut p.membership)
     }
 
-    fn machine(&mut self) -> Option<&mut Machine> {
+    fn machine(&mut self) -> Option<&mut BroadcastMachine> {
         self.process.as_mut().map(|p| &mut p.machine)
     }
 }
@@ -100,7 +100,7 @@ impl World {
         node.lives += 1;
         node.process = Some(Process {
             membership: Membership::default(),
-            machine: Machine::default(),
+            machine: BroadcastMachine::default(),
             is_up: false,
             roots: BTreeMap::new(),
             viewers: BTreeMap::new(),
@@ -258,7 +258,7 @@ impl World {
         if let Some(Process { machine, viewers, .. }) = &mut self.broadcasts[i].process {
             machine.handle_arrivals(now, |viewer| room(viewers, viewer, &mut self.random));
         }
-        while let Some(output) = self.broadcasts[i].machine().and_then(Machine::poll_output) {
+        while let Some(output) = self.broadcasts[i].machine().and_then(BroadcastMachine::poll_output) {
             self.broadcast_does(i, output);
         }
     }

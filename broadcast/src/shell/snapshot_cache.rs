@@ -1,7 +1,7 @@
-//! What the core puts up for all to read: HTTP threads look here without asking the core, and the core
+//! Snapshots, watermarks and roots that the core publishes: HTTP threads read them without asking the core, and the core
 //! writes without waiting for them.
 
-use super::away::AwayBoard;
+use super::away::AwayCache;
 use crate::machine::AwayId;
 use bytes::Bytes;
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
@@ -13,12 +13,12 @@ use dashmap::DashMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// A snapshot event that any number of clients can be given.
+/// A snapshot event that is sent to any number of clients.
 #[derive(Debug, Clone)]
 pub(super) struct SharedSnapshot {
-    /// Where it stands; who has it subscribes from there on.
+    /// Its version; a client that has it subscribes from there on.
     pub(super) version: Version,
-    /// Who is away by it.
+    /// The set of leaves that it names as away.
     pub(super) away: AwayId,
     /// The event.
     pub(super) event: Bytes,
@@ -46,26 +46,26 @@ impl Roots {
     }
 }
 
-/// The board.
+/// The values that the core publishes.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct SnapshotCache {
     /// Of topics that are watched over HTTP; at most as many as the core holds topics.
     snapshots: DashMap<Topic, SharedSnapshot>,
     /// By root; at most as many as there ever were roots while this node ran.
     watermarks: Mutex<BTreeMap<NodeName, Stamp>>,
     roots: RwLock<Arc<Roots>>,
-    pub(super) away: AwayBoard,
+    pub(super) away: AwayCache,
 }
 
-impl Default for Board {
+impl Default for SnapshotCache {
     fn default() -> Self {
         let roots = Roots { ring: Ring::new([]), nodes: Vec::new() };
         let roots = RwLock::new(Arc::new(roots));
-        Self { snapshots: DashMap::new(), watermarks: Mutex::default(), roots, away: AwayBoard::default() }
+        Self { snapshots: DashMap::new(), watermarks: Mutex::default(), roots, away: AwayCache::default() }
     }
 }
 
-impl Board {
+impl SnapshotCache {
     pub(super) fn share(&self, topic: Topic, snapshot: SharedSnapshot) {
         self.snapshots.insert(topic, snapshot);
     }

@@ -1,11 +1,11 @@
-//! Who may watch over HTTP: those who may over QUIC.
+//! Authorization of HTTP requests, by the same tokens as over QUIC.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use countree_common::shell::access::{Access, AccessError, Right};
 
-/// Lets a request in that shows a good token, or needs none. `in_query` is the token of those who can't set
-/// a header, which is every browser's EventSource; a header goes first.
+/// Checks that a request has a good token, or needs none. `in_query` is the token of clients that can't set a header, like a
+/// browser's EventSource; a header goes first.
 ///
 /// # Errors
 /// When it may not watch.
@@ -18,7 +18,7 @@ pub(super) fn check(access: &Access, headers: &HeaderMap, in_query: Option<&str>
     checked.map_err(Refused)
 }
 
-/// Somebody who may not watch.
+/// The client may not watch.
 #[derive(Debug)]
 pub(super) struct Refused(AccessError);
 

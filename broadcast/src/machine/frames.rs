@@ -1,0 +1,22 @@
+//! Frames to viewers over QUIC.
+
+use super::ids::Handle;
+use bytes::Bytes;
+use countree_common::key::Topic;
+use countree_common::wire::frame::{self, FrameKind};
+use countree_common::wire::viewer::FromBroadcast;
+
+/// Encodes the frame that gives a viewer a topic's handle.
+pub(super) fn subscribed(topic: &Topic, handle: Handle) -> Bytes {
+    frames([FromBroadcast::Subscribed { topic: topic.clone(), handle }])
+}
+
+/// Encodes messages to a viewer as frames, one after another.
+pub(super) fn frames(messages: impl IntoIterator<Item = FromBroadcast>) -> Bytes {
+    let mut out = Vec::new();
+    for message in messages {
+        // Encoding fails for messages above the codec's limit only; these are cut to a fraction of it.
+        out.extend_from_slice(&frame::message(FrameKind::Message, &message).unwrap_or_default());
+    }
+    out.into()
+}
