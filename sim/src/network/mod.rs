@@ -1,150 +1,22 @@
 //! Connections between places. A stream is reliable and ordered while it lives; when it breaks, what was in
 //! flight is gone, and each side is told later, by itself. Datagrams get lost and overtake one another.
 
+mod conditions;
+mod connection;
+mod message;
+
 use crate::clock::Agenda;
 use crate::faults::{Mishap, Tally};
 use crate::host::Place;
 use crate::random::Random;
-use crate::world::event::Happening;
-use bytes::Bytes;
-use countree_client::machine::producer::Outgoing;
 use countree_common::time::Time;
 use countree_common::wire::hello::Conversation;
-use countree_common::wire::producer::FromLeaf;
-use countree_common::wire::viewer::ToBroadcast;
-use countree_common::wire::{publish, rpc, uplink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Numbers connections, and the conversations on them.
-pub(crate) type LinkId = u64;
-
-/// An end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Side {
-    /// Who connected.
-    Opener = 0,
-    /// Who was connected to.
-    Acceptor = 1,
-}
-
-impl Side {
-    /// The other end.
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Side::Opener => Side::Acceptor,
-            Side::Acceptor => Side::Opener,
-        }
-    }
-}
-
-/// What travels.
-#[derive(Debug, Clone)]
-pub(crate) enum Message {
-    /// Producer → leaf.
-    Produce(Outgoing),
-    /// Leaf → producer.
-    Produced(FromLeaf),
-    /// Leaf → root.
-    Uplink(uplink::ToRoot),
-    /// Root → leaf.
-    Outcomes(uplink::FromRoot),
-    /// Broadcast node → root.
-    Interest(publish::ToRoot),
-    /// Root → broadcast node.
-    Totals(publish::FromRoot),
-    /// Viewer → broadcast node.
-    Watch(ToBroadcast),
-    /// Broadcast node → viewer, frames as bytes.
-    Stream(Vec<Bytes>),
-    /// Broadcast node → viewer, apart from the stream.
-    Datagram(Bytes),
-    /// Node → root: one question.
-    Ask(rpc::Request),
-    /// Root → node: its answer, the last thing on the conversation.
-    Reply(rpc::Reply),
-}
-
-/// What the network makes happen.
-#[derive(Debug, Clone)]
-pub(crate) enum Arrival {
-    /// An attempt to connect reaches the other side.
-    Knock(LinkId),
-    /// The attempt has succeeded or failed; the opener learns of it.
-    Answered { link: LinkId, is_accepted: bool },
-    /// A message is there.
-    Message { link: LinkId, to: Side, message: Box<Message> },
-    /// A side notices that the connection is gone.
-    Lost { link: LinkId, side: Side },
-    /// The connection has waited too long for a sign of life.
-    TimedOut(LinkId),
-}
-
-/// A connection, from the first attempt until both sides have let go.
-#[derive(Debug)]
-pub(crate) struct Link {
-    places: [Place; 2],
-    port: u16,
-    conversation: Conversation,
-    is_accepted: bool,
-    is_broken: bool,
-    has_left: [bool; 2],
-    /// When the last thing that is on its way to each side gets there: on the stream, and apart from it.
-    arrives: [Time; 2],
-    datagram_arrives: [Time; 2],
-    in_flight: usize,
-}
-
-impl Link {
-    /// Who is at that end.
-    pub(crate) fn place(&self, side: Side) -> Place {
-        self.places[side as usize]
-    }
-
-    /// The port that was connected to.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// What it is for.
-    pub(crate) fn conversation(&self) -> Conversation {
-        self.conversation
-    }
-
-    /// Whether that end still holds on to it.
-    pub(crate) fn is_held(&self, side: Side) -> bool {
-        !self.has_left[side as usize]
-    }
-}
-
-/// How fast and how well packets travel at the moment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Weather {
-    /// The least delay of a message, in microseconds.
-    pub(crate) least_us: u64,
-    /// The usual most.
-    pub(crate) most_us: u64,
-    /// How many messages in a hundred take up to [`Weather::spike_us`].
-    pub(crate) spikes: u64,
-    /// The longest delay.
-    pub(crate) spike_us: u64,
-    /// How many datagrams in a hundred get lost.
-    pub(crate) datagram_loss: u64,
-}
-
-impl Weather {
-    /// A good network.
-    pub(crate) const CALM: Self =
-        Self { least_us: 100, most_us: 1_500, spikes: 0, spike_us: 0, datagram_loss: 0 };
-
-    fn delay(&self, random: &mut Random) -> Duration {
-        if random.chance(self.spikes) {
-            random.micros(self.least_us, self.spike_us)
-        } else {
-            random.micros(self.least_us, self.most_us)
-        }
-    }
-}
+pub(crate) use conditions::Weather;
+pub(crate) use connection::{Link, LinkId, Side};
+pub(crate) use message::{Arrival, Message};
 
 /// All connections.
 #[derive(Debug)]
@@ -195,9 +67,9 @@ impl Network {
     }
 
     /// Begins to connect to a place where a process is believed to listen on that port.
-    pub(crate) fn open(
+    pub(crate) fn open<E: From<Arrival>>(
         &mut self,
-        agenda: &mut Agenda<Happening>,
+        agenda: &mut Agenda<E>,
         random: &mut Random,
         opener: Place,
         acceptor: (Place, u16),
@@ -222,7 +94,12 @@ impl Network {
     }
 
     /// The other side lets the connection in.
-    pub(crate) fn accept(&mut self, agenda: &mut Agenda<Happening>, random: &mut Random, id: LinkId) {
+    pub(crate) fn accept<E: From<Arrival>>(
+        &mut self,
+        agenda: &mut Agenda<E>,
+        random: &mut Random,
+        id: LinkId,
+    ) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.is_accepted = true;
         let at = agenda.now() + self.weather.delay(random);
@@ -231,7 +108,7 @@ impl Network {
     }
 
     /// Nobody answers, or whoever does is not meant.
-    pub(crate) fn refuse(&mut self, agenda: &mut Agenda<Happening>, id: LinkId, after: Duration) {
+    pub(crate) fn refuse<E: From<Arrival>>(&mut self, agenda: &mut Agenda<E>, id: LinkId, after: Duration) {
         if let Some(link) = self.links.get_mut(&id) {
             (link.is_broken, link.has_left[Side::Acceptor as usize]) = (true, true);
             agenda.after(after, Arrival::Answered { link: id, is_accepted: false }.into());
@@ -239,9 +116,9 @@ impl Network {
     }
 
     /// Sends on a connection; comes to nothing when it is broken.
-    pub(crate) fn send(
+    pub(crate) fn send<E: From<Arrival>>(
         &mut self,
-        agenda: &mut Agenda<Happening>,
+        agenda: &mut Agenda<E>,
         random: &mut Random,
         id: LinkId,
         from: Side,
@@ -291,7 +168,12 @@ impl Network {
     }
 
     /// Breaks a connection: what is in flight is gone, and whoever still holds on to it is told.
-    pub(crate) fn sever(&mut self, agenda: &mut Agenda<Happening>, random: &mut Random, id: LinkId) {
+    pub(crate) fn sever<E: From<Arrival>>(
+        &mut self,
+        agenda: &mut Agenda<E>,
+        random: &mut Random,
+        id: LinkId,
+    ) {
         let Some(link) = self.links.get_mut(&id).filter(|l| !l.is_broken) else { return };
         link.is_broken = true;
         for side in [Side::Opener, Side::Acceptor] {
@@ -305,9 +187,9 @@ impl Network {
     }
 
     /// A side lets go of a connection; the other is told.
-    pub(crate) fn leave(
+    pub(crate) fn leave<E: From<Arrival>>(
         &mut self,
-        agenda: &mut Agenda<Happening>,
+        agenda: &mut Agenda<E>,
         random: &mut Random,
         id: LinkId,
         side: Side,
@@ -335,7 +217,12 @@ impl Network {
     }
 
     /// A process is dead: its connections with it.
-    pub(crate) fn bury(&mut self, agenda: &mut Agenda<Happening>, random: &mut Random, place: Place) {
+    pub(crate) fn bury<E: From<Arrival>>(
+        &mut self,
+        agenda: &mut Agenda<E>,
+        random: &mut Random,
+        place: Place,
+    ) {
         for side in [Side::Opener, Side::Acceptor] {
             let is_its = |l: &Link| l.place(side) == place && l.is_held(side);
             let ids: Vec<_> = self.links.iter().filter(|(_, l)| is_its(l)).map(|(id, _)| *id).collect();
@@ -344,9 +231,9 @@ impl Network {
     }
 
     /// Lets nothing pass between two places from now on; returns whether something did before.
-    pub(crate) fn cut(
+    pub(crate) fn cut<E: From<Arrival>>(
         &mut self,
-        agenda: &mut Agenda<Happening>,
+        agenda: &mut Agenda<E>,
         random: &mut Random,
         a: Place,
         b: Place,

@@ -1,13 +1,14 @@
 //! The store: topic documents and the registry in memory. It loses answers, is away for a while, and
 //! may forget everything since it was last made durable.
 
+mod operation;
+mod rollback;
+
 use crate::flaws::Flaw;
-use crate::network::LinkId;
-use crate::random::Random;
 use countree_common::audit::AuditRecords;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
-use countree_common::document::{Snapshot, Version};
+use countree_common::document::Version;
 use countree_common::era;
 use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::key::Topic;
@@ -17,73 +18,13 @@ use countree_common::store::{StoreId, StoreRecord};
 use countree_common::time::Time;
 use countree_common::wire::publish::SnapshotPart;
 use countree_common::wire::rpc::{Reply, SessionTable};
+use countree_root::machine::Registry as Registrations;
 use countree_root::machine::documents::{Document, served};
 use countree_root::machine::identity::binding::{Chance, FoundStore};
 use countree_root::machine::identity::standing::may_merge;
-use countree_root::machine::{BatchId, ReadId, Registry as Registrations};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-/// What a root asks of it.
-#[derive(Debug)]
-pub(crate) enum Operation {
-    /// Merge cuts.
-    Merge(BatchId, Arc<[Cut]>),
-    /// Read a topic.
-    Read(ReadId, Topic),
-    /// Read a topic for whoever asked on that connection.
-    Show(LinkId, Topic),
-    /// Forget a topic that stands at that version, for the one who asked on that connection.
-    Forget(LinkId, Topic, Version),
-    /// Keep how sessions ended.
-    Publish(LinkId, SessionTable),
-    /// Say how a session ended.
-    Ended(LinkId, NodeName, SessionId),
-    /// Say in which era it serves.
-    Era,
-    /// Load the registry.
-    Load,
-    /// Save the registry over that revision.
-    Save { expected: u64, next: u64, text: String },
-}
-
-impl Operation {
-    /// What the root is told when no answer comes.
-    pub(crate) fn silence(&self) -> Answer {
-        match self {
-            Operation::Merge(batch, cuts) => Answer::Merged(*batch, vec![None; cuts.len()]),
-            Operation::Read(read, _) => Answer::Read(*read, None),
-            Operation::Show(link, _)
-            | Operation::Publish(link, _)
-            | Operation::Ended(link, ..)
-            | Operation::Forget(link, ..) => {
-                Answer::Replied(*link, Reply::Failed("the store does not answer".into()))
-            }
-            Operation::Era => Answer::Era(None),
-            Operation::Load => Answer::Loaded(None),
-            Operation::Save { .. } => Answer::Saved(None),
-        }
-    }
-}
-
-/// What a root is told; inner `None` where the store was silent.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// To [`Operation::Merge`], for each cut.
-    Merged(BatchId, Vec<Option<Outcome>>),
-    /// To [`Operation::Read`].
-    Read(ReadId, Option<Option<Snapshot>>),
-    /// To [`Operation::Forget`].
-    Forgotten(LinkId, Topic, ForgetOutcome),
-    /// To whoever asked a root on that connection.
-    Replied(LinkId, Reply),
-    /// To [`Operation::Era`].
-    Era(Option<u64>),
-    /// To [`Operation::Load`].
-    Loaded(Option<Option<(u64, String)>>),
-    /// To [`Operation::Save`].
-    Saved(Option<bool>),
-}
+pub(crate) use operation::{Answer, Operation};
 
 /// Topic documents by topic. Each is one unit: it goes back in time as a whole.
 pub(crate) type Documents = BTreeMap<Topic, Document>;
@@ -173,36 +114,6 @@ impl Store {
     pub(crate) fn chance(&mut self) -> Chance {
         self.chances += 1;
         Chance { id: self.chances.into(), start: self.chances }
-    }
-
-    /// Another store, which is empty, with a cluster of its own or without any. It holds no earlier states.
-    pub(crate) fn other(&mut self, has_cluster: bool) -> Self {
-        let mut other = Self::new(self.is_durable, self.flaw);
-        other.chances = self.chances + 1_000;
-        if has_cluster {
-            let mut record = StoreRecord::new(StoreId(other.chance().id));
-            record.begin_start(other.chances);
-            record.authorities = ["theirs".to_owned()].into();
-            other.identity = Some(record);
-        }
-        (other.paused_until, other.is_down) = (self.paused_until, self.is_down);
-        // Eras of stores are apart by their clocks.
-        other.begin_era(self.era + ERA_GAP / 2);
-        other
-    }
-
-    /// It loses everything.
-    pub(crate) fn empty(&mut self) {
-        self.forgetful.extend(self.documents.keys().cloned());
-        self.change_process();
-        (self.registry, self.identity) = (None, None);
-        self.documents.clear();
-        self.endings.clear();
-        self.earlier_documents = vec![Documents::new()];
-        self.earlier_endings = vec![Endings::new()];
-        self.earlier_registries = vec![None];
-        self.earlier_era_records = vec![self.era_record];
-        self.note_eras();
     }
 
     /// Does what is asked by a root that serves the store `bound`.
@@ -372,78 +283,6 @@ impl Store {
     pub(crate) fn away(&self) -> Vec<NodeName> {
         let registry = self.registry.as_ref().and_then(|(_, text)| Registrations::from_text(text).ok());
         registry.map(|r| r.away()).unwrap_or_default()
-    }
-
-    /// Everything so far is durable.
-    pub(crate) fn save(&mut self) {
-        self.earlier_documents.drain(..self.earlier_documents.len() - 1);
-        self.earlier_endings.drain(..self.earlier_endings.len() - 1);
-        self.earlier_era_records.drain(..self.earlier_era_records.len() - 1);
-        self.earlier_registries.drain(..self.earlier_registries.len() - 1);
-    }
-
-    /// Forgets what happened to all documents, or to one of them (that server has failed over), since some
-    /// moment after it was last made durable; returns whether that was anything.
-    pub(crate) fn roll_back(&mut self, random: &mut Random) -> bool {
-        let Some(to) = random.place(self.earlier_documents.len()) else { return false };
-        let mut earlier = self.earlier_documents[to].clone();
-        if self.flaw == Some(Flaw::SplitRollback)
-            && let Some(other) = random.pick(&self.earlier_documents)
-        {
-            for (topic, document) in &mut earlier {
-                document.streams = other.get(topic).map(|d| d.streams.clone()).unwrap_or_default();
-            }
-        }
-        // Tables of sessions may be on another server, or on this one.
-        if random.chance(50) {
-            self.endings.clone_from(&self.earlier_endings[to]);
-            self.earlier_endings[to..].iter_mut().for_each(|state| state.clone_from(&self.endings));
-        }
-        let before = self.documents.clone();
-        let topics: Vec<Topic> = before.keys().cloned().collect();
-        let only = random.pick(&topics).cloned().filter(|_| random.chance(50));
-        self.change_process();
-        // The others keep what they have; states from before the failover hold nothing newer of this one.
-        for state in self.earlier_documents[to..].iter_mut().chain([&mut self.documents]) {
-            match &only {
-                None => state.clone_from(&earlier),
-                Some(topic) => {
-                    state.remove(topic);
-                    state.extend(earlier.get(topic).map(|document| (topic.clone(), document.clone())));
-                }
-            }
-        }
-        let changed = before.iter().filter(|(topic, document)| self.documents.get(*topic) != Some(*document));
-        self.forgetful.extend(changed.map(|(topic, _)| topic.clone()));
-        self.note_eras();
-        self.documents != before
-    }
-
-    /// An older copy takes the place of all documents. Its clock has stepped back: it begins an era after all that it
-    /// knows of, and maybe before some that are known elsewhere.
-    pub(crate) fn replace(&mut self, random: &mut Random) -> bool {
-        let Some(to) = random.place(self.earlier_documents.len()) else { return false };
-        let (earlier, record) = (self.earlier_documents[to].clone(), self.earlier_era_records[to]);
-        let changed =
-            self.documents.iter().filter(|(topic, document)| earlier.get(*topic) != Some(*document));
-        self.forgetful.extend(changed.map(|(topic, _)| topic.clone()));
-        self.earlier_documents[to..].iter_mut().for_each(|state| state.clone_from(&earlier));
-        self.documents = earlier;
-        if self.flaw != Some(Flaw::LastingEra) {
-            self.era_record = record;
-            let is_new = |era: &u64| !self.given_eras.contains(era);
-            let era = (1..).map(|n| record + n * era::GAP).find(is_new).unwrap_or_default();
-            self.begin_era(era);
-        }
-        true
-    }
-
-    /// Forgets what happened to the registry since some moment after it was last made durable.
-    pub(crate) fn roll_registry_back(&mut self, random: &mut Random) -> bool {
-        let Some(to) = random.place(self.earlier_registries.len()) else { return false };
-        self.earlier_registries.truncate(to + 1);
-        let earlier = self.earlier_registries[to].clone();
-        std::mem::replace(&mut self.registry, earlier) != self.registry
     }
 }
 

@@ -47,7 +47,7 @@ impl HttpClient {
     pub(super) fn new(number: usize, plan: &Plan) -> Self {
         let next_key = (number as u128 + 1) << 64 | 1;
         Self {
-            to_submit: plan.requests,
+            to_submit: plan.workload.requests,
             next_key,
             current: None,
             view: ClusterView::default(),
@@ -160,7 +160,7 @@ impl World {
         let now = self.agenda.now();
         let Some(Pending { wish, is_echo, tries, .. }) = &self.clients[i].current else { return };
         let (wish, is_echo, is_first) = (wish.clone(), *is_echo, *tries == 1);
-        let mut can_echo = !is_echo && self.plan.repeats;
+        let mut can_echo = !is_echo && self.plan.workload.repeats;
         match &wish {
             Wish::Reset(_, id) if !is_echo => self.truth.resets.done(*id, now),
             Wish::Reset(..) => {}
@@ -227,12 +227,12 @@ impl World {
         // What only a lost folder said is never known again.
         let is_hopeless =
             *error == SubmitError::KeyLost || self.truth.has_lost_folders() && now.since(*began) > BEREFT;
-        let is_over = is_hopeless || now.since(*began) > self.plan.rules.give_up;
+        let is_over = is_hopeless || now.since(*began) > self.plan.workload.rules.give_up;
         let (is_repeatable, open) = match wish {
             Wish::Count(order) => (order.is_repeatable(), order.ids()),
             Wish::Reset(..) | Wish::Forget(..) => (true, Vec::new()),
         };
-        if is_repeatable && self.plan.repeats && !is_over {
+        if is_repeatable && self.plan.workload.repeats && !is_over {
             return self.submit_again(i);
         }
         let is_in_doubt = *error == SubmitError::InDoubt;
@@ -262,7 +262,7 @@ impl World {
 
     fn settle(&mut self, i: usize) {
         self.clients[i].current = None;
-        let mean = self.plan.chaos / (self.plan.requests as u32 + 1);
+        let mean = self.plan.faults.duration / (self.plan.workload.requests as u32 + 1);
         let wait = self.random.micros(1_000, 2 * mean.as_micros() as u64);
         self.agenda.after(wait.max(Duration::from_millis(1)), Happening::Submit { client: i });
     }

@@ -32,7 +32,7 @@ impl World {
     /// A viewer is shown a topic that is said to be complete up to a time.
     pub(super) fn check_complete(&mut self, viewer: usize, topic: &Topic, complete_to: WallMs) {
         // While a ring of several roots changes, one may merge what another, which shows the topic, has not heard of.
-        if self.plan.roots > 1 {
+        if self.plan.cluster.roots > 1 {
             return;
         }
         if let Some(missing) = self.missing(viewer, topic, complete_to) {

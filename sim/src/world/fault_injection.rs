@@ -1,4 +1,4 @@
-//! Faults as they strike, and as they end.
+//! Injects faults, and ends them.
 
 use super::World;
 use crate::clock::Agenda;
@@ -24,10 +24,10 @@ impl World {
     /// Something goes wrong. All chance in it is the fault's own, so that the others stay what they are
     /// when this one is left out.
     pub(super) fn fault(&mut self, number: usize) {
-        let Some(planned) = self.plan.schedule.get(number).filter(|_| !self.is_calm) else { return };
+        let Some(planned) = self.plan.faults.schedule.get(number).filter(|_| !self.is_calm) else { return };
         let fault = planned.fault;
         let of_the_world = std::mem::replace(&mut self.random, planned.random());
-        let strikes = self.strike(fault);
+        let strikes = self.inject(fault);
         self.random = of_the_world;
         if strikes {
             self.tally.note(fault);
@@ -36,8 +36,46 @@ impl World {
         }
     }
 
-    /// Lets a fault strike; says whether it found something to strike at.
-    fn strike(&mut self, fault: Fault) -> bool {
+    /// Injects a fault; says whether it found something to hit.
+    fn inject(&mut self, fault: Fault) -> bool {
+        match fault {
+            Fault::BrokenConnection
+            | Fault::Partition
+            | Fault::OneWayPartition
+            | Fault::Isolation
+            | Fault::SlowNetwork => self.inject_into_network(fault),
+            Fault::LeafKilled
+            | Fault::LeafPowerCut
+            | Fault::LeafFolderLost
+            | Fault::LeafFolderRestored
+            | Fault::LeafDrained
+            | Fault::LeafJoined
+            | Fault::LeafPaused
+            | Fault::DiskFull
+            | Fault::FsyncFailed => self.inject_into_leaf(fault),
+            Fault::RootCrash
+            | Fault::BroadcastCrash
+            | Fault::RootPaused
+            | Fault::BroadcastPaused
+            | Fault::ProducerCrash
+            | Fault::ProducerPaused
+            | Fault::ViewerCrash
+            | Fault::ViewerPaused
+            | Fault::ViewerMoved => self.inject_into_process(fault),
+            Fault::StorePaused
+            | Fault::StoreDown
+            | Fault::StoreRollback
+            | Fault::StoreReplaced
+            | Fault::StoreEmptied
+            | Fault::StoreExchanged
+            | Fault::RootsMisled
+            | Fault::RegistryRollback => self.inject_into_store(fault),
+            Fault::ClockStepped => self.step_clocks(),
+        }
+    }
+
+    /// Breaks, cuts or slows connections.
+    fn inject_into_network(&mut self, fault: Fault) -> bool {
         match fault {
             Fault::BrokenConnection => {
                 let links = self.network.open_links();
@@ -65,10 +103,17 @@ impl World {
                 self.cut_for_a_while(node, &places)
             }
             Fault::SlowNetwork => {
-                let slow = Weather { most_us: 300_000, spikes: 20, spike_us: 2_500_000, ..self.plan.weather };
+                let slow = Weather { most_us: 300_000, spikes: 20, spike_us: 2_500_000, ..self.plan.network };
                 self.network.weather = slow;
                 self.heal_in(100, 1_500, Heal::Weather)
             }
+            _ => false,
+        }
+    }
+
+    /// Kills, drains or pauses a leaf, or fails its disk.
+    fn inject_into_leaf(&mut self, fault: Fault) -> bool {
+        match fault {
             Fault::LeafKilled => self.crash_some_leaf(Crash::Process),
             Fault::LeafPowerCut => self.crash_some_leaf(Crash::Power),
             Fault::LeafFolderLost => self.lose_some_folder(false),
@@ -83,7 +128,7 @@ impl World {
                 self.drain_and_leave(leaf)
             }
             Fault::LeafJoined => {
-                let leaf = self.plan.leaves;
+                let leaf = self.plan.cluster.leaves;
                 let is_new = !self.leaves[leaf].has_lived();
                 self.start_leaf(leaf);
                 is_new
@@ -103,6 +148,13 @@ impl World {
                 self.leaves[leaf].disk.fails_next = true;
                 true
             }
+            _ => false,
+        }
+    }
+
+    /// Crashes or pauses a root, a broadcast node, a producer or a viewer.
+    fn inject_into_process(&mut self, fault: Fault) -> bool {
+        match fault {
             Fault::RootCrash => {
                 let root = self.random.place(self.roots.len()).unwrap_or_default();
                 self.crash_root(root) && self.restart_soon(Place::Root(root))
@@ -139,6 +191,13 @@ impl World {
                 let viewer = self.random.place(self.viewers.len()).unwrap_or_default();
                 self.move_viewer(viewer)
             }
+            _ => false,
+        }
+    }
+
+    /// Stops the store, or has it go back, be replaced or be exchanged.
+    fn inject_into_store(&mut self, fault: Fault) -> bool {
+        match fault {
             Fault::StorePaused => {
                 self.store.paused_until = self.agenda.now() + self.random.millis(50, 2_500);
                 true
@@ -153,7 +212,7 @@ impl World {
             Fault::StoreExchanged => self.exchange_store() && self.heal_in(500, 4_000, Heal::Exchange),
             Fault::RootsMisled => self.mislead_roots() && self.heal_in(1_000, 6_000, Heal::Mislead),
             Fault::RegistryRollback => self.store.roll_registry_back(&mut self.random),
-            Fault::ClockStepped => self.step_clocks(),
+            _ => false,
         }
     }
 
@@ -252,7 +311,7 @@ impl World {
             Heal::Clock(place, by_ms) => self.step_clock(place, by_ms),
             Heal::Cut(a, b) => self.network.mend(a, b),
             Heal::Pause(place) => self.resume(place),
-            Heal::Weather if !self.is_calm => self.network.weather = self.plan.weather,
+            Heal::Weather if !self.is_calm => self.network.weather = self.plan.network,
             Heal::Weather => {}
             Heal::Store => {
                 self.store.is_down = false;

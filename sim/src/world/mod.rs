@@ -96,23 +96,27 @@ impl World {
     pub(crate) fn new(plan: Plan, mut random: Random) -> Self {
         let truth = Truth::new(
             &mut random,
-            plan.topics,
-            plan.events + requests::EVENTS_MAX * plan.requests * plan.clients,
+            plan.workload.topics,
+            plan.workload.events + requests::EVENTS_MAX * plan.workload.requests * plan.workload.clients,
         );
         let topics = truth.topics();
         let mut world = Self {
             agenda: Agenda::default(),
-            network: Network::new(plan.weather),
-            store: Store::new(plan.durable_store, plan.flaw),
+            network: Network::new(plan.network),
+            store: Store::new(plan.store.is_durable, plan.flaw),
             aside: None,
             was_misled: false,
             // The last one joins later, or never.
-            leaves: (0..=plan.leaves).map(|i| leaf::LeafNode::new(i, plan.flaw)).collect(),
-            roots: (0..plan.roots).map(root::RootNode::new).collect(),
-            broadcasts: (0..plan.broadcasts).map(broadcast::BroadcastNode::new).collect(),
-            producers: (0..plan.producers).map(|i| producer::ProducerClient::new(i, &plan)).collect(),
-            viewers: (0..plan.viewers).map(|_| viewer::ViewerClient::new(&topics, &mut random)).collect(),
-            clients: (0..plan.clients).map(|i| client::HttpClient::new(i, &plan)).collect(),
+            leaves: (0..=plan.cluster.leaves).map(|i| leaf::LeafNode::new(i, plan.flaw)).collect(),
+            roots: (0..plan.cluster.roots).map(root::RootNode::new).collect(),
+            broadcasts: (0..plan.cluster.broadcasts).map(broadcast::BroadcastNode::new).collect(),
+            producers: (0..plan.workload.producers)
+                .map(|i| producer::ProducerClient::new(i, &plan))
+                .collect(),
+            viewers: (0..plan.workload.viewers)
+                .map(|_| viewer::ViewerClient::new(&topics, &mut random))
+                .collect(),
+            clients: (0..plan.workload.clients).map(|i| client::HttpClient::new(i, &plan)).collect(),
             sent: requests::Sent::default(),
             questions: BTreeMap::new(),
             truth,
@@ -123,7 +127,7 @@ impl World {
             readings: BTreeMap::new(),
             readings_begun: 0,
             steps: clocks::Steps::default(),
-            absent_at: vec![Time::default(); plan.leaves + 1],
+            absent_at: vec![Time::default(); plan.cluster.leaves + 1],
             violation: None,
             is_calm: false,
             random,
@@ -134,7 +138,8 @@ impl World {
     }
 
     fn begin(&mut self) {
-        for place in self.nodes().into_iter().filter(|place| *place != Place::Leaf(self.plan.leaves)) {
+        for place in self.nodes().into_iter().filter(|place| *place != Place::Leaf(self.plan.cluster.leaves))
+        {
             let wait = self.random.millis(0, 500);
             self.agenda.after(wait, Happening::Restart(place));
         }
@@ -150,14 +155,14 @@ impl World {
             self.agenda.after(Duration::from_millis(10), Happening::Discover(Place::Client(client)));
             self.agenda.after(Duration::from_millis(20), Happening::Submit { client });
         }
-        if self.plan.has_clock_steps {
+        if self.plan.faults.has_clock_steps {
             self.agenda.after(Duration::from_millis(500), Happening::ReadComplete);
         }
-        self.agenda.after(Duration::from_millis(self.plan.save_gap_ms), Happening::StoreSaves);
-        for planned in self.plan.schedule.iter().filter(|p| self.plan.only.includes(p.number)) {
+        self.agenda.after(Duration::from_millis(self.plan.store.save_gap_ms), Happening::StoreSaves);
+        for planned in self.plan.faults.schedule.iter().filter(|p| self.plan.faults.only.includes(p.number)) {
             self.agenda.after(planned.after, Happening::Fault(planned.number));
         }
-        self.agenda.after(self.plan.chaos, Happening::Calm);
+        self.agenda.after(self.plan.faults.duration, Happening::Calm);
     }
 
     /// Runs to the end. Returns the simulated time that it took.
@@ -227,7 +232,7 @@ impl World {
             }
             Happening::StoreSaves => {
                 self.store.save();
-                let wait = self.random.millis(1, self.plan.save_gap_ms);
+                let wait = self.random.millis(1, self.plan.store.save_gap_ms);
                 self.agenda.after(wait, Happening::StoreSaves);
             }
             Happening::Produce { producer, life } if self.lives(Place::Producer(producer), life) => {
@@ -268,8 +273,8 @@ impl World {
     /// Every node of the cluster.
     fn nodes(&self) -> Vec<Place> {
         let leaves = (0..self.leaves.len()).map(Place::Leaf);
-        let roots = (0..self.plan.roots).map(Place::Root);
-        roots.chain(leaves).chain((0..self.plan.broadcasts).map(Place::Broadcast)).collect()
+        let roots = (0..self.plan.cluster.roots).map(Place::Root);
+        roots.chain(leaves).chain((0..self.plan.cluster.broadcasts).map(Place::Broadcast)).collect()
     }
 
     /// The present process at a place, if there is one. A client's place is never empty.
@@ -319,7 +324,7 @@ impl World {
 
     /// The port that a process listens on in its life.
     fn port(&self, life: Life) -> u16 {
-        if self.plan.moves_ports { 4_000 + life as u16 } else { 4_000 }
+        if self.plan.cluster.moves_ports { 4_000 + life as u16 } else { 4_000 }
     }
 
     fn send(&mut self, link: LinkId, from: Side, message: Message) {

@@ -46,9 +46,9 @@ struct Open {
 
 impl ProducerClient {
     pub(super) fn new(number: usize, plan: &Plan) -> Self {
-        let share = plan.events / plan.producers;
-        let is_last = number + 1 == plan.producers;
-        let to_produce = if is_last { plan.events - share * number } else { share };
+        let share = plan.workload.events / plan.workload.producers;
+        let is_last = number + 1 == plan.workload.producers;
+        let to_produce = if is_last { plan.workload.events - share * number } else { share };
         Self {
             number,
             life: 1,
@@ -78,7 +78,7 @@ impl ProducerClient {
 }
 
 fn lanes(number: usize, life: Life, plan: &Plan) -> ProducerMachine {
-    ProducerMachine::new(plan.rules, (number as u128 + 1) << 64 | u128::from(life) << 32)
+    ProducerMachine::new(plan.workload.rules, (number as u128 + 1) << 64 | u128::from(life) << 32)
 }
 
 impl World {
@@ -121,7 +121,8 @@ impl World {
         intake.events.push((name, event.delta));
         producer.lanes.handle_intake(now, &mut intake);
         producer.to_produce -= 1;
-        let mean = self.plan.chaos.as_micros() as u64 * self.plan.producers as u64 / self.plan.events as u64;
+        let mean = self.plan.faults.duration.as_micros() as u64 * self.plan.workload.producers as u64
+            / self.plan.workload.events as u64;
         // In bursts: half of the events follow closely upon the one before.
         let wait =
             if self.random.chance(50) { self.random.micros(1, 500) } else { self.random.micros(1, 4 * mean) };
@@ -248,7 +249,8 @@ impl World {
                     Fate::InDoubt(_) => Told::InDoubt,
                 };
                 // Leaves come back, and sessions outlive every run: only a producer that gives up has doubts.
-                if told != Told::Acked && self.plan.is_patient && !self.truth.has_lost_folders() {
+                if told != Told::Acked && self.plan.workload.never_gives_up && !self.truth.has_lost_folders()
+                {
                     self.violate(
                         Promise::Told,
                         format!("producer-{i} was told {told:?} and had not given up"),

@@ -91,7 +91,7 @@ impl World {
     }
 
     fn wish_for_reset(&mut self, i: usize) -> Option<Wish> {
-        if !self.plan.has_resets || !self.random.chance(15) {
+        if !self.plan.workload.has_resets || !self.random.chance(15) {
             return None;
         }
         let topics = self.truth.topics();
@@ -118,7 +118,7 @@ impl World {
             events.into_iter().map(|id| (id, if has_ids { self.clients[i].key() } else { 0 })).collect();
         let mut order = Order { key, events, is_mistake: false, has_others: false };
         // Where keys are forgotten soon, a repeat counts again.
-        if self.plan.repeats {
+        if self.plan.workload.repeats {
             self.bring_others(&mut order, has_ids);
             self.mistake(&mut order);
         }

@@ -45,6 +45,7 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Generations<K, V, S> {
     }
 
     /// Puts an entry in that is not there, whatever its weight: one that is heavier than a half has it to itself.
+    #[cfg(any(test, feature = "shell"))]
     pub(crate) fn put(&mut self, key: K, value: V) {
         self.weight += (self.weigh)(&value);
         self.young.insert(key, value);

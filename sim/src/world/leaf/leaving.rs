@@ -54,7 +54,7 @@ impl World {
         self.leaf_has_left(i);
         self.tally.note(Mishap::LeafSettled);
         let keeps_keys = keeps_keys && self.plan.flaw != Some(Flaw::DiscardedKeys);
-        if self.plan.disks_go && !keeps_keys && self.random.chance(60) {
+        if self.plan.cluster.discards_disks && !keeps_keys && self.random.chance(60) {
             self.leaves[i].disk = Disk::new(self.plan.flaw);
             self.tally.note(Mishap::DiskThrownAway);
         }

@@ -32,7 +32,7 @@ impl World {
     }
 
     fn fsync_time(&mut self) -> Duration {
-        let most = if self.is_calm { 1_000 } else { self.plan.fsync_us };
+        let most = if self.is_calm { 1_000 } else { self.plan.cluster.fsync_us };
         self.random.micros(50, most)
     }
 
@@ -60,7 +60,7 @@ impl World {
 
     pub(in crate::world) fn scanned(&mut self, i: usize, stream: &StreamId, recut: Recut) {
         let now = self.clocks(Place::Leaf(i));
-        let fails = !self.is_calm && self.plan.has_mishaps && self.random.chance(5);
+        let fails = !self.is_calm && self.plan.faults.has_background && self.random.chance(5);
         let found = self.leaves[i].disk.scan(stream.incarnation, recut);
         match (found, self.leaves[i].machine()) {
             (Ok(_), Some(machine)) if fails => {

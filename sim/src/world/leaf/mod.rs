@@ -242,11 +242,11 @@ impl World {
         let now = self.clocks(Place::Leaf(i));
         let config = LeafConfig {
             leaf: self.leaves[i].name.clone(),
-            window: self.plan.window,
-            horizon: self.plan.horizon,
-            retention: self.plan.retention,
+            window: self.plan.cluster.window,
+            horizon: self.plan.cluster.horizon,
+            retention: self.plan.cluster.retention,
             log_bytes: 64 << 20,
-            segment_bytes: self.plan.segment_bytes,
+            segment_bytes: self.plan.cluster.segment_bytes,
             capacity: 2_000_000,
         };
         let leaf = &mut self.leaves[i];

@@ -22,7 +22,7 @@ impl World {
         let Some(bound) = self.roots[i].standing().map(|standing| standing.served()) else { return };
         self.send_again_later((i, life), bound, &operation);
         let mishap =
-            (!self.is_calm && self.random.chance(self.plan.store_mishaps)).then(|| self.random.below(3));
+            (!self.is_calm && self.random.chance(self.plan.store.failures)).then(|| self.random.below(3));
         let timeout = self.timeout();
         let (arrives, is_heard) = match mishap {
             None => (self.random.micros(50, 3_000), true),

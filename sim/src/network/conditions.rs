@@ -1,0 +1,33 @@
+//! How fast and how well packets travel.
+
+use crate::random::Random;
+use std::time::Duration;
+
+/// How fast and how well packets travel at the moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weather {
+    /// The least delay of a message, in microseconds.
+    pub(crate) least_us: u64,
+    /// The usual most.
+    pub(crate) most_us: u64,
+    /// How many messages in a hundred take up to [`Weather::spike_us`].
+    pub(crate) spikes: u64,
+    /// The longest delay.
+    pub(crate) spike_us: u64,
+    /// How many datagrams in a hundred get lost.
+    pub(crate) datagram_loss: u64,
+}
+
+impl Weather {
+    /// A good network.
+    pub(crate) const CALM: Self =
+        Self { least_us: 100, most_us: 1_500, spikes: 0, spike_us: 0, datagram_loss: 0 };
+
+    pub(super) fn delay(&self, random: &mut Random) -> Duration {
+        if random.chance(self.spikes) {
+            random.micros(self.least_us, self.spike_us)
+        } else {
+            random.micros(self.least_us, self.most_us)
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! One connection between two processes.
+
+use crate::host::Place;
+use countree_common::time::Time;
+use countree_common::wire::hello::Conversation;
+
+/// Numbers connections, and the conversations on them.
+pub(crate) type LinkId = u64;
+
+/// An end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    /// Who connected.
+    Opener = 0,
+    /// Who was connected to.
+    Acceptor = 1,
+}
+
+impl Side {
+    /// The other end.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Side::Opener => Side::Acceptor,
+            Side::Acceptor => Side::Opener,
+        }
+    }
+}
+
+/// A connection, from the first attempt until both sides have let go.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(super) places: [Place; 2],
+    pub(super) port: u16,
+    pub(super) conversation: Conversation,
+    pub(super) is_accepted: bool,
+    pub(super) is_broken: bool,
+    pub(super) has_left: [bool; 2],
+    /// When the last thing that is on its way to each side gets there: on the stream, and apart from it.
+    pub(super) arrives: [Time; 2],
+    pub(super) datagram_arrives: [Time; 2],
+    pub(super) in_flight: usize,
+}
+
+impl Link {
+    /// Who is at that end.
+    pub(crate) fn place(&self, side: Side) -> Place {
+        self.places[side as usize]
+    }
+
+    /// The port that was connected to.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it is for.
+    pub(crate) fn conversation(&self) -> Conversation {
+        self.conversation
+    }
+
+    /// Whether that end still holds on to it.
+    pub(crate) fn is_held(&self, side: Side) -> bool {
+        !self.has_left[side as usize]
+    }
+}
