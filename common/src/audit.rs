@@ -1,4 +1,4 @@
-//! What the audit asks of the registry and of the store: the ledgers count what leaves remember, this counts what is there.
+//! Records for the audit: the registry's ledgers, and the events that documents in the store were found to hold.
 
 use crate::cluster::{ClusterView, NodeName};
 use crate::key::Topic;
@@ -8,10 +8,10 @@ use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Streams and topics that a store check names; beyond it only their number is told.
+/// Streams and topics that a store check names; beyond it only their number is given.
 pub const GAPS_NAMED: usize = 100;
 
-/// What the registry holds for the audit, read at once.
+/// The registry's records for the audit, read at once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AuditRecords {
     /// The live nodes.
@@ -20,33 +20,33 @@ pub struct AuditRecords {
     pub away: Vec<NodeName>,
     /// The ledgers of retired streams.
     pub retired: Vec<StreamLedger>,
-    /// Of each leaf with old retired streams: all up to this one are one ledger, listed as incarnation 0.
+    /// Leaves whose old retired streams, up to this incarnation, share one ledger, listed as incarnation 0.
     pub folded: Vec<(NodeName, u64)>,
-    /// Streams whose logs were given up. Their ledgers are what was last heard of them, until the store has been read.
+    /// Streams whose logs were given up. Their ledgers are the last reported ones, until the store has been read.
     pub given_up: Vec<GivenUp>,
-    /// Events of each stream that were merged, that the store does not hold any more, and that no log holds either.
+    /// Events of each stream that were merged, and are now neither in the store nor in a log.
     pub lost: Vec<(StreamId, u64)>,
     /// Each leaf that ever started, and its last start.
     pub starts: Vec<(NodeName, u64)>,
 }
 
 impl AuditRecords {
-    /// All ledgers, those of live leaves included. A leaf's word on a stream of its own is newer; what is one sum here is
-    /// counted already.
+    /// Returns all ledgers, with those of live leaves. A leaf's own ledger of a stream is newer than the registry's; streams
+    /// that share a ledger here are counted already.
     pub fn with_leaves(
         &self,
         leaves: impl IntoIterator<Item = StreamLedger>,
     ) -> BTreeMap<StreamId, StreamLedger> {
         let is_folded =
             |of: &StreamId| self.folded.iter().any(|(leaf, to)| *leaf == of.leaf && of.incarnation <= *to);
-        // A leaf on an older copy of its log knows only a part.
+        // A leaf on an older copy of its log has only a part.
         let is_known =
             |of: &StreamId| is_folded(of) || self.given_up.iter().any(|given_up| given_up.stream == *of);
         let leaves = leaves.into_iter().filter(|of| !is_known(&of.stream));
         self.retired.iter().cloned().chain(leaves).map(|of| (of.stream.clone(), of)).collect()
     }
 
-    /// Moves what the store has lost for good in these ledgers from merged to declared lost.
+    /// Moves events that the store has lost for good from merged to declared lost, in these ledgers.
     pub fn declare(&self, ledgers: &mut [StreamLedger]) {
         for (stream, lost) in &self.lost {
             if let Some(of) = ledgers.iter_mut().find(|of| of.stream == *stream) {
@@ -61,17 +61,17 @@ impl AuditRecords {
 pub struct GivenUp {
     /// The stream; incarnation 0 stands for a leaf's oldest ones together.
     pub stream: StreamId,
-    /// When its leaf last said how far it had come. Events that it acked after that and had not merged yet are lost, too,
-    /// and in no number.
+    /// When its leaf last reported its progress. Events that it acked after that and had not merged are lost, too, and in no
+    /// number.
     pub heard_at: WallMs,
 }
 
-/// Documents and ledgers that differ by so many events of a stream.
+/// A difference between documents and ledgers in the events of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamGap {
     /// The stream; incarnation 0 stands for a leaf's oldest ones together.
     pub stream: StreamId,
-    /// How many.
+    /// Number of events.
     pub events: u64,
 }
 
@@ -80,11 +80,11 @@ pub struct StreamGap {
 pub struct TopicGap {
     /// The topic.
     pub topic: Topic,
-    /// How many fewer.
+    /// Number of missing events.
     pub events: u64,
 }
 
-/// What documents held when all of them were last read, compared with the ledgers.
+/// The last comparison of all documents with the ledgers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreCheck {
     /// When the reading ended.
@@ -97,12 +97,12 @@ pub struct StoreCheck {
     pub documents: u64,
     /// Events that they hold.
     pub held: u64,
-    /// How many of those are of topics that were forgotten: they are merged, and in no total any more.
+    /// Events among those of topics that were forgotten: they are merged, and in no total any more.
     #[serde(default)]
     pub forgotten: u64,
-    /// Fewer than were merged.
+    /// Streams of which documents hold fewer events than were merged.
     pub short: Vec<StreamGap>,
-    /// More than were accepted, or of a stream that has no ledger though its leaf is live.
+    /// Streams of which documents hold more events than were accepted, or that have no ledger though their leaf is live.
     pub over: Vec<StreamGap>,
     /// Topics that are known to have fallen back and have not come up again. A root that has just started knows of none.
     pub topics: Vec<TopicGap>,
@@ -113,7 +113,7 @@ pub struct StoreCheck {
 }
 
 impl StoreCheck {
-    /// Whether the store holds all that was merged, and nothing else.
+    /// Whether the store holds exactly the events that were merged.
     pub fn balanced(&self) -> bool {
         self.short.is_empty() && self.over.is_empty() && self.unreadable.is_empty()
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 
-/// A name that every node's certificate carries, like its tier's: so a client may go by that.
+/// A name that every node's certificate carries, like its tier's: clients may use it as server name.
 pub const LOCALHOST: &str = "localhost";
 
 /// Why a node or cluster name was refused.
@@ -80,7 +80,7 @@ impl fmt::Debug for NodeName {
     }
 }
 
-/// What a node does.
+/// The tier of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
@@ -107,17 +107,17 @@ impl fmt::Display for Tier {
 pub struct Node {
     /// Unique in the cluster, whatever the tier.
     pub name: NodeName,
-    /// What it does.
+    /// Its tier.
     pub tier: Tier,
-    /// Where it speaks QUIC (UDP).
+    /// Its QUIC address (UDP).
     pub quic: SocketAddr,
-    /// Where it speaks HTTP (TCP).
+    /// Its HTTP address (TCP).
     pub http: Option<SocketAddr>,
-    /// Which start of the node this is; for a leaf, its live stream's incarnation.
+    /// The number of this start of the node; for a leaf, its live stream's incarnation.
     pub incarnation: u64,
 }
 
-/// Who is in the cluster at an epoch: what the rings are made from.
+/// The members of the cluster at an epoch. The rings are made from them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClusterView {
     /// Goes up by one whenever the set of nodes or an address changes.
@@ -126,7 +126,7 @@ pub struct ClusterView {
     pub nodes: Vec<Node>,
     /// Hot items that more than one leaf takes, by topic and item.
     pub splits: Vec<Split>,
-    /// Who remembers which idempotency keys.
+    /// The owners of idempotency keys, now and before.
     pub keys: KeyHistory,
 }
 
@@ -137,11 +137,11 @@ pub struct Split {
     pub topic: Topic,
     /// The item.
     pub item: Item,
-    /// How many leaves take its events: its owner and those that follow on the ring. At least 2.
+    /// Number of leaves that take its events: its owner and those that follow on the ring. At least 2.
     pub ways: u16,
 }
 
-/// Which leaves remember idempotency keys, and which did. A key's owner asks those that owned it before, for
+/// The leaves that remember idempotency keys, and those that did. A key's owner asks those that owned it before, for
 /// as long as keys live: so a repeat is known wherever the ring has put its key since.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct KeyHistory {
@@ -150,14 +150,14 @@ pub struct KeyHistory {
     /// Earlier sets of owners, the latest first. A leaf of these that is neither an owner nor `lost` has
     /// handed its keys over, and need not be asked.
     pub past: Vec<PastOwners>,
-    /// Leaves that were given up with all they remembered, and when, by the registry's clock: nobody can say what they knew.
+    /// Leaves that were given up, and when, by the registry's clock: their keys are lost.
     pub lost: Vec<(NodeName, WallMs)>,
     /// `past` and `lost` are whole back to here; the end of time where nothing is known yet.
     pub whole_from: WallMs,
 }
 
 impl KeyHistory {
-    /// The time that it speaks of last: the registry's clock showed as much, or more.
+    /// The latest time in it: the registry's clock has reached it.
     pub fn latest(&self) -> WallMs {
         let past = self.past.iter().map(|past| past.until);
         let times = past.chain(self.lost.iter().map(|(_, at)| *at)).chain([self.whole_from]);
@@ -168,9 +168,9 @@ impl KeyHistory {
 /// A set of owners that was in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastOwners {
-    /// Until when, by the registry's clock.
+    /// The end of that time, by the registry's clock.
     pub until: WallMs,
-    /// Who.
+    /// The owners.
     pub owners: Vec<NodeName>,
 }
 
@@ -180,13 +180,13 @@ impl ClusterView {
         self.nodes.iter().filter(move |n| n.tier == tier)
     }
 
-    /// Leaves that are not live and may be away: those that remember keys. Of them, one that kept its keys when it left
-    /// as the last has merged everything; who has to know asks a root.
+    /// Leaves that are not live and may be away: the owners of keys. One that left as the last leaf, and kept its keys, is
+    /// among them though it has merged everything; a root can tell.
     pub fn may_be_away(&self) -> impl Iterator<Item = &NodeName> {
         self.keys.owners.iter().filter(|owner| self.node(owner).is_none())
     }
 
-    /// How many leaves take an item's events.
+    /// Number of leaves that take an item's events.
     pub fn ways(&self, topic: &Topic, item: &Item) -> u16 {
         let place = |split: &Split| (&split.topic, &split.item).cmp(&(topic, item));
         self.splits.binary_search_by(place).map_or(1, |at| self.splits[at].ways)

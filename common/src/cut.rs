@@ -1,16 +1,16 @@
-//! Cuts, and what the store answers to them. The merge rule of `docs/exactly-once.md` is [`Cut`]'s contract.
+//! Cuts, and the outcomes of their merges. The merge rule of `docs/exactly-once.md` is [`Cut`]'s contract.
 
 use crate::document::Version;
 use crate::key::{Item, Kind, Topic};
 use crate::stream::{Lsn, StreamId};
 use serde::{Deserialize, Serialize};
 
-/// What one counter of the cut's topic gained.
+/// The sum of one counter of the cut's topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CounterSum {
     /// The item.
     pub item: Item,
-    /// What happened to it.
+    /// The kind.
     pub kind: Kind,
     /// Σ of the deltas; may be 0 when likes and unlikes cancel.
     pub delta: i64,
@@ -24,9 +24,9 @@ pub struct CounterSum {
 /// Leaves keep the sums in a form of their own, which is sent as if it were the one here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut<S = Vec<CounterSum>> {
-    /// Whose log.
+    /// The leaf stream.
     pub stream: StreamId,
-    /// Which topic's records in it.
+    /// The topic.
     pub topic: Topic,
     /// The last LSN that is not in the sum.
     pub from: Lsn,
@@ -34,17 +34,17 @@ pub struct Cut<S = Vec<CounterSum>> {
     pub to: Lsn,
     /// Σδ per counter; each counter at most once.
     pub sums: S,
-    /// How many events the sums are made of.
+    /// Number of events in the sums.
     pub events: u64,
     /// The era that the document is to be in at least. Higher than the document's when the leaf has seen it go back in
     /// time while the store served; one that is not [of the process](crate::era::is_of) that serves changes nothing.
     pub era: u64,
 }
 
-/// What the store did with a cut.
+/// The result of merging a cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// It is in the totals, once.
+    /// The cut is in the totals, once.
     Applied(Applied),
     /// The document stands elsewhere; nothing changed. Equal to the cut's `to` when the cut had been
     /// applied before and only the answer was lost.
@@ -66,7 +66,7 @@ pub enum Outcome {
 pub struct Applied {
     /// The document's new version.
     pub version: Version,
-    /// The version that it replaced: who holds that one needs only `totals` to be current.
+    /// The version that it replaced: a holder of that one needs only `totals` to be current.
     pub base: Version,
     /// The new total of each counter of the cut, in the cut's order.
     pub totals: Vec<i64>,

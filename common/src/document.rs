@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Where a topic document stands. Ordered: first by era, which changes when the store was found to have
+/// The version of a topic document. Ordered: first by era, which changes when the store was found to have
 /// gone back in time, then by the count of merges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Version {
@@ -38,9 +38,9 @@ impl std::str::FromStr for Version {
 pub struct CounterTotal {
     /// The item.
     pub item: Item,
-    /// What happened to it.
+    /// The kind.
     pub kind: Kind,
-    /// How often, as a signed sum.
+    /// The total.
     pub total: i64,
 }
 
@@ -49,7 +49,7 @@ pub struct CounterTotal {
 pub struct Snapshot {
     /// The topic.
     pub topic: Topic,
-    /// Where the document stood.
+    /// The document's version.
     pub version: Version,
     /// Every counter ever merged into it.
     pub totals: Vec<CounterTotal>,
@@ -68,10 +68,10 @@ pub struct Update {
     pub totals: Vec<CounterTotal>,
 }
 
-/// `{item: {kind: total}}`, the shape that people read.
+/// Totals as `{item: {kind: total}}`.
 pub type Counts = BTreeMap<Item, BTreeMap<Kind, i64>>;
 
-/// Arranges totals the way people read them.
+/// Groups totals by item and kind.
 pub fn counts(totals: impl IntoIterator<Item = CounterTotal>) -> Counts {
     let mut counts = Counts::new();
     for CounterTotal { item, kind, total } in totals {
@@ -101,7 +101,7 @@ pub struct TopicView {
     pub is_snapshot: bool,
 }
 
-/// Beside the fields it writes `exact`: the totals that not every JSON reader holds as numbers, as text, in
+/// Writes, beside the fields, `exact`: the totals that not every JSON reader holds as numbers, as text, in
 /// the shape of `counts`. It is left out where there are none, and so is `away`.
 impl Serialize for TopicView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,11 +1,11 @@
-//! Which of two eras is the later one. Their numbers alone don't say: a store that was wiped, or replaced by an older
+//! Order of eras. Their numbers alone don't say which of two is the later one: a store that was wiped, or replaced by an older
 //! copy, under a clock that has stepped back, serves in a lower era than the one before it.
 //!
-//! Whoever holds a topic takes another era only from a source that is known to have spoken, or to have been asked,
-//! after the era that is held was taken. A source that lags behind, and still sends the era before, is none.
+//! A holder of a topic takes another era only from a source that is known to have sent it, or to have been asked, after the
+//! held era was taken. A source that lags behind, and still sends the era before, does not qualify.
 
-/// Between the eras that two processes of a store begin with. A process takes the ones between for documents that it was
-/// found to have gone back with while it served; nobody else serves in them.
+/// The distance between the first eras of two processes of a store. A process uses the eras between for documents that went
+/// back in time while it served; no other process serves in them.
 pub const GAP: u64 = 256;
 
 /// Whether an era is of the process of a store that began with `process`.
@@ -13,35 +13,35 @@ pub fn is_of(process: u64, era: u64) -> bool {
     era.checked_sub(process).is_some_and(|after| after < GAP)
 }
 
-/// The eras that a holder of a topic has gone through.
+/// The sequence of eras that a holder of a topic has gone through.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Eras {
-    /// How many; none at first.
+    /// Their number; 0 at first.
     turns: u64,
 }
 
-/// How far one source has come through the holder's eras: what it says next, in its order, is from after that.
+/// The position of one source in the holder's sequence of eras: its next messages, in order, are from after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceEra(u64);
 
-/// What a source's era is to the holder.
+/// The order of a source's era and the held one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EraOrder {
-    /// The one that is held: version numbers decide.
+    /// The held era: version numbers decide.
     Same,
-    /// A later one, or the first: it replaces everything.
+    /// A later era, or the first: it replaces everything.
     Next,
-    /// Nobody knows: it is not to be taken, and the source, or another, has to be asked now.
+    /// Unknown: the era is not to be taken, and this source, or another, has to be asked now.
     Unclear,
 }
 
 impl Eras {
-    /// A source that is asked now: whatever it answers is from after everything that is held.
+    /// The position of a source that is asked now: its answer is from after the held era was taken.
     pub fn ask(&self) -> SourceEra {
         SourceEra(self.turns)
     }
 
-    /// Judges the era of what a source says. `held` is the era that is held.
+    /// Compares the era of a source's message with the `held` one.
     pub fn judge(&mut self, source: &mut SourceEra, held: Option<u64>, era: u64) -> EraOrder {
         let word = match held {
             // A store that has nothing of a topic looks the same each time, so this one may be long past.

@@ -1,4 +1,4 @@
-//! One increment.
+//! Events.
 
 use crate::delta::Delta;
 use crate::key::Counter;
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// One increment of one counter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// What it counts for.
+    /// The counter.
     pub counter: Counter,
-    /// How much it adds.
+    /// The increment.
     pub delta: Delta,
 }

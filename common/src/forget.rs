@@ -4,14 +4,14 @@
 use crate::document::Version;
 use serde::{Deserialize, Serialize};
 
-/// What a store did with a topic that is to be forgotten, if its document stands at a certain version.
+/// The result of forgetting a topic at a named version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ForgetOutcome {
-    /// Nothing was ever counted in it.
+    /// No event was ever counted in it.
     Unknown,
-    /// Its document stands at this version and not at the one that was named. Nothing changed.
+    /// Its document is at this version and not at the named one. Nothing changed.
     Moved(Version),
-    /// There are no totals and no names any more.
+    /// Its totals and names are gone.
     Forgotten(Tombstone),
 }
 
@@ -20,7 +20,7 @@ pub enum ForgetOutcome {
 pub struct Tombstone {
     /// The tombstone's version: of an era of its own, and higher than any that the topic had.
     pub version: Version,
-    /// How many of the topic's events are forgotten, those of earlier times included.
+    /// Number of the topic's events that are forgotten, now and before.
     pub events: u64,
     /// Whether there was nothing left to forget: it is the same tombstone as before.
     pub was_gone: bool,

@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Read};
 use xxhash_rust::xxh3::Xxh3;
 
-/// What the names of imports' streams begin with.
+/// The prefix of the names of imports' streams.
 const NAME: &str = "import-";
 /// The incarnation of an import's stream.
 const FORWARDS: u64 = 1;
 /// That of the stream that undoes it.
 const BACKWARDS: u64 = 2;
 
-/// A file to import, and what its import is called.
+/// A file to import, and the id of its import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportFile {
-    /// What makes a repeat harmless.
+    /// The id, which makes a repeat harmless.
     pub id: String,
-    /// The [digest] of what is in the file.
+    /// The [digest] of the file.
     pub digest: String,
-    /// How many rows it has.
+    /// Number of rows.
     pub rows: u64,
 }
 
@@ -37,11 +37,11 @@ pub struct ImportRow {
     pub number: Lsn,
     /// The topic.
     pub topic: Topic,
-    /// What is counted in it.
+    /// The item.
     pub item: Item,
-    /// What happened to it.
+    /// The kind.
     pub kind: Kind,
-    /// What is added to its total.
+    /// The amount that is added to the total.
     pub total: i64,
 }
 
@@ -63,22 +63,22 @@ pub enum ImportStep {
     Begin,
     /// Rows, in the order of the file, after those of the steps before.
     Rows(Vec<ImportRow>),
-    /// All rows have been sent, and so many of them were answered.
+    /// All rows have been sent; the number is that of rows that were answered.
     End(u64),
 }
 
-/// What is asked of a cluster.
+/// One step of one import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportPart {
-    /// Of which import.
+    /// The file.
     pub file: ImportFile,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// What.
+    /// The step.
     pub step: ImportStep,
 }
 
-/// Why a step is not taken, and won't be if it is repeated.
+/// A reason why a step is refused, and its repeat would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ImportRefusal {
     /// The id is another file's.
@@ -109,7 +109,7 @@ pub enum ImportRefusal {
 pub const ROWS_PER_STEP: usize = 4_096;
 
 impl ImportPart {
-    /// Refuses what no file has.
+    /// Checks lengths and ranges.
     ///
     /// # Errors
     /// What is wrong.
@@ -157,7 +157,7 @@ pub fn backwards(forwards: &StreamId) -> Option<StreamId> {
     is_import.then(|| StreamId { leaf: leaf.clone(), incarnation: BACKWARDS })
 }
 
-/// What the bytes of a file come to.
+/// Computes the digest of a file.
 ///
 /// # Errors
 /// When they can't be read.

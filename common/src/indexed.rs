@@ -1,6 +1,7 @@
-//! Entries of hash tables that tell names by number.
+//! Entries of hash tables that refer to names by number.
 
-/// An index entry. The hash spares looking at names that are not the one, and growing without any.
+/// An index entry. With the hash in it, most other names are skipped without a look at them, and the table grows without
+/// hashing names again.
 #[derive(Debug, Clone, Copy)]
 pub struct Indexed<I> {
     /// Half of the name's hash.
@@ -10,13 +11,13 @@ pub struct Indexed<I> {
 }
 
 impl<I> Indexed<I> {
-    /// The hash that the table has it under.
+    /// Its hash in the table.
     pub fn spread(&self) -> u64 {
         spread(self.hash)
     }
 }
 
-/// The table wants its tag in the upper bits and the place in the lower.
+/// Widens a hash: tables take a tag from its upper bits and the place from its lower bits.
 pub fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }

@@ -1,4 +1,4 @@
-//! The names of what is counted: topic, item, kind, and the counter that the three make.
+//! Names of counters: topic, item and kind, and the counter that the three identify.
 
 use crate::limits;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -45,7 +45,7 @@ fn check(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
     }
 }
 
-/// Takes a name from the text where it stands, without a copy in between.
+/// Reads a name from borrowed text, without a copy in between.
 struct Text<N>(PhantomData<N>);
 
 impl<N: FromStr<Err = NameError>> serde::de::Visitor<'_> for Text<N> {
@@ -131,25 +131,25 @@ macro_rules! name {
 }
 
 name!(
-    /// What a viewer subscribes to: a live stream, a post. Cheap to clone.
+    /// A topic, which viewers subscribe to: a live stream, a post. Cheap to clone.
     Topic,
     "topic",
     limits::TOPIC_BYTES
 );
 name!(
-    /// What is counted inside a topic: a comment, the stream itself. Cheap to clone.
+    /// An item, which is counted inside a topic: a comment, the stream itself. Cheap to clone.
     Item,
     "item",
     limits::ITEM_BYTES
 );
 name!(
-    /// What happened to an item: `like`, `view`, `comment`, `share`, or any other name. Cheap to clone.
+    /// A kind of event on an item: `like`, `view`, `comment`, `share`, or any other name. Cheap to clone.
     Kind,
     "kind",
     limits::KIND_BYTES
 );
 
-/// A [`Counter`]'s names where they stand, checked.
+/// A [`Counter`]'s names, checked and borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CounterName<'a> {
     /// See [`Counter::topic`].
@@ -189,14 +189,14 @@ impl From<CounterName<'_>> for Counter {
     }
 }
 
-/// What has a total: an item of a topic, and what happened to it.
+/// A counter: a topic, an item in it, and a kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Counter {
     /// The topic.
     pub topic: Topic,
     /// The item in the topic.
     pub item: Item,
-    /// What happened to it.
+    /// The kind.
     pub kind: Kind,
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
-/// What became of the events that were accepted. Its sides are counted apart, so that they can disagree.
+/// Counts of accepted events by state. The two sides are counted apart, so that they can disagree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Events in the log.
@@ -17,7 +17,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The store has lost so many of the merged events for good.
+    /// Moves merged events that the store has lost for good to declared lost.
     pub fn declare_lost(&mut self, events: u64) {
         let lost = events.min(self.merged);
         self.merged -= lost;

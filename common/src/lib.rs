@@ -1,4 +1,4 @@
-//! The words of Countree, and what every tier shares.
+//! The types, messages and node services that all tiers of Countree share.
 //!
 //! Everything outside [`shell`] is free of IO, clocks, randomness and threads, so that the
 //! simulator can run it. `ARCHITECTURE.md` has the map.

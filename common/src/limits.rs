@@ -21,11 +21,11 @@ pub const DELTA_MAX: i64 = EXACT_MAX;
 /// A leaf refuses an event that could take a total past this; the range left above it (to 2^63) is
 /// the room for what other leaves have accepted and not yet merged.
 pub const TOTAL_MAX: i64 = 1 << 62;
-/// From here on roots tell all leaves of a total with each merge, so that they can keep to [`TOTAL_MAX`].
+/// From here on roots send a total to all leaves with each merge, so that they can keep to [`TOTAL_MAX`].
 pub const TOTAL_NEAR_LIMIT: i64 = 1 << 60;
 /// Largest Σ|δ| that one leaf holds unmerged, over all its counters; many leaves share the room above [`TOTAL_MAX`].
 pub const UNMERGED_MAX: i64 = 1 << 60;
-/// Totals near [`TOTAL_MAX`] that a node keeps in mind; any more the store alone keeps in range.
+/// Totals near [`TOTAL_MAX`] that a node remembers; beyond it only the store checks the range.
 pub const NEAR_LIMIT_COUNTERS: usize = 65_536;
 
 /// Largest frame body, in bytes. A stream that claims more is closed before anything is allocated.
@@ -54,7 +54,7 @@ pub const KEYS_PER_MESSAGE: usize = 65_536;
 pub const SESSIONS_PER_MESSAGE: usize = 65_536;
 /// Resets that one leaf works on at once.
 pub const RESETS_PER_LEAF: usize = 64;
-/// Questions whether all is merged that wait in one leaf.
+/// Flush requests that wait in one leaf.
 pub const FLUSHES_PER_LEAF: usize = 1_024;
 /// Connections that one node accepts.
 pub const CONNECTIONS_PER_NODE: usize = 100_000;
@@ -73,7 +73,7 @@ pub const CUTS_PER_MERGE: usize = 1_024;
 pub const WINDOW_COUNTERS_PER_TOPIC: usize = 16_384;
 /// Counters in one cut: what a window may hold, and one batch on top, since a cut ends between records.
 pub const COUNTERS_PER_CUT: usize = WINDOW_COUNTERS_PER_TOPIC + BATCH_EVENTS;
-/// Cuts that wait in a root for the store; above it leaves are told to come again later.
+/// Cuts that wait in a root for the store; above it leaves have to repeat them later.
 pub const CUTS_QUEUED_PER_ROOT: usize = 65_536;
 
 /// Topics that one viewer connection watches.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The name of a session: 128 random bits, chosen by the producer, one for each leaf that it talks to.
+/// The id of a session: 128 random bits, chosen by the producer, one for each leaf that it talks to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SessionId(pub u128);
 

@@ -29,8 +29,8 @@ impl Sub<Duration> for Time {
     }
 }
 
-/// Milliseconds since the Unix epoch, by a wall clock, which people are shown, or by a [`SteadyClock`], which ages what is
-/// remembered for a while. Neither orders events.
+/// Milliseconds since the Unix epoch, by a wall clock, for display, or by a [`SteadyClock`], for the ages of sessions and
+/// keys. Neither orders events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct WallMs(pub u64);
 
@@ -48,9 +48,9 @@ impl Add<Duration> for WallMs {
     }
 }
 
-/// Milliseconds that only go forward, as fast as a process's monotonic time: what is remembered for a while is aged by
-/// them. Whoever steps the wall clock changes nothing here. The time begins where it was left, so what passes while
-/// nobody counts is left out: a start errs towards remembering.
+/// A clock in milliseconds that only goes forward, as fast as a process's monotonic time; sessions and keys are aged by it.
+/// Steps of the wall clock change nothing here. It begins where it was left, so the time between two processes is left out:
+/// memory is kept for too long rather than too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SteadyClock {
     at: WallMs,
@@ -63,12 +63,12 @@ impl SteadyClock {
         Self { at, since: now }
     }
 
-    /// What it shows.
+    /// Reads the time.
     pub fn read(&self, now: Time) -> WallMs {
         self.at + now.since(self.since)
     }
 
-    /// Another that counts the same time has come this far.
+    /// Moves the clock forward to `at`, which another clock of the same time has reached.
     pub fn catch_up(&mut self, at: WallMs, now: Time) {
         if at > self.read(now) {
             *self = Self::begin(at, now);

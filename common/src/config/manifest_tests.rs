@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 fn parse(text: &str) -> Result<Manifest, String> {
     Manifest::parse(text, &|_| None).map_err(|e| e.to_string())

@@ -5,6 +5,8 @@ pub mod host_port;
 pub mod manifest;
 pub mod node;
 pub mod section;
+mod settings;
+mod store_url;
 
 pub use manifest::Manifest;
 pub use section::ConfigError;

@@ -1,4 +1,4 @@
-//! What one node is told: the cluster's settings, its tier's, and its own `[node]`.
+//! The configuration file of one node: the cluster's settings, its tier's, and its own `[node]`.
 
 use super::host_port::HostPort;
 use super::manifest::{AuthSettings, BroadcastSettings, ClusterSettings, LeafSettings};
@@ -16,25 +16,25 @@ pub struct NodeSettings {
     /// The node's name, as in its certificate. Without one it takes the first of `leaf-0`, `leaf-1` … that no
     /// other process on the same `data` holds, and then `data` is the folder of all of them.
     pub name: Option<NodeName>,
-    /// Where it listens for QUIC (UDP).
+    /// The address that it listens on for QUIC (UDP).
     pub quic: SocketAddr,
-    /// Where others reach it over QUIC, when that is another address. A node that listens on every address
+    /// The address at which others reach it over QUIC, when that is another one. A node that listens on every address
     /// without saying this is listed with the one from which it reaches the roots, or the store.
     pub advertise: Option<SocketAddr>,
-    /// Where it listens for HTTP (TCP).
+    /// The address that it listens on for HTTP (TCP).
     pub http: Option<SocketAddr>,
-    /// Where roots are found at first, and when none that was known answers.
+    /// Addresses of roots, used at first and when no known root answers.
     pub roots: Vec<HostPort>,
-    /// Where it keeps its data (a leaf its log, a root with the embedded store that).
+    /// The data folder: a leaf's log, or a root's embedded store.
     pub data: PathBuf,
-    /// Where `ca.pem`, `NAME.pem` and `NAME.key` are, or `ca.pem` and `ca.key` to make them from.
+    /// The folder with `ca.pem`, `NAME.pem` and `NAME.key`, or with `ca.pem` and `ca.key` to make them from.
     pub certificates: PathBuf,
 }
 
 /// A node's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeConfig {
-    /// What all nodes agree on.
+    /// The settings that all nodes share.
     pub cluster: ClusterSettings,
     /// This node.
     pub node: NodeSettings,
@@ -42,7 +42,7 @@ pub struct NodeConfig {
     pub leaf: LeafSettings,
     /// For a broadcast node.
     pub broadcast: BroadcastSettings,
-    /// Who may send and watch.
+    /// Authorization of clients.
     pub auth: AuthSettings,
 }
 
@@ -65,7 +65,7 @@ impl NodeConfig {
 }
 
 impl NodeConfig {
-    /// The file that says this.
+    /// Writes the file.
     pub fn to_text(&self) -> String {
         let Self { cluster, node, leaf, broadcast, auth } = self;
         let text = |value: &dyn Display| Value::String(value.to_string());
