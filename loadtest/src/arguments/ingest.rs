@@ -2,8 +2,8 @@
 
 use super::target::Target;
 use super::value::{exponent, rate};
-use crate::load::manner::Manner;
 use crate::load::plan::{COUNTERS_MAX, Plan};
+use crate::load::transport::Transport;
 use clap::Args;
 use countree_common::limits;
 use countree_common::shell::failure::Failure;
@@ -69,7 +69,7 @@ impl Sending {
     ///
     /// # Errors
     /// When a request over HTTP would be too large.
-    pub(crate) fn manner(self) -> Result<Manner, Failure> {
+    pub(crate) fn transport(self) -> Result<Transport, Failure> {
         let batch = self.batch.map(|batch| batch as usize);
         if self.http {
             let batch = batch.unwrap_or(1_000);
@@ -77,10 +77,10 @@ impl Sending {
                 let most = limits::HTTP_EVENTS;
                 return Err(Failure::usage(format!("--batch {batch} is more than a request takes: {most}")));
             }
-            return Ok(Manner::Http { batch });
+            return Ok(Transport::Http { batch });
         }
         let one = (batch == Some(1)).then_some(1);
-        Ok(Manner::Quic { batch, in_flight: self.in_flight.map(usize::from).or(one) })
+        Ok(Transport::Quic { batch, in_flight: self.in_flight.map(usize::from).or(one) })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The processes: a Redis server and every node, each with ports and files that it keeps over restarts.
 
 use super::layout::{Common, NodePlan, Ports};
-use super::process::{Act, Place, Process};
+use super::process::{Act, Process, ProcessKind};
 use super::redis::{self, Fsync};
 use crate::now;
 use countree_common::shell::failure::Failure;
@@ -59,13 +59,13 @@ impl Fleet {
         let mut fleet = Self { processes: Vec::new(), folder: folder.to_owned() };
         let redis = settings.redis.map(|fsync| fleet.add_redis(ports.next()?, fsync)).transpose()?;
         let count = |tier, count| (0..count).map(move |number| (tier, number));
-        let nodes = count(Place::Root, tiers.roots)
-            .chain(count(Place::Leaf, tiers.leaves))
-            .chain(count(Place::Broadcast, tiers.broadcasts));
+        let nodes = count(ProcessKind::Root, tiers.roots)
+            .chain(count(ProcessKind::Leaf, tiers.leaves))
+            .chain(count(ProcessKind::Broadcast, tiers.broadcasts));
         let nodes: Vec<_> = nodes
             .map(|(place, number)| Ok(NodePlan { place, number, quic: ports.next()?, http: ports.next()? }))
             .collect::<Result<_, Failure>>()?;
-        let roots = nodes.iter().filter(|n| n.place == Place::Root).map(|n| n.quic).collect();
+        let roots = nodes.iter().filter(|n| n.place == ProcessKind::Root).map(|n| n.quic).collect();
         make_certificates(&binary, folder, &nodes)?;
         let Settings { window, tick, retention, .. } = settings;
         let common = Common { folder, redis, roots, window, tick, retention };
@@ -95,7 +95,7 @@ impl Fleet {
             program: binary.to_owned(),
             arguments: vec![node.tier().into(), "--config".into(), path.display().to_string()],
             log: self.folder.join(format!("{name}.log")),
-            data: (node.place == Place::Leaf).then(|| self.folder.join(&name)),
+            data: (node.place == ProcessKind::Leaf).then(|| self.folder.join(&name)),
             child: None,
             name,
         });
@@ -173,7 +173,7 @@ impl Fleet {
     }
 
     /// The HTTP addresses of a tier.
-    pub(crate) fn urls(&self, place: Place) -> Vec<String> {
+    pub(crate) fn urls(&self, place: ProcessKind) -> Vec<String> {
         self.processes.iter().filter(|p| p.place == place).filter_map(|p| p.url.clone()).collect()
     }
 

@@ -1,6 +1,6 @@
 //! Where each node is, and the file that tells it so.
 
-use super::process::Place;
+use super::process::ProcessKind;
 use countree_common::shell::failure::Failure;
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// One node before it runs.
 #[derive(Debug)]
 pub(crate) struct NodePlan {
-    pub(crate) place: Place,
+    pub(crate) place: ProcessKind,
     pub(crate) number: u16,
     pub(crate) quic: u16,
     pub(crate) http: u16,
@@ -17,11 +17,11 @@ pub(crate) struct NodePlan {
 impl NodePlan {
     pub(crate) fn tier(&self) -> &'static str {
         match self.place {
-            Place::Leaf => "leaf",
-            Place::Root => "root",
-            Place::Broadcast => "broadcast",
-            Place::Redis => "redis",
-            Place::Rival => "rival",
+            ProcessKind::Leaf => "leaf",
+            ProcessKind::Root => "root",
+            ProcessKind::Broadcast => "broadcast",
+            ProcessKind::Redis => "redis",
+            ProcessKind::Rival => "rival",
         }
     }
 
@@ -38,7 +38,7 @@ impl NodePlan {
         };
         let roots: Vec<_> = common.roots.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
         let roots = match self.place {
-            Place::Root => String::new(),
+            ProcessKind::Root => String::new(),
             _ => format!("roots = [{}]\n", roots.join(", ")),
         };
         format!(

@@ -1,5 +1,6 @@
 //! The cluster that is loaded: its addresses, its processes, and what they use.
 
+mod aof;
 pub(crate) mod fleet;
 pub(crate) mod layout;
 pub(crate) mod older;
@@ -13,7 +14,7 @@ use crate::arguments::Target;
 use crate::now;
 use countree_common::shell::failure::Failure;
 use fleet::{Fleet, Settings, Tiers};
-use process::{Act, Place};
+use process::{Act, ProcessKind};
 use server::Server;
 use site::Site;
 use std::time::Duration;
@@ -74,7 +75,7 @@ impl Cluster {
         fleet.start(START).await?;
         fleet.gather(START).await?;
         let first = |place| fleet.urls(place).into_iter().next().unwrap_or_default();
-        let site = Site { url: first(Place::Leaf), reads: first(Place::Broadcast), token: None };
+        let site = Site { url: first(ProcessKind::Leaf), reads: first(ProcessKind::Broadcast), token: None };
         Ok(Self { site, running: Running::Apart(fleet, folder) })
     }
 
@@ -108,7 +109,7 @@ impl Cluster {
     /// When leaves have no processes of their own, or it is not ready within `patience`.
     pub(crate) async fn kill_and_start_leaf(&mut self, patience: Duration) -> Result<Duration, Failure> {
         let leaf = match &mut self.running {
-            Running::Apart(fleet, _) => fleet.processes.iter_mut().find(|p| p.place == Place::Leaf),
+            Running::Apart(fleet, _) => fleet.processes.iter_mut().find(|p| p.place == ProcessKind::Leaf),
             _ => None,
         };
         let Some(leaf) = leaf else { return Err(Failure::failed("no leaf is a process of its own")) };
@@ -128,7 +129,7 @@ impl Cluster {
     }
 
     /// The number of the first process of a tier, where it has one of its own.
-    pub(crate) fn process(&self, place: Place) -> Option<u32> {
+    pub(crate) fn process(&self, place: ProcessKind) -> Option<u32> {
         let Running::Apart(fleet, _) = &self.running else { return None };
         fleet.processes.iter().find(|process| process.place == place)?.id()
     }

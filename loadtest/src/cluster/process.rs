@@ -1,6 +1,6 @@
 //! One program that is started, signalled and started again, and that ends with its guard.
 
-use super::{older, redis};
+use super::{aof, older};
 use countree_common::shell::failure::Failure;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
@@ -14,7 +14,7 @@ const ENVIRONMENT: &str = "COUNTREE_";
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Place {
+pub(crate) enum ProcessKind {
     Leaf,
     Root,
     Broadcast,
@@ -45,7 +45,7 @@ pub(crate) enum Act {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) name: String,
-    pub(crate) place: Place,
+    pub(crate) place: ProcessKind,
     /// Its HTTP address, if it has one.
     pub(crate) url: Option<String>,
     pub(crate) program: PathBuf,
@@ -82,7 +82,7 @@ impl Process {
             self.child = None;
         }
         match (act, &self.data) {
-            (Act::KillAndForget(bytes), Some(data)) => redis::forget(data, bytes),
+            (Act::KillAndForget(bytes), Some(data)) => aof::forget(data, bytes),
             // It was killed before it had made any.
             (Act::KillAndRestore | Act::KillAndLose, Some(data)) if !data.exists() => Ok(()),
             (Act::KillAndRestore, Some(data)) => older::restore(data),

@@ -8,7 +8,7 @@ const POLL: Duration = Duration::from_millis(20);
 fn sleeper(folder: &Path) -> Process {
     Process {
         name: "sleeper".into(),
-        place: Place::Leaf,
+        place: ProcessKind::Leaf,
         url: None,
         program: "sleep".into(),
         arguments: vec!["600".into()],

@@ -1,8 +1,8 @@
 //! One curve: what grows, and what it costs at each size.
 
 use crate::report::Rows;
+use crate::report::escape::escape;
 use crate::report::number::short;
-use crate::report::page::escape;
 use crate::report::plot::{Axis, Curve, Plot};
 use serde::Serialize;
 use std::collections::BTreeMap;

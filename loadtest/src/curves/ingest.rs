@@ -4,10 +4,10 @@ use super::growth::{Growth, Measure};
 use super::sizes;
 use crate::arguments::{CurvesArguments, Growing, Target};
 use crate::cluster::Cluster;
-use crate::cluster::process::Place;
+use crate::cluster::process::ProcessKind;
 use crate::cluster::usage;
-use crate::load::manner::Manner;
 use crate::load::plan::Plan;
+use crate::load::transport::Transport;
 use countree_common::shell::failure::Failure;
 
 const MEASURES: [Measure; 4] = [
@@ -43,11 +43,11 @@ pub(super) async fn curve(arguments: &CurvesArguments, growing: Growing) -> Resu
             ..Target::default()
         };
         let cluster = Cluster::start(&target).await?;
-        let resident = || cluster.process(Place::Leaf).map(usage::resident_bytes).transpose();
+        let resident = || cluster.process(ProcessKind::Leaf).map(usage::resident_bytes).transpose();
         let bytes_before = resident()?;
-        let manner = Manner::Quic { batch, in_flight: None };
+        let transport = Transport::Quic { batch, in_flight: None };
         let (figures, _) = tokio::select! {
-            measured = crate::ingest::measure(&plan, manner, &cluster, false) => measured?,
+            measured = crate::ingest::measure(&plan, transport, &cluster, false) => measured?,
             failure = cluster.ended() => return Err(failure),
         };
         let grown = resident()?.zip(bytes_before).map(|(after, before)| after.saturating_sub(before) as f64);

@@ -5,15 +5,15 @@ use super::sizes;
 use crate::arguments::{CurvesArguments, Store, Target};
 use crate::cluster::Cluster;
 use crate::load::Load;
-use crate::load::manner::Manner;
 use crate::load::plan::Plan;
+use crate::load::transport::Transport;
 use countree_common::shell::failure::Failure;
 use std::time::Duration;
 
 const MEASURES: [Measure; 2] = [("kill -9 to ready", "s"), ("the same a GB", "s a GB")];
 /// A leaf that is not ready after this long won't be.
 const PATIENCE: Duration = Duration::from_secs(120);
-const MANNER: Manner = Manner::Quic { batch: None, in_flight: None };
+const MANNER: Transport = Transport::Quic { batch: None, in_flight: None };
 
 /// Fills a log, kills the leaf, and starts it again; a cluster of its own for each size.
 ///

@@ -1,49 +1,43 @@
 //! `loadtest exact`: real processes, killed and paused at random moments under load, and in the end every
 //! acked event counted once.
 
-mod acks;
-mod book;
-mod outcome;
-mod post;
-mod produce;
-mod report;
+mod clients;
+mod events;
+mod faults;
+mod result;
 mod run;
-mod settle;
-mod stake;
-mod storm;
-mod verdict;
-mod watch;
 
-pub(crate) use storm::Allowed;
+pub(crate) use faults::schedule::Allowed;
 
 use crate::arguments::ExactArguments;
 use crate::cluster::fleet::{self, Fleet, Settings, Tiers};
-use crate::cluster::process::{Act, Place};
+use crate::cluster::process::{Act, ProcessKind};
 use crate::cluster::redis::Fsync;
 use crate::cluster::server;
 use crate::now;
-use book::Book;
+use clients::http::HttpSender;
+use clients::quic::QuicSender;
+use clients::viewers::Shown;
 use countree_common::ledger::Ledger;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::overview::Audit;
-use outcome::{Measured, Outcome};
-use post::Poster;
-use produce::Sender;
+use events::catalogue::EventCatalogue;
+use events::verdict::{Group, Verdict};
+use faults::disk_loss::DiskLoss;
+use faults::schedule::{FaultSchedule, Limit};
+use result::outcome::{Measured, Outcome};
+use result::{report, settle};
 use run::{Entry, Run};
-use stake::Stake;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
-use storm::{Limit, Storm};
 use tokio::task::JoinSet;
-use verdict::{Group, Verdict};
-use watch::Shown;
 
 /// A cluster that has not come up after this long won't.
 const START: Duration = Duration::from_secs(60);
 /// How long everything has, once the faults are over, to be acked, and then to be merged and shown.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Load before the first fault and after the last.
 const CALM: Duration = Duration::from_secs(1);
 /// How often the faults' clock is looked at.
@@ -86,19 +80,19 @@ async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Resul
         Settings { redis: Some(Fsync::Always), retention: arguments.retention, ..Settings::default() };
     let mut fleet = Fleet::new(folder, &countree, tiers, settings)?;
     fleet.start(START).await?;
-    let book = Book::new("exact", arguments.topics)?;
+    let catalogue = EventCatalogue::new("exact", arguments.topics)?;
     let rate = arguments.rate / f64::from(arguments.producers + arguments.http_senders);
-    let run = Arc::new(Run::new(book, rate, PATIENCE, &arguments.faults, !json)?);
+    let run = Arc::new(Run::new(catalogue, rate, TIMEOUT, &arguments.faults, !json)?);
 
-    let leaves = fleet.urls(Place::Leaf);
+    let leaves = fleet.urls(ProcessKind::Leaf);
     let (viewers, watching) = watch_all(&run, arguments.viewers, &leaves);
     let mut senders = send_all(&run, arguments, &leaves).await?;
     let auditor = {
         let run = run.clone();
         async move { settle::audit_throughout(&run, leaves).await }
     };
-    let storm = tokio::select! {
-        storm = rage(&run, &mut fleet, arguments) => storm?,
+    let schedule = tokio::select! {
+        schedule = rage(&run, &mut fleet, arguments) => schedule?,
         () = auditor => return Err(Failure::failed("the cluster has no leaf")),
     };
 
@@ -113,7 +107,7 @@ async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Resul
     groups.sort_by_key(|group| (group.sender, group.indices.start));
     let (measured, verdict) = conclude(&run, &mut fleet, groups, &viewers, over, acked).await?;
     drop(watching);
-    Ok(Outcome::new(arguments, &run, &storm, verdict, measured))
+    Ok(Outcome::new(arguments, &run, &schedule, verdict, measured))
 }
 
 /// Everything after the last ack: merged, read, seen.
@@ -125,14 +119,14 @@ async fn conclude(
     over: Instant,
     acked: Instant,
 ) -> Result<(Measured, Verdict), Failure> {
-    let deadline = now() + run.patience;
+    let deadline = now() + run.timeout;
     settle::ready(run, fleet, deadline).await;
     let ready = now();
     settle::give_up_lost_disks(run, fleet).await;
     let audit = settle::merged(run, fleet, now(), deadline).await;
     let merged = now();
-    let totals = settle::totals(run, fleet, deadline + run.patience).await;
-    settle::viewers_agree(run, viewers, &totals, now() + run.patience).await;
+    let totals = settle::totals(run, fleet, deadline + run.timeout).await;
+    settle::viewers_agree(run, viewers, &totals, now() + run.timeout).await;
     let seen = now();
     for process in &mut fleet.processes {
         if process.has_ended()? {
@@ -147,10 +141,10 @@ async fn conclude(
         run.complain(panic);
     }
     let counters = totals.len();
-    let verdict = Verdict::new(&run.book, &groups, totals)?;
+    let verdict = Verdict::new(&run.catalogue, &groups, totals)?;
     verdict.examples.iter().for_each(|example| run.complain(example.clone()));
     let ledger = check_ledger(run, audit.as_ref(), verdict.counted);
-    let at_stake = run.at_stake.load(Relaxed);
+    let at_stake = run.counts.at_stake.load(Relaxed);
     if verdict.lost > ledger.declared_lost + at_stake {
         verdict.missing.iter().for_each(|missing| run.complain(missing.clone()));
     }
@@ -192,7 +186,7 @@ fn watch_all(run: &Arc<Run>, count: u16, leaves: &[String]) -> (Vec<Shown>, Join
     let (mut viewers, mut watching) = (Vec::new(), JoinSet::new());
     for (number, url) in (0..count).zip(leaves.iter().cycle()) {
         let shown = Shown::default();
-        watching.spawn(watch::watch(run.clone(), number, url.clone(), shown.clone()));
+        watching.spawn(clients::viewers::watch(run.clone(), number, url.clone(), shown.clone()));
         viewers.push(shown);
     }
     (viewers, watching)
@@ -206,47 +200,48 @@ async fn send_all(
     let mut senders = JoinSet::new();
     let producers = arguments.producers;
     for (number, url) in (0..producers).zip(leaves.iter().cycle()) {
-        let sender = Sender::connect(run.clone(), number, url).await?;
+        let sender = QuicSender::connect(run.clone(), number, url).await?;
         senders.spawn(sender.work());
     }
     for number in producers..producers + arguments.http_senders {
-        let poster = Poster { run: run.clone(), number, leaves: leaves.to_vec() };
+        let poster = HttpSender { run: run.clone(), number, leaves: leaves.to_vec() };
         senders.spawn(poster.work());
     }
     Ok(senders)
 }
 
-/// Carries the storm's commands out until it is over and every process is up and ready.
-async fn rage(run: &Run, fleet: &mut Fleet, arguments: &ExactArguments) -> Result<Storm, Failure> {
+/// Carries the schedule's commands out until it is over and every process is up and ready.
+async fn rage(run: &Run, fleet: &mut Fleet, arguments: &ExactArguments) -> Result<FaultSchedule, Failure> {
     tokio::time::sleep(CALM).await;
     let limit = match arguments.minutes {
         Some(minutes) => Limit::Until(run.time() + Duration::from_secs_f64(60.0 * minutes)),
         None => Limit::Kills(arguments.kills),
     };
     let places: Vec<_> = fleet.processes.iter().map(|process| process.place).collect();
-    let mut storm = Storm::new(arguments.seed, arguments.faults.clone(), limit, places, run.time());
-    while !storm.is_over(run.time()) {
+    let mut schedule =
+        FaultSchedule::new(arguments.seed, arguments.faults.clone(), limit, places, run.time());
+    while !schedule.is_over(run.time()) {
         for (number, process) in fleet.processes.iter_mut().enumerate() {
-            if process.has_ended()? && !storm.handle_exit(number, run.time()) {
+            if process.has_ended()? && !schedule.handle_exit(number, run.time()) {
                 run.remark(format!("{} has ended by itself: {}", process.name, process.last_words()));
             }
         }
-        for command in storm.handle_time(run.time()) {
+        for command in schedule.handle_time(run.time()) {
             let Some(process) = fleet.processes.get_mut(command.process) else { continue };
-            let stake = match (&process.url, command.act) {
-                (Some(url), Act::KillAndLose | Act::KillAndRestore) => Some(Stake::of(run, url).await),
+            let loss = match (&process.url, command.act) {
+                (Some(url), Act::KillAndLose | Act::KillAndRestore) => Some(DiskLoss::of(run, url).await),
                 _ => None,
             };
             process.act(command.act)?;
             let entry = Entry { after: run.after(), name: process.name.clone(), act: command.act };
-            run.say(&format!("{} {:?} ({} kills)", entry.name, entry.act, storm.kills()));
+            run.say(&format!("{} {:?} ({} kills)", entry.name, entry.act, schedule.kills()));
             run.journal.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
-            if let Some(stake) = stake {
-                stake.note(run).await;
+            if let Some(loss) = loss {
+                loss.note(run).await;
             }
         }
         tokio::time::sleep(STEP).await;
     }
     run.say("the faults are over");
-    Ok(storm)
+    Ok(schedule)
 }

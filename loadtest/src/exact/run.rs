@@ -1,9 +1,9 @@
-//! What the tasks of one run share, and what they have to say.
+//! State that the tasks of one run share, and their messages to people.
 
-use super::acks::Acks;
-use super::book::Book;
-use super::storm::Allowed;
 use crate::cluster::process::Act;
+use crate::exact::clients::acks::Acks;
+use crate::exact::events::catalogue::EventCatalogue;
+use crate::exact::faults::schedule::Allowed;
 use crate::load::latency::AckLatency;
 use crate::now;
 use countree_common::shell::failure::Failure;
@@ -18,25 +18,31 @@ const TRIES: usize = 100_000;
 /// Complaints that are kept.
 const COMPLAINTS: usize = 50;
 
-/// What the tasks of one run share.
-pub(super) struct Run {
-    pub(super) book: Book,
-    pub(super) start: Instant,
-    pub(super) acks: Arc<Acks>,
-    pub(super) latency: Arc<AckLatency>,
-    pub(super) load_over: Shutdown,
-    pub(super) patience: Duration,
-    /// Events per second of one sender.
-    pub(super) rate: f64,
+/// Counts that several tasks add to.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
     /// Times that the ledger could be read while faults happened.
     pub(super) audits: AtomicU64,
     /// Times that it then claimed to balance with fewer events than had been acked before.
     pub(super) short_audits: AtomicU64,
     /// Acked events that lost disks may have taken along.
     pub(super) at_stake: AtomicU64,
-    /// What is wrong.
+}
+
+/// State that the tasks of one run share.
+pub(super) struct Run {
+    pub(super) catalogue: EventCatalogue,
+    pub(super) start: Instant,
+    pub(super) acks: Arc<Acks>,
+    pub(super) latency: Arc<AckLatency>,
+    pub(super) load_over: Shutdown,
+    pub(super) timeout: Duration,
+    /// Events per second of one sender.
+    pub(super) rate: f64,
+    pub(super) counts: Counts,
+    /// Broken promises.
     pub(super) complaints: Mutex<Vec<String>>,
-    /// What is not wrong, and should be known.
+    /// Facts that are not wrong and should be known.
     pub(super) remarks: Mutex<Vec<String>>,
     pub(super) journal: Mutex<Vec<Entry>>,
     /// Tries of HTTP requests that were not accepted at once.
@@ -59,25 +65,23 @@ pub(super) struct Entry {
 impl Run {
     /// The load begins now: `rate` events per second from each sender.
     pub(super) fn new(
-        book: Book,
+        catalogue: EventCatalogue,
         rate: f64,
-        patience: Duration,
+        timeout: Duration,
         faults: &[Allowed],
         is_loud: bool,
     ) -> Result<Self, Failure> {
         let start = now();
         let loses_disks = faults.contains(&Allowed::Disk);
         Ok(Self {
-            book,
+            catalogue,
             start,
             acks: Arc::new(Acks::new(start)),
             latency: Arc::new(AckLatency::new()?),
             load_over: Shutdown::new(),
-            patience,
+            timeout,
             rate,
-            audits: AtomicU64::new(0),
-            short_audits: AtomicU64::new(0),
-            at_stake: AtomicU64::new(0),
+            counts: Counts::default(),
             complaints: Mutex::default(),
             remarks: Mutex::default(),
             journal: Mutex::default(),

@@ -6,7 +6,7 @@ use crate::arguments::{FanoutArguments, Show, Target};
 use crate::audience::pulse::Heart;
 use crate::audience::{self, Seen};
 use crate::cluster::Cluster;
-use crate::cluster::process::Place;
+use crate::cluster::process::ProcessKind;
 use crate::cluster::usage::{self, Usage};
 use crate::now;
 use crate::report::{self, page};
@@ -61,7 +61,7 @@ async fn perform(show: &Show, cluster: &Cluster, is_loud: bool) -> Result<Figure
 
     let viewers = show.viewers as usize;
     let seen = Seen::new(viewers)?;
-    let resident = || cluster.process(Place::Broadcast).map(usage::resident_bytes).transpose();
+    let resident = || cluster.process(ProcessKind::Broadcast).map(usage::resident_bytes).transpose();
     let (bytes_before, idle) = (resident()?, cluster.usage()?);
     let watching = audience::gather(&cluster.site.url, &topics, viewers, &seen).await?;
     let connecting = cluster.usage()?.since(&idle);

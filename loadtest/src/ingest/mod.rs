@@ -6,8 +6,8 @@ use crate::arguments::IngestArguments;
 use crate::cluster::Cluster;
 use crate::load::Load;
 use crate::load::latency::Point;
-use crate::load::manner::Manner;
 use crate::load::plan::Plan;
+use crate::load::transport::Transport;
 use crate::report::{self, page};
 use countree_common::shell::failure::Failure;
 use figures::Figures;
@@ -19,10 +19,10 @@ const NOTE: &str = "<p>Milliseconds from when an event was due, or handed to its
 
 /// Measures, prints, and fails when a total is not what it must be.
 pub(crate) async fn run(arguments: IngestArguments, json: bool) -> Result<(), Failure> {
-    let (plan, manner) = (arguments.plan(rand::random())?, arguments.sending.manner()?);
+    let (plan, transport) = (arguments.plan(rand::random())?, arguments.sending.transport()?);
     let cluster = Cluster::start(&arguments.target).await?;
     let (figures, curve) = tokio::select! {
-        measured = measure(&plan, manner, &cluster, !json) => measured?,
+        measured = measure(&plan, transport, &cluster, !json) => measured?,
         failure = cluster.ended() => return Err(failure),
     };
     drop(cluster);
@@ -38,11 +38,11 @@ pub(crate) async fn run(arguments: IngestArguments, json: bool) -> Result<(), Fa
 /// One round of the plan on a cluster, and the check of all its totals.
 pub(crate) async fn measure(
     plan: &Plan,
-    manner: Manner,
+    transport: Transport,
     cluster: &Cluster,
     is_loud: bool,
 ) -> Result<(Figures, Vec<Point>), Failure> {
-    let mut load = Load::connect(plan.clone(), manner, cluster, is_loud).await?;
+    let mut load = Load::connect(plan.clone(), transport, cluster, is_loud).await?;
     let before = cluster.metric(MERGED_COUNTERS).await;
     let round = load.round(cluster, 0).await?;
     let merged = cluster.metric(MERGED_COUNTERS).await.zip(before).map(|(after, before)| after - before);

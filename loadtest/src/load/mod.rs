@@ -2,12 +2,12 @@
 
 pub(crate) mod exactness;
 pub(crate) mod latency;
-pub(crate) mod manner;
 pub(crate) mod plan;
 pub(crate) mod post;
 pub(crate) mod produce;
 pub(crate) mod progress;
 pub(crate) mod settle;
+pub(crate) mod transport;
 pub(crate) mod zipf;
 
 use crate::cluster::Cluster;
@@ -17,10 +17,10 @@ use countree_client::Tally;
 use countree_common::shell::failure::Failure;
 use exactness::{Difference, Expected};
 use latency::AckLatency;
-use manner::{Manner, Senders};
 use plan::Plan;
 use std::sync::Arc;
 use std::time::Duration;
+use transport::{Senders, Transport};
 use zipf::Zipf;
 
 /// Senders that are connected, and what they have sent so far.
@@ -58,13 +58,13 @@ impl Load {
     /// When the cluster does not take events.
     pub(crate) async fn connect(
         plan: Plan,
-        manner: Manner,
+        transport: Transport,
         cluster: &Cluster,
         is_loud: bool,
     ) -> Result<Self, Failure> {
         let latency = Arc::new(AckLatency::new()?);
         let zipf = Arc::new(Zipf::new(plan.keys, plan.exponent));
-        let senders = Senders::connect(&plan, manner, &cluster.site, &latency).await?;
+        let senders = Senders::connect(&plan, transport, &cluster.site, &latency).await?;
         let expected = Expected::new(&plan);
         Ok(Self { plan, zipf, senders, expected, latency, is_loud })
     }

@@ -8,8 +8,8 @@ use crate::audience::{self, Seen};
 use crate::cluster::Cluster;
 use crate::load::Load;
 use crate::load::latency::AckLatency;
-use crate::load::manner::Manner;
 use crate::load::plan::Plan;
+use crate::load::transport::Transport;
 use crate::now;
 use crate::report::{self, page};
 use countree_client::{Cluster as ClientCluster, OnAck, Producer, ProducerOptions};
@@ -25,7 +25,7 @@ const BEAT: Duration = Duration::from_micros(10_700);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Events that measure the capacity: the first such round is to warm up, the second one counts.
 const CAPACITY_EVENTS: u64 = 4_000_000;
-const MANNER: Manner = Manner::Quic { batch: None, in_flight: None };
+const MANNER: Transport = Transport::Quic { batch: None, in_flight: None };
 
 /// Measures, prints, and fails when an event is lost or a viewer is not shown the last change.
 pub(crate) async fn run(arguments: LatencyArguments, json: bool) -> Result<(), Failure> {

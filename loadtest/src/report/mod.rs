@@ -1,5 +1,6 @@
 //! What people read: numbers, and pages with plots that open without a network.
 
+pub(crate) mod escape;
 pub(crate) mod number;
 pub(crate) mod page;
 pub(crate) mod plot;

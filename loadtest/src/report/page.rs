@@ -1,6 +1,7 @@
 //! The report: one page of HTML that opens without a network.
 
 use super::Rows;
+use super::escape::escape;
 use super::plot::{Axis, Curve, Plot};
 use crate::load::latency::Point;
 use std::fmt::Write;
@@ -44,11 +45,6 @@ pub(crate) fn latency_plot(title: &str, curves: &[(String, Vec<Point>)]) -> Stri
         escape(title),
         plot.svg()
     )
-}
-
-/// Makes text safe to stand in markup.
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

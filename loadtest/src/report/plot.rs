@@ -1,7 +1,7 @@
 //! Line plots as SVG: a few curves over one axis, each linear or logarithmic.
 
+use super::escape::escape;
 use super::number::short;
-use super::page::escape;
 use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;

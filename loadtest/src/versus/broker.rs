@@ -1,9 +1,9 @@
 //! The brokers that people show live numbers with: each a process of its own, with a configuration for this machine.
 
-use super::speech::Speech;
+use super::wire_protocol::WireProtocol;
 use crate::arguments::Rival;
 use crate::cluster::layout::Ports;
-use crate::cluster::process::{Act, Place, Process};
+use crate::cluster::process::{Act, Process, ProcessKind};
 use crate::now;
 use countree_common::shell::failure::Failure;
 use std::fs;
@@ -17,7 +17,7 @@ const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 /// One broker.
 pub(super) struct Broker {
-    pub(super) speech: Speech,
+    pub(super) wire_protocol: WireProtocol,
     pub(super) port: u16,
     process: Process,
 }
@@ -31,22 +31,27 @@ impl Broker {
         let port = Ports::default().next()?;
         let file = folder.join("broker.conf");
         let at = file.display().to_string();
-        let (speech, program, settings, arguments) = match rival {
+        let (wire_protocol, program, settings, arguments) = match rival {
             Rival::Nats => {
                 let arguments = vec!["-a".into(), "127.0.0.1".into(), "-p".into(), port.to_string()];
-                (Speech::Nats, "nats-server", String::new(), arguments)
+                (WireProtocol::Nats, "nats-server", String::new(), arguments)
             }
             Rival::Mosquitto => {
                 let settings =
                     format!("listener {port} 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest stderr\n");
-                (Speech::Mqtt, "mosquitto", settings, vec!["-c".into(), at])
+                (WireProtocol::Mqtt, "mosquitto", settings, vec!["-c".into(), at])
             }
             Rival::Nchan => {
                 if !Path::new(NCHAN).exists() {
                     return Ok(None);
                 }
                 let prefix = folder.display().to_string();
-                (Speech::WebSocket, "nginx", nchan(port, folder), vec!["-p".into(), prefix, "-c".into(), at])
+                (
+                    WireProtocol::WebSocket,
+                    "nginx",
+                    nchan(port, folder),
+                    vec!["-p".into(), prefix, "-c".into(), at],
+                )
             }
             Rival::Redis => return Ok(None),
         };
@@ -54,7 +59,7 @@ impl Broker {
         fs::write(&file, settings)?;
         let process = Process {
             name: rival.name().into(),
-            place: Place::Rival,
+            place: ProcessKind::Rival,
             url: None,
             program,
             arguments,
@@ -62,7 +67,7 @@ impl Broker {
             data: None,
             child: None,
         };
-        let mut broker = Self { speech, port, process };
+        let mut broker = Self { wire_protocol, port, process };
         broker.process.act(Act::Start)?;
         let deadline = now() + START;
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {

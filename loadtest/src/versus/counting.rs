@@ -1,11 +1,12 @@
 //! A comparison of ways to count: rows, and the ratio.
 
-use super::side::{Row, Turn};
+use super::contender::{Row, Turn};
 use crate::arguments::VersusArguments;
 use crate::load::plan::Plan;
 use crate::report::Rows;
+use crate::report::escape::escape;
 use crate::report::number::count;
-use crate::report::page::{document, escape};
+use crate::report::page::document;
 use crate::report::spread::Spread;
 use serde::Serialize;
 use std::fmt::Write;

@@ -1,15 +1,15 @@
 //! `loadtest versus`: the same work on Countree and on what people use instead, in one run, in turns.
 
 mod broker;
+mod broker_clients;
+mod contender;
 mod counting;
-mod crowd;
 mod nats;
 mod ours;
 mod redis;
 mod resp;
 mod showing;
-mod side;
-mod speech;
+mod wire_protocol;
 
 use crate::arguments::{Rival, VersusArguments};
 use crate::report;

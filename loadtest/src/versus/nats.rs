@@ -1,9 +1,9 @@
 //! `versus nats`: every event a message of its own, counted by one subscriber that is told of all of them.
 
 use super::broker::Broker;
+use super::contender::{Row, Turn};
 use super::counting::{Comparison, Ratio};
 use super::ours::Ours;
-use super::side::{Row, Turn};
 use crate::arguments::VersusArguments;
 use crate::cluster::usage::between;
 use crate::load::exactness::Expected;

@@ -1,11 +1,11 @@
 //! Our side: a leaf, a root with the store, and a broadcast node, each a process of its own.
 
-use super::side::{Row, Turn};
+use super::contender::{Row, Turn};
 use crate::arguments::{Target, VersusArguments};
 use crate::cluster::Cluster;
 use crate::load::Load;
-use crate::load::manner::Manner;
 use crate::load::plan::Plan;
+use crate::load::transport::Transport;
 use countree_common::shell::failure::Failure;
 
 /// Our rounds are so many times longer, since a round of a rival's length would be over within a few windows and
@@ -38,8 +38,8 @@ impl Ours {
         let events = arguments.events * longer;
         let plan = arguments.spread().plan(rand::random(), events, producers, None)?;
         let cluster = Cluster::start(&target).await?;
-        let manner = Manner::Quic { batch: one, in_flight: one };
-        let load = Load::connect(plan.clone(), manner, &cluster, false).await?;
+        let transport = Transport::Quic { batch: one, in_flight: one };
+        let load = Load::connect(plan.clone(), transport, &cluster, false).await?;
         Ok(Self { cluster, load, plan, turns: Vec::new(), unacked: None })
     }
 

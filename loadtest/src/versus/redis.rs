@@ -1,9 +1,9 @@
 //! `versus redis`: INCR and HINCRBY, as people count in Redis today.
 
+use super::contender::{Row, Turn};
 use super::counting::{Comparison, Ratio};
 use super::ours::Ours;
 use super::resp::Connection;
-use super::side::{Row, Turn};
 use crate::arguments::VersusArguments;
 use crate::cluster::layout::Ports;
 use crate::cluster::process::{Act, Process};

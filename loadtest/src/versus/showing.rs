@@ -1,7 +1,7 @@
 //! `versus nchan`, `versus mosquitto`, `versus nats --viewers N`: one changing number before many viewers.
 
 use super::broker::Broker;
-use super::crowd::{self, Shown};
+use super::broker_clients::{self, Shown};
 use crate::arguments::{Show, Target, VersusArguments};
 use crate::fanout;
 use crate::report::number::{count, thousands};
@@ -91,7 +91,7 @@ pub(super) async fn run(arguments: &VersusArguments, json: bool) -> Result<(), F
             behind: figures.viewers_behind,
         });
         if let Some(broker) = &broker {
-            let shown = crowd::perform(broker, &show).await?;
+            let shown = broker_clients::perform(broker, &show).await?;
             if shown.behind > 0 {
                 let behind = shown.behind;
                 complaint

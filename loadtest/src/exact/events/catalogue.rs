@@ -24,16 +24,16 @@ const LONE_DELTA_MIN: u64 = 1 << 40;
 
 /// An event: its sender's number, and its place among what that sender sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EventId {
-    pub(super) sender: u16,
-    pub(super) index: u32,
+pub(in crate::exact) struct EventId {
+    pub(in crate::exact) sender: u16,
+    pub(in crate::exact) index: u32,
 }
 
 /// What an event adds to what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Event {
-    pub(super) counter: Counter,
-    pub(super) delta: Delta,
+pub(in crate::exact) struct Event {
+    pub(in crate::exact) counter: Counter,
+    pub(in crate::exact) delta: Delta,
     shape: Shape,
 }
 
@@ -45,33 +45,33 @@ enum Shape {
 
 /// Names all events of a run.
 #[derive(Debug, Clone)]
-pub(super) struct Book {
+pub(in crate::exact) struct EventCatalogue {
     topics: Vec<Topic>,
     kind: Kind,
 }
 
 /// Something about an event's names or numbers is impossible, which a test would show.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BookError {
+pub(in crate::exact) enum CatalogueError {
     #[error(transparent)]
     Name(#[from] NameError),
     #[error(transparent)]
     Delta(#[from] DeltaError),
 }
 
-impl Book {
+impl EventCatalogue {
     /// With so many topics, at least 1, whose names begin with `prefix`.
-    pub(super) fn new(prefix: &str, topics: u16) -> Result<Self, BookError> {
+    pub(in crate::exact) fn new(prefix: &str, topics: u16) -> Result<Self, CatalogueError> {
         let topics = (0..topics.max(1)).map(|topic| Topic::new(&format!("{prefix}/topic-{topic}")));
         Ok(Self { topics: topics.collect::<Result<_, _>>()?, kind: Kind::new("like")? })
     }
 
-    pub(super) fn topics(&self) -> &[Topic] {
+    pub(in crate::exact) fn topics(&self) -> &[Topic] {
         &self.topics
     }
 
     /// The event of that number.
-    pub(super) fn event(&self, id: EventId) -> Result<Event, BookError> {
+    pub(in crate::exact) fn event(&self, id: EventId) -> Result<Event, CatalogueError> {
         let EventId { sender, index } = id;
         let (turn, place) = (index / ALONE_EVERY, index % ALONE_EVERY);
         if place == 0 {
@@ -93,7 +93,7 @@ impl Book {
         Ok(Event { counter, delta: Delta::new(1 << (2 * digit))?, shape: Shape::Digit(digit) })
     }
 
-    fn counter(&self, number: u64, item: &str) -> Result<Counter, BookError> {
+    fn counter(&self, number: u64, item: &str) -> Result<Counter, CatalogueError> {
         let place = (number.wrapping_mul(SPREAD) >> 40) as usize % self.topics.len();
         // The remainder is a place, whatever the number.
         let topic = self.topics.get(place).or(self.topics.first()).cloned();
@@ -105,7 +105,7 @@ impl Book {
 impl Event {
     /// Takes this event out of the totals: returns how often it was in them. What is left when all
     /// events are out was never sent.
-    pub(super) fn take_out(&self, totals: &mut BTreeMap<Counter, i64>) -> u64 {
+    pub(in crate::exact) fn take_out(&self, totals: &mut BTreeMap<Counter, i64>) -> u64 {
         let Some(total) = totals.get_mut(&self.counter) else { return 0 };
         let delta = self.delta.get();
         let times = match self.shape {
@@ -120,5 +120,5 @@ impl Event {
 }
 
 #[cfg(test)]
-#[path = "book_tests.rs"]
+#[path = "catalogue_tests.rs"]
 mod tests;

@@ -12,19 +12,27 @@ const ALL: [Allowed; 8] = [
     Allowed::Disk,
 ];
 
-fn places() -> Vec<Place> {
-    [Place::Redis, Place::Root, Place::Leaf, Place::Leaf, Place::Leaf, Place::Broadcast].into()
+fn places() -> Vec<ProcessKind> {
+    [
+        ProcessKind::Redis,
+        ProcessKind::Root,
+        ProcessKind::Leaf,
+        ProcessKind::Leaf,
+        ProcessKind::Leaf,
+        ProcessKind::Broadcast,
+    ]
+    .into()
 }
 
-/// A storm over processes that drain within 100 ms; checks on the way that each command fits the state.
-fn run(seed: u64, allowed: &[Allowed], limit: Limit) -> (Storm, Vec<(Time, Command)>) {
-    let mut storm = Storm::new(seed, allowed.to_vec(), limit, places(), Time(0));
+/// A schedule over processes that drain within 100 ms; checks on the way that each command fits the state.
+fn run(seed: u64, allowed: &[Allowed], limit: Limit) -> (FaultSchedule, Vec<(Time, Command)>) {
+    let mut schedule = FaultSchedule::new(seed, allowed.to_vec(), limit, places(), Time(0));
     let (mut now, mut journal) = (Time(0), Vec::new());
     let mut draining: BTreeMap<usize, Time> = BTreeMap::new();
     let mut running = [(true, false); 6];
-    while !storm.is_over(now) {
+    while !schedule.is_over(now) {
         assert!(now < Time(0) + Duration::from_secs(3_600), "it never ends");
-        for command in storm.handle_time(now) {
+        for command in schedule.handle_time(now) {
             let (is_running, is_paused) = &mut running[command.process];
             match command.act {
                 Act::Start => assert!(!std::mem::replace(is_running, true)),
@@ -50,14 +58,14 @@ fn run(seed: u64, allowed: &[Allowed], limit: Limit) -> (Storm, Vec<(Time, Comma
             let is_done = *end <= now;
             if is_done {
                 running[process].0 = false;
-                assert!(storm.handle_exit(process, now));
+                assert!(schedule.handle_exit(process, now));
             }
             !is_done
         });
         now = now + STEP;
     }
     assert!(running.iter().all(|state| *state == (true, false)));
-    (storm, journal)
+    (schedule, journal)
 }
 
 #[test]
@@ -69,13 +77,13 @@ fn a_seed_makes_the_same_faults_again_and_another_seed_makes_others() {
 
 #[test]
 fn there_are_as_many_kills_as_asked_for_and_each_tier_has_its_share() {
-    let (storm, _) = run(3, &ALL, Limit::Kills(400));
-    assert_eq!(storm.kills(), 400);
-    for place in [Place::Leaf, Place::Root, Place::Broadcast, Place::Redis] {
-        assert!(storm.done()[&(Fault::Kill, place)] > 30, "{place:?}");
-        assert!(storm.done()[&(Fault::Pause, place)] > 10, "{place:?}");
+    let (schedule, _) = run(3, &ALL, Limit::Kills(400));
+    assert_eq!(schedule.kills(), 400);
+    for place in [ProcessKind::Leaf, ProcessKind::Root, ProcessKind::Broadcast, ProcessKind::Redis] {
+        assert!(schedule.done()[&(Fault::Kill, place)] > 30, "{place:?}");
+        assert!(schedule.done()[&(Fault::Pause, place)] > 10, "{place:?}");
     }
-    assert!(!storm.done().contains_key(&(Fault::Stop, Place::Redis)));
+    assert!(!schedule.done().contains_key(&(Fault::Stop, ProcessKind::Redis)));
 }
 
 #[test]
@@ -93,31 +101,31 @@ fn faults_keep_their_distance_and_come_as_long_as_anything_is_up() {
 #[test]
 fn only_what_is_allowed_is_done() {
     let end = Limit::Until(Time(0) + Duration::from_secs(60));
-    let (storm, _) = run(5, &[Allowed::Pause], end);
-    assert!(storm.count(Fault::Pause) > 20);
-    assert_eq!((storm.count(Fault::Kill), storm.count(Fault::Stop)), (0, 0));
-    let (storm, _) = run(6, &[Allowed::Redis], Limit::Kills(5));
-    assert!(storm.done().keys().all(|(_, place)| *place == Place::Redis));
-    let (storm, journal) = run(6, &[Allowed::Disk], Limit::Kills(20));
-    assert!(storm.done().keys().all(|of| *of == (Fault::Disk, Place::Leaf)));
+    let (schedule, _) = run(5, &[Allowed::Pause], end);
+    assert!(schedule.count(Fault::Pause) > 20);
+    assert_eq!((schedule.count(Fault::Kill), schedule.count(Fault::Stop)), (0, 0));
+    let (schedule, _) = run(6, &[Allowed::Redis], Limit::Kills(5));
+    assert!(schedule.done().keys().all(|(_, place)| *place == ProcessKind::Redis));
+    let (schedule, journal) = run(6, &[Allowed::Disk], Limit::Kills(20));
+    assert!(schedule.done().keys().all(|of| *of == (Fault::Disk, ProcessKind::Leaf)));
     let lost = journal.iter().filter(|(_, command)| command.act == Act::KillAndLose).count();
     assert!((1..20).contains(&lost), "older copies are put back, too");
 }
 
 #[test]
 fn a_process_that_ends_by_itself_is_started_again() {
-    let mut storm = Storm::new(7, vec![], Limit::Kills(0), places(), Time(0));
-    assert!(!storm.handle_exit(2, Time(0)));
-    assert!(!storm.is_over(Time(0)));
-    assert_eq!(storm.handle_time(Time(0) + RESTART), [Command { process: 2, act: Act::Start }]);
-    assert!(storm.is_over(Time(0) + RESTART));
+    let mut schedule = FaultSchedule::new(7, vec![], Limit::Kills(0), places(), Time(0));
+    assert!(!schedule.handle_exit(2, Time(0)));
+    assert!(!schedule.is_over(Time(0)));
+    assert_eq!(schedule.handle_time(Time(0) + RESTART), [Command { process: 2, act: Act::Start }]);
+    assert!(schedule.is_over(Time(0) + RESTART));
 }
 
 #[test]
 fn a_drain_without_end_is_cut_short() {
-    let mut storm = Storm::new(8, vec![Allowed::Stop], Limit::Until(Time(1)), places(), Time(0));
-    storm.limit = Limit::Until(Time(0) + Duration::from_secs(2));
-    let stopped = (0..200).find_map(|step| storm.handle_time(Time(0) + STEP * step).pop()).unwrap();
+    let mut schedule = FaultSchedule::new(8, vec![Allowed::Stop], Limit::Until(Time(1)), places(), Time(0));
+    schedule.limit = Limit::Until(Time(0) + Duration::from_secs(2));
+    let stopped = (0..200).find_map(|step| schedule.handle_time(Time(0) + STEP * step).pop()).unwrap();
     let end = Time(0) + Duration::from_secs(40);
-    assert!(storm.handle_time(end).contains(&Command { act: Act::Kill, ..stopped }));
+    assert!(schedule.handle_time(end).contains(&Command { act: Act::Kill, ..stopped }));
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 const EVENTS: u32 = 6_000;
 
 fn events(senders: u16) -> Vec<Event> {
-    let book = Book::new("t", 3).unwrap();
+    let catalogue = EventCatalogue::new("t", 3).unwrap();
     let ids = (0..senders).flat_map(|sender| (0..EVENTS).map(move |index| EventId { sender, index }));
-    ids.map(|id| book.event(id).unwrap()).collect()
+    ids.map(|id| catalogue.event(id).unwrap()).collect()
 }
 
 fn totals<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<Counter, i64> {

@@ -4,13 +4,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Acks are counted by stretches of this length.
-pub(super) const STRETCH: Duration = Duration::from_millis(250);
+pub(in crate::exact) const STRETCH: Duration = Duration::from_millis(250);
 /// Stretches that are kept: two hours. Later acks count as of the last.
 const STRETCHES_MAX: usize = 28_800;
 
 /// All acks of a run, from whichever sender.
 #[derive(Debug)]
-pub(super) struct Acks {
+pub(in crate::exact) struct Acks {
     start: Instant,
     state: Mutex<State>,
 }
@@ -25,7 +25,7 @@ struct State {
 }
 
 impl Acks {
-    pub(super) fn new(start: Instant) -> Self {
+    pub(in crate::exact) fn new(start: Instant) -> Self {
         let state = State {
             acked: 0,
             is_over: false,
@@ -41,7 +41,7 @@ impl Acks {
     }
 
     /// An ack came for so many events.
-    pub(super) fn record(&self, events: u64, at: Instant) {
+    pub(in crate::exact) fn record(&self, events: u64, at: Instant) {
         let mut state = self.state();
         state.acked += events;
         if !state.is_over {
@@ -59,30 +59,30 @@ impl Acks {
     }
 
     /// Events acked so far.
-    pub(super) fn acked(&self) -> u64 {
+    pub(in crate::exact) fn acked(&self) -> u64 {
         self.state().acked
     }
 
     /// Nothing new is sent from now on: what is still owed may come when it will.
-    pub(super) fn end(&self, at: Instant) {
+    pub(in crate::exact) fn end(&self, at: Instant) {
         let mut state = self.state();
         state.longest_stall = state.longest_stall.max(at.saturating_duration_since(state.last));
         state.is_over = true;
     }
 
     /// The longest time without any ack while all senders were sending.
-    pub(super) fn longest_stall(&self) -> Duration {
+    pub(in crate::exact) fn longest_stall(&self) -> Duration {
         self.state().longest_stall
     }
 
     /// Events acked since a moment after the start, in whole stretches: at least those.
-    pub(super) fn acked_since(&self, moment: Duration) -> u64 {
+    pub(in crate::exact) fn acked_since(&self, moment: Duration) -> u64 {
         let first = (moment.as_millis() / STRETCH.as_millis()) as usize;
         self.state().by_stretch.iter().skip(first).sum()
     }
 
     /// Acked events in each [`STRETCH`] since the start.
-    pub(super) fn by_stretch(&self) -> Vec<u64> {
+    pub(in crate::exact) fn by_stretch(&self) -> Vec<u64> {
         self.state().by_stretch.clone()
     }
 }

@@ -1,7 +1,8 @@
 //! The report: the figures, and how acks went on through the faults.
 
-use super::acks::STRETCH;
-use super::outcome::Outcome;
+use crate::exact::clients::acks::STRETCH;
+use crate::exact::result::outcome::Outcome;
+use crate::report::escape::escape;
 use crate::report::page;
 use std::fmt::Write;
 
@@ -15,12 +16,12 @@ const BOTTOM: f64 = 32.0;
 const POINTS: usize = 600;
 
 /// The page.
-pub(super) fn page(outcome: &Outcome) -> String {
+pub(in crate::exact) fn page(outcome: &Outcome) -> String {
     let figures = &outcome.figures;
     let verdict = if figures.exact { "every acked event counted once" } else { "NOT exact" };
     let mut wrong = String::new();
     for complaint in &figures.complaints {
-        let _ = write!(wrong, "<p>Wrong: {}</p>", page::escape(complaint));
+        let _ = write!(wrong, "<p>Wrong: {}</p>", escape(complaint));
     }
     let body = format!(
         "{wrong}<h2>Acked events per second, and the faults</h2>{}<p>Each line from above is a fault: kill -9, \
@@ -57,7 +58,7 @@ fn plot(outcome: &Outcome) -> String {
     }
     for entry in outcome.entries.iter().filter(|entry| entry.act.is_fault()) {
         let at = x(entry.after.as_secs_f64());
-        let title = page::escape(&format!("{:?} {}", entry.act, entry.name));
+        let title = escape(&format!("{:?} {}", entry.act, entry.name));
         let _ = write!(
             svg,
             "<line class=\"fault\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{}\"><title>{title}</title></line>",

@@ -5,7 +5,7 @@ use countree_common::shell::failure::Failure;
 
 /// A protocol by which a broker shows one subject to many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Speech {
+pub(super) enum WireProtocol {
     /// NATS's own.
     Nats,
     /// MQTT 3.1.1, quality of service 0.
@@ -16,7 +16,7 @@ pub(super) enum Speech {
 
 const SUBJECT: &str = "show";
 
-impl Speech {
+impl WireProtocol {
     /// What a subscriber sends, and how the last answer to it begins.
     pub(super) fn subscribe(self, viewer: usize) -> (Vec<u8>, &'static [u8]) {
         match self {
@@ -127,5 +127,5 @@ fn mqtt_connect(id: &str) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "speech_tests.rs"]
+#[path = "wire_protocol_tests.rs"]
 mod tests;

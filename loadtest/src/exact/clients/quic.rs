@@ -1,8 +1,8 @@
 //! Producers over QUIC: half of them never wait, the other half learn the fate of each handful of events.
 
-use super::book::EventId;
-use super::run::Run;
-use super::verdict::{Fate, Group};
+use crate::exact::events::catalogue::EventId;
+use crate::exact::events::verdict::{Fate, Group};
+use crate::exact::run::Run;
 use countree_client::{Cluster, OnAck, Producer, ProducerOptions, Tally};
 use countree_common::shell::failure::Failure;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ const TICK: Duration = Duration::from_millis(20);
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One producer's task.
-pub(super) struct Sender {
+pub(in crate::exact) struct QuicSender {
     run: Arc<Run>,
     number: u16,
     producer: Producer,
     sent: u32,
 }
 
-impl Sender {
+impl QuicSender {
     /// Finds the cluster through one of its nodes and starts a producer with connections of its own.
-    pub(super) async fn connect(run: Arc<Run>, number: u16, url: &str) -> Result<Self, Failure> {
+    pub(in crate::exact) async fn connect(run: Arc<Run>, number: u16, url: &str) -> Result<Self, Failure> {
         let cluster = Cluster::discover(url, None).await?;
         let (acks, latency) = (run.acks.clone(), run.latency.clone());
         let on_ack: OnAck = Arc::new(move |batch| {
@@ -37,7 +37,7 @@ impl Sender {
     }
 
     /// Sends until the load ends; returns what became of all events.
-    pub(super) async fn work(self) -> Result<Vec<Group>, Failure> {
+    pub(in crate::exact) async fn work(self) -> Result<Vec<Group>, Failure> {
         if self.number.is_multiple_of(2) { self.stream().await } else { self.flush_each().await }
     }
 
@@ -70,18 +70,18 @@ impl Sender {
 
     async fn send_handful(&mut self) -> Result<(), Failure> {
         for _ in 0..self.run.handful(TICK) {
-            let event = self.run.book.event(EventId { sender: self.number, index: self.sent })?;
+            let event = self.run.catalogue.event(EventId { sender: self.number, index: self.sent })?;
             self.producer.send_event(&event.counter, event.delta).await?;
             self.sent += 1;
         }
         Ok(())
     }
 
-    /// Waits until everything is acked, or as long as the run has patience after its load.
+    /// Waits until everything is acked, or as long as the run has timeout after its load.
     async fn settle(&self) -> Result<Tally, Failure> {
         let end = async {
             self.run.load_over.begun().await;
-            tokio::time::sleep(self.run.patience).await;
+            tokio::time::sleep(self.run.timeout).await;
         };
         tokio::select! {
             tally = self.producer.flush() => Ok(tally?),
@@ -89,7 +89,7 @@ impl Sender {
         }
     }
 
-    /// What has no answer at the end of the run's patience is in doubt.
+    /// What has no answer at the end of the run's timeout is in doubt.
     fn group(&self, first: u32, before: &Tally, after: &Tally) -> Group {
         let (acked, rejected) = (after.acked - before.acked, after.rejected - before.rejected);
         let in_doubt = u64::from(self.sent - first).saturating_sub(acked + rejected);
@@ -102,11 +102,11 @@ impl Sender {
     }
 }
 
-/// Runs a task's future no longer than the run has patience after its load.
-pub(super) async fn bounded<T>(run: &Run, work: impl Future<Output = T>) -> Option<T> {
+/// Runs a task's future no longer than the run has timeout after its load.
+pub(in crate::exact) async fn bounded<T>(run: &Run, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
     tokio::select! {
         done = &mut work => Some(done),
-        () = run.load_over.begun() => timeout(run.patience, work).await.ok(),
+        () = run.load_over.begun() => timeout(run.timeout, work).await.ok(),
     }
 }

@@ -1,6 +1,6 @@
 //! Whether the totals are what was acked, event by event.
 
-use super::book::{Book, BookError, EventId};
+use crate::exact::events::catalogue::{CatalogueError, EventCatalogue, EventId};
 use countree_common::key::Counter;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -12,62 +12,62 @@ const EXAMPLES: usize = 10;
 /// Events whose fates are known together: one request, the events between two flushes, or all of a
 /// producer that never waited.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
-    pub(super) sender: u16,
-    pub(super) indices: Range<u32>,
-    pub(super) fate: Fate,
+pub(in crate::exact) struct Group {
+    pub(in crate::exact) sender: u16,
+    pub(in crate::exact) indices: Range<u32>,
+    pub(in crate::exact) fate: Fate,
 }
 
 /// How many events of a group were acked, and so on. The sum is the size of the group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Fate {
+pub(in crate::exact) struct Fate {
     /// Counted, says the cluster.
-    pub(super) acked: u64,
+    pub(in crate::exact) acked: u64,
     /// Not counted, says the cluster.
-    pub(super) rejected: u64,
+    pub(in crate::exact) rejected: u64,
     /// Counted once or not at all.
-    pub(super) in_doubt: u64,
+    pub(in crate::exact) in_doubt: u64,
 }
 
 /// What the totals say of the groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Verdict {
-    pub(super) sent: u64,
-    pub(super) acked: u64,
-    pub(super) rejected: u64,
-    pub(super) in_doubt: u64,
+pub(in crate::exact) struct Verdict {
+    pub(in crate::exact) sent: u64,
+    pub(in crate::exact) acked: u64,
+    pub(in crate::exact) rejected: u64,
+    pub(in crate::exact) in_doubt: u64,
     /// Events in doubt that were counted.
-    pub(super) in_doubt_counted: u64,
+    pub(in crate::exact) in_doubt_counted: u64,
     /// Acked events that are not in the totals.
-    pub(super) lost: u64,
+    pub(in crate::exact) lost: u64,
     /// Times that events are in the totals beyond their first.
-    pub(super) doubled: u64,
+    pub(in crate::exact) doubled: u64,
     /// Rejected events that are in the totals.
-    pub(super) rejected_counted: u64,
+    pub(in crate::exact) rejected_counted: u64,
     /// Counters with something in them that no event makes.
-    pub(super) strange: u64,
+    pub(in crate::exact) strange: u64,
     /// All that the totals hold, in events.
-    pub(super) counted: u64,
+    pub(in crate::exact) counted: u64,
     /// Some of what is wrong, for people.
-    pub(super) examples: Vec<String>,
+    pub(in crate::exact) examples: Vec<String>,
     /// Some of the acked events that are missing.
     #[serde(skip)]
-    pub(super) missing: Vec<String>,
+    pub(in crate::exact) missing: Vec<String>,
 }
 
 impl Verdict {
     /// Compares what became of all events that were sent with the totals of all topics.
     ///
     /// # Errors
-    /// When a group holds an event that the book has no name for.
-    pub(super) fn new(
-        book: &Book,
+    /// When a group holds an event that the catalogue has no name for.
+    pub(in crate::exact) fn new(
+        catalogue: &EventCatalogue,
         groups: &[Group],
         mut totals: BTreeMap<Counter, i64>,
-    ) -> Result<Self, BookError> {
+    ) -> Result<Self, CatalogueError> {
         let mut verdict = Self::default();
         for group in groups {
-            verdict.judge(book, group, &mut totals)?;
+            verdict.judge(catalogue, group, &mut totals)?;
         }
         let left: Vec<_> = totals.iter().filter(|(_, rest)| **rest != 0).collect();
         verdict.strange = left.len() as u64;
@@ -79,14 +79,14 @@ impl Verdict {
 
     fn judge(
         &mut self,
-        book: &Book,
+        catalogue: &EventCatalogue,
         group: &Group,
         totals: &mut BTreeMap<Counter, i64>,
-    ) -> Result<(), BookError> {
+    ) -> Result<(), CatalogueError> {
         let Group { sender, fate, .. } = *group;
         let (mut present, mut missing) = (0u64, Vec::new());
         for index in group.indices.clone() {
-            let event = book.event(EventId { sender, index })?;
+            let event = catalogue.event(EventId { sender, index })?;
             let times = event.take_out(totals);
             self.counted += times;
             if times == 0 {
@@ -127,7 +127,7 @@ impl Verdict {
     }
 
     /// Whether every event is in the totals as often as it has to be; that many acked ones may be missing.
-    pub(super) fn is_exact(&self, may_be_missing: u64) -> bool {
+    pub(in crate::exact) fn is_exact(&self, may_be_missing: u64) -> bool {
         self.lost <= may_be_missing && self.doubled == 0 && self.rejected_counted == 0 && self.strange == 0
     }
 }

@@ -1,10 +1,10 @@
 //! The result: as JSON for programs, and as a table for people.
 
-use super::run::{Entry, Run};
-use super::storm::{Fault, Storm};
-use super::verdict::Verdict;
 use crate::arguments::ExactArguments;
-use crate::cluster::process::{Act, Place};
+use crate::cluster::process::{Act, ProcessKind};
+use crate::exact::events::verdict::Verdict;
+use crate::exact::faults::schedule::{Fault, FaultSchedule};
+use crate::exact::run::{Entry, Run};
 use crate::load::latency::Percentiles;
 use crate::report::number::thousands;
 use countree_common::ledger::Ledger;
@@ -17,86 +17,86 @@ use std::time::Duration;
 
 /// What the end of a run showed.
 #[derive(Debug, Clone)]
-pub(super) struct Measured {
+pub(in crate::exact) struct Measured {
     /// From the start of the load to the last process's return.
-    pub(super) faults_over: Duration,
+    pub(in crate::exact) faults_over: Duration,
     /// From then on until everything was acked, every node ready, everything merged, and shown to all.
-    pub(super) acked: Duration,
-    pub(super) ready: Duration,
-    pub(super) merged: Duration,
-    pub(super) seen: Duration,
-    pub(super) counters: usize,
-    pub(super) ledger: Ledger,
+    pub(in crate::exact) acked: Duration,
+    pub(in crate::exact) ready: Duration,
+    pub(in crate::exact) merged: Duration,
+    pub(in crate::exact) seen: Duration,
+    pub(in crate::exact) counters: usize,
+    pub(in crate::exact) ledger: Ledger,
     /// Acked events that lost disks may have taken along.
-    pub(super) at_stake: u64,
-    pub(super) viewer_updates: u64,
-    pub(super) steps_back: u64,
+    pub(in crate::exact) at_stake: u64,
+    pub(in crate::exact) viewer_updates: u64,
+    pub(in crate::exact) steps_back: u64,
 }
 
 /// What is printed.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Figures {
+pub(in crate::exact) struct Figures {
     /// Nothing at all was wrong.
-    pub(super) exact: bool,
+    pub(in crate::exact) exact: bool,
     #[serde(flatten)]
-    pub(super) verdict: Verdict,
-    pub(super) counters: usize,
-    pub(super) kills: u32,
-    pub(super) pauses: u32,
-    pub(super) stops: u32,
+    pub(in crate::exact) verdict: Verdict,
+    pub(in crate::exact) counters: usize,
+    pub(in crate::exact) kills: u32,
+    pub(in crate::exact) pauses: u32,
+    pub(in crate::exact) stops: u32,
     /// How often each fault was done to each tier.
-    pub(super) faults: BTreeMap<Fault, BTreeMap<Place, u32>>,
-    pub(super) seed: u64,
-    pub(super) leaves: u16,
-    pub(super) roots: u16,
-    pub(super) broadcasts: u16,
-    pub(super) producers: u16,
-    pub(super) http_senders: u16,
-    pub(super) viewers: u16,
+    pub(in crate::exact) faults: BTreeMap<Fault, BTreeMap<ProcessKind, u32>>,
+    pub(in crate::exact) seed: u64,
+    pub(in crate::exact) leaves: u16,
+    pub(in crate::exact) roots: u16,
+    pub(in crate::exact) broadcasts: u16,
+    pub(in crate::exact) producers: u16,
+    pub(in crate::exact) http_senders: u16,
+    pub(in crate::exact) viewers: u16,
     /// How long there were faults, in seconds.
-    pub(super) elapsed_s: f64,
+    pub(in crate::exact) elapsed_s: f64,
     /// The longest time without any ack.
-    pub(super) longest_ack_stall_s: f64,
+    pub(in crate::exact) longest_ack_stall_s: f64,
     /// From an event's queueing to its ack, for producers over QUIC.
-    pub(super) ack_ms: Percentiles,
+    pub(in crate::exact) ack_ms: Percentiles,
     /// From the last fault's end until all was acked.
-    pub(super) acked_s: f64,
+    pub(in crate::exact) acked_s: f64,
     /// From the last fault's end until every node was ready and knew all others.
-    pub(super) ready_s: f64,
+    pub(in crate::exact) ready_s: f64,
     /// From the last fault's end until all was merged.
-    pub(super) merged_s: f64,
+    pub(in crate::exact) merged_s: f64,
     /// From the last fault's end until all was merged and every viewer had seen it.
-    pub(super) recovery_s: f64,
-    pub(super) ledger: Ledger,
+    pub(in crate::exact) recovery_s: f64,
+    pub(in crate::exact) ledger: Ledger,
     /// Events that lost disks may have taken along.
-    pub(super) at_stake: u64,
+    pub(in crate::exact) at_stake: u64,
     /// Times that the ledger could be read, and balanced, while there were faults.
-    pub(super) audits: u64,
-    pub(super) viewer_updates: u64,
+    pub(in crate::exact) audits: u64,
+    pub(in crate::exact) viewer_updates: u64,
     /// Times that it claimed to balance and lacked events that had been acked before it was asked for.
-    pub(super) short_audits: u64,
+    pub(in crate::exact) short_audits: u64,
     /// Versions or totals that viewers saw go back.
-    pub(super) viewer_steps_back: u64,
+    pub(in crate::exact) viewer_steps_back: u64,
     /// What is wrong.
-    pub(super) complaints: Vec<String>,
+    pub(in crate::exact) complaints: Vec<String>,
     /// What is not wrong, and should be known.
-    pub(super) remarks: Vec<String>,
+    pub(in crate::exact) remarks: Vec<String>,
 }
 
 /// The figures, and what the report shows besides.
 #[derive(Debug, Clone)]
-pub(super) struct Outcome {
-    pub(super) figures: Figures,
-    pub(super) entries: Vec<Entry>,
-    pub(super) acks_by_stretch: Vec<u64>,
-    pub(super) tries: Vec<String>,
+pub(in crate::exact) struct Outcome {
+    pub(in crate::exact) figures: Figures,
+    pub(in crate::exact) entries: Vec<Entry>,
+    pub(in crate::exact) acks_by_stretch: Vec<u64>,
+    pub(in crate::exact) tries: Vec<String>,
 }
 
 impl Outcome {
-    pub(super) fn new(
+    pub(in crate::exact) fn new(
         arguments: &ExactArguments,
         run: &Run,
-        storm: &Storm,
+        schedule: &FaultSchedule,
         verdict: Verdict,
         measured: Measured,
     ) -> Self {
@@ -104,8 +104,8 @@ impl Outcome {
             list.lock().unwrap_or_else(PoisonError::into_inner).clone()
         };
         let complaints = copy(&run.complaints);
-        let mut faults: BTreeMap<Fault, BTreeMap<Place, u32>> = BTreeMap::new();
-        for (&(fault, place), &times) in storm.done() {
+        let mut faults: BTreeMap<Fault, BTreeMap<ProcessKind, u32>> = BTreeMap::new();
+        for (&(fault, place), &times) in schedule.done() {
             faults.entry(fault).or_default().insert(place, times);
         }
         let figures = Figures {
@@ -113,9 +113,9 @@ impl Outcome {
                 && verdict.is_exact(measured.ledger.declared_lost + measured.at_stake),
             verdict,
             counters: measured.counters,
-            kills: storm.kills(),
-            pauses: storm.count(Fault::Pause),
-            stops: storm.count(Fault::Stop),
+            kills: schedule.kills(),
+            pauses: schedule.count(Fault::Pause),
+            stops: schedule.count(Fault::Stop),
             faults,
             seed: arguments.seed,
             leaves: arguments.leaves,
@@ -133,8 +133,8 @@ impl Outcome {
             recovery_s: seconds(measured.seen),
             ledger: measured.ledger,
             at_stake: measured.at_stake,
-            audits: run.audits.load(Relaxed),
-            short_audits: run.short_audits.load(Relaxed),
+            audits: run.counts.audits.load(Relaxed),
+            short_audits: run.counts.short_audits.load(Relaxed),
             viewer_updates: measured.viewer_updates,
             viewer_steps_back: measured.steps_back,
             complaints,
@@ -145,7 +145,7 @@ impl Outcome {
     }
 
     /// What was done to whom, and when.
-    pub(super) fn journal(&self) -> String {
+    pub(in crate::exact) fn journal(&self) -> String {
         let mut text = String::new();
         for Entry { after, name, act } in &self.entries {
             let _ = writeln!(text, "{:9.3} {name} {act:?}", after.as_secs_f64());
@@ -156,7 +156,7 @@ impl Outcome {
 
 impl Figures {
     /// The figures in words and numbers, one to a line.
-    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
+    pub(in crate::exact) fn rows(&self) -> Vec<(&'static str, String)> {
         let Verdict { sent, acked, rejected, in_doubt, in_doubt_counted, .. } = self.verdict;
         let wrong = format!(
             "{} lost, {} doubled, {} rejected but counted, {} counters with what nobody sent",
@@ -192,7 +192,7 @@ impl Figures {
             (
                 "ledger",
                 format!(
-                    "{} accepted, {} declared lost, {} at stake when disks were lost; read {} times on the way, {} times in \
+                    "{} accepted, {} declared lost, {} at loss when disks were lost; read {} times on the way, {} times in \
                      silence about acked events",
                     self.ledger.accepted,
                     self.ledger.declared_lost,
@@ -212,7 +212,7 @@ impl Figures {
     }
 
     /// For people.
-    pub(super) fn table(&self) -> String {
+    pub(in crate::exact) fn table(&self) -> String {
         let mut text = String::new();
         for (name, value) in self.rows() {
             let _ = writeln!(text, "{name:<15}{value}");
@@ -240,12 +240,12 @@ impl Fault {
 
 impl Act {
     /// Whether it does harm; the others undo it.
-    pub(super) fn is_fault(self) -> bool {
+    pub(in crate::exact) fn is_fault(self) -> bool {
         !matches!(self, Self::Resume | Self::Start)
     }
 }
 
-fn by_place(places: &BTreeMap<Place, u32>) -> String {
+fn by_place(places: &BTreeMap<ProcessKind, u32>) -> String {
     let total: u32 = places.values().sum();
     let each: Vec<_> =
         places.iter().map(|(place, times)| format!("{place:?} {times}").to_lowercase()).collect();

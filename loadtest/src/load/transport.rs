@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// How events are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum Transport {
     /// By the client library, over QUIC. What is not set is the library's to choose.
     Quic {
         /// Events in a batch at most.
@@ -41,15 +41,15 @@ impl Senders {
     /// When the cluster does not take events.
     pub(crate) async fn connect(
         plan: &Plan,
-        manner: Manner,
+        transport: Transport,
         site: &Site,
         latency: &Arc<AckLatency>,
     ) -> Result<Self, Failure> {
-        Ok(match manner {
-            Manner::Quic { batch, in_flight } => {
+        Ok(match transport {
+            Transport::Quic { batch, in_flight } => {
                 Self::Quic(Producers::connect(plan, batch, in_flight, site, latency).await?)
             }
-            Manner::Http { batch } => Self::Http(Posters::connect(plan, batch, site, latency).await?),
+            Transport::Http { batch } => Self::Http(Posters::connect(plan, batch, site, latency).await?),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Many subscribers of a broker, and one publisher that tells them a total at each beat of a pulse.
 
 use super::broker::Broker;
-use super::speech::Speech;
+use super::wire_protocol::WireProtocol;
 use crate::arguments::Show;
 use crate::audience::Seen;
 use crate::audience::pulse::Pulse;
@@ -40,11 +40,11 @@ pub(super) async fn perform(broker: &Broker, show: &Show) -> Result<Shown, Failu
     let seen = Seen::new(show.viewers as usize)?;
     let mut watching = JoinSet::new();
     for number in 0..show.viewers as usize {
-        let (stream, speech, seen) = (join(broker, number).await?, broker.speech, seen.clone());
-        watching.spawn(watch(stream, speech, number, seen));
+        let (stream, wire_protocol, seen) = (join(broker, number).await?, broker.wire_protocol, seen.clone());
+        watching.spawn(watch(stream, wire_protocol, number, seen));
     }
     let mut publisher = connect(broker).await?;
-    publisher.write_all(&broker.speech.hello()).await?;
+    publisher.write_all(&broker.wire_protocol.hello()).await?;
     let (mut answers, mut publisher) = publisher.into_split();
     let ignoring = tokio::spawn(async move {
         let mut buffer = vec![0; BUFFER_BYTES];
@@ -58,7 +58,9 @@ pub(super) async fn perform(broker: &Broker, show: &Show) -> Result<Shown, Failu
         if let Some(due) = pulse.due(total) {
             tokio::time::sleep_until(due.into()).await;
         }
-        publisher.write_all(&broker.speech.publish(format!("{total:<MESSAGE_BYTES$}").as_bytes())).await?;
+        publisher
+            .write_all(&broker.wire_protocol.publish(format!("{total:<MESSAGE_BYTES$}").as_bytes()))
+            .await?;
     }
     let behind = seen.all_saw(pulse.last(), PATIENCE).await.err().unwrap_or(0);
     let core_s = between(before, broker.seconds()?);
@@ -77,7 +79,7 @@ async fn connect(broker: &Broker) -> Result<TcpStream, Failure> {
 /// A subscriber whom the broker has heard.
 async fn join(broker: &Broker, number: usize) -> Result<TcpStream, Failure> {
     let mut stream = connect(broker).await?;
-    let (hello, answer) = broker.speech.subscribe(number);
+    let (hello, answer) = broker.wire_protocol.subscribe(number);
     stream.write_all(&hello).await?;
     let heard = async {
         let mut said = Vec::new();
@@ -95,7 +97,12 @@ async fn join(broker: &Broker, number: usize) -> Result<TcpStream, Failure> {
     Ok(stream)
 }
 
-async fn watch(mut stream: TcpStream, speech: Speech, number: usize, seen: Arc<Seen>) -> Result<(), Failure> {
+async fn watch(
+    mut stream: TcpStream,
+    wire_protocol: WireProtocol,
+    number: usize,
+    seen: Arc<Seen>,
+) -> Result<(), Failure> {
     let (mut waiting, mut buffer) = (Vec::new(), vec![0; BUFFER_BYTES]);
     loop {
         let read = stream.read(&mut buffer).await?;
@@ -104,7 +111,7 @@ async fn watch(mut stream: TcpStream, speech: Speech, number: usize, seen: Arc<S
             Some(bytes) if !bytes.is_empty() => waiting.extend_from_slice(bytes),
             _ => return Err(Failure::failed("the broker closed a subscriber's connection")),
         }
-        while let Some((message, rest)) = speech.message(&waiting)? {
+        while let Some((message, rest)) = wire_protocol.message(&waiting)? {
             let total =
                 waiting.get(message).and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
             if let Some(total) = total {

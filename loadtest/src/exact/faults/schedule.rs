@@ -1,6 +1,6 @@
 //! Which fault happens when: decided by the seed and by what is up, so that it can be tested without processes.
 
-use crate::cluster::process::{Act, Place};
+use crate::cluster::process::{Act, ProcessKind};
 use clap::ValueEnum;
 use countree_common::time::Time;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -59,7 +59,7 @@ pub(crate) enum Allowed {
 /// A fault that was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Fault {
+pub(in crate::exact) enum Fault {
     Kill,
     Pause,
     Stop,
@@ -71,14 +71,14 @@ pub(super) enum Fault {
 
 /// An act on the process of that number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Command {
-    pub(super) process: usize,
-    pub(super) act: Act,
+pub(in crate::exact) struct Command {
+    pub(in crate::exact) process: usize,
+    pub(in crate::exact) act: Act,
 }
 
 /// When the last fault has been done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Limit {
+pub(in crate::exact) enum Limit {
     Kills(u32),
     Until(Time),
 }
@@ -93,28 +93,28 @@ enum State {
 
 /// The faults of one run.
 #[derive(Debug)]
-pub(super) struct Storm {
+pub(in crate::exact) struct FaultSchedule {
     random: Xoshiro256PlusPlus,
     allowed: Vec<Allowed>,
     limit: Limit,
-    processes: Vec<(Place, State)>,
+    processes: Vec<(ProcessKind, State)>,
     next_fault: Time,
     /// What undoes faults, by when it is due; the second number keeps the order of what is due at once.
     pending: BTreeMap<(Time, u64), Command>,
     pending_made: u64,
-    done: BTreeMap<(Fault, Place), u32>,
+    done: BTreeMap<(Fault, ProcessKind), u32>,
 }
 
-impl Storm {
+impl FaultSchedule {
     /// All processes are up.
-    pub(super) fn new(
+    pub(in crate::exact) fn new(
         seed: u64,
         allowed: Vec<Allowed>,
         limit: Limit,
-        processes: impl IntoIterator<Item = Place>,
+        processes: impl IntoIterator<Item = ProcessKind>,
         now: Time,
     ) -> Self {
-        let mut storm = Self {
+        let mut schedule = Self {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
             allowed,
             limit,
@@ -124,28 +124,28 @@ impl Storm {
             pending_made: 0,
             done: BTreeMap::new(),
         };
-        storm.next_fault = now + storm.draw(CALM_MS);
-        storm
+        schedule.next_fault = now + schedule.draw(CALM_MS);
+        schedule
     }
 
     /// How often each fault was done to each kind of process.
-    pub(super) fn done(&self) -> &BTreeMap<(Fault, Place), u32> {
+    pub(in crate::exact) fn done(&self) -> &BTreeMap<(Fault, ProcessKind), u32> {
         &self.done
     }
 
     /// How many processes were killed.
-    pub(super) fn kills(&self) -> u32 {
+    pub(in crate::exact) fn kills(&self) -> u32 {
         let kills = [Fault::Kill, Fault::Away, Fault::Forget, Fault::Restore, Fault::Disk];
         kills.map(|fault| self.count(fault)).iter().sum()
     }
 
     /// How often one fault was done.
-    pub(super) fn count(&self, fault: Fault) -> u32 {
+    pub(in crate::exact) fn count(&self, fault: Fault) -> u32 {
         self.done.iter().filter(|((f, _), _)| *f == fault).map(|(_, n)| n).sum()
     }
 
     /// Whether there is no more to come and every process is up.
-    pub(super) fn is_over(&self, now: Time) -> bool {
+    pub(in crate::exact) fn is_over(&self, now: Time) -> bool {
         self.is_spent(now) && self.pending.is_empty() && self.processes.iter().all(|(_, s)| *s == State::Up)
     }
 
@@ -157,7 +157,7 @@ impl Storm {
     }
 
     /// What is to be done by now.
-    pub(super) fn handle_time(&mut self, now: Time) -> Vec<Command> {
+    pub(in crate::exact) fn handle_time(&mut self, now: Time) -> Vec<Command> {
         let mut commands = Vec::new();
         while let Some(entry) = self.pending.first_entry().filter(|entry| entry.key().0 <= now) {
             let command = entry.remove();
@@ -173,7 +173,7 @@ impl Storm {
 
     /// A process has ended, as it was told to or by itself; returns whether it was told to. One that was
     /// killed is not reported.
-    pub(super) fn handle_exit(&mut self, process: usize, now: Time) -> bool {
+    pub(in crate::exact) fn handle_exit(&mut self, process: usize, now: Time) -> bool {
         let was_told = self.processes.get(process).is_some_and(|(_, state)| *state == State::Draining);
         let wait = if was_told { self.draw(DOWN_MS) } else { RESTART };
         self.forget(process);
@@ -190,12 +190,16 @@ impl Storm {
                 Fault::Pause => Allowed::Pause,
                 Fault::Stop => Allowed::Stop,
                 Fault::Away => Allowed::Away,
-                Fault::Forget => return place == Place::Redis && self.allowed.contains(&Allowed::Forget),
-                Fault::Restore => return place == Place::Redis && self.allowed.contains(&Allowed::Restore),
-                Fault::Disk => return place == Place::Leaf && self.allowed.contains(&Allowed::Disk),
+                Fault::Forget => {
+                    return place == ProcessKind::Redis && self.allowed.contains(&Allowed::Forget);
+                }
+                Fault::Restore => {
+                    return place == ProcessKind::Redis && self.allowed.contains(&Allowed::Restore);
+                }
+                Fault::Disk => return place == ProcessKind::Leaf && self.allowed.contains(&Allowed::Disk),
             };
             match place {
-                Place::Redis => {
+                ProcessKind::Redis => {
                     self.allowed.contains(&Allowed::Redis) && matches!(fault, Fault::Kill | Fault::Pause)
                 }
                 _ => self.allowed.contains(&on_nodes),
@@ -203,7 +207,7 @@ impl Storm {
         };
         // A process may be killed in the middle of a pause or a drain too.
         let fits = |fault, state| state == State::Up || fault == Fault::Kill && state != State::Down;
-        let mut choices: BTreeMap<Place, Vec<(usize, Fault)>> = BTreeMap::new();
+        let mut choices: BTreeMap<ProcessKind, Vec<(usize, Fault)>> = BTreeMap::new();
         for (process, &(place, state)) in self.processes.iter().enumerate() {
             for fault in FAULTS {
                 if may(fault, place) && fits(fault, state) {
@@ -235,7 +239,7 @@ impl Storm {
             Act::Kill => self.kill(Fault::Kill, process, DOWN_MS, now),
             Act::KillForLong => self.kill(Fault::Away, process, AWAY_MS, now),
             Act::KillAndForget(_) => self.kill(Fault::Forget, process, DOWN_MS, now),
-            Act::KillAndRestore if self.place(process) == Some(Place::Redis) => {
+            Act::KillAndRestore if self.place(process) == Some(ProcessKind::Redis) => {
                 self.kill(Fault::Restore, process, DOWN_MS, now);
             }
             Act::KillAndRestore | Act::KillAndLose => self.kill(Fault::Disk, process, DOWN_MS, now),
@@ -262,7 +266,7 @@ impl Storm {
         self.later(now + wait, process, Act::Start);
     }
 
-    fn place(&self, process: usize) -> Option<Place> {
+    fn place(&self, process: usize) -> Option<ProcessKind> {
         self.processes.get(process).map(|(place, _)| *place)
     }
 
@@ -297,5 +301,5 @@ impl Storm {
 }
 
 #[cfg(test)]
-#[path = "storm_tests.rs"]
+#[path = "schedule_tests.rs"]
 mod tests;

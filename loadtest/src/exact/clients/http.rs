@@ -1,9 +1,9 @@
 //! Senders over HTTP: requests under an Idempotency-Key, repeated verbatim until one is accepted.
 
-use super::book::EventId;
-use super::produce::bounded;
-use super::run::Run;
-use super::verdict::{Fate, Group};
+use crate::exact::clients::quic::bounded;
+use crate::exact::events::catalogue::EventId;
+use crate::exact::events::verdict::{Fate, Group};
+use crate::exact::run::Run;
 use crate::now;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, Answer, HttpError};
@@ -21,10 +21,10 @@ const RETRY: Duration = Duration::from_millis(100);
 const EVENTS: &str = "/v1/events";
 
 /// One sender's task: one request at a time, each try at any leaf.
-pub(super) struct Poster {
-    pub(super) run: Arc<Run>,
-    pub(super) number: u16,
-    pub(super) leaves: Vec<String>,
+pub(in crate::exact) struct HttpSender {
+    pub(in crate::exact) run: Arc<Run>,
+    pub(in crate::exact) number: u16,
+    pub(in crate::exact) leaves: Vec<String>,
 }
 
 /// What an answer means for the request.
@@ -39,9 +39,9 @@ enum Meaning {
     InDoubt,
 }
 
-impl Poster {
+impl HttpSender {
     /// Sends until the load ends; returns what became of each request.
-    pub(super) async fn work(self) -> Result<Vec<Group>, Failure> {
+    pub(in crate::exact) async fn work(self) -> Result<Vec<Group>, Failure> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut groups, mut sent) = (Vec::new(), 0);
@@ -71,7 +71,7 @@ impl Poster {
 
     fn body(&self, indices: std::ops::Range<u32>) -> Result<Vec<u8>, Failure> {
         let event = |index| {
-            let event = self.run.book.event(EventId { sender: self.number, index })?;
+            let event = self.run.catalogue.event(EventId { sender: self.number, index })?;
             let (counter, delta) = (event.counter, event.delta);
             let (topic, item, kind) = (counter.topic, counter.item, counter.kind);
             Ok(json!({ "topic": topic, "item": item, "kind": kind, "delta": delta }))

@@ -1,7 +1,7 @@
 use super::*;
 
-fn book() -> Book {
-    Book::new("t", 2).unwrap()
+fn catalogue() -> EventCatalogue {
+    EventCatalogue::new("t", 2).unwrap()
 }
 
 fn group(indices: Range<u32>, acked: u64, rejected: u64, in_doubt: u64) -> Group {
@@ -11,14 +11,14 @@ fn group(indices: Range<u32>, acked: u64, rejected: u64, in_doubt: u64) -> Group
 fn totals(indices: impl IntoIterator<Item = u32>) -> BTreeMap<Counter, i64> {
     let mut totals = BTreeMap::new();
     for index in indices {
-        let event = book().event(EventId { sender: 1, index }).unwrap();
+        let event = catalogue().event(EventId { sender: 1, index }).unwrap();
         *totals.entry(event.counter).or_default() += event.delta.get();
     }
     totals
 }
 
 fn judge(groups: &[Group], totals: BTreeMap<Counter, i64>) -> Verdict {
-    Verdict::new(&book(), groups, totals).unwrap()
+    Verdict::new(&catalogue(), groups, totals).unwrap()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Viewers: what they are shown must never go back, and end at the store's totals.
 
-use super::run::Run;
+use crate::exact::run::Run;
 use countree_client::{Cluster, Viewer};
 use countree_common::document::TopicView;
 use countree_common::key::{Counter, Topic};
@@ -13,7 +13,7 @@ const EXAMPLES: usize = 5;
 
 /// What one viewer was shown so far. Copies share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shown {
+pub(in crate::exact) struct Shown {
     state: Arc<Mutex<State>>,
 }
 
@@ -57,7 +57,7 @@ impl Shown {
     }
 
     /// How many counters it shows otherwise than these totals, and one of them.
-    pub(super) fn differences(&self, totals: &BTreeMap<Counter, i64>) -> (usize, Option<String>) {
+    pub(in crate::exact) fn differences(&self, totals: &BTreeMap<Counter, i64>) -> (usize, Option<String>) {
         let state = self.state();
         let is_shown = |(counter, total): &(&Counter, &i64)| state.totals.get(*counter) == Some(*total);
         let mut missing = totals.iter().filter(|entry| !is_shown(entry));
@@ -70,12 +70,12 @@ impl Shown {
         (usize::from(first.is_some()) + missing.count() + extra, example)
     }
 
-    pub(super) fn updates(&self) -> u64 {
+    pub(in crate::exact) fn updates(&self) -> u64 {
         self.state().updates
     }
 
     /// How often something went back, and what, at first.
-    pub(super) fn steps_back(&self) -> (u64, Vec<String>) {
+    pub(in crate::exact) fn steps_back(&self) -> (u64, Vec<String>) {
         let state = self.state();
         (state.went_back, state.steps_back.clone())
     }
@@ -91,9 +91,14 @@ impl State {
 }
 
 /// Watches all topics through a cluster found at `url`, until it is dropped.
-pub(super) async fn watch(run: Arc<Run>, number: u16, url: String, shown: Shown) -> Result<(), Failure> {
+pub(in crate::exact) async fn watch(
+    run: Arc<Run>,
+    number: u16,
+    url: String,
+    shown: Shown,
+) -> Result<(), Failure> {
     let cluster = Cluster::discover(&url, None).await?;
-    let mut viewer = Viewer::watch(cluster, run.book.topics().to_vec());
+    let mut viewer = Viewer::watch(cluster, run.catalogue.topics().to_vec());
     while let Some(view) = viewer.next().await {
         match view {
             Ok(view) => shown.take(view),
@@ -104,5 +109,5 @@ pub(super) async fn watch(run: Arc<Run>, number: u16, url: String, shown: Shown)
 }
 
 #[cfg(test)]
-#[path = "watch_tests.rs"]
+#[path = "viewers_tests.rs"]
 mod tests;

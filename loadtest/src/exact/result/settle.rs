@@ -1,10 +1,10 @@
 //! The end: everything is up again, everything is merged, and everybody is asked what the totals are.
 
-use super::run::Run;
-use super::watch::Shown;
 use crate::cluster::fleet::Fleet;
-use crate::cluster::process::Place;
+use crate::cluster::process::ProcessKind;
 use crate::cluster::site::Site;
+use crate::exact::clients::viewers::Shown;
+use crate::exact::run::Run;
 use crate::now;
 use countree_common::document::TopicView;
 use countree_common::key::Counter;
@@ -22,7 +22,7 @@ const AUDIT: Duration = Duration::from_millis(500);
 const ROUND: Duration = Duration::from_secs(2);
 
 /// All totals of all topics.
-pub(super) type Totals = BTreeMap<Counter, i64>;
+pub(in crate::exact) type Totals = BTreeMap<Counter, i64>;
 
 fn sites(urls: Vec<String>) -> Vec<Site> {
     urls.into_iter().map(|url| Site::at(url, None)).collect()
@@ -30,16 +30,16 @@ fn sites(urls: Vec<String>) -> Vec<Site> {
 
 /// Looks at the ledger until it is dropped: it must balance at every moment. Most of the time it can't
 /// be read, since a node is away.
-pub(super) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
+pub(in crate::exact) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
     let sites = sites(leaves);
     for site in sites.iter().cycle() {
         tokio::time::sleep(AUDIT).await;
         let acked_before = run.acks.acked();
-        let Ok(Ok(audit)) = timeout(run.patience, site.audit_now()).await else { continue };
-        run.audits.fetch_add(1, Relaxed);
+        let Ok(Ok(audit)) = timeout(run.timeout, site.audit_now()).await else { continue };
+        run.counts.audits.fetch_add(1, Relaxed);
         // Where a leaf that was away is left out, the ledger must not claim to balance.
         if audit.balanced && audit.total.accepted < acked_before {
-            run.short_audits.fetch_add(1, Relaxed);
+            run.counts.short_audits.fetch_add(1, Relaxed);
         }
         // Not `balanced`, which is also false while a leaf is away.
         let balances = audit.streams.iter().all(|stream| stream.ledger.balanced());
@@ -51,22 +51,22 @@ pub(super) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
 
 /// Waits until every node is ready and knows all others: what a node shows of a cluster that it knows
 /// only a part of is only a part.
-pub(super) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant) {
+pub(in crate::exact) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant) {
     loop {
         let trouble = match fleet.trouble().await {
             None => fleet.stranger().await,
             trouble => trouble,
         };
         let Some(trouble) = trouble else { return };
-        // The storm's own doing, which an operator knows of.
+        // The schedule's own doing, which an operator knows of.
         if trouble.contains("went back in time while it was in use")
-            && let Some(site) = sites(fleet.urls(Place::Leaf)).first()
+            && let Some(site) = sites(fleet.urls(ProcessKind::Leaf)).first()
             && let Err(e) = site.acknowledge().await
         {
             run.complain(format!("an older store can't be acknowledged: {}", e.message()));
         }
         if now() > deadline {
-            run.complain(format!("the nodes have not come together within {:?}: {trouble}", run.patience));
+            run.complain(format!("the nodes have not come together within {:?}: {trouble}", run.timeout));
             return;
         }
         tokio::time::sleep(POLL).await;
@@ -74,8 +74,8 @@ pub(super) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant) {
 }
 
 /// What an operator does about leaves that have lost their disk, or have an older copy of it: gives up what is gone.
-pub(super) async fn give_up_lost_disks(run: &Run, fleet: &Fleet) {
-    let Some(site) = sites(fleet.urls(Place::Leaf)).pop() else { return };
+pub(in crate::exact) async fn give_up_lost_disks(run: &Run, fleet: &Fleet) {
+    let Some(site) = sites(fleet.urls(ProcessKind::Leaf)).pop() else { return };
     let away = match site.audit().await {
         Ok(audit) => audit.away,
         Err(e) => return run.complain(format!("the ledger can't be read: {}", e.message())),
@@ -89,15 +89,20 @@ pub(super) async fn give_up_lost_disks(run: &Run, fleet: &Fleet) {
 }
 
 /// Waits until the leaves have merged all they accepted. Returns the ledger as it was last.
-pub(super) async fn merged(run: &Run, fleet: &Fleet, over: Instant, deadline: Instant) -> Option<Audit> {
-    let sites = sites(fleet.urls(Place::Leaf));
+pub(in crate::exact) async fn merged(
+    run: &Run,
+    fleet: &Fleet,
+    over: Instant,
+    deadline: Instant,
+) -> Option<Audit> {
+    let sites = sites(fleet.urls(ProcessKind::Leaf));
     let mut last = None;
     let mut why = "no leaf was asked".to_owned();
     for site in sites.iter().cycle() {
         if now() > deadline {
             break;
         }
-        match timeout(run.patience, site.audit_now()).await {
+        match timeout(run.timeout, site.audit_now()).await {
             Ok(Ok(audit))
                 if audit.balanced
                     && audit.total.in_flight == 0
@@ -119,7 +124,7 @@ pub(super) async fn merged(run: &Run, fleet: &Fleet, over: Instant, deadline: In
         }
         tokio::time::sleep(POLL).await;
     }
-    run.complain(format!("not everything was merged within {} s: {why}", run.patience.as_secs()));
+    run.complain(format!("not everything was merged within {} s: {why}", run.timeout.as_secs()));
     last
 }
 
@@ -130,9 +135,9 @@ fn is_newer(audit: &Audit, over: Instant) -> bool {
 }
 
 /// Reads all topics at every broadcast node; each must say the same.
-pub(super) async fn totals(run: &Run, fleet: &Fleet, deadline: Instant) -> Totals {
+pub(in crate::exact) async fn totals(run: &Run, fleet: &Fleet, deadline: Instant) -> Totals {
     let mut first: Option<Totals> = None;
-    for site in sites(fleet.urls(Place::Broadcast)) {
+    for site in sites(fleet.urls(ProcessKind::Broadcast)) {
         let totals = loop {
             match read(run, &site).await {
                 Ok(totals) => break totals,
@@ -158,7 +163,7 @@ pub(super) async fn totals(run: &Run, fleet: &Fleet, deadline: Instant) -> Total
 
 async fn read(run: &Run, site: &Site) -> Result<Totals, Failure> {
     let mut totals = Totals::new();
-    for topic in run.book.topics() {
+    for topic in run.catalogue.topics() {
         if let Some(view) = site.topic(topic).await? {
             add(&mut totals, view);
         }
@@ -176,7 +181,12 @@ fn add(totals: &mut Totals, view: TopicView) {
 }
 
 /// Waits until every viewer is shown these totals; complains of those that are not.
-pub(super) async fn viewers_agree(run: &Run, viewers: &[Shown], totals: &Totals, deadline: Instant) {
+pub(in crate::exact) async fn viewers_agree(
+    run: &Run,
+    viewers: &[Shown],
+    totals: &Totals,
+    deadline: Instant,
+) {
     for (number, shown) in viewers.iter().enumerate() {
         loop {
             let (differences, example) = shown.differences(totals);
