@@ -3,6 +3,7 @@
 mod arguments;
 mod commands;
 mod ending;
+mod environment;
 mod host;
 mod node;
 mod place;
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
         }
         Err(e) => return Failure::from_parser(&e.to_string(), PROGRAM).report(PROGRAM),
     };
+    if let Err(failure) = environment::check() {
+        return failure.report(PROGRAM);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return Failure::failed(format!("the system gives no threads: {e}")).report(PROGRAM),

@@ -30,6 +30,7 @@ pub const BUILT_IN: &str = "[cluster]\nname = \"local\"\nstore = \"embedded\"\nw
     [leaf]\nreplicas = 2\n[root]\nreplicas = 1\n[broadcast]\nreplicas = 1\n";
 
 const SECTIONS: [&str; 6] = ["cluster", "leaf", "root", "broadcast", "http", "auth"];
+
 impl Manifest {
     /// Reads a manifest; `environment` overrides its keys.
     ///

@@ -17,6 +17,13 @@ fn the_built_in_manifest_is_what_the_contract_says() {
 }
 
 #[test]
+fn a_manifest_that_names_no_sizes_has_those_of_the_built_in_one() {
+    let (empty, built_in) = (parse("").unwrap(), parse(BUILT_IN).unwrap());
+    assert_eq!(empty, built_in);
+    assert_eq!(parse("[leaf]\nretention = \"1m\"").unwrap().leaf.tier.replicas, 2);
+}
+
+#[test]
 fn refusals_name_the_key_and_the_range() {
     for (text, words) in [
         ("[leaf]\nreplicas = 0", ["leaf.replicas", "1 to 256"]),

@@ -1,6 +1,7 @@
 //! Configuration: TOML with an environment override for every key. Parsing binds nothing and opens
 //! nothing. Errors name the key and what it takes.
 
+pub mod environment;
 pub mod host_port;
 pub mod manifest;
 pub mod node;

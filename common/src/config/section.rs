@@ -1,5 +1,6 @@
 //! Reading one TOML table key by key, so that what is left over can be refused.
 
+use super::environment::variable;
 use super::host_port::HostPort;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -96,8 +97,7 @@ impl<'a> Section<'a> {
                 .join(","),
             other => other.to_string(),
         });
-        let variable = format!("COUNTREE_{}_{}", self.name, key).to_uppercase().replace('-', "_");
-        (self.environment)(&variable).or(in_file)
+        (self.environment)(&variable(self.name, key)).or(in_file)
     }
 
     fn bad(&self, key: &str, value: &str, expected: impl Into<String>) -> ConfigError {

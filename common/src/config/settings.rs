@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// `leaf.replicas` unless it is set: two, so that one leaf may go and events are still taken.
+const LEAVES: u64 = 2;
 const MINUTE: Duration = Duration::from_secs(60);
 /// `leaf.capacity` unless it is set: far below what was measured on one core, so that an item is split in time.
 const CAPACITY: u64 = 2_000_000;
@@ -113,15 +115,15 @@ impl ClusterSettings {
 }
 
 impl TierSettings {
-    pub(super) fn read(s: &mut Section<'_>) -> Result<Self, ConfigError> {
-        let replicas = s.number("replicas", 1, 1..=u64::from(REPLICAS_MAX))?;
+    pub(super) fn read(s: &mut Section<'_>, replicas: u64) -> Result<Self, ConfigError> {
+        let replicas = s.number("replicas", replicas, 1..=u64::from(REPLICAS_MAX))?;
         let quic_port = s.number("quic_port", 0, 0..=65_535)?;
         // Both fit: the ranges say so.
         Ok(Self { replicas: replicas as u32, quic_port: quic_port as u16 })
     }
 
     pub(super) fn read_all(mut s: Section<'_>) -> Result<Self, ConfigError> {
-        let tier = Self::read(&mut s)?;
+        let tier = Self::read(&mut s, 1)?;
         s.finish()?;
         Ok(tier)
     }
@@ -130,7 +132,7 @@ impl TierSettings {
 impl LeafSettings {
     pub(super) fn read(mut s: Section<'_>) -> Result<Self, ConfigError> {
         let settings = Self {
-            tier: TierSettings::read(&mut s)?,
+            tier: TierSettings::read(&mut s, LEAVES)?,
             retention: s.duration("retention", 10 * MINUTE, Duration::from_secs(1)..=24 * 60 * MINUTE)?,
             horizon: s.duration("horizon", 15 * MINUTE, 10 * MINUTE..=24 * 60 * MINUTE)?,
             log_bytes: s.number("log_bytes", 64 << 30, 256 << 20..=1 << 50)?,
@@ -143,7 +145,7 @@ impl LeafSettings {
 
 impl BroadcastSettings {
     pub(super) fn read(mut s: Section<'_>) -> Result<Self, ConfigError> {
-        let tier = TierSettings::read(&mut s)?;
+        let tier = TierSettings::read(&mut s, 1)?;
         let tick = s.duration(
             "tick",
             Duration::from_millis(100),

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, countree};
 use serde_json::Value;
+use std::process::Command;
 
 fn event(fields: &str) -> String {
     format!(r#"{{"topic":"t","item":"i","kind":"like"{fields}}}"#)
@@ -105,6 +106,28 @@ fn wrong_usage_and_bad_manifests_say_what_is_wrong() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
         assert_eq!(error.lines().count(), 1, "{arguments:?}: {error}");
     }
+}
+
+#[test]
+fn environment_variables_that_set_nothing_are_refused_with_the_nearest_that_does() {
+    let run = |name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countree"));
+        command.args(["up", "--data", "/nonexistent/data", "--http", "127.0.0.1:0"]).env(name, "1");
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, error) = run("COUNTREE_LEAF_REPLICSA");
+    assert_eq!((code, error.lines().count()), (Some(2), 1), "{error}");
+    assert!(error.contains("COUNTREE_LEAF_REPLICSA") && error.contains("COUNTREE_LEAF_REPLICAS?"), "{error}");
+    let (_, error) = run("COUNTREE_LEAF_SERVICE_PORT_HTTP");
+    assert!(!error.contains("COUNTREE_"), "{error}");
+}
+
+#[test]
+fn help_says_what_happens_without_a_command() {
+    let output = countree(&["--help"]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && help.contains("Without a command it is `countree up`"), "{help}");
 }
 
 #[test]
