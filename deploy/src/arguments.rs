@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 /// Which cluster is meant.
 #[derive(Debug, Args)]
 pub(crate) struct ClusterArguments {
-    /// The cluster's address: host:port or http://host:port.
+    /// The cluster's address: host:port, http://host:port or https://host:port.
     #[arg(
         long = "cluster",
         env = "COUNTREE_URL",
@@ -45,6 +45,9 @@ pub(crate) struct ClusterArguments {
     /// A token, where the cluster asks for one.
     #[arg(long, env = "COUNTREE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// The authorities (PEM) that may have signed the certificate of an https:// address, instead of the public ones.
+    #[arg(long, env = "COUNTREE_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
 /// What to do.

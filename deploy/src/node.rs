@@ -1,7 +1,8 @@
 //! A node of any tier in this process: started, asked, stopped.
 
 use axum::Router;
-use axum::middleware::map_response;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, map_response};
 use countree_broadcast::shell::{BroadcastNode, BroadcastOptions};
 use countree_common::cluster::{ClusterView, Node, Tier};
 use countree_common::config::node::NodeConfig;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tracing::{Instrument, Span};
 
 /// What a node is started from.
 pub(crate) struct Start<'a> {
@@ -45,6 +47,8 @@ pub(crate) struct Running {
     identity: Arc<Identity>,
     membership: Membership,
     node: Arc<Mutex<Option<AnyNode>>>,
+    /// What it logs stands in this.
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -113,8 +117,11 @@ impl Running {
     pub(crate) async fn start(start: Start<'_>, stop: &Shutdown) -> Result<Self, Failure> {
         clock::watch_steps();
         let identity = start.node.identity.clone();
-        let node = AnyNode::start(start, stop).await?;
+        // Of the highest level: lines of every level name their node.
+        let span = tracing::error_span!("node", name = %start.node.name);
+        let node = AnyNode::start(start, stop).instrument(span.clone()).await?;
         Ok(Self {
+            span,
             listed: each!(&node, n => n.node().clone()),
             identity,
             membership: each!(&node, n => n.membership().clone()),
@@ -159,6 +166,7 @@ impl Running {
 
     /// All that it serves over HTTP.
     pub(crate) fn router(&self, config: &NodeConfig, access: Access) -> Router {
+        let span = self.span.clone();
         let own = match &*self.node() {
             Some(node) => each!(node, n => n.routes()),
             None => Router::new(),
@@ -178,13 +186,14 @@ impl Running {
         own.merge(node_routes.router())
             .merge(overview::router(self.membership.clone(), access))
             .layer(map_response(json_errors))
+            .layer(from_fn(move |request: Request, next: Next| next.run(request).instrument(span.clone())))
     }
 
     /// Drains it and takes it out of the cluster. Only the first call waits for that.
     pub(crate) async fn stop(&self) {
         let node = self.node().take();
         if let Some(node) = node {
-            each!(node, n => n.stop().await);
+            async { each!(node, n => n.stop().await) }.instrument(self.span.clone()).await;
         }
     }
 }

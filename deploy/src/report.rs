@@ -17,10 +17,20 @@ pub(crate) struct Report {
 impl Report {
     /// Prints `text` for people or `value` for programs. `false` when nobody reads any more.
     pub(crate) fn print(self, value: &impl Serialize, text: impl FnOnce() -> String) -> bool {
-        let line = if self.json { serde_json::to_string(value).unwrap_or_default() } else { text() };
+        let line = if self.json {
+            serde_json::to_string(value).unwrap_or_default()
+        } else {
+            printable_lines(&text())
+        };
         let mut out = io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
     }
+}
+
+/// Text as a terminal may show it, in its lines.
+fn printable_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    lines.join("\n")
 }
 
 /// 28013 as people read it: 28,013.

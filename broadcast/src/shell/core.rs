@@ -11,6 +11,7 @@ use countree_common::cluster::NodeName;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::membership::Membership;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::shell::tasks;
 use countree_common::time::Time;
 use countree_common::wire::publish::FromRoot;
 use std::collections::HashMap;
@@ -202,7 +203,7 @@ impl Core {
             Output::Check { check, topic } => {
                 let (membership, cache) = (self.membership.clone(), self.cache.clone());
                 let inputs = self.inputs.clone();
-                tokio::spawn(async move {
+                tasks::spawn(async move {
                     let snapshot = read::snapshot(&membership, &cache, &topic).await.ok();
                     // The core may have ended.
                     let _ = inputs.send(Input::Checked { check, snapshot }).await;

@@ -3,6 +3,7 @@
 use super::input::Input;
 use countree_common::cluster::NodeName;
 use countree_common::shell::peers::{PeerError, Peers};
+use countree_common::shell::tasks;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::publish::{FromRoot, ToRoot};
@@ -43,7 +44,7 @@ impl Link {
         inputs: mpsc::Sender<Input>,
     ) -> Self {
         let end = End { number, root, address, peers, inputs };
-        Self { number, outbox: None, task: tokio::spawn(end.run()).abort_handle() }
+        Self { number, outbox: None, task: tasks::spawn(end.run()).abort_handle() }
     }
 }
 

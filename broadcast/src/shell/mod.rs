@@ -37,6 +37,7 @@ use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile, StreamError};
 use countree_common::shell::server::{self, Greeted, Policy};
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::shell::tasks;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::rpc::{Reply, Request};
@@ -135,9 +136,9 @@ impl BroadcastNode {
         let (cache, registry) =
             (Arc::new(SnapshotCache::default()), Arc::new(ViewerRegistry::new(inputs.clone())));
         let (reports, mut report) = watch::channel(Report::default());
-        tokio::spawn(away_updates::follow(membership.clone(), cache.clone(), inputs.clone()));
+        tasks::spawn(away_updates::follow(membership.clone(), cache.clone(), inputs.clone()));
         let core = Core::new(Clock::start(), membership.clone(), cache.clone(), reports, inputs, &leaving);
-        let core = tokio::spawn(core.run(queue, tick));
+        let core = tasks::spawn(core.run(queue, tick));
         let state = HttpState {
             membership: membership.clone(),
             cache,
@@ -153,7 +154,7 @@ impl BroadcastNode {
             admission: Arc::new(move |hello| access.check_hello(hello)),
         };
         let watching = registry.clone();
-        tokio::spawn(server::serve(endpoint.clone(), policy, leaving.clone(), move |greeted| {
+        tasks::spawn(server::serve(endpoint.clone(), policy, leaving.clone(), move |greeted| {
             let (watching, leave) = (watching.clone(), leave.clone());
             async move {
                 match greeted.conversation {
@@ -277,7 +278,7 @@ fn spawn_heartbeats(
 ) -> JoinHandle<()> {
     let (node, membership, report, leaving) =
         (node.clone(), membership.clone(), report.clone(), leaving.clone());
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         membership.heartbeats(node, || report.borrow().node_stats(), &leaving).await;
     })
 }

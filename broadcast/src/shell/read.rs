@@ -43,7 +43,10 @@ pub(super) async fn snapshot(
         match tokio::time::timeout(ROOT_TIMEOUT, reading).await {
             Ok(Ok(snapshot)) => return Ok(snapshot),
             Ok(Err(e)) => error = e,
-            Err(_) => error = PeerError::Timeout,
+            Err(_) => {
+                let (name, address) = (root.name.to_string(), root.quic);
+                error = PeerError::Timeout { name, address, limit: ROOT_TIMEOUT };
+            }
         }
     }
     Err(error)

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use countree_common::document::Version;
 use countree_common::key::Topic;
 use countree_common::limits::CONNECTIONS_PER_NODE;
+use countree_common::shell::tasks;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -72,7 +73,7 @@ fn last_event_id(headers: &HeaderMap) -> Option<Version> {
 /// Ends the guard when the returned half is dropped, which is when the response is.
 fn stay(guard: ViewerGuard) -> oneshot::Sender<Infallible> {
     let (here, gone) = oneshot::channel();
-    tokio::spawn(async move {
+    tasks::spawn(async move {
         let _ = gone.await;
         guard.end().await;
     });

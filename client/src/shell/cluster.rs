@@ -4,7 +4,7 @@ use super::error::ClientError;
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::document::TopicView;
 use countree_common::key::{Item, Kind, Topic};
-use countree_common::shell::http::{self, ClusterInfo, ErrorBody};
+use countree_common::shell::http::{self, ClusterInfo, ErrorBody, Trust};
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile};
 use countree_common::shell::tls::anonymous_tls;
@@ -36,13 +36,33 @@ pub struct Cluster {
 
 #[derive(Debug)]
 struct Inner {
-    url: String,
+    address: Address,
     token: Option<String>,
     name: NodeName,
     info: Mutex<ClusterInfo>,
     view: watch::Sender<Arc<ClusterView>>,
     trouble: Arc<Notify>,
     viewers: Mutex<Option<ViewerSide>>,
+}
+
+/// Where the cluster was found.
+#[derive(Debug)]
+struct Address {
+    url: String,
+    /// None for the public authorities.
+    trust: Option<Trust>,
+}
+
+impl Address {
+    fn server(&self) -> http::Server<'_> {
+        http::Server { url: &self.url, trust: self.trust.as_ref() }
+    }
+
+    /// Whether nodes may be asked at their own addresses. Those are not encrypted, and a token goes with every question:
+    /// who gave an `https://` address wants neither seen.
+    fn leads_to_nodes(&self) -> bool {
+        !http::is_https(&self.url)
+    }
 }
 
 /// What all viewers use.
@@ -55,16 +75,30 @@ struct ViewerSide {
 }
 
 impl Cluster {
-    /// Asks the node at `url` (`host:port` or `http://host:port`, any node of the cluster) where the others are. `token`
-    /// is shown to every node; clusters without authentication need none. Must run inside a tokio runtime.
+    /// Asks the node at `url` (`host:port`, `http://host:port` or `https://host:port`, any node of the cluster) where the
+    /// others are. `token` is shown to every node; clusters without authentication need none. An `https://` address has to
+    /// have a certificate of a public authority; [`Cluster::discover_trusting`] takes others. Must run inside a tokio runtime.
     ///
     /// # Errors
     /// When no cluster answers there, or it does not let this client in.
     pub async fn discover(url: &str, token: Option<String>) -> Result<Self, ClientError> {
-        let info = fetch(url, token.as_deref()).await?;
+        Self::discover_at(Address { url: url.to_owned(), trust: None }, token).await
+    }
+
+    /// The same, where the `https://` address has a certificate of the authorities in the PEM text `ca`, and of no others.
+    ///
+    /// # Errors
+    /// As [`Cluster::discover`], and when `ca` holds no certificate.
+    pub async fn discover_trusting(url: &str, token: Option<String>, ca: &str) -> Result<Self, ClientError> {
+        let trust = Some(Trust::only(ca)?);
+        Self::discover_at(Address { url: url.to_owned(), trust }, token).await
+    }
+
+    async fn discover_at(address: Address, token: Option<String>) -> Result<Self, ClientError> {
+        let info = fetch(address.server(), token.as_deref()).await?;
         anonymous_tls(&info.ca)?;
         let inner = Arc::new(Inner {
-            url: url.to_owned(),
+            address,
             token,
             name: info.cluster.clone(),
             view: watch::Sender::new(Arc::new(info.view.clone())),
@@ -140,14 +174,15 @@ impl Cluster {
         let bearer = self.inner.token.as_ref().map(|token| format!("Bearer {token}"));
         let bearer = bearer.iter().map(|bearer| ("authorization", bearer.as_str()));
         let headers: Vec<_> = bearer.chain(key.map(|key| ("idempotency-key", key))).collect();
-        let ask = async |url: &str| {
-            let answer = http::request_within(REQUEST_TIMEOUT, method, url, path, &headers, None).await;
+        let ask = async |server: http::Server<'_>| {
+            let answer = http::request_within(REQUEST_TIMEOUT, method, server, path, &headers, None).await;
             answer.map_err(ClientError::http)
         };
-        let answer = ask(&self.inner.url).await?;
-        let is_elsewhere = matches!(code(&answer).as_deref(), Some("no_such_route" | "method_not_allowed"));
+        let answer = ask(self.inner.address.server()).await?;
+        let is_elsewhere = matches!(code(&answer).as_deref(), Some("no_such_route" | "method_not_allowed"))
+            && self.inner.address.leads_to_nodes();
         match self.view().tier(tier).find_map(|node| node.http) {
-            Some(address) if is_elsewhere => ask(&address.to_string()).await,
+            Some(address) if is_elsewhere => ask((&address.to_string()).into()).await,
             _ => Ok(answer),
         }
     }
@@ -211,11 +246,11 @@ impl Inner {
     }
 
     async fn refresh(&self, in_trouble: bool) {
-        let others =
-            self.view.borrow().nodes.iter().filter_map(|n| n.http).take(OTHERS_ASKED).collect::<Vec<_>>();
-        let others = others.into_iter().map(|address| format!("http://{address}"));
-        for url in std::iter::once(self.url.clone()).chain(others) {
-            let answer = timeout(ASK_TIMEOUT, fetch(&url, self.token.as_deref())).await;
+        let others = if self.address.leads_to_nodes() { OTHERS_ASKED } else { 0 };
+        let others: Vec<_> = self.view.borrow().nodes.iter().filter_map(|n| n.http).take(others).collect();
+        let others: Vec<_> = others.iter().map(|address| format!("http://{address}")).collect();
+        for server in std::iter::once(self.address.server()).chain(others.iter().map(Into::into)) {
+            let answer = timeout(ASK_TIMEOUT, fetch(server, self.token.as_deref())).await;
             if let Ok(Ok(info)) = answer
                 && info.cluster == self.name
             {
@@ -258,10 +293,12 @@ fn understand<T: DeserializeOwned>(answer: &http::Answer) -> Result<T, ClientErr
     }
 }
 
-async fn fetch(url: &str, token: Option<&str>) -> Result<ClusterInfo, ClientError> {
+async fn fetch(server: http::Server<'_>, token: Option<&str>) -> Result<ClusterInfo, ClientError> {
+    let url = server.url;
     let bearer = token.map(|token| format!("Bearer {token}"));
     let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
-    let answer = http::request("GET", url, "/v1/cluster", &headers, None).await.map_err(ClientError::http)?;
+    let answer =
+        http::request("GET", server, "/v1/cluster", &headers, None).await.map_err(ClientError::http)?;
     let not_a_cluster = |reason: String| ClientError::NotACluster { url: url.to_owned(), reason };
     match answer.status {
         200 => serde_json::from_slice(&answer.body).map_err(|e| not_a_cluster(e.to_string())),

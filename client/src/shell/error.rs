@@ -12,10 +12,16 @@ use countree_common::wire::hello::{Refusal, RefusalCode};
 #[non_exhaustive]
 pub enum ClientError {
     /// Not a URL that this client can use.
-    #[error(
-        "'{0}' is not an address of the form host:port or http://host:port; there is no TLS for HTTP yet"
-    )]
+    #[error("'{0}' is not an address of the form host:port, http://host:port or https://host:port")]
     Url(String),
+    /// The certificate of the `https://` address is not signed by an authority that is trusted.
+    #[error("the certificate at {url} can't be trusted: {reason}")]
+    Untrusted {
+        /// Where the cluster was looked for.
+        url: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
     /// Nobody answers there.
     #[error("no cluster answers at {url}: {reason}")]
     NoCluster {
@@ -73,6 +79,7 @@ impl ClientError {
     pub(super) fn http(error: HttpError) -> Self {
         match error {
             HttpError::Url(url) => Self::Url(url),
+            HttpError::Tls { url, reason } => Self::Untrusted { url, reason },
             HttpError::Unreachable { url, reason } => Self::NoCluster { url, reason },
         }
     }

@@ -1,13 +1,17 @@
 //! HTTP that every node speaks: errors, the cluster, and a small client; what serves it is behind the feature `shell`.
 
+mod connecting;
 #[cfg(feature = "shell")]
 mod serving;
+
+pub use connecting::{Server, Trust, is_https};
 
 #[cfg(feature = "shell")]
 pub use serving::{NodeRoutes, error};
 
 use crate::cluster::{ClusterView, NodeName};
 use crate::limits::PublicLimits;
+use connecting::Address;
 use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
@@ -52,10 +56,16 @@ pub struct ClusterInfo {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// Not a URL that this client can use.
-    #[error(
-        "'{0}' is not an address of the form host:port or http://host:port; there is no TLS for HTTP yet"
-    )]
+    #[error("'{0}' is not an address of the form host:port, http://host:port or https://host:port")]
     Url(String),
+    /// Somebody there whose certificate is not believed.
+    #[error("the certificate at {url} can't be trusted: {reason}")]
+    Tls {
+        /// Who was asked.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Nobody there, or it broke off.
     #[error("no cluster answers at {url}: {reason}")]
     Unreachable {
@@ -80,18 +90,18 @@ const ANSWER_BYTES: usize = 256 << 20;
 /// A request without a limit of its own takes no longer.
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends a request to `base` (`http://host:port` or `host:port`) + `path` and reads the whole answer.
+/// Sends a request to a server and reads the whole answer.
 ///
 /// # Errors
 /// When there is no answer.
 pub async fn request(
     method: &str,
-    base: &str,
+    server: impl Into<Server<'_>>,
     path: &str,
     headers: &[(&str, &str)],
     body: Option<Vec<u8>>,
 ) -> Result<Answer, HttpError> {
-    request_within(HTTP_TIMEOUT, method, base, path, headers, body).await
+    request_within(HTTP_TIMEOUT, method, server, path, headers, body).await
 }
 
 /// [`request`] with a time limit of its own.
@@ -101,29 +111,21 @@ pub async fn request(
 pub async fn request_within(
     limit: Duration,
     method: &str,
-    base: &str,
+    server: impl Into<Server<'_>>,
     path: &str,
     headers: &[(&str, &str)],
     body: Option<Vec<u8>>,
 ) -> Result<Answer, HttpError> {
-    let bad_url = || HttpError::Url(base.to_owned());
-    let stripped = base.strip_prefix("http://");
-    let authority = stripped.unwrap_or(base).trim_end_matches('/');
-    // Without a scheme a port has to say that it is an address.
-    let is_bare = stripped.is_none() && !authority.contains(':');
-    if authority.is_empty() || authority.contains('/') || is_bare {
-        return Err(bad_url());
-    }
-    let address = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
-    let unreachable = |reason: String| HttpError::Unreachable { url: base.to_owned(), reason };
+    let server = server.into();
+    let address = Address::parse(server.url)?;
+    let unreachable = |reason: String| HttpError::Unreachable { url: server.url.to_owned(), reason };
     let exchange = async {
-        let stream =
-            tokio::net::TcpStream::connect(&address).await.map_err(|e| unreachable(e.to_string()))?;
-        let io = hyper_util::rt::TokioIo::new(stream);
+        let io = hyper_util::rt::TokioIo::new(connecting::connect(server, address).await?);
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(io).await.map_err(|e| unreachable(e.to_string()))?;
         let driver = tokio::spawn(connection);
-        let mut request = hyper::Request::builder().method(method).uri(path).header("host", authority);
+        let mut request =
+            hyper::Request::builder().method(method).uri(path).header("host", address.authority);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

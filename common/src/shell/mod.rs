@@ -36,4 +36,6 @@ pub mod shutdown;
 #[cfg(feature = "shell")]
 pub mod store_memory;
 #[cfg(feature = "shell")]
+pub mod tasks;
+#[cfg(feature = "shell")]
 pub mod telemetry;

@@ -39,8 +39,15 @@ pub enum PeerError {
     #[error(transparent)]
     Stream(#[from] StreamError),
     /// No answer in time; the node may have seen the request.
-    #[error("no answer in time")]
-    Timeout,
+    #[error("{name} at {address} has not answered within {} ms", limit.as_millis())]
+    Timeout {
+        /// Who was asked.
+        name: String,
+        /// Where.
+        address: SocketAddr,
+        /// How long the answer was waited for.
+        limit: Duration,
+    },
     /// The node answered that it can't.
     #[error("{0}")]
     Failed(String),
@@ -63,6 +70,13 @@ struct Shared {
     node: Option<NodeName>,
     token: Option<String>,
     connections: Mutex<HashMap<(String, SocketAddr), quinn::Connection>>,
+}
+
+impl PeerError {
+    /// Whether the node may be gone, so that another may have to be asked, or nobody can be.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Stream(_))
+    }
 }
 
 impl Peers {
@@ -195,8 +209,9 @@ impl Peers {
     ) -> Result<T, PeerError> {
         let answer = tokio::time::timeout(limit, answer).await;
         answer.unwrap_or_else(|_| {
-            self.connections().remove(&(name.to_owned(), address));
-            Err(PeerError::Timeout)
+            let name = name.to_owned();
+            self.connections().remove(&(name.clone(), address));
+            Err(PeerError::Timeout { name, address, limit })
         })
     }
 

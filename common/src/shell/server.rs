@@ -2,6 +2,7 @@
 
 use super::quic::{FrameReceiver, FrameSender, StreamError};
 use super::shutdown::Shutdown;
+use super::tasks;
 use crate::cluster::{NodeName, Tier};
 use crate::limits;
 use crate::wire::frame::FrameKind;
@@ -83,7 +84,7 @@ where
             continue;
         };
         let (policy, handle) = (policy.clone(), handle.clone());
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             let connection = tokio::time::timeout(GREETING_TIMEOUT, incoming).await;
             drop(permit);
             match connection {
@@ -102,7 +103,7 @@ where
 {
     while let Ok((send, receive)) = connection.accept_bi().await {
         let (policy, handle, connection) = (policy.clone(), handle.clone(), connection.clone());
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             let remote = connection.remote_address();
             if let Err(e) = greet(send, receive, connection, &policy, handle).await {
                 tracing::debug!(%remote, "stream ended: {e}");

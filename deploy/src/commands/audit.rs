@@ -5,7 +5,7 @@ use crate::report::{Report, thousands};
 use countree_common::audit::{GivenUp, StoreCheck, StreamGap, TopicGap};
 use countree_common::ledger::Ledger;
 use countree_common::shell::clock::wall;
-use countree_common::shell::failure::Failure;
+use countree_common::shell::failure::{Failure, printable};
 use countree_common::shell::http::path_segment;
 use countree_common::shell::overview::{Audit, StreamAudit, StreamState};
 use countree_common::stream::StreamId;
@@ -128,9 +128,11 @@ fn show_store(store: Option<&StoreCheck>) -> String {
         say(format!("{stream}: the store holds {} events more than were accepted", number(*events)));
     }
     for TopicGap { topic, events } in topics {
+        let topic = printable(topic.as_str());
         say(format!("topic {topic} has {} events fewer than before", number(*events)));
     }
     for topic in unreadable {
+        let topic = printable(topic.as_str());
         say(format!("topic {topic} can't be read: see the roots' logs"));
     }
     if !not_compared.is_empty() {

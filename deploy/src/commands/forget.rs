@@ -3,7 +3,7 @@
 use super::{Absent, NOT_FOUND, patiently};
 use crate::arguments::TopicArguments;
 use crate::report::{Report, thousands};
-use countree_common::shell::failure::Failure;
+use countree_common::shell::failure::{Failure, printable};
 use countree_common::shell::http::path_segment;
 use serde_json::Value;
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub(super) async fn run(arguments: TopicArguments, report: Report) -> Result<(),
     let answer: Value = cluster.understand(&path, answer)?;
     let events = answer.get("events").and_then(Value::as_i64).unwrap_or_default();
     report.print(&answer, || {
+        let topic = printable(topic.as_str());
         format!("forgotten: {topic}, {} events; what comes from now on counts from 0", thousands(events))
     });
     Ok(())

@@ -25,13 +25,15 @@ use clap::CommandFactory;
 use countree_client::{ClientError, Cluster};
 use countree_common::cluster::Tier;
 use countree_common::shell::failure::Failure;
-use countree_common::shell::http::{self, Answer, ErrorBody};
+use countree_common::shell::http::{self, Answer, ErrorBody, HttpError, Server, Trust};
 use countree_common::shell::telemetry;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// What to do where no cluster answers.
 const WHERE: &str = "start one with 'countree up', or say which with --cluster or COUNTREE_URL";
+/// What to do where the certificate of an `https://` address is not trusted.
+const WHOSE: &str = "name the authority that signed it with --ca or COUNTREE_CA";
 const OK: u16 = 200;
 const ACCEPTED: u16 = 202;
 const NOT_FOUND: u16 = 404;
@@ -78,10 +80,22 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 impl ClusterArguments {
     async fn discover(&self) -> Result<Cluster, Failure> {
-        Cluster::discover(&self.url, self.token.clone()).await.map_err(|e| match e {
+        let token = self.token.clone();
+        let found = match self.read_ca()? {
+            Some(ca) => Cluster::discover_trusting(&self.url, token, &ca).await,
+            None => Cluster::discover(&self.url, token).await,
+        };
+        found.map_err(|e| match e {
             ClientError::NoCluster { .. } => Failure::failed(format!("{e}; {WHERE}")),
+            ClientError::Untrusted { .. } => Failure::failed(format!("{e}; {WHOSE}")),
             e => Failure::failed(e),
         })
+    }
+
+    fn read_ca(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.ca else { return Ok(None) };
+        let text = std::fs::read_to_string(path);
+        text.map(Some).map_err(|e| Failure::wrong(format!("--ca {}: {e}", path.display())))
     }
 
     /// The JSON at `path`; an error answer becomes its message.
@@ -163,9 +177,12 @@ impl ClusterArguments {
         let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
         let bearer = bearer.iter().map(|b| ("authorization", b.as_str()));
         let headers: Vec<_> = bearer.chain(id.map(|id| ("idempotency-key", id))).collect();
-        http::request_within(limit, method, &self.url, path, &headers, body)
-            .await
-            .map_err(|e| Failure::failed(format!("{e}; {WHERE}")))
+        let trust = self.read_ca()?.map(|ca| Trust::only(&ca)).transpose()?;
+        let server = Server { url: &self.url, trust: trust.as_ref() };
+        http::request_within(limit, method, server, path, &headers, body).await.map_err(|e| match e {
+            HttpError::Tls { .. } => Failure::failed(format!("{e}; {WHOSE}")),
+            HttpError::Url(_) | HttpError::Unreachable { .. } => Failure::failed(format!("{e}; {WHERE}")),
+        })
     }
 }
 

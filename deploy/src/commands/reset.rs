@@ -3,7 +3,7 @@
 use crate::arguments::ResetArguments;
 use crate::report::Report;
 use countree_common::shell::clock::wall;
-use countree_common::shell::failure::Failure;
+use countree_common::shell::failure::{Failure, printable};
 use countree_common::shell::http::path_segment;
 use serde_json::Value;
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(super) async fn run(arguments: ResetArguments, report: Report) -> Result<(),
     }
     let id = id.unwrap_or_else(|| format!("reset-{}-{}", std::process::id(), wall().0));
     let answer: Value = cluster.request_patiently("DELETE", &path, Some(&id), PATIENCE).await?;
+    let topic = printable(topic.as_str());
+    let (item, kind) = (item.map(|i| printable(i.as_str())), kind.map(|k| printable(k.as_str())));
     let what = match (&item, &kind) {
         (None, _) => format!("every total of {topic}"),
         (Some(item), None) => format!("every total of {item} in {topic}"),

@@ -5,7 +5,7 @@ use crate::report::Report;
 use countree_client::{Producer, ProducerOptions};
 use countree_common::delta::Delta;
 use countree_common::key::Counter;
-use countree_common::shell::failure::Failure;
+use countree_common::shell::failure::{Failure, printable};
 
 pub(super) async fn run(arguments: SendArguments, report: Report) -> Result<(), Failure> {
     let SendArguments { topic, item, kind, delta, cluster } = arguments;
@@ -20,6 +20,7 @@ pub(super) async fn run(arguments: SendArguments, report: Report) -> Result<(), 
     }
     let value = serde_json::json!({ "sent": 1, "acked": 1, "durability": "disk" });
     let Counter { topic, item, kind } = counter;
+    let [topic, item, kind] = [topic.as_str(), item.as_str(), kind.as_str()].map(printable);
     report.print(&value, || format!("acked: {:+} {kind} for {item} in {topic}", delta.get()));
     Ok(())
 }

@@ -32,7 +32,7 @@ struct Member {
 #[derive(Clone)]
 enum Kind {
     /// In this process.
-    Here { node: Running, router: Router },
+    Here { node: Box<Running>, router: Router },
     /// In one of its own.
     Child(Arc<Child>),
 }
@@ -151,7 +151,7 @@ impl Fleet {
             leaving.stop().await;
             gone.begin();
         });
-        Ok(Kind::Here { node, router })
+        Ok(Kind::Here { node: Box::new(node), router })
     }
 
     /// Lets a node leave gracefully, and waits until it has.

@@ -28,8 +28,8 @@ use std::time::Duration;
 
 /// HTTP requests that are still under way at the end get this long.
 const HTTP_GRACE: Duration = Duration::from_secs(2);
-/// Nodes that are not ready after this long won't be without help.
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Nodes that are not ready after this long may need help: the log says what is wrong, and again when that changes.
+const READY_PATIENCE: Duration = Duration::from_secs(5);
 const READY_POLL: Duration = Duration::from_millis(10);
 
 impl UpArguments {
@@ -58,11 +58,11 @@ pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Fa
     let web = Shutdown::new();
     let resizer = Resizer::new(fleet.clone(), stop.clone());
     let serving = crate::web::serve(listener, site::router(fleet.clone(), resizer.clone()), web.clone());
-    let ready = tokio::select! {
-        ready = ready(&fleet) => ready,
-        () = stop.begun() => Ok(()),
-    };
-    if ready.is_ok() && !stop.has_begun() {
+    tokio::select! {
+        () = ready(&fleet) => {}
+        () = stop.begun() => {}
+    }
+    if !stop.has_begun() {
         let url = format!("http://{http}");
         let value = serde_json::json!({ "ready": true, "http": url, "cluster": name });
         report.print(&value, || format!("ready: {url} (live page), events to {url}/v1/events"));
@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Fa
     web.begin();
     fleet.stop().await;
     let _ = tokio::time::timeout(HTTP_GRACE, serving).await;
-    ready
+    Ok(())
 }
 
 /// Starts every node, roots first, since the others look for them.
@@ -94,23 +94,18 @@ async fn start(fleet: &Arc<Fleet>, stop: &Shutdown) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns once every node can do its work and, in one process, knows every other.
-async fn ready(fleet: &Fleet) -> Result<(), Failure> {
-    let mut last = None;
-    let wait = async {
-        loop {
-            last = site::trouble(fleet).await;
-            if last.is_none() {
-                return;
-            }
-            tokio::time::sleep(READY_POLL).await;
+/// Returns once every node can do its work and, in one process, knows every other. What stands in the way may take an
+/// operator, such as a store that is to be acknowledged, and that takes a cluster that runs: so there is no end to it.
+async fn ready(fleet: &Fleet) {
+    let patience = tokio::time::Instant::now() + READY_PATIENCE;
+    let mut said = None;
+    while let Some(trouble) = site::trouble(fleet).await {
+        if tokio::time::Instant::now() > patience && said.as_ref() != Some(&trouble) {
+            tracing::warn!("not ready yet: {trouble}");
+            said = Some(trouble);
         }
-    };
-    let in_time = tokio::time::timeout(READY_TIMEOUT, wait).await;
-    in_time.map_err(|_| {
-        let trouble = last.unwrap_or_default();
-        Failure::failed(format!("not ready after {} s: {trouble}", READY_TIMEOUT.as_secs()))
-    })
+        tokio::time::sleep(READY_POLL).await;
+    }
 }
 
 fn read_manifest(path: Option<&Path>) -> Result<Manifest, Failure> {

@@ -146,6 +146,17 @@ impl Cluster {
         self.process = Some(process);
     }
 
+    /// The same for one that is not ready before somebody helps: returns once it is alive.
+    pub(crate) fn start_unready(&mut self) {
+        let arguments = self.start_arguments();
+        self.process = Some(launch(&arguments.iter().map(String::as_str).collect::<Vec<_>>()));
+        eventually("it is alive", || {
+            let address = self.url.trim_start_matches("http://");
+            TcpStream::connect(address).ok()?;
+            (self.http("GET", "/healthz", "", b"").0 == 200).then_some(())
+        });
+    }
+
     fn start_arguments(&self) -> Vec<String> {
         let (data, http) = (self.data(), self.url.trim_start_matches("http://"));
         let arguments = ["up", "--data", data.to_str().unwrap(), "--http", http].map(str::to_owned);

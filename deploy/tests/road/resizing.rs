@@ -164,8 +164,13 @@ fn killed_nodes_come_back_and_one_that_never_will_is_given_up() {
     std::fs::rename(cluster.data().join("leaf-1"), cluster.data().join("gone")).unwrap();
     std::fs::write(cluster.data().join("leaf-1"), "").unwrap();
     kill(process_of("leaf-1", &cluster).unwrap());
-    let is_away = |audit: &Value| audit["away"].as_array().is_some_and(|away| !away.is_empty());
-    eventually("its lease runs out", || Some(cluster.ask(&["audit"]).0).filter(is_away));
+    let (audit, is_balanced) = cluster.ask(&["audit"]);
+    assert!(
+        !is_balanced && audit["away"] == serde_json::json!(["leaf-1"]),
+        "before its lease runs out: {audit}"
+    );
+    let is_away = |status: &Value| status["away"].as_array().is_some_and(|away| !away.is_empty());
+    eventually("its lease runs out", || Some(cluster.ask(&["status"]).0).filter(is_away));
     let (audit, is_balanced) = cluster.ask(&["audit"]);
     assert!(!is_balanced && audit["away"] == serde_json::json!(["leaf-1"]), "{audit}");
     cluster.tell(&["drain", "leaf-1", "--dead"]);

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
 use countree_common::shell::clock::Clock;
+use countree_common::shell::tasks;
 use countree_common::wire::rpc::{Counted, Reply, SubmitError};
 use countree_common::wire::uplink::FromRoot;
 use std::collections::HashMap;
@@ -68,7 +69,7 @@ pub(super) fn start(
     let (log_runs, ended) = mpsc::channel(1);
     let core_runs = log_runs.clone();
     let writer_disk = disk.clone();
-    std::thread::Builder::new().name("leaf-log".into()).spawn(move || {
+    tasks::spawn_thread("leaf-log", move || {
         writer_disk.write(incarnation, &to_write, |written| {
             if let Some(reports) = reports.upgrade() {
                 let _ = reports.blocking_send(Input::Written(written));
@@ -79,7 +80,7 @@ pub(super) fn start(
     })?;
     let (deletions, to_delete) = std::sync::mpsc::channel();
     let (deleter_disk, deleter_runs) = (disk.clone(), core_runs.clone());
-    std::thread::Builder::new().name("leaf-delete".into()).spawn(move || {
+    tasks::spawn_thread("leaf-delete", move || {
         deleter_disk.delete(&to_delete);
         drop(deleter_disk);
         drop(deleter_runs);
@@ -104,7 +105,7 @@ pub(super) fn start(
         flushes: HashMap::new(),
         draining: None,
     };
-    std::thread::Builder::new().name("leaf-core".into()).spawn(move || {
+    tasks::spawn_thread("leaf-core", move || {
         own_runtime.block_on(core.run(receiver));
         drop(core_runs);
     })?;

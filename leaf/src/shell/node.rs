@@ -27,6 +27,7 @@ use countree_common::shell::quic::{self, Profile, StreamError};
 use countree_common::shell::server::{Greeted, Policy, serve};
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::shell::store_memory::{self, MemoryError};
+use countree_common::shell::tasks;
 use countree_common::store::{FolderStore, StoreId};
 use countree_common::wire::codec::CodecError;
 use countree_common::wire::frame::FrameKind;
@@ -136,7 +137,8 @@ impl LeafNode {
         let folder = DataFolder::claim(&options.data, &told.cluster)?;
         let disk = Disk::open(folder, &told.name)?;
         let (reading, recovering) = (disk.clone(), std::time::Instant::now());
-        let recovered = tokio::task::spawn_blocking(move || reading.recover()).await;
+        let span = tracing::Span::current();
+        let recovered = tokio::task::spawn_blocking(move || span.in_scope(|| reading.recover())).await;
         let (mut recovery, old) =
             recovered.map_err(|e| io_error("reading the log", io::Error::other(e)))??;
         tracing::info!(streams = old.len(), ms = recovering.elapsed().as_millis(), "recovered the log");
@@ -230,15 +232,15 @@ impl LeafNode {
                 }
             }
         };
-        tokio::spawn(serve(self.endpoint.clone(), policy, self.accepting.clone(), handle));
+        tasks::spawn(serve(self.endpoint.clone(), policy, self.accepting.clone(), handle));
     }
 
     fn join_in(&self, store: Option<StoreId>) {
-        tokio::spawn(roots::run(self.membership.clone(), self.core.clone(), store, self.linked.clone()));
-        tokio::spawn(watch_stats(self.core.clone(), self.stats.clone(), self.linked.clone()));
+        tasks::spawn(roots::run(self.membership.clone(), self.core.clone(), store, self.linked.clone()));
+        tasks::spawn(watch_stats(self.core.clone(), self.stats.clone(), self.linked.clone()));
         let (membership, node) = (self.membership.clone(), self.node.clone());
         let (stats, pulse) = (self.stats.clone(), self.pulse.clone());
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             let latest = || {
                 let Latest { stats, reached, .. } =
                     stats.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -4,6 +4,7 @@ use super::inputs::{CoreHandle, Input, OUTBOX, ToProducer};
 use countree_common::limits;
 use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
 use countree_common::shell::server::{Greeted, refuse};
+use countree_common::shell::tasks;
 use countree_common::wire::frame::{FrameError, FrameKind};
 use countree_common::wire::hello::RefusalCode;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ impl Intake {
             refuse(sender, RefusalCode::Unavailable, "the leaf is stopping".into()).await;
             return Ok(());
         }
-        let mut answers = tokio::spawn(answer(sender, messages));
+        let mut answers = tasks::spawn(answer(sender, messages));
         let result = tokio::select! {
             result = self.take_frames(connection, &mut receiver) => Some(result),
             // The core has cut the producer off, or the stream is gone.

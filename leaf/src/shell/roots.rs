@@ -7,6 +7,7 @@ use countree_common::shell::membership::Membership;
 use countree_common::shell::peers::PeerError;
 use countree_common::shell::quic::StreamError;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::shell::tasks;
 use countree_common::store::StoreId;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
@@ -46,7 +47,7 @@ pub(super) async fn run(
             view.tier(Tier::Root).filter(|root| !links.contains_key(&root.name)).cloned().collect::<Vec<_>>()
         {
             let link = keep(membership.clone(), root.clone(), core.clone(), store);
-            links.insert(root.name.clone(), (root, tokio::spawn(link)));
+            links.insert(root.name.clone(), (root, tasks::spawn(link)));
         }
         tokio::select! {
             changed = views.changed() => if changed.is_err() { break },

@@ -15,6 +15,7 @@ use countree_common::document::{Snapshot, Version};
 use countree_common::key::Topic;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::shell::tasks;
 use countree_common::store::StoreId;
 use countree_common::time::Time;
 use countree_common::wire::frame::{self, FrameKind};
@@ -112,7 +113,7 @@ pub(super) fn start(
     };
     let (view, confirmed) = (registry.view(), registry.confirmed());
     let told = Told { view, confirmed, fence: stand.fence(), stores: stand.stores() };
-    let task = tokio::spawn(core.run(input_receiver, finished_receiver, told, shutdown));
+    let task = tasks::spawn(core.run(input_receiver, finished_receiver, told, shutdown));
     (CoreHandle { inputs, finished }, task)
 }
 
@@ -225,7 +226,7 @@ impl Core {
 
     fn ask_era(&self, after: Duration) {
         let (store, finished) = (self.store.clone(), self.finished.clone());
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             tokio::select! {
                 () = tokio::time::sleep(after) => {}
                 () = finished.closed() => return,
@@ -328,7 +329,7 @@ impl Core {
     fn merge(&mut self, batch: BatchId, cuts: Arc<[Cut]>) {
         self.merging += 1;
         let (store, gauges, finished) = (self.store.clone(), self.gauges.clone(), self.finished.clone());
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             let began = Instant::now();
             let answers = store.merge(cuts.clone()).await;
             let applied = cuts.iter().zip(&answers).filter(|(_, a)| matches!(a, Ok(Outcome::Applied(_))));
@@ -340,7 +341,7 @@ impl Core {
 
     fn read(&self, read: ReadId, topic: Topic) {
         let (store, gauges, finished) = (self.store.clone(), self.gauges.clone(), self.finished.clone());
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             let result = store.read(&topic).await;
             match &result {
                 Ok(_) => gauges.store_answered(Work::Reading),

@@ -20,6 +20,7 @@ use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile};
 use countree_common::shell::server::serve;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::shell::tasks;
 use countree_common::wire::rpc::Reply;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -125,7 +126,7 @@ impl RootNode {
         let server = Server::new(core_handle, rpc.clone(), held);
         let policy = server::policy(cluster.clone());
         let handler = move |greeted| server.clone().hold(greeted);
-        tokio::spawn(serve(endpoint.clone(), policy, shutdown.clone(), handler));
+        tasks::spawn(serve(endpoint.clone(), policy, shutdown.clone(), handler));
 
         let peers = Peers::new(endpoint.clone(), client, cluster, Some(name), None);
         let membership = Membership::new(peers, vec![reachable(bound).into()]);

@@ -10,6 +10,7 @@ use countree_common::cluster::ClusterView;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::membership::LEASE;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::shell::tasks;
 use countree_common::time::Time;
 use countree_common::wire::rpc::Reply;
 use std::collections::HashMap;
@@ -102,7 +103,7 @@ pub(super) fn start(
         finished,
         stand,
     };
-    tokio::spawn(keeper.run(question_receiver, finished_receiver, shutdown));
+    tasks::spawn(keeper.run(question_receiver, finished_receiver, shutdown));
     RegistryHandle { questions, view, confirmed, clock }
 }
 
@@ -155,13 +156,13 @@ impl Keeper {
             match output {
                 RegistrarOutput::Load => {
                     let (store, finished) = (self.store.clone(), self.finished.clone());
-                    tokio::spawn(async move {
+                    tasks::spawn(async move {
                         let _ = finished.send(Finished::Load(store.load_registry().await)).await;
                     });
                 }
                 RegistrarOutput::Save { expected, next, text } => {
                     let (store, finished) = (self.store.clone(), self.finished.clone());
-                    tokio::spawn(async move {
+                    tasks::spawn(async move {
                         let _ = finished
                             .send(Finished::Save(store.save_registry(expected, next, text).await))
                             .await;

@@ -6,6 +6,7 @@ use crate::machine::identity::standing::{NotAcknowledged, Standing, State};
 use crate::store::{AnyStore, BoundStore, Store, StoreError};
 use countree_common::shell::clock::Clock;
 use countree_common::shell::shutdown::Shutdown;
+use countree_common::shell::tasks;
 use countree_common::store::{FolderAdmission, FolderStore, StoreId, StoreLoss};
 use countree_common::wire::rpc::Reply;
 use std::collections::BTreeSet;
@@ -57,7 +58,7 @@ impl Stand {
         };
         stand.tell();
         let looking = stand.clone();
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             loop {
                 looking.look().await;
                 tokio::select! {

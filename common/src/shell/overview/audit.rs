@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 /// What `GET /v1/audit` answers: the sum, and each stream by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,22 +107,34 @@ async fn books(membership: &Membership) -> Result<AuditRecords, PeerError> {
     }
 }
 
-/// Sums the ledgers of live and retired streams. Fails when a live leaf, or every root, can't be asked: a
-/// partial audit would be a wrong one.
+/// Sums the ledgers of live and retired streams. A leaf that does not answer is away, also while its lease still runs:
+/// its live streams are missing, and nothing balances without them. Fails when no root can be asked.
 async fn read(membership: &Membership, full: bool) -> Result<Audit, Unanswered> {
     // Before the ledgers: what it says of losses is in them then.
     let view = membership.view().borrow().clone();
     let store =
         if full { Some(check_all(membership, &view).await?) } else { last_check(membership, &view).await };
     // Retired first: a leaf that is about to delete a retired stream still lists it, to the same effect.
-    let books = books(membership).await?;
+    let mut books = books(membership).await?;
+    let mut asked = JoinSet::new();
+    for leaf in books.view.tier(Tier::Leaf).cloned() {
+        let peers = membership.peers().clone();
+        asked.spawn(async move { (peers.call(&leaf, &Request::Ledgers).await, leaf.name) });
+    }
     let mut live = Vec::new();
-    for leaf in books.view.tier(Tier::Leaf) {
-        match membership.peers().call(leaf, &Request::Ledgers).await? {
-            Reply::Ledgers(ledgers) => live.extend(ledgers),
-            _ => return Err(PeerError::Mismatched.into()),
+    for (answer, leaf) in asked.join_all().await {
+        match answer {
+            Ok(Reply::Ledgers(ledgers)) => live.extend(ledgers),
+            Ok(_) => return Err(PeerError::Mismatched.into()),
+            Err(e) if e.is_absence() => {
+                tracing::warn!("the audit lacks {leaf}: {e}");
+                books.away.push(leaf);
+            }
+            Err(e) => return Err(e.into()),
         }
     }
+    books.away.sort_unstable();
+    books.away.dedup();
     let mut streams: Vec<_> = books.with_leaves(live).into_values().collect();
     books.declare(&mut streams);
     let mut total = Ledger::default();
@@ -157,12 +170,21 @@ async fn follow(membership: &Membership, stream: StreamId) -> Result<StreamAudit
     let (view, away) = members(membership).await?;
     // The leaf before the root: a stream that is retired in between is found at the second.
     let (mut found, mut positions) = (None, None);
+    let is_away = || Unanswered::Refused {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "leaf_away",
+        message: format!("{} is away, and its log with it: start it again, and ask then", stream.leaf),
+    };
     if let Some(leaf) = view.node(&stream.leaf) {
-        match membership.peers().call(leaf, &Request::Positions(stream.clone())).await? {
+        let ask = async |request| {
+            let answer = membership.peers().call(leaf, &request).await;
+            answer.map_err(|e| if e.is_absence() { is_away() } else { e.into() })
+        };
+        match ask(Request::Positions(stream.clone())).await? {
             Reply::Positions(known) => positions = known,
             _ => return Err(PeerError::Mismatched.into()),
         }
-        match membership.peers().call(leaf, &Request::Ledgers).await? {
+        match ask(Request::Ledgers).await? {
             Reply::Ledgers(ledgers) => found = ledgers.into_iter().find(|of| of.stream == stream),
             _ => return Err(PeerError::Mismatched.into()),
         }
@@ -176,13 +198,7 @@ async fn follow(membership: &Membership, stream: StreamId) -> Result<StreamAudit
     books.declare(found.as_mut_slice());
     let Some(StreamLedger { stream, sealed, ledger }) = found else {
         if away.contains(&stream.leaf) {
-            let message =
-                format!("{} is away, and its log with it: start it again, and ask then", stream.leaf);
-            return Err(Unanswered::Refused {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                code: "leaf_away",
-                message,
-            });
+            return Err(is_away());
         }
         let message = format!("no stream {stream} is known: countree audit lists those that are");
         return Err(Unanswered::unknown(message));

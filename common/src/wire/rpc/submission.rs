@@ -95,7 +95,7 @@ pub enum SubmitError {
     KeyLost,
     /// It may have been counted or not. Safe to repeat only under an idempotency key.
     #[error(
-        "no answer in time: it may be counted or not; repeat it under the same Idempotency-Key or ids, and only so"
+        "the leaf that counts it has not answered in time: it may be counted or not; repeat it under the same Idempotency-Key or ids, and only so"
     )]
     InDoubt,
 }

@@ -4,7 +4,7 @@ use crate::commands::export::Line;
 use countree_common::import::ImportRow;
 use countree_common::key::{Item, Kind, Topic};
 use countree_common::limits::TOTAL_MAX;
-use countree_common::shell::failure::Failure;
+use countree_common::shell::failure::{Failure, printable};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
@@ -120,7 +120,7 @@ pub(super) fn check(path: &Path) -> Result<u64, Failure> {
             Err(e) => {
                 bad += 1;
                 if bad <= NAMED {
-                    eprintln!("{}: {e}", path.display());
+                    eprintln!("{}: {}", path.display(), printable(&e.to_string()));
                 }
             }
         }
