@@ -33,7 +33,7 @@ pub(crate) fn check() -> Result<(), Failure> {
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     match unknown(std::env::vars_os().filter_map(text)) {
         None => Ok(()),
-        Some(message) => Err(Failure::wrong(message)),
+        Some(message) => Err(Failure::usage(message)),
     }
 }
 
@@ -64,6 +64,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn refused(name: &str) -> Option<String> {
         unknown(
@@ -101,5 +102,17 @@ mod tests {
             assert_eq!(refused(name), None, "{name}");
         }
         assert_eq!(refused("COUNTREES"), None, "somebody else's");
+    }
+
+    #[test]
+    fn the_documentation_has_every_variable_and_no_other() {
+        let text = include_str!("../../docs/configuration.md");
+        let parts = text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
+        let named: BTreeSet<_> =
+            parts.filter(|part| part.len() > PREFIX.len() && part.starts_with(PREFIX)).collect();
+        let settings = settings();
+        let known: BTreeSet<_> = settings.iter().map(String::as_str).chain(OPTIONS).collect();
+        let examples = BTreeSet::from(["COUNTREE_SECTION_KEY"]);
+        assert_eq!(named.difference(&examples).copied().collect::<BTreeSet<_>>(), known);
     }
 }

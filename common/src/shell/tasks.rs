@@ -3,8 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::thread;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tracing::{Instrument, Span};
+use tracing::Span;
+
+pub use tracing::Instrument;
 
 /// [`tokio::spawn`] in the current span.
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
@@ -12,6 +15,23 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     tokio::spawn(future.in_current_span())
+}
+
+/// [`spawn`] from a thread outside the runtime.
+pub fn spawn_on<F>(runtime: &Handle, future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    runtime.spawn(future.in_current_span())
+}
+
+/// Work that blocks, from a thread outside the runtime.
+pub fn spawn_blocking_on<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let span = Span::current();
+    runtime.spawn_blocking(move || span.in_scope(work))
 }
 
 /// Starts a thread in the current span.

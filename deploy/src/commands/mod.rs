@@ -95,7 +95,7 @@ impl ClusterArguments {
     fn read_ca(&self) -> Result<Option<String>, Failure> {
         let Some(path) = &self.ca else { return Ok(None) };
         let text = std::fs::read_to_string(path);
-        text.map(Some).map_err(|e| Failure::wrong(format!("--ca {}: {e}", path.display())))
+        text.map(Some).map_err(|e| Failure::usage(format!("--ca {}: {e}", path.display())))
     }
 
     /// The JSON at `path`; an error answer becomes its message.

@@ -110,9 +110,11 @@ fn wrong_usage_and_bad_manifests_say_what_is_wrong() {
 
 #[test]
 fn environment_variables_that_set_nothing_are_refused_with_the_nearest_that_does() {
+    // Nothing runs on a file.
+    let file = tempfile::NamedTempFile::new().unwrap();
     let run = |name: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countree"));
-        command.args(["up", "--data", "/nonexistent/data", "--http", "127.0.0.1:0"]).env(name, "1");
+        command.args(["up", "--http", "127.0.0.1:0", "--data"]).arg(file.path()).env(name, "1");
         let output = command.output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };

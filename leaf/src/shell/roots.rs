@@ -70,7 +70,7 @@ impl Drop for Link {
         let (core, root, link) = (self.core.clone(), self.root.clone(), self.link);
         // Without a runtime the whole node is going down.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { core.tell(Input::RootLost { root, link }).await });
+            tasks::spawn_on(&runtime, async move { core.tell(Input::RootLost { root, link }).await });
         }
     }
 }

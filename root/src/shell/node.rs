@@ -20,7 +20,7 @@ use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile};
 use countree_common::shell::server::serve;
 use countree_common::shell::shutdown::Shutdown;
-use countree_common::shell::tasks;
+use countree_common::shell::tasks::{self, Instrument};
 use countree_common::wire::rpc::Reply;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -159,21 +159,18 @@ impl RootNode {
     fn beating(mut self, rpc: RpcService, store: Arc<AnyStore>) -> Self {
         let (node, gauges, silence) = (self.node.clone(), self.gauges.clone(), self.silence.clone());
         let own = heartbeats(node.clone(), self.registry.clone(), gauges.clone(), rpc, silence.clone());
-        self.beats.spawn(own);
+        self.beats.spawn(own.in_current_span());
         // The membership follows the view by asking roots, this one among them, as every other node does.
         let membership = self.membership.clone();
-        self.beats.spawn(async move { membership.heartbeats(node, || gauges.stats(), &silence).await });
+        let beats = async move { membership.heartbeats(node, || gauges.stats(), &silence).await };
+        self.beats.spawn(beats.in_current_span());
         let name = self.node.name.clone();
         let (membership, registry) = (self.membership.clone(), self.registry.clone());
-        self.beats.spawn(keep_splits(
-            name.clone(),
-            membership.clone(),
-            registry.clone(),
-            self.silence.clone(),
-        ));
+        let splits = keep_splits(name.clone(), membership.clone(), registry.clone(), self.silence.clone());
+        self.beats.spawn(splits.in_current_span());
         let audits = self.audits.clone();
         let task = AuditTask { me: name, membership, registry, store, audits };
-        self.beats.spawn(task.run(self.silence.clone()));
+        self.beats.spawn(task.run(self.silence.clone()).in_current_span());
         self
     }
 

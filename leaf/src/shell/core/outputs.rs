@@ -9,6 +9,7 @@ use crate::shell::inputs::{CoreHandle, Input, ToProducer};
 use crate::shell::questions;
 use countree_common::cluster::NodeName;
 use countree_common::ledger::StreamLedger;
+use countree_common::shell::tasks;
 use countree_common::wire::codec;
 use countree_common::wire::hello::Refusal;
 use countree_common::wire::rpc::{Reply, Request};
@@ -63,7 +64,7 @@ impl Core {
             }
             Output::Scan { stream, recut } => {
                 let (disk, inputs) = (self.disk.clone(), self.inputs.clone());
-                self.runtime.spawn_blocking(move || {
+                tasks::spawn_blocking_on(&self.runtime, move || {
                     let found = disk.scan(&stream, recut);
                     if let Some(inputs) = inputs.upgrade() {
                         let _ = inputs.blocking_send(Input::Scanned { stream, found });
@@ -115,7 +116,7 @@ impl Core {
     fn call(&self, call: CallId, callee: Callee, request: Request) {
         let Some(inputs) = self.inputs.upgrade() else { return };
         let (caller, handle) = (self.caller.clone(), CoreHandle { inputs });
-        self.runtime.spawn(async move {
+        tasks::spawn_on(&self.runtime, async move {
             let reply = caller.ask(callee, request).await;
             handle.tell(Input::Reply { call, reply }).await;
         });
@@ -124,7 +125,7 @@ impl Core {
     fn ask(&self, reset: SubmissionId, question: Question) {
         let Some(inputs) = self.inputs.upgrade() else { return };
         let (membership, handle) = (self.caller.membership.clone(), CoreHandle { inputs });
-        self.runtime.spawn(async move {
+        tasks::spawn_on(&self.runtime, async move {
             let answer = questions::ask(&membership, &handle, question).await;
             handle.tell(Input::Answer { reset, answer }).await;
         });
@@ -133,7 +134,7 @@ impl Core {
     fn retire(&self, ledgers: Vec<StreamLedger>) {
         let Some(inputs) = self.inputs.upgrade() else { return };
         let (membership, handle) = (self.caller.membership.clone(), CoreHandle { inputs });
-        self.runtime.spawn(async move {
+        tasks::spawn_on(&self.runtime, async move {
             let streams = ledgers.iter().map(|l| l.stream.clone()).collect();
             let is_done = matches!(membership.ask_a_root(&Request::Retire(ledgers)).await, Ok(Reply::Done));
             handle.tell(Input::Retired { streams, is_done }).await;
