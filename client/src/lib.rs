@@ -1,4 +1,4 @@
-//! What producers and viewers link: send events to a Countree cluster, and watch its totals.
+//! The client library: send events to a Countree cluster, and watch its totals.
 //!
 //! ```no_run
 //! use countree_client::{Cluster, Producer, ProducerOptions, Topic, Viewer};

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// mean, with 512 under 10 %.
 pub const VIRTUAL_NODES: u32 = 512;
 
-/// A split item finds its leaves within so many placings for each, however few leaves there are.
+/// The most placings per way in the search for the leaves of a split item, however few leaves there are.
 const PLACINGS_PER_WAY: u32 = 64;
 
 const SEED: u64 = 0x436f_756e_7472_6565;

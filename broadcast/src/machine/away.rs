@@ -1,6 +1,5 @@
-//! Leaves that are away: their events may be missing, and everything that is sent says so.
-//!
-//! Events over HTTP name them, each; viewers over QUIC are told once they have asked, and whenever it changes.
+//! Leaves that are away: their events may be missing, so every event over HTTP names them. Viewers over QUIC get the list
+//! once they have asked, and whenever it changes.
 
 use super::frames::frames;
 use super::ids::{AwayId, Format, ViewerId};
@@ -15,7 +14,7 @@ use countree_common::wire::viewer::FromBroadcast;
 pub(super) struct Away {
     pub(super) id: AwayId,
     pub(super) names: Vec<NodeName>,
-    /// What viewers over QUIC are told.
+    /// The message to viewers over QUIC.
     pub(super) frame: Bytes,
 }
 

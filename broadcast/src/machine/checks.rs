@@ -1,4 +1,4 @@
-//! Checks: which era the store is in now, where what is held here can't say so.
+//! Checks: reads of the store that find out its present era, when the documents here can't tell.
 //!
 //! A root may lag behind another, and a viewer may come from a node that was ahead of this one. Then an era that is not
 //! the one held is either older or newer, and eras don't say which (see [`countree_common::era`]). A reading of the store

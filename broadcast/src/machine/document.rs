@@ -10,7 +10,7 @@ const ARRIVALS: usize = 64;
 
 /// The totals of a topic at its newest version known here.
 ///
-/// It can say what changed since any version from `floor` on; whoever stands elsewhere needs a snapshot.
+/// It lists the changes since any version from `floor` on; a viewer at another version needs a snapshot.
 #[derive(Debug)]
 pub(super) struct Document {
     version: Version,

@@ -1,4 +1,4 @@
-//! Roots as seen from here: which one owns a topic, which ones were asked for it, and how far each has come.
+//! Roots as sources of totals: the owner of each topic, the roots that were asked for it, and their progress.
 
 use super::ids::Handle;
 use countree_common::cluster::NodeName;

@@ -1,4 +1,4 @@
-//! The topics that somebody here watches, or watched a moment ago.
+//! The topics that viewers of this node watch, or watched a moment ago.
 
 use super::checks::Check;
 use super::document::Document;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A topic that nobody watches is kept this long, for those who come back.
 pub const KEEP_IDLE: Duration = Duration::from_secs(30);
 
-/// What is known of one topic.
+/// The state of one topic.
 #[derive(Debug)]
 pub(super) struct TopicState {
     pub(super) name: Topic,

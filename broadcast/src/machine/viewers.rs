@@ -1,10 +1,10 @@
-//! Viewers: for each, only which version of each topic it was last sent, and last sent reliably.
+//! Viewers: for each of their topics, only the version that was last sent, and the one that was last sent reliably.
 
 use super::ids::{AwayId, CheckId, Format, Handle};
 use countree_common::document::Version;
 use countree_common::time::Time;
 
-/// What a viewer has of a topic when it subscribes.
+/// The version that a viewer has of a topic when it subscribes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
     /// Nothing.
@@ -41,7 +41,7 @@ pub(super) struct Viewer {
     pub(super) told_away: Option<AwayId>,
 }
 
-/// Where a viewer stands in a topic.
+/// A viewer's position in a topic.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Subscription {
     pub(super) handle: Handle,
@@ -61,7 +61,7 @@ pub(super) struct Subscription {
     dirty: bool,
 }
 
-/// What a viewer holds already, by its own word. Another era, or an earlier version of this one, is sent to it only if it is
+/// The version that a viewer says it holds. Another era, or an earlier version of this one, is sent to it only if it is
 /// known to be what the store has now.
 #[derive(Debug, Clone, Copy)]
 struct Claim {

@@ -47,7 +47,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-/// Messages that wait for the core; beyond it whoever sends them waits too.
+/// Messages that wait for the core; beyond it their senders wait.
 const INPUTS: usize = 4_096;
 /// A starting node waits this long for a first root; it goes on without, and says so in `trouble`.
 const FIRST_ROOT: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ const FIRST_ROOT: Duration = Duration::from_secs(5);
 const MOVE_WITHIN: Duration = Duration::from_millis(500);
 /// Those who were sent off have so much longer to arrive elsewhere.
 const MOVE_GRACE: Duration = Duration::from_millis(1_500);
-/// Other nodes that a viewer is told of.
+/// Other nodes that a leaving node names to its viewers.
 const ALTERNATES: usize = 16;
 /// A leaving node gives its viewers this long to take their leave.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -71,7 +71,7 @@ pub struct BroadcastOptions {
     pub access: Access,
 }
 
-/// Why a node did not start.
+/// The reason why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Its address is taken, or not this machine's.

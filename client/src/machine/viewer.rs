@@ -1,5 +1,4 @@
-//! What a viewer knows of its topics: snapshots put together, changes applied, and what of it was not
-//! handed out yet.
+//! The machine of a viewer: puts snapshots together, applies changes, and keeps the counters that were not handed out yet.
 //!
 //! Each counter keeps the total of the highest version that spoke of it, whatever the order in which
 //! stream and datagrams arrive. Another era replaces everything, whatever its number, when it comes from a node that
@@ -195,7 +194,7 @@ impl ViewerMachine {
     /// The node says something on the stream; maybe that the viewer is to go.
     ///
     /// # Errors
-    /// When nothing more is to be heard of this node before it is told anew what is held.
+    /// When the subscription has to begin anew, because the node may lag behind the totals here.
     pub fn handle_message(
         &mut self,
         feed: &mut Feed,

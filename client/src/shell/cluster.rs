@@ -1,4 +1,4 @@
-//! Where a cluster is: its name, its CA and its nodes, from `GET /v1/cluster`, kept up to date.
+//! Discovery of a cluster: its name, its CA and its nodes, from `GET /v1/cluster`, kept up to date.
 
 use super::error::ClientError;
 use countree_common::cluster::{ClusterView, NodeName, Tier};
@@ -25,7 +25,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// More than a node takes to find out that it has no answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where a cluster is. Cheap to clone; keeps itself up to date for as long as a copy lives.
+/// A cluster that was found. Cheap to clone; keeps itself up to date for as long as a copy lives.
 ///
 /// Viewers of one `Cluster` share a UDP socket, which belongs to the runtime that the first of them was
 /// made in: a program with several runtimes discovers the cluster in each.

@@ -1,4 +1,4 @@
-//! What can go wrong for a client, and what to do about it.
+//! Errors of the client, with advice.
 
 use countree_common::delta::DeltaError;
 use countree_common::key::NameError;
@@ -7,7 +7,7 @@ use countree_common::shell::http::HttpError;
 use countree_common::shell::tls::IdentityError;
 use countree_common::wire::hello::{Refusal, RefusalCode};
 
-/// Why a client can't do what it was asked.
+/// An error of the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {

@@ -1,4 +1,4 @@
-//! Who may send and who may watch: signed tokens (JWT with HS256, RFC 7519), where a cluster asks for them.
+//! Authorization of clients by signed tokens (JWT with HS256, RFC 7519), where a cluster asks for them.
 
 use super::clock::wall;
 use super::http::error;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The shortest secret that is taken, in bytes: the output of SHA-256 (RFC 7518, 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
 
-/// What a token allows.
+/// A right that a token grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
@@ -31,7 +31,7 @@ pub enum Right {
     Admin,
 }
 
-/// Why somebody is not let in. Nothing was counted.
+/// The reason why access is denied. Nothing was counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
     /// No token, or one that does not hold.
@@ -61,7 +61,7 @@ impl IntoResponse for AccessError {
     }
 }
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Claims {
     /// Whom it was made for.
@@ -72,7 +72,7 @@ struct Claims {
     rights: Vec<Right>,
 }
 
-/// Decides who is let in. Without a secret, everybody is.
+/// Checks tokens. Without a secret, every client is let in.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     key: Option<Arc<hmac::Key>>,
@@ -81,12 +81,12 @@ pub struct Access {
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
 impl Access {
-    /// Lets everybody in.
+    /// Lets every client in.
     pub fn open() -> Self {
         Self::default()
     }
 
-    /// Lets in who has a token signed with this secret.
+    /// Lets clients in that have a token signed with this secret.
     ///
     /// # Errors
     /// When the secret is too short.

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 use std::process::ExitCode;
 
-/// Why a command did not do its work.
+/// The failure of a command.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -11,12 +11,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// It was asked rightly and could not be done, or what was found is bad: exit code 1.
+    /// A failure of a well-formed command, or a bad result: exit code 1.
     pub fn failed(message: impl Display) -> Self {
         Self { code: 1, message: message.to_string() }
     }
 
-    /// It was asked wrongly: exit code 2.
+    /// A usage error: exit code 2.
     pub fn usage(message: impl Display) -> Self {
         Self { code: 2, message: message.to_string() }
     }
@@ -26,7 +26,7 @@ impl Failure {
         Self { code: 1, message: String::new() }
     }
 
-    /// It was asked wrongly, by the words of an argument parser, which are many lines: what is wrong, on one.
+    /// A usage error with the many lines of an argument parser, shortened to one line.
     pub fn from_parser(text: &str, program: &str) -> Self {
         let is_advice = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
         let lines = text.lines().map(str::trim).take_while(|line| !is_advice(line));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// writes what the one before can't read. Form 1 is that of release 0.1.0 (b0dc694).
 const FORMAT: u32 = 2;
 
-/// Why a folder can't be used. Nothing in it was changed.
+/// The reason why a folder can't be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// A process holds it.

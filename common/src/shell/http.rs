@@ -36,7 +36,7 @@ pub struct ErrorDetail {
     pub index: Option<u32>,
 }
 
-/// What `GET /v1/cluster` answers.
+/// The answer to `GET /v1/cluster`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterInfo {
     /// The cluster's name.
@@ -52,7 +52,7 @@ pub struct ClusterInfo {
     pub limits: PublicLimits,
 }
 
-/// Why an HTTP request has no answer.
+/// The reason why an HTTP request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// Not a URL that this client can use.

@@ -1,4 +1,4 @@
-//! Who a node is: the cluster's CA, and the certificates it issues. Nodes authenticate each other by
+//! Identities of nodes: the cluster's CA, and the certificates it issues. Nodes authenticate each other by
 //! them; producers and viewers check them and have none.
 
 pub use super::tls::{IdentityError, anonymous_tls};

@@ -1,10 +1,10 @@
-//! What the system knows of addresses: who is behind a name, and which of our own leads there.
+//! Address lookups: the addresses behind a name, and the own address towards a peer.
 
 use crate::config::host_port::HostPort;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-/// A name that is not answered for after this long leads nowhere.
+/// Time limit for the lookup of a name.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The addresses behind these names, as of now. Names that lead nowhere are left out.

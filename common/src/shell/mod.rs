@@ -1,4 +1,4 @@
-//! What every shell shares: QUIC, TLS, HTTP, membership, telemetry, time and shutdown.
+//! The services that every shell shares: QUIC, TLS, HTTP, membership, telemetry, time and shutdown.
 
 #![allow(clippy::disallowed_methods, reason = "shells are where clocks and threads are allowed")]
 

@@ -1,4 +1,4 @@
-//! What a node of any tier is told when it starts.
+//! Options that nodes of every tier have.
 
 use super::identity::Identity;
 use super::shutdown::Shutdown;
@@ -7,30 +7,30 @@ use crate::config::host_port::HostPort;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What a node of any tier is told.
+/// Options that nodes of every tier have.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
     /// The cluster's name.
     pub cluster: NodeName,
     /// The node's name, as in its certificate.
     pub name: NodeName,
-    /// Where it listens for QUIC (UDP); port 0 picks a free one.
+    /// The address that it listens on for QUIC (UDP); port 0 picks a free one.
     pub quic: SocketAddr,
-    /// Where others reach it over QUIC, when that is another address; port 0 stands for the port that it
+    /// The address at which others reach it over QUIC, when that is another one; port 0 stands for the port that it
     /// listens on.
     pub advertise: Option<SocketAddr>,
-    /// Where its HTTP is served, to be listed; whoever starts the node serves it.
+    /// The address of its HTTP, for the view; the starter of the node serves it.
     pub http: Option<SocketAddr>,
     /// Its certificate and key, and the cluster's CA.
     pub identity: Arc<Identity>,
-    /// Where roots are found at first. A root looks for none.
+    /// Addresses of roots, used at first. A root needs none.
     pub roots: Vec<HostPort>,
-    /// Thrown by the node when it is asked to leave the cluster (`Request::Drain`): whoever runs it then stops it.
+    /// Thrown by the node when it is asked to leave the cluster (`Request::Drain`): its runner then stops it.
     pub leave: Shutdown,
 }
 
 impl NodeOptions {
-    /// Where others reach the node that has bound this address.
+    /// Returns the address at which others reach the node, after it has bound `bound`.
     pub fn reached_at(&self, bound: SocketAddr) -> SocketAddr {
         match self.advertise {
             None => bound,

@@ -14,15 +14,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A connection that is not there after this long is not coming.
+/// Time limit for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// An answer that is not there after this long is not coming.
+/// Time limit for an answer.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A topic that is not there in full after this long is not coming.
+/// Time limit for all parts of a topic.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a node could not be asked.
+/// Failure of a request to a node.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// No connection; the node has not seen the request.
@@ -93,12 +93,12 @@ impl Peers {
         Self { shared: Arc::new(Shared { endpoint, config, cluster, node, token, connections }) }
     }
 
-    /// Who speaks, where that is a node.
+    /// The node that this belongs to, if it is a node.
     pub fn me(&self) -> Option<&NodeName> {
         self.shared.node.as_ref()
     }
 
-    /// A live connection to whoever has a certificate for `name` at `address`.
+    /// Returns a live connection to the node at `address` with a certificate for `name`.
     ///
     /// # Errors
     /// [`PeerError::Unreachable`]
@@ -171,7 +171,7 @@ impl Peers {
         self.call_at_within(node.name.as_str(), node.quic, request, limit).await
     }
 
-    /// [`Peers::call`] to whoever has a certificate for `name` at `address`.
+    /// [`Peers::call`] to the node at `address` with a certificate for `name`.
     ///
     /// # Errors
     /// As [`Peers::call`].

@@ -23,7 +23,7 @@ const MINUS_ONE: u32 = 1;
 const SMALL: u32 = 2;
 const LARGE: u32 = 3;
 
-/// Why a batch was refused, whole. Nothing of it was counted.
+/// The error of a batch that was refused, whole. Nothing of it was counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
     /// Not of a batch's form.
@@ -34,7 +34,7 @@ pub enum BatchError {
     Name {
         /// Its place among the batch's names, from 0.
         index: u32,
-        /// What is wrong.
+        /// The error.
         error: NameError,
     },
     /// An event's delta is bad.
@@ -42,7 +42,7 @@ pub enum BatchError {
     Delta {
         /// Its place in the batch, from 0.
         index: u32,
-        /// What is wrong.
+        /// The error.
         error: DeltaError,
     },
     /// An event refers to a name that was not defined.
@@ -67,11 +67,11 @@ pub struct BatchView<'a> {
     pub seq: Seq,
     /// Whether ids start again from 0.
     pub reset_names: bool,
-    /// How many names it defines.
+    /// Number of names that it defines.
     pub name_count: u32,
     /// The names, encoded.
     pub names: &'a [u8],
-    /// How many events it holds.
+    /// Number of events.
     pub event_count: u32,
     /// The events, encoded.
     pub words: &'a [u8],
@@ -111,7 +111,7 @@ impl<'a> BatchView<'a> {
         Ok(self.counter_names()?.into_iter().map(Counter::from).collect())
     }
 
-    /// The same, where they stand in the frame.
+    /// The same, borrowed from the frame.
     ///
     /// # Errors
     /// As [`BatchView::counters`].
@@ -248,8 +248,7 @@ pub fn put_event(id: u32, delta: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends events in the form of [`Events`], each with the id that `rename` gives for its own. Events that
-/// are cut off stay so.
+/// Appends events in the form of [`Events`], with ids translated by `rename`. Events that are cut off stay so.
 pub fn put_translated(words: &[u8], rename: impl Fn(u32) -> u32, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(words);
@@ -293,12 +292,12 @@ impl BatchBuilder {
         self.event_count += 1;
     }
 
-    /// How many bytes the body has so far.
+    /// Number of bytes of the body so far.
     pub fn bytes(&self) -> usize {
         HEADER_BYTES + self.names.len() + self.words.len()
     }
 
-    /// How many events it has so far.
+    /// Number of events so far.
     pub fn events(&self) -> u32 {
         self.event_count
     }

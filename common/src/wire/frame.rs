@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Bytes before a frame's body.
 pub const HEADER_BYTES: usize = 5;
 
-/// What a frame's body holds.
+/// The content of a frame's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
@@ -33,7 +33,7 @@ impl FrameKind {
     }
 }
 
-/// Why a stream of frames can't go on. Frames before the bad one stand.
+/// Error of a stream of frames, which can't go on. Frames before the bad one are valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The length is over the limit; nothing was allocated for it.

@@ -9,7 +9,7 @@ pub const PROTOCOL: u16 = 1;
 /// means, so that nodes of two releases refuse each other rather than misunderstand.
 pub const NODE_PROTOCOL: u16 = 2;
 
-/// What a stream is for.
+/// The purpose of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Conversation {
     /// A producer sends events to a leaf: [`super::producer`].
@@ -43,15 +43,15 @@ pub struct Hello {
     pub protocol: u16,
     /// The cluster that the peer believes it speaks to.
     pub cluster: NodeName,
-    /// What the stream is for.
+    /// The purpose of the stream.
     pub conversation: Conversation,
-    /// Who speaks, between nodes.
+    /// The sender's name, between nodes.
     pub node: Option<NodeName>,
     /// A JWT, where the cluster asks for one.
     pub token: Option<String>,
 }
 
-/// Why a conversation ends here. Nothing that was not acked was counted by it.
+/// The refusal of a conversation, which ends it. Events that were not acked were not counted by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {

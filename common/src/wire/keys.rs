@@ -1,4 +1,4 @@
-//! Idempotency keys: what leaves remember of them and tell each other.
+//! Idempotency keys, and the records that leaves keep of them and exchange.
 
 use crate::cluster::NodeName;
 use crate::event::Event;
@@ -63,19 +63,19 @@ impl KeyUse {
     }
 }
 
-/// A leaf's try to take a request some of whose keys other leaves own. It counts if its one log record says so, and
+/// A leaf's attempt to take a request some of whose keys other leaves own. It counts if its one log record says so, and
 /// never does once its leaf has given it up or has started again without that record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attempt {
-    /// The taker.
+    /// The leaf.
     pub leaf: NodeName,
-    /// Which start of it.
+    /// The number of its start.
     pub incarnation: u64,
-    /// Which try of that start.
+    /// The number of the attempt within that start.
     pub number: u64,
 }
 
-/// What is known of a key.
+/// The state of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyState {
     /// It is used up.
@@ -88,7 +88,7 @@ pub enum KeyState {
 }
 
 impl KeyState {
-    /// Adds what somebody else knows; says whether that was news.
+    /// Merges another leaf's state; returns whether that changed anything.
     pub fn absorb(&mut self, other: &KeyState) -> bool {
         match (self, other) {
             (KeyState::Used { .. }, _) => false,
@@ -107,14 +107,14 @@ impl KeyState {
     }
 }
 
-/// What a leaf remembers of a key.
+/// A leaf's record of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remembered {
     /// The key.
     pub key: IdempotencyKey,
-    /// Since when, to age it.
+    /// The time of its first use, to age it.
     pub at: WallMs,
-    /// What.
+    /// The state.
     pub state: KeyState,
 }
 

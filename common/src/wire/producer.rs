@@ -20,7 +20,7 @@ pub enum ToLeaf {
     Open(SessionId),
     /// Goes on with a session on this connection.
     Resume(SessionId),
-    /// How did a session with another leaf end, which is not in the view? Answered by `SessionEnd`. Says nothing about
+    /// Asks for the end of a session with another leaf, which is not in the view. Answered by `SessionEnd`. Has no effect on
     /// this connection's own session.
     FindSessionEnd {
         /// The other leaf.
@@ -61,7 +61,7 @@ pub enum FromLeaf {
     Ack {
         /// The last batch of which that is true.
         seq: Seq,
-        /// What survives what.
+        /// The durability of the batches.
         durability: Durability,
     },
     /// Batch `seq` is bad and was not counted, nor was any after it. The session takes no more batches:
@@ -69,7 +69,7 @@ pub enum FromLeaf {
     Refused {
         /// The bad batch.
         seq: Seq,
-        /// What is wrong with it.
+        /// The error.
         error: EventError,
     },
     /// Batch `seq` and those after it were not counted, for now: repeat from `seq` after a while.
@@ -81,13 +81,13 @@ pub enum FromLeaf {
         /// How long to wait before the next try, in milliseconds.
         retry_after_ms: u32,
     },
-    /// The leaf is leaving: take new batches to others. `Ended` says what became of those that were sent.
+    /// The leaf is leaving: take new batches to others. `Ended` says which of those that were sent are counted.
     Draining,
     /// The nodes, at the start and whenever they change.
     View(ClusterView),
 }
 
-/// What an ack promises.
+/// The durability that an ack promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
@@ -95,7 +95,7 @@ pub enum Durability {
     Disk,
 }
 
-/// Why a leaf takes nothing at the moment.
+/// The reason why a leaf takes no events at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum BusyReason {
     /// More than it can log arrives.
@@ -118,7 +118,7 @@ pub enum BusyReason {
     UnderWay,
 }
 
-/// What is wrong with an event. Nothing of its batch or request was counted.
+/// The error of an event. Nothing of its batch or request was counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct EventError {

@@ -19,7 +19,7 @@ pub enum ToRoot {
 pub enum FromRoot {
     /// A piece of a snapshot.
     Snapshot(SnapshotPart),
-    /// What a merge changed. It fits whoever holds `base`; others ask for a snapshot.
+    /// The changes of a merge. They apply to a copy at `base`; holders of another version ask for a snapshot.
     Update(Update),
     /// The totals published by this root so far hold everything that live leaves acked up to here, where they are
     /// [of its era](Stamp::completes). It may be earlier than one before: the last one holds.

@@ -41,7 +41,7 @@ pub struct CutOutcome {
     pub from: Lsn,
     /// The cut's `to`.
     pub to: Lsn,
-    /// What became of it; `None` when the store could not be asked, or may have applied it without
-    /// answering: send the very same cut again.
+    /// The result; `None` when the store could not be asked, or may have applied the cut without an answer: send the very
+    /// same cut again.
     pub outcome: Option<Outcome>,
 }

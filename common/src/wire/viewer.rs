@@ -44,7 +44,7 @@ pub enum FromBroadcast {
         reason: String,
         /// Other nodes that take viewers; empty when this node knows none.
         alternates: Vec<(NodeName, SocketAddr)>,
-        /// Go at a random moment within so many milliseconds, so that not all arrive at once.
+        /// Go at a random moment within this many milliseconds, so that not all arrive at once.
         within_ms: u32,
     },
     /// Leaves that are not live and may hold events which are in no total yet. Sent to those who asked, with `Away`.

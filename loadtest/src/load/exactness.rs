@@ -1,4 +1,4 @@
-//! Whether every total is what it must be.
+//! The check that every total is what it must be.
 
 use super::plan::Plan;
 use super::zipf::Zipf;

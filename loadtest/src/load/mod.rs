@@ -1,4 +1,4 @@
-//! What is sent, how, and whether it was counted right.
+//! The load: its plan, its senders, and the check of its totals.
 
 pub(crate) mod exactness;
 pub(crate) mod latency;

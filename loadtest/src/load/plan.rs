@@ -1,4 +1,4 @@
-//! What is sent: which producer sends which events to which counters, and when each is due.
+//! The plan of a load: the events of each producer, their counters, and when each is due.
 
 use crate::load::zipf::Zipf;
 use countree_common::key::{Counter, NameError, Topic};

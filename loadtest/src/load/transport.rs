@@ -1,4 +1,4 @@
-//! The ways by which events go in.
+//! The transports of events: QUIC through the client library, and HTTP.
 
 use super::latency::AckLatency;
 use super::plan::Plan;
@@ -53,7 +53,7 @@ impl Senders {
         })
     }
 
-    /// Sends the whole plan and waits for every answer. Returns what became of its events.
+    /// Sends the whole plan and waits for every answer. Returns the results of its events.
     ///
     /// # Errors
     /// When the cluster does not let the senders in, or a connection breaks.

@@ -1,4 +1,4 @@
-//! One side of a comparison: something that counts, and what its rounds came to.
+//! One contender of a comparison, and the results of its rounds.
 
 use crate::report::spread::Spread;
 use serde::Serialize;
@@ -26,7 +26,7 @@ impl Turn {
     }
 }
 
-/// What a side's rounds came to.
+/// The results of a contender's rounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Row {
     /// What was measured, in words.

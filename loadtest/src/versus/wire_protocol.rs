@@ -1,5 +1,5 @@
-//! What a subscriber and a publisher say to each broker, and where a message lies in what comes back. All three over
-//! plain TCP.
+//! The wire protocols of the brokers: requests of subscribers and publishers, and the place of messages in the answers. All
+//! three run over plain TCP.
 
 use countree_common::shell::failure::Failure;
 

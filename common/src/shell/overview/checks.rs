@@ -1,4 +1,4 @@
-//! What the store was found to hold, asked of the root that reads it.
+//! The comparison of documents with ledgers, requested from the root that makes it.
 
 use super::Unanswered;
 use crate::audit::StoreCheck;

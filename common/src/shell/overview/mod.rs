@@ -55,7 +55,7 @@ struct TopicsQuery {
     after: Option<String>,
 }
 
-/// What the routes need.
+/// State that the routes share.
 #[derive(Debug, Clone)]
 struct Office {
     membership: Membership,
@@ -103,7 +103,7 @@ async fn members(membership: &Membership) -> Result<(ClusterView, Vec<NodeName>)
     }
 }
 
-/// Why a question has no answer. Nothing changed.
+/// The reason why a request has no answer. Nothing changed.
 #[derive(Debug)]
 enum Unanswered {
     /// Somebody who has to be asked can't be.

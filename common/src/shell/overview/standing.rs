@@ -1,4 +1,4 @@
-//! Whether the store is what it was, and `POST /v1/store/acknowledge`: an operator knows that it is not, and goes on.
+//! The status of the store, and `POST /v1/store/acknowledge`, by which an operator accepts a changed store.
 
 use super::{Office, Unanswered};
 use crate::shell::membership::Membership;

@@ -1,4 +1,4 @@
-//! How every node does.
+//! The status of every node.
 
 use super::{Unanswered, members};
 use crate::cluster::{ClusterView, Node, NodeName, Split, Tier};
@@ -7,7 +7,7 @@ use crate::wire::rpc::{NodeStats, Reply, Request};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What `GET /v1/status` answers.
+/// The answer to `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The ring epoch.

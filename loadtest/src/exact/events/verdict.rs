@@ -1,4 +1,4 @@
-//! Whether the totals are what was acked, event by event.
+//! The verdict: compares the totals with the acked events, event by event.
 
 use crate::exact::events::catalogue::{CatalogueError, EventCatalogue, EventId};
 use countree_common::key::Counter;

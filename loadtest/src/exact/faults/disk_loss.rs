@@ -1,4 +1,4 @@
-//! What a leaf's disk takes along when it is lost: what the leaf had acked and not merged.
+//! The events that a lost disk of a leaf takes along: those that were acked and not merged.
 
 use crate::cluster::site::metric;
 use crate::exact::run::Run;

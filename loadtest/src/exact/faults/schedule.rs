@@ -1,4 +1,4 @@
-//! Which fault happens when: decided by the seed and by what is up, so that it can be tested without processes.
+//! The schedule of faults, decided by the seed and by what is up, so that it can be tested without processes.
 
 use crate::cluster::process::{Act, ProcessKind};
 use clap::ValueEnum;
