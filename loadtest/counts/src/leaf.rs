@@ -99,9 +99,12 @@ impl Rig {
         let now = Now { mono: Time(1_000), wall: WallMs(1_000) };
         let mut leaf = LeafMachine::new(config, 1, &Carried::default(), BTreeMap::new(), now)?;
         let quic = ([127, 0, 0, 1], 1).into();
-        let node = Node { name: root.clone(), tier: Tier::Root, quic, http: None, incarnation: 1 };
+        let node =
+            |name: &NodeName, tier| Node { name: name.clone(), tier, quic, http: None, incarnation: 1 };
+        // A leaf takes no events before the view lists it.
+        let nodes = vec![node(&name, Tier::Leaf), node(&root, Tier::Root)];
         let keys = KeyHistory { owners: vec![name], ..KeyHistory::default() };
-        leaf.handle_view(ClusterView { epoch: 1, nodes: vec![node], keys, ..ClusterView::default() });
+        leaf.handle_view(ClusterView { epoch: 1, nodes, keys, ..ClusterView::default() });
         leaf.handle_root_connected(now, root);
         leaf.handle_connected(PRODUCER);
         leaf.handle_message(now, PRODUCER, ToLeaf::Open(SessionId(1)));
