@@ -1,4 +1,4 @@
-//! Who a store is: its identity, and what a data folder remembers of it.
+//! Identity of a store, and the record that a data folder keeps of it.
 //!
 //! Logs, ledgers and totals are right only together. So each store has an identity, made at its first start, and each data folder
 //! remembers the one that it was last used with. How the two are compared is [`StoreRecord::continues`].

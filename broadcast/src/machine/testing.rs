@@ -1,4 +1,4 @@
-//! What the machine's tests share: short ways to say documents, and viewers that read what they are sent.
+//! Helpers of the machine's tests: short forms of documents, and viewers that decode their bytes.
 
 use super::{BroadcastMachine, DatagramRoom, Format, Output, Room, ViewerId};
 use bytes::Bytes;

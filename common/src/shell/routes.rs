@@ -1,4 +1,4 @@
-//! What all HTTP routes do alike: a query parameter that a route does not know is refused, and every error is
+//! Rules of all HTTP routes: a query parameter that a route does not know is refused, and every error is
 //! the JSON error object.
 
 use super::http::error;

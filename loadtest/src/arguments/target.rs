@@ -1,4 +1,4 @@
-//! Which cluster is loaded.
+//! The cluster that is loaded.
 
 use super::value::duration;
 use crate::cluster::redis::Fsync;

@@ -1,4 +1,4 @@
-//! Where each node is, and the file that tells it so.
+//! The addresses of nodes, and their configuration files.
 
 use super::process::ProcessKind;
 use countree_common::shell::failure::Failure;

@@ -1,4 +1,4 @@
-//! What the cluster says over HTTP: its ledger, its totals, its log.
+//! The cluster's answers over HTTP: its ledger, its totals, its log.
 
 use countree_common::document::TopicView;
 use countree_common::key::Topic;

@@ -1,4 +1,4 @@
-//! How much processor time and memory processes use, from Linux's `/proc`.
+//! Processor time and memory of processes, from Linux's `/proc`.
 
 use countree_common::shell::failure::Failure;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! How long a killed leaf takes to start again, by the length of its log.
+//! Time that a killed leaf takes to start again, by the length of its log.
 
 use super::growth::{Growth, Measure};
 use super::sizes;

@@ -1,4 +1,4 @@
-//! What a show came to.
+//! The results of a fanout run.
 
 use crate::arguments::Show;
 use crate::audience::Sight;

@@ -1,4 +1,4 @@
-//! What people at a terminal see meanwhile.
+//! Progress lines on the terminal.
 
 use super::latency::AckLatency;
 use std::io::IsTerminal;

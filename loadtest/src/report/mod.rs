@@ -1,4 +1,4 @@
-//! What people read: numbers, and pages with plots that open without a network.
+//! Reports for people: numbers, and pages with plots that open without a network.
 
 pub(crate) mod escape;
 pub(crate) mod number;

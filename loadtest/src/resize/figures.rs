@@ -1,4 +1,4 @@
-//! What a run of resizes comes to.
+//! The results of a run of resizes.
 
 use crate::load::latency::Percentiles;
 use crate::report::Rows;

@@ -1,4 +1,4 @@
-//! What goes on all along: producers, keyed requests that are repeated across resizes, and viewers.
+//! The load during resizes: producers, keyed requests that are repeated across resizes, and viewers.
 
 use crate::load::latency::AckLatency;
 use crate::now;

@@ -1,4 +1,4 @@
-//! Which sizes the tiers go through.
+//! The sequence of tier sizes.
 
 use std::fmt;
 

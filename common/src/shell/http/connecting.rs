@@ -1,4 +1,4 @@
-//! Where an HTTP request goes: an address, and a connection to it, with TLS where the address says `https://`.
+//! Targets of HTTP requests: an address, and a connection to it, with TLS where the address says `https://`.
 
 use super::HttpError;
 use crate::shell::tls::{IdentityError, root_store};

@@ -1,4 +1,4 @@
-//! When acks came: how long there was none, and how many in each stretch of time.
+//! The times of acks: the longest stall, and counts by stretch of time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
