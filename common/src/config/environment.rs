@@ -1,19 +1,14 @@
-//! The environment variables that set something.
+//! The list of environment variables that override settings.
+
+pub use super::variable::{PREFIX, variable};
 
 use super::Manifest;
 use super::node::NodeConfig;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// What every variable of this project begins with.
-pub const PREFIX: &str = "COUNTREE_";
 /// Lets a node's file be read to its end.
 const NODE_FILE: &str = "[node]\nquic = \"127.0.0.1:1\"\n";
-
-/// The variable that sets a key of a table.
-pub fn variable(section: &str, key: &str) -> String {
-    format!("{PREFIX}{section}_{key}").to_uppercase().replace('-', "_")
-}
 
 /// Every variable that sets a key of a manifest or of a node's file: those that are asked for when an empty one is read.
 pub fn settings() -> BTreeSet<String> {

@@ -8,6 +8,7 @@ pub mod node;
 pub mod section;
 mod settings;
 mod store_url;
+mod variable;
 
 pub use manifest::Manifest;
 pub use section::ConfigError;

@@ -1,7 +1,7 @@
 //! Reading one TOML table key by key, so that what is left over can be refused.
 
-use super::environment::variable;
 use super::host_port::HostPort;
+use super::variable::variable;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
