@@ -135,6 +135,7 @@ impl World {
             event.told == Told::Acked
                 && !is_excused(event.leaf)
                 && !self.truth.resets.cover(&event.counter)
+                && !self.truth.may_be_lost(event)
                 && !self.truth.holds(*id, total)
         });
         if let Some(missing) = missing {

@@ -196,6 +196,10 @@ impl World {
     /// A process is gone; says whether there was one.
     pub(super) fn crash_root(&mut self, i: usize) -> bool {
         let place = self.roots[i].place();
+        // What is missing in its view was so until now.
+        if let Some(view) = self.roots[i].view().cloned() {
+            self.note_absences(&view, &view);
+        }
         let was_up = self.roots[i].process.take().is_some();
         if was_up {
             self.bury(place);
