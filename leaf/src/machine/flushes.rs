@@ -5,8 +5,8 @@
 //! asks again.
 
 use super::counters::names::TopicId;
-use super::uplink::stream::Uplink;
-use super::{Frozen, LeafMachine, Output};
+use super::uplink::stream::StreamUplink;
+use super::{LeafMachine, Output};
 use countree_common::document::Version;
 use countree_common::key::Topic;
 use countree_common::limits;
@@ -32,26 +32,17 @@ impl LeafMachine {
         if self.flushes.len() >= limits::FLUSHES_PER_LEAF {
             return false;
         }
-        let Some(topic) = self.table.names().topic_id(topic) else {
+        let Some(topic) = self.counters.names().topic_id(topic) else {
             self.context.outputs.push(Output::Flushed { flush: id, version: Version::default() });
             return true;
         };
-        self.cut_early(topic);
-        self.uplinks_mut().for_each(|uplink| uplink.ask_if_not_in(topic, read));
-        let frozen = self.frozen.back().map_or(0, |frozen| frozen.to);
+        self.end_window_of(topic);
+        self.uplink.streams_mut().for_each(|uplink| uplink.ask_if_not_in(topic, read));
+        let frozen = self.counters.last_frozen();
         self.flushes.push_back(Flush { id, topic, accepted: self.context.log.appended(), frozen });
         self.settle_flushes();
         self.send_up(now);
         true
-    }
-
-    /// Ends the window of one topic alone.
-    fn cut_early(&mut self, topic: TopicId) {
-        if let Some(window) = self.table.take_topic(topic) {
-            self.rates.note(&window, self.table.names());
-            self.frozen.push_back(Frozen { ends: None, to: self.context.log.appended(), window });
-            self.offer_frozen();
-        }
     }
 
     /// Answers the flushes whose records are merged. Where streams were told of different eras, the store may have forgotten
@@ -59,10 +50,10 @@ impl LeafMachine {
     pub(super) fn settle_flushes(&mut self) {
         let flushes = std::mem::take(&mut self.flushes);
         for flush in flushes.iter().filter(|flush| self.is_done(**flush)).copied().collect::<Vec<_>>() {
-            let told = self.uplinks().filter_map(|uplink| uplink.version_of(flush.topic));
+            let told = self.uplink.streams().filter_map(|uplink| uplink.version_of(flush.topic));
             let eras: BTreeSet<u64> = told.map(|version| version.era).collect();
             if eras.len() > 1 {
-                self.uplinks_mut().for_each(|uplink| uplink.ask_anew(flush.topic));
+                self.uplink.streams_mut().for_each(|uplink| uplink.ask_anew(flush.topic));
             }
         }
         let (done, open) = flushes.into_iter().partition(|flush| self.is_done(*flush));
@@ -75,16 +66,16 @@ impl LeafMachine {
 
     fn is_done(&self, flush: Flush) -> bool {
         let Flush { topic, accepted, frozen, .. } = flush;
-        let is_offered = self.frozen.front().is_none_or(|waiting| waiting.to > frozen);
-        let mut old = self.old.values();
+        let is_offered = self.counters.is_taken(frozen);
+        let mut old = self.uplink.old().values();
         is_offered
-            && self.live.is_merged(topic, accepted)
+            && self.uplink.live().is_merged(topic, accepted)
             && old.all(|uplink| uplink.is_merged(topic, Lsn::MAX))
     }
 
     /// The version that holds what every stream has merged; all were told of the same era.
     fn version_of(&self, topic: TopicId) -> Version {
-        let told = self.uplinks().filter_map(|uplink: &Uplink| uplink.version_of(topic));
+        let told = self.uplink.streams().filter_map(|uplink: &StreamUplink| uplink.version_of(topic));
         told.max().unwrap_or_default()
     }
 }

@@ -6,8 +6,9 @@ use crate::testing::{Chance, Rig, TestStore, config, counter, topic, view};
 use countree_common::cluster::{Node, Tier};
 use countree_common::key::Counter;
 use countree_common::limits;
-use countree_common::session::Seq;
-use countree_common::wire::producer::{BusyReason, Durability, EventErrorCode, ToLeaf};
+use countree_common::session::{Seq, SessionId};
+use countree_common::time::WallMs;
+use countree_common::wire::producer::{BusyReason, Durability, EventErrorCode, FromLeaf, ToLeaf};
 use countree_common::wire::rpc::Counted;
 use countree_common::wire::rpc::{Idempotency, Reply, SubmitError};
 
@@ -202,7 +203,7 @@ fn keys_and_sessions_are_aged_by_time_that_passes_and_not_by_the_wall_clock() {
     rig.now.wall = WallMs(1);
     rig.pass(200);
     keyed(&mut rig, 3);
-    assert_eq!(rig.machine.sessions.listed().len(), 1);
+    assert_eq!(rig.machine.intake.sessions().listed().len(), 1);
 
     // What passes while nobody counts is left out, and the next start goes on where the log was left.
     rig.pass(300_000);
@@ -214,7 +215,7 @@ fn keys_and_sessions_are_aged_by_time_that_passes_and_not_by_the_wall_clock() {
     assert!(!rig.machine.keys.is_empty());
     rig.pass(2_000);
     assert!(rig.machine.keys.is_empty());
-    assert!(rig.machine.sessions.listed().is_empty());
+    assert!(rig.machine.intake.sessions().listed().is_empty());
 }
 
 #[test]
@@ -463,7 +464,7 @@ fn a_total_at_its_limit_goes_no_further_out_and_may_come_back() {
     for _ in 0..4 {
         assert_eq!(submit(&mut rig, &vec![(a.clone(), -limits::DELTA_MAX); 128]), Ok(()));
     }
-    assert!(rig.machine.near_limit.is_empty(), "what left its limit's neighbourhood is forgotten");
+    assert!(rig.machine.counters.near_limit().is_empty(), "what left its limit's neighbourhood is forgotten");
 }
 
 #[test]

@@ -9,32 +9,31 @@ pub mod counters;
 mod flushes;
 mod forgets;
 pub mod idempotency;
-pub mod intake;
+mod intake;
 mod leaving;
 pub mod log_builder;
 mod members;
 mod output;
 mod report;
 pub mod resets;
+mod segments;
 pub mod uplink;
+mod window_end;
 
 use crate::log::recovery::{Carried, OldStream, Piece};
 use calls::{Asker, CallId, Calls};
 use clocks::Clocks;
 use context::{Context, Phase};
-use counters::names::CounterId;
-use counters::rates::Rates;
-use counters::table::{Table, Window};
-use countree_common::cluster::{ClusterView, NodeName, Tier};
+use counters::Counters;
+use counters::table::Table;
+use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::key::Topic;
-use countree_common::ring::Ring;
-use countree_common::session::SessionId;
 use countree_common::stream::{Lsn, StreamId};
-use countree_common::time::{Now, Time, WallMs};
-use countree_common::wire::producer::FromLeaf;
+use countree_common::time::{Now, Time};
 use countree_common::wire::rpc::Reply;
 use idempotency::keys::Keys;
 use idempotency::lookup::{Clearances, KeyRings};
+use intake::Intake;
 use intake::acks::Acks;
 use intake::sessions::Sessions;
 use leaving::drain::Leave;
@@ -42,10 +41,10 @@ use leaving::retirement::Retirement;
 use log_builder::{Append, LogBuilder};
 use members::Members;
 use output::Outputs;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-use uplink::echoes::Echoes;
-use uplink::stream::Uplink;
+use uplink::Uplink;
+use uplink::stream::StreamUplink;
 
 pub use output::Output;
 
@@ -87,56 +86,24 @@ pub enum DiskState {
     Failed,
 }
 
-/// A window that has ended, or one topic's part of the open one, which waits until its last record is on disk.
-#[derive(Debug)]
-struct Frozen {
-    /// When the window ended; `None` where the window goes on for the other topics.
-    ends: Option<WallMs>,
-    to: Lsn,
-    window: Window,
-}
-
 /// A leaf.
 #[derive(Debug)]
 pub struct LeafMachine {
     context: Context,
-    table: Table,
-    sessions: Sessions,
+    counters: Counters,
+    uplink: Uplink,
+    intake: Intake,
     keys: Keys,
-    producers: BTreeMap<ConnectionId, intake::batches::Producer>,
-    /// Names that all producers together have defined.
-    names: usize,
-    /// Counters that nothing may refer to any more, at most.
-    abandoned: usize,
-    /// A batch's events with the table's ids; kept for its room.
-    renamed: Vec<u8>,
-    near_limit: BTreeMap<CounterId, i64>,
-
-    window_ends: Time,
-    /// Oldest first. Each holds events, all but one, so the bytes that may wait for the log bound them.
-    frozen: VecDeque<Frozen>,
-    windows: u64,
-    live: Uplink,
-    old: BTreeMap<StreamId, Uplink>,
     retirement: Retirement,
     /// The end of the first checkpoint, which carries on what old streams say of sessions and keys.
     carried_at: Lsn,
-    echoes: Echoes,
-
-    root_ring: Ring,
-    roots: BTreeSet<NodeName>,
-
     resets: BTreeMap<SubmissionId, resets::OpenReset>,
     flushes: VecDeque<flushes::Flush>,
 
-    rates: Rates,
     clearances: Clearances,
     /// Of the view's keys, once they are needed.
     key_rings: Option<KeyRings>,
-    /// Sessions with other leaves that somebody asks about, and who does.
-    asked: BTreeMap<(NodeName, SessionId), BTreeSet<ConnectionId>>,
     leave: Option<Leave>,
-    imbalances: u64,
 }
 
 impl LeafMachine {
@@ -154,8 +121,9 @@ impl LeafMachine {
     ) -> Result<Self, countree_common::wire::codec::CodecError> {
         let stream = StreamId { leaf: config.leaf.clone(), incarnation };
         let mut table = Table::default();
-        let mut sealed =
-            |(id, old): (StreamId, _)| (id.clone(), Uplink::sealed(id, old, config.retention, &mut table));
+        let mut sealed = |(id, old): (StreamId, _)| {
+            (id.clone(), StreamUplink::sealed(id, old, config.retention, &mut table))
+        };
         let old = old.into_iter().map(&mut sealed).collect();
         let context = Context {
             members: Members::new(now.mono),
@@ -169,32 +137,17 @@ impl LeafMachine {
             config,
         };
         let mut machine = Self {
-            table,
-            sessions: Sessions::carried(carried),
+            counters: Counters::new(table, now.mono + context.config.window),
+            uplink: Uplink::new(StreamUplink::live(stream, context.config.retention), old),
+            intake: Intake::new(Sessions::carried(carried)),
             keys: Keys::carried(carried),
-            producers: BTreeMap::new(),
-            names: 0,
-            abandoned: 0,
-            renamed: Vec::new(),
-            near_limit: BTreeMap::new(),
-            window_ends: now.mono + context.config.window,
-            frozen: VecDeque::new(),
-            windows: 0,
-            live: Uplink::live(stream, context.config.retention),
-            old,
             retirement: Retirement::carried(carried),
             carried_at: Lsn::MAX,
-            echoes: Echoes::default(),
-            root_ring: Ring::new([]),
-            roots: BTreeSet::new(),
             resets: BTreeMap::new(),
             flushes: VecDeque::new(),
-            rates: Rates::default(),
             clearances: Clearances::default(),
             key_rings: None,
-            asked: BTreeMap::new(),
             leave: None,
-            imbalances: 0,
             context,
         };
         machine.begin_segment()?;
@@ -214,23 +167,20 @@ impl LeafMachine {
 
     /// When [`LeafMachine::handle_time`] wants to be called at the latest.
     pub fn next_timeout(&self) -> Time {
-        let uplinks = self.uplinks().filter_map(Uplink::next_timeout);
         let leave = self.leave.as_ref().and_then(Leave::next_timeout);
-        uplinks.chain(leave).fold(self.window_ends, Time::min)
+        self.uplink.next_timeout().into_iter().chain(leave).fold(self.counters.window_end(), Time::min)
     }
 
     /// Time has passed: windows end, unanswered cuts are repeated, old sessions are forgotten.
     pub fn handle_time(&mut self, now: Now) {
         self.context.clocks.registry_now(now.mono);
-        for uplink in self.uplinks_mut() {
-            uplink.handle_time(now.mono);
-        }
-        if now.mono >= self.window_ends {
+        self.uplink.handle_time(now.mono);
+        if now.mono >= self.counters.window_end() {
             self.end_window(now);
             let age = self.context.clocks.age(now);
-            self.sessions.expire(age, self.context.config.horizon, self.context.log.durable());
+            self.intake.expire(age, self.context.config.horizon, self.context.log.durable());
             self.keys.expire(age, self.context.config.horizon);
-            self.rates.handle_time(now.mono);
+            self.counters.handle_time(now.mono);
         }
         self.send_up(now);
         self.go_on_leaving(now);
@@ -256,11 +206,9 @@ impl LeafMachine {
 
     /// The nodes have changed.
     pub fn handle_view(&mut self, view: ClusterView) {
-        self.root_ring = Ring::of(&view, Tier::Root);
-        for connection in self.producers.keys() {
-            self.context.outputs.send(*connection, FromLeaf::View(view.clone()));
-        }
-        let change = self.context.members.handle_view(view, self.live.stream());
+        self.uplink.handle_view(&view);
+        self.intake.handle_view(&view, &mut self.context);
+        let change = self.context.members.handle_view(view, self.uplink.live().stream());
         if change.supersedes {
             let alarm = format!(
                 "another start of {} has joined: this one takes nothing more, and merges what it has",
@@ -279,7 +227,9 @@ impl LeafMachine {
         match self.context.calls.end(call) {
             Some(Asker::Leave) => self.leave_answered(now, reply),
             Some(Asker::Retirement) => self.retirement_answered(now, reply),
-            Some(Asker::Producers(leaf, session)) => self.tell_ending(&(leaf, session), reply),
+            Some(Asker::Producers(leaf, session)) => {
+                self.intake.outcome_answered(&(leaf, session), reply, &mut self.context)
+            }
             Some(Asker::Submission(id, question, keys)) => self.cleared(now, id, &question, keys, reply),
             None => {}
         }
@@ -287,16 +237,7 @@ impl LeafMachine {
 
     /// Whether everything that was accepted is merged.
     pub fn is_drained(&self) -> bool {
-        let is_open = self.table.events() > 0 || !self.frozen.is_empty() || !self.context.acks.is_empty();
-        !is_open && self.uplinks().all(Uplink::is_idle)
-    }
-
-    fn uplinks(&self) -> impl Iterator<Item = &Uplink> {
-        self.old.values().chain([&self.live])
-    }
-
-    fn uplinks_mut(&mut self) -> impl Iterator<Item = &mut Uplink> {
-        self.old.values_mut().chain([&mut self.live])
+        self.counters.is_empty() && self.context.acks.is_empty() && self.uplink.is_idle()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the leaf says of itself.
 
 use super::context::Phase;
-use super::uplink::stream::Uplink;
+use super::uplink::stream::StreamUplink;
 use super::{DiskState, LeafMachine};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
@@ -12,23 +12,25 @@ use std::time::Duration;
 impl LeafMachine {
     /// The ledgers of all streams that this leaf has a log of.
     pub fn ledgers(&self) -> Vec<StreamLedger> {
-        let open = self.table.events() + self.frozen.iter().map(|f| f.window.events).sum::<u64>();
-        let ledger = |uplink: &Uplink, sealed, open| StreamLedger {
+        let open = self.counters.events();
+        let ledger = |uplink: &StreamUplink, sealed, open| StreamLedger {
             stream: uplink.stream().clone(),
             sealed,
             ledger: uplink.ledger(open),
         };
-        let old = self.old.values().map(|uplink| ledger(uplink, true, 0));
+        let old = self.uplink.old().values().map(|uplink| ledger(uplink, true, 0));
         let is_sealed = self.context.phase == Phase::Sealed;
-        old.chain([ledger(&self.live, is_sealed, open)]).collect()
+        old.chain([ledger(self.uplink.live(), is_sealed, open)]).collect()
     }
 
     /// How far a stream has come; `None` when there is no log of it here.
     pub fn positions(&self, stream: &StreamId) -> Option<StreamPositions> {
-        if stream == self.live.stream() {
-            return Some(self.live.positions(self.context.log.appended(), self.context.log.durable()));
+        if stream == self.uplink.live().stream() {
+            return Some(
+                self.uplink.live().positions(self.context.log.appended(), self.context.log.durable()),
+            );
         }
-        let old = self.old.get(stream)?;
+        let old = self.uplink.old().get(stream)?;
         let end = old.sealed_at().unwrap_or_default();
         Some(old.positions(end, end))
     }
@@ -41,16 +43,16 @@ impl LeafMachine {
 
     /// What the leaf says of itself.
     pub fn stats(&self, now: WallMs) -> NodeStats {
-        let complete_to = self.complete_to().unwrap_or_default().max(self.context.clocks.began());
+        let complete_to = self.uplink.complete_to().unwrap_or_default().max(self.context.clocks.began());
         let lag = if self.is_drained() { Duration::ZERO } else { now.since(complete_to) };
         NodeStats {
-            events_per_s: self.rates.events_per_s,
+            events_per_s: self.counters.rates().events_per_s,
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
-            connections: self.producers.len() as u64,
-            entries: self.table.names().counters() as u64,
+            connections: self.intake.connections() as u64,
+            entries: self.counters.names().counters() as u64,
             log_bytes: self.context.log.bytes(),
-            streams: self.old.keys().chain([self.live.stream()]).cloned().collect(),
-            hot_items: self.rates.hot_items.clone(),
+            streams: self.uplink.old().keys().chain([self.uplink.live().stream()]).cloned().collect(),
+            hot_items: self.counters.rates().hot_items.clone(),
             capacity: self.context.config.capacity as f64,
             trouble: self.trouble(),
         }
@@ -58,12 +60,12 @@ impl LeafMachine {
 
     /// How often the store's count of this leaf's events was not the leaf's own. Anything but 0 is a bug.
     pub fn imbalances(&self) -> u64 {
-        self.imbalances
+        self.uplink.imbalances()
     }
 
     /// Why it can't do its work right now, if it can't.
     pub fn trouble(&self) -> Option<String> {
-        match (self.context.disk, self.roots.is_empty()) {
+        match (self.context.disk, self.uplink.has_root()) {
             (DiskState::Failed, _) => {
                 Some("the log could not be written: restart the leaf once the disk is sound".into())
             }
@@ -73,9 +75,9 @@ impl LeafMachine {
             _ if self.context.members.is_superseded() => {
                 Some("another start under this leaf's name has joined: this one takes nothing more".into())
             }
-            (DiskState::Works, true) => Some("no root is connected: events are logged and wait".into()),
-            (DiskState::Works, false) if self.context.is_leaving() => Some("the leaf is leaving".into()),
-            (DiskState::Works, false) => None,
+            (DiskState::Works, false) => Some("no root is connected: events are logged and wait".into()),
+            (DiskState::Works, true) if self.context.is_leaving() => Some("the leaf is leaving".into()),
+            (DiskState::Works, true) => None,
         }
     }
 }

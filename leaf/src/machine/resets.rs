@@ -251,7 +251,7 @@ impl LeafMachine {
         if self.context.is_leaving() {
             return Err(SubmitError::Draining);
         }
-        if let Some(reason) = self.busy(0) {
+        if let Some(reason) = self.admission().busy(0) {
             return Err(SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS });
         }
         let key = IdempotencyKey::of_request(reset.key);
@@ -314,9 +314,9 @@ impl LeafMachine {
         let full = SubmitError::Busy { reason: BusyReason::DiskFull, retry_after_ms: RETRY_AFTER_MS };
         let lsn = self.context.log(&Record::Submission(record)).ok_or(full)?;
         let volume = negatives.iter().fold(0u64, |v, (_, delta)| v.saturating_add(delta.unsigned_abs()));
-        let counted = self.intern(negatives.iter().map(|(counter, delta)| (counter, *delta)));
-        self.table.add(counted.into_iter(), volume);
-        self.live.note_accepted(u64::from(event_count));
+        let counted = self.counters.intern(negatives.iter().map(|(counter, delta)| (counter, *delta)));
+        self.counters.table_mut().add(counted.into_iter(), volume);
+        self.uplink.note_accepted(u64::from(event_count));
         self.end_window_if_full(now);
         Ok(lsn)
     }

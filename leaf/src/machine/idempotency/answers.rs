@@ -88,7 +88,7 @@ impl LeafMachine {
         if keys.iter().any(|key| self.is_resetting_under(*key)) {
             return Err(busy(BusyReason::UnderWay));
         }
-        if let Some(reason) = self.busy(0) {
+        if let Some(reason) = self.admission().busy(0) {
             return Err(busy(reason));
         }
         if !self.keys.has_room(keys.len()) {

@@ -89,7 +89,7 @@ impl LeafMachine {
         if self.leave.as_ref().is_some_and(|leave| leave.is_beyond_handing_over()) {
             return Err(SubmitError::Draining);
         }
-        if let Some(reason) = self.busy(0) {
+        if let Some(reason) = self.admission().busy(0) {
             return Err(busy(reason));
         }
         // The other leaf's clock is another: here the time of what it remembered begins anew.

@@ -334,7 +334,7 @@ impl LeafMachine {
     /// Whether it is certain that an attempt of this leaf, of which it remembers no use, never will use a key.
     pub(in crate::machine) fn check_own(&self, attempt: &Attempt) -> Result<(), SubmitError> {
         let under_way = SubmitError::Busy { reason: BusyReason::UnderWay, retry_after_ms: RETRY_AFTER_MS };
-        if self.clearances.is_open(attempt) || attempt.incarnation > self.live.stream().incarnation {
+        if self.clearances.is_open(attempt) || attempt.incarnation > self.uplink.live().stream().incarnation {
             return Err(under_way);
         }
         Ok(())
@@ -343,7 +343,7 @@ impl LeafMachine {
     /// Asks, and takes the request up again once all have answered.
     fn begin_clearing(&mut self, id: SubmissionId, claim: Claim, questions: Questions) {
         self.clearances.attempts += 1;
-        let stream = self.live.stream();
+        let stream = self.uplink.live().stream();
         let attempt = Attempt {
             leaf: stream.leaf.clone(),
             incarnation: stream.incarnation,

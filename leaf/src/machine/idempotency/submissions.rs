@@ -1,7 +1,6 @@
 //! HTTP requests: events with names of their own, and the idempotency keys that make a repeat harmless.
 
 use crate::log::record::{self, Record};
-use crate::machine::counters::names::CounterId;
 use crate::machine::idempotency::keyed_events::{Fresh, Order};
 use crate::machine::idempotency::lookup::Claim;
 use crate::machine::intake::acks::Waiting;
@@ -47,15 +46,17 @@ impl LeafMachine {
         }
         let volume = events.iter().fold(0u64, |v, (_, e)| v.saturating_add(e.delta.get().unsigned_abs()));
         let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
-        if !self.table.names().has_room(events.len()) {
+        if !self.counters.names().has_room(events.len()) {
             return Err(busy(BusyReason::TableFull));
         }
-        let sums = self.intern(events.iter().map(|(_, e)| (&e.counter, e.delta.get())));
-        self.check_totals(volume, || sums.iter().copied()).map_err(|e| at_its_place(e, events))?;
+        let sums = self.counters.intern(events.iter().map(|(_, e)| (&e.counter, e.delta.get())));
+        self.admission()
+            .check_totals(volume, || sums.iter().copied())
+            .map_err(|e| at_its_place(e, events))?;
         if self.context.is_leaving() {
             return Err(SubmitError::Draining);
         }
-        if let Some(reason) = self.busy(volume) {
+        if let Some(reason) = self.admission().busy(volume) {
             return Err(busy(reason));
         }
         if !self.keys.has_room(uses.len()) {
@@ -73,23 +74,12 @@ impl LeafMachine {
         let Some(lsn) = self.context.log(&Record::Submission(record)) else {
             return Err(busy(BusyReason::DiskFull));
         };
-        self.table.add(sums.into_iter(), volume);
-        self.live.note_accepted(events.len() as u64);
+        self.counters.table_mut().add(sums.into_iter(), volume);
+        self.uplink.note_accepted(events.len() as u64);
         let at = self.context.clocks.age(now);
         uses.iter().for_each(|used| self.keys.note_use(*used, lsn, at));
         self.end_window_if_full(now);
         Ok((lsn.max(*repeats), counted))
-    }
-
-    /// Numbers counters that no producer's dictionary holds on to.
-    pub(in crate::machine) fn intern<'a>(
-        &mut self,
-        events: impl Iterator<Item = (&'a Counter, i64)>,
-    ) -> Vec<(CounterId, i64)> {
-        let before = self.table.names().counters();
-        let events = events.map(|(counter, delta)| (self.table.intern(counter), delta)).collect();
-        self.abandoned += self.table.names().counters() - before;
-        events
     }
 }
 

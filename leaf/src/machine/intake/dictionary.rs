@@ -7,38 +7,38 @@ use countree_common::wire::batch;
 
 /// A connection's dictionary.
 #[derive(Debug, Default)]
-pub struct Dictionary {
+pub(in crate::machine) struct Dictionary {
     counters: Vec<CounterId>,
 }
 
 impl Dictionary {
     /// How many ids have a meaning.
-    pub fn defined(&self) -> usize {
+    pub(in crate::machine) fn defined(&self) -> usize {
         self.counters.len()
     }
 
     /// Whether so many more names fit.
-    pub fn has_room(&self, more: usize) -> bool {
+    pub(in crate::machine) fn has_room(&self, more: usize) -> bool {
         self.counters.len() + more <= limits::NAMES_PER_CONNECTION
     }
 
     /// Gives the next id to a counter.
-    pub fn define(&mut self, counter: CounterId) {
+    pub(in crate::machine) fn define(&mut self, counter: CounterId) {
         self.counters.push(counter);
     }
 
     /// The counter of an id.
-    pub fn counter(&self, id: u32) -> Option<CounterId> {
+    pub(in crate::machine) fn counter(&self, id: u32) -> Option<CounterId> {
         self.counters.get(id as usize).copied()
     }
 
     /// Brings what the ids of these events mean into the cache.
-    pub fn prefetch(&self, words: &[u8]) {
+    pub(in crate::machine) fn prefetch(&self, words: &[u8]) {
         prefetch(batch::likely_ids(words).filter_map(|id| self.counter(id)));
     }
 
     /// All counters that its ids mean.
-    pub fn counters(&self) -> &[CounterId] {
+    pub(in crate::machine) fn counters(&self) -> &[CounterId] {
         &self.counters
     }
 }

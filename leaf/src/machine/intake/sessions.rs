@@ -12,20 +12,20 @@ use std::time::Duration;
 
 /// A session, as the log knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Session {
+pub(in crate::machine) struct Session {
     /// Its last batch in the log.
-    pub last: Seq,
+    pub(in crate::machine) last: Seq,
     /// That batch's record; acks wait for it to be on disk. 0 for one of an earlier stream.
-    pub lsn: Lsn,
+    pub(in crate::machine) lsn: Lsn,
     /// When it came.
-    pub at: WallMs,
+    pub(in crate::machine) at: WallMs,
     /// A seal has ended it, for good.
-    pub is_ended: bool,
+    pub(in crate::machine) is_ended: bool,
 }
 
 /// What a batch's number says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub(in crate::machine) enum Standing {
     /// The session was never opened, or is forgotten.
     Unknown,
     /// The session has ended: nothing more of it is taken, and the producer is told so.
@@ -40,13 +40,13 @@ pub enum Standing {
 
 /// Every session that is not forgotten.
 #[derive(Debug, Default)]
-pub struct Sessions {
+pub(in crate::machine) struct Sessions {
     sessions: BTreeMap<SessionId, Session>,
 }
 
 impl Sessions {
     /// Those of the streams before.
-    pub fn carried(carried: &Carried) -> Self {
+    pub(in crate::machine) fn carried(carried: &Carried) -> Self {
         let session = |(id, known): (&SessionId, &SessionRecord)| {
             let SessionRecord { last, at, is_ended } = *known;
             (*id, Session { last, lsn: 0, at, is_ended })
@@ -55,17 +55,17 @@ impl Sessions {
     }
 
     /// The session, if it is known.
-    pub fn get(&self, id: SessionId) -> Option<Session> {
+    pub(in crate::machine) fn get(&self, id: SessionId) -> Option<Session> {
         self.sessions.get(&id).copied()
     }
 
     /// Whether another may be opened.
-    pub fn has_room(&self) -> bool {
+    pub(in crate::machine) fn has_room(&self) -> bool {
         self.sessions.len() < limits::SESSIONS_PER_LEAF
     }
 
     /// What batch `seq` of a session is.
-    pub fn standing(&self, id: SessionId, seq: Seq) -> Standing {
+    pub(in crate::machine) fn standing(&self, id: SessionId, seq: Seq) -> Standing {
         match self.sessions.get(&id) {
             None => Standing::Unknown,
             Some(session) if session.is_ended => Standing::Ended,
@@ -76,34 +76,34 @@ impl Sessions {
     }
 
     /// Notes what was logged: the opening (`last` 0) or a batch.
-    pub fn note(&mut self, id: SessionId, last: Seq, lsn: Lsn, at: WallMs) {
+    pub(in crate::machine) fn note(&mut self, id: SessionId, last: Seq, lsn: Lsn, at: WallMs) {
         self.sessions.insert(id, Session { last, lsn, at, is_ended: false });
     }
 
     /// Ends every session, for good.
-    pub fn end_all(&mut self) {
+    pub(in crate::machine) fn end_all(&mut self) {
         self.sessions.values_mut().for_each(|session| session.is_ended = true);
     }
 
     /// The last counted batches of sessions that have ended: at most `limit` sessions, those after `after`.
-    pub fn ended(&self, after: Option<SessionId>, limit: usize) -> Vec<(SessionId, Seq)> {
+    pub(in crate::machine) fn ended(&self, after: Option<SessionId>, limit: usize) -> Vec<(SessionId, Seq)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let ended = self.sessions.range((from, Bound::Unbounded)).filter(|(_, s)| s.is_ended);
         ended.take(limit).map(|(id, s)| (*id, s.last)).collect()
     }
 
     /// The last of them all.
-    pub fn last_ended(&self) -> Option<SessionId> {
+    pub(in crate::machine) fn last_ended(&self) -> Option<SessionId> {
         self.sessions.iter().rfind(|(_, s)| s.is_ended).map(|(id, _)| *id)
     }
 
     /// Forgets sessions that were idle past the horizon, unless they have batches that are not durable yet.
-    pub fn expire(&mut self, now: WallMs, horizon: Duration, durable: Lsn) {
+    pub(in crate::machine) fn expire(&mut self, now: WallMs, horizon: Duration, durable: Lsn) {
         self.sessions.retain(|_, s| s.lsn > durable || now.since(s.at) <= horizon);
     }
 
     /// For a checkpoint.
-    pub fn listed(&self) -> Vec<(SessionId, SessionRecord)> {
+    pub(in crate::machine) fn listed(&self) -> Vec<(SessionId, SessionRecord)> {
         let record = |s: &Session| SessionRecord { last: s.last, at: s.at, is_ended: s.is_ended };
         self.sessions.iter().map(|(id, s)| (*id, record(s))).collect()
     }

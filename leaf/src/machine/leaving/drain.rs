@@ -7,13 +7,12 @@ use crate::machine::calls::{Asker, Callee};
 use crate::machine::context::Phase;
 use crate::machine::idempotency::handover::Estate;
 use crate::machine::leaving::retirement::{SETTLING, are_kept};
-use crate::machine::uplink::stream::Uplink;
+use crate::machine::uplink::stream::StreamUplink;
 use crate::machine::{LeafMachine, Output};
 use countree_common::limits;
 use countree_common::session::SessionId;
 use countree_common::stream::Lsn;
 use countree_common::time::{Now, Time};
-use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::rpc::{KeyHandover, Reply, Request, SessionTable};
 use std::time::Duration;
 
@@ -96,15 +95,11 @@ impl LeafMachine {
         if self.leave.is_some() {
             return;
         }
-        for connection in self.producers.keys() {
-            self.context.outputs.push(Output::Send { connection: *connection, message: FromLeaf::Draining });
-        }
-        // Nobody is told before the seal is on disk; if it can't be, nobody ever is.
-        self.sessions.end_all();
+        self.intake.end_all(&mut self.context);
         let seal = self.context.log(&Record::Seal).unwrap_or(Lsn::MAX);
         self.leave = Some(Leave::new(seal));
         self.context.phase = Phase::Sealing;
-        self.window_ends = now.mono;
+        self.counters.set_window_end(now.mono);
         self.handle_time(now);
     }
 
@@ -129,7 +124,7 @@ impl LeafMachine {
             Stage::Sealing(seal) if self.context.log.durable() < seal => None,
             Stage::Sealing(_) => {
                 self.context.phase = Phase::Sealed;
-                self.tell_endings();
+                self.intake.tell_outcomes(&mut self.context.outputs);
                 Some(Stage::Merging)
             }
             Stage::Merging => self.is_drained().then_some(PUBLISHING),
@@ -158,7 +153,7 @@ impl LeafMachine {
 
     /// Publishes the next piece of the table of sessions.
     fn publish(&mut self, done: Option<SessionId>) -> Option<Stage> {
-        let sessions = self.sessions.ended(done, limits::SESSIONS_PER_MESSAGE);
+        let sessions = self.intake.sessions().ended(done, limits::SESSIONS_PER_MESSAGE);
         let Some((last, _)) = sessions.last() else { return Some(Stage::HandingOver) };
         self.leave.as_mut()?.stage = Stage::Publishing { done, asked: Some(*last) };
         let keep_ms = u64::try_from(self.context.config.horizon.as_millis()).unwrap_or(u64::MAX);
@@ -186,12 +181,12 @@ impl LeafMachine {
     /// Whether the store's word is that it can't forget anything of this leaf.
     fn is_past_forgetting(&self) -> bool {
         let is_table_durable = self.leave.as_ref().is_some_and(|leave| leave.is_table_durable);
-        is_table_durable && self.uplinks().all(|uplink| uplink.last_doubtful_merge().is_none())
+        is_table_durable && self.uplink.streams().all(|uplink| uplink.last_doubtful_merge().is_none())
     }
 
     /// Asks about every topic that the store may have forgotten something of.
     fn probe_everything(&mut self, now: Now) -> Stage {
-        for uplink in self.uplinks_mut() {
+        for uplink in self.uplink.streams_mut() {
             uplink.probe_all();
         }
         self.send_up(now);
@@ -201,7 +196,7 @@ impl LeafMachine {
     /// Asks for the session that was published last; a store that went back has forgotten that one first.
     fn look_for_table(&mut self) -> Option<Stage> {
         let leaf = self.context.config.leaf.clone();
-        match self.sessions.last_ended() {
+        match self.intake.sessions().last_ended() {
             Some(session) => self.ask_for_leave(Callee::Root, Request::SessionEnd { leaf, session }),
             None => self.found_table(),
         }
@@ -215,10 +210,12 @@ impl LeafMachine {
     }
 
     fn prove(&self, since: Time) -> Option<Stage> {
-        match self.uplinks().filter_map(Uplink::last_doubtful_merge).max() {
+        match self.uplink.streams().filter_map(StreamUplink::last_doubtful_merge).max() {
             // Sent again in the meantime: that has to settle, too.
             Some(merged) if merged + SETTLING > since => Some(Stage::Resting { since: merged }),
-            _ => self.uplinks().all(|uplink| uplink.is_answered_since(since)).then_some(Stage::Auditing),
+            _ => {
+                self.uplink.streams().all(|uplink| uplink.is_answered_since(since)).then_some(Stage::Auditing)
+            }
         }
     }
 
@@ -232,7 +229,8 @@ impl LeafMachine {
             self.context.members.view().epoch,
             self.keys.is_empty(),
         );
-        let (stream, handover) = (self.live.stream().clone(), KeyHandover { successors, epoch, is_empty });
+        let (stream, handover) =
+            (self.uplink.live().stream().clone(), KeyHandover { successors, epoch, is_empty });
         self.ask_for_leave(Callee::Root, Request::Drained { stream, handover })
     }
 

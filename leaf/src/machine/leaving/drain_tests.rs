@@ -5,6 +5,7 @@ use countree_common::cluster::{ClusterView, NodeName, PastOwners};
 use countree_common::key::Counter;
 use countree_common::time::WallMs;
 use countree_common::wire::keys::{KeyState, Remembered};
+use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::producer::ToLeaf;
 use countree_common::wire::rpc::Idempotency;
 

@@ -71,7 +71,7 @@ impl LeafMachine {
     /// Hands over old streams that are wholly merged, once the store can't forget that any more and their
     /// sessions and keys are on disk in the live one.
     pub(in crate::machine) fn retire_settled(&mut self, now: Now) {
-        if self.context.log.durable() < self.carried_at || self.roots.is_empty() {
+        if self.context.log.durable() < self.carried_at || !self.uplink.has_root() {
             return;
         }
         if self.retirement.handed_over.is_empty() {
@@ -85,7 +85,7 @@ impl LeafMachine {
 
     /// In their order, and one request at a time: the registry takes the logs before the first of these for gone.
     fn hand_over_settled(&mut self) {
-        let due = self.old.values().take_while(|u| u.is_settled());
+        let due = self.uplink.old().values().take_while(|u| u.is_settled());
         let streams: Vec<StreamId> = due.map(|uplink| uplink.stream().clone()).collect();
         if streams.is_empty() {
             return;
@@ -153,7 +153,7 @@ impl LeafMachine {
         for stream in self.rested(now) {
             self.retirement.handed_over.remove(&stream);
             let of: Vec<_> = self.ledgers().into_iter().filter(|l| l.stream == stream).collect();
-            if are_kept(&of, &kept) && self.old.remove(&stream).is_some() {
+            if are_kept(&of, &kept) && self.uplink.remove_old(&stream) {
                 self.context.outputs.push(Output::DropStream(stream));
             }
         }

@@ -4,12 +4,13 @@
 //! A stamp names the process of the store that serves. What this leaf merged in another one may be forgotten by now: before
 //! it says a stamp of a new process back, the store has answered in that process for every topic.
 
-use crate::machine::uplink::stream::Uplink;
-use crate::machine::{LeafMachine, Output};
+use super::Uplink;
+use super::stream::StreamUplink;
+use crate::machine::output::{Output, Outputs};
 use countree_common::cluster::NodeName;
 use countree_common::stamp::Stamp;
 use countree_common::stream::Lsn;
-use countree_common::time::{Now, Time};
+use countree_common::time::Time;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -52,49 +53,49 @@ impl Echoes {
     }
 }
 
-impl LeafMachine {
-    /// A root that is connected sends its stamp.
-    pub fn handle_stamp(&mut self, now: Now, root: &NodeName, stamp: Stamp) {
+impl Uplink {
+    /// Takes the stamp of a root that came when the log had got this far; `false` when that root is not connected.
+    pub(super) fn take_stamp(&mut self, now: Time, root: &NodeName, stamp: Stamp, accepted: Lsn) -> bool {
         if !self.roots.contains(root) {
-            return;
+            return false;
         }
         let is_known = self.echoes.era == stamp.era;
-        if !is_known && (self.echoes.era == 0 || now.mono >= self.echoes.since + ERA_LASTS) {
-            (self.echoes.era, self.echoes.since) = (stamp.era, now.mono);
-            self.uplinks_mut().for_each(|uplink| uplink.begin_era(stamp.era));
+        if !is_known && (self.echoes.era == 0 || now >= self.echoes.since + ERA_LASTS) {
+            (self.echoes.era, self.echoes.since) = (stamp.era, now);
+            self.streams_mut().for_each(|stream| stream.begin_era(stamp.era));
             self.ask_unconfirmed();
         }
-        let open = Open { stamp, accepted: self.context.log.appended() };
+        let open = Open { stamp, accepted };
         let of_root = self.echoes.by_root.entry(root.clone()).or_default();
         match of_root.first {
             None => of_root.first = Some(open),
             Some(_) => of_root.last = Some(open),
         }
-        self.echo();
-        self.send_up(now);
+        true
     }
 
     /// Asks about topics for which the store has not answered in its era.
     pub(in crate::machine) fn ask_unconfirmed(&mut self) {
-        self.uplinks_mut().for_each(|uplink| uplink.ask_unconfirmed(ASKED_PER_WINDOW));
+        self.streams_mut().for_each(|stream| stream.ask_unconfirmed(ASKED_PER_WINDOW));
     }
 
     /// Says back what can be.
-    pub(in crate::machine) fn echo(&mut self) {
-        let is_whole = self.complete_to().is_some() && self.uplinks().all(Uplink::is_confirmed);
+    pub(in crate::machine) fn echo(&mut self, outputs: &mut Outputs) {
+        let is_whole = self.complete_to().is_some() && self.streams().all(StreamUplink::is_confirmed);
         if !is_whole {
             return;
         }
         let merged = self.live.progress().merged_to();
-        let Self { echoes, context, .. } = self;
+        let echoes = &mut self.echoes;
         for (root, OfRoot { first, last }) in &mut echoes.by_root {
             let mut echoed = None;
             while let Some(open) = first.take_if(|open| open.accepted <= merged) {
                 echoed = Some(open.stamp).filter(|stamp| stamp.era == echoes.era).or(echoed);
                 *first = last.take();
             }
-            let echo = echoed.map(|stamp| Output::Echo { root: root.clone(), stamp });
-            echo.into_iter().for_each(|echo| context.outputs.push(echo));
+            if let Some(stamp) = echoed {
+                outputs.push(Output::Echo { root: root.clone(), stamp });
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ use topics::{InFlight, InLog, Position, TopicState, Topics, Wait};
 
 /// One leaf stream's way up.
 #[derive(Debug)]
-pub struct Uplink {
+pub struct StreamUplink {
     stream: StreamId,
     /// The last record, once no more come.
     sealed_at: Option<Lsn>,
@@ -63,7 +63,7 @@ pub struct Uplink {
     unconfirmed: BTreeSet<TopicId>,
 }
 
-impl Uplink {
+impl StreamUplink {
     /// For the stream that this incarnation writes. What the store confirms without calling it durable, it
     /// may forget for as long as `retention`.
     pub fn live(stream: StreamId, retention: Duration) -> Self {

@@ -22,19 +22,19 @@ fn stream() -> StreamId {
 
 /// An uplink and the names of what it sends.
 struct Way {
-    uplink: Uplink,
+    uplink: StreamUplink,
     table: Table,
 }
 
 impl Deref for Way {
-    type Target = Uplink;
-    fn deref(&self) -> &Uplink {
+    type Target = StreamUplink;
+    fn deref(&self) -> &StreamUplink {
         &self.uplink
     }
 }
 
 impl DerefMut for Way {
-    fn deref_mut(&mut self) -> &mut Uplink {
+    fn deref_mut(&mut self) -> &mut StreamUplink {
         &mut self.uplink
     }
 }
@@ -59,7 +59,7 @@ impl Way {
 }
 
 fn live() -> Way {
-    Way { uplink: Uplink::live(stream(), RETENTION), table: Table::default() }
+    Way { uplink: StreamUplink::live(stream(), RETENTION), table: Table::default() }
 }
 
 /// Offers a window of one topic with these sums, one event each.
@@ -263,7 +263,7 @@ fn a_count_that_is_not_the_leafs_own_is_told() {
 fn sealed(last: Lsn, events: u64) -> Way {
     let topics = [(topic("t"), TopicInLog { last, events })].into();
     let (old, mut table) = (OldStream { end: 50, accepted: events + 3, topics }, Table::default());
-    Way { uplink: Uplink::sealed(stream(), old, RETENTION, &mut table), table }
+    Way { uplink: StreamUplink::sealed(stream(), old, RETENTION, &mut table), table }
 }
 
 #[test]

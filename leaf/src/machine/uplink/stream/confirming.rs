@@ -1,12 +1,12 @@
 //! Whether the store has answered for what it merged in the process that serves. What another process answered, this one
 //! may have forgotten.
 
-use super::Uplink;
+use super::StreamUplink;
 use crate::machine::counters::names::TopicId;
 use countree_common::document::Version;
 use countree_common::era;
 
-impl Uplink {
+impl StreamUplink {
     /// This process serves. What is merged has to be confirmed by it.
     pub fn begin_era(&mut self, era: u64) {
         self.era = era;

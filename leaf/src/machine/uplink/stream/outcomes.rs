@@ -1,6 +1,6 @@
 //! What the store answers to cuts, and what follows from it.
 
-use super::{InFlight, InLog, Position, Uplink};
+use super::{InFlight, InLog, Position, StreamUplink};
 use crate::log::recovery::Stretch;
 use crate::machine::counters::names::{CounterId, Names, TopicId};
 use crate::machine::counters::pending::{Pending, Sum};
@@ -39,7 +39,7 @@ pub struct Findings {
     pub overflow: bool,
 }
 
-impl Uplink {
+impl StreamUplink {
     /// Takes the answer to a cut. Answers to anything but the cut under way are from the past and ignored.
     /// `are_totals_wanted` asks for all totals, those far from their limit too.
     pub fn handle_outcome(

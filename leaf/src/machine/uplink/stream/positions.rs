@@ -1,6 +1,6 @@
 //! How far a stream has come, for those who follow an event's road.
 
-use super::{Position, TopicState, Uplink, Wait};
+use super::{Position, StreamUplink, TopicState, Wait};
 use crate::machine::counters::names::TopicId;
 use countree_common::document::Version;
 use countree_common::stream::Lsn;
@@ -25,7 +25,7 @@ impl TopicState {
     }
 }
 
-impl Uplink {
+impl StreamUplink {
     /// The last record of a stream that takes no more.
     pub fn sealed_at(&self) -> Option<Lsn> {
         self.sealed_at

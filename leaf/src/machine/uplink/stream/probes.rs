@@ -1,12 +1,12 @@
 //! Asking about idle topics, for as long as the store may forget their last merge (probe and trim).
 
-use super::Uplink;
+use super::StreamUplink;
 use crate::machine::counters::names::TopicId;
 use crate::machine::uplink::unconfirmed::Doubt;
 use countree_common::document::Version;
 use countree_common::time::Time;
 
-impl Uplink {
+impl StreamUplink {
     /// Whether the store can't forget any of it either, so that its log can go.
     pub fn is_settled(&self) -> bool {
         self.is_drained() && self.doubtful.is_empty()

@@ -1,6 +1,6 @@
 //! Reading sums back from the log, where the store stands elsewhere than the sums in memory.
 
-use super::{Position, Uplink};
+use super::{Position, StreamUplink};
 use crate::log::recovery::{Piece, Recut, Stretch};
 use crate::machine::Found;
 use crate::machine::counters::names::Names;
@@ -9,7 +9,7 @@ use crate::machine::counters::table::Table;
 use countree_common::cut::CounterSum;
 use countree_common::key::{CounterName, Topic};
 
-impl Uplink {
+impl StreamUplink {
     /// Takes the next reading of the log that is needed, if none is under way.
     pub fn next_scan(&mut self, names: &Names) -> Option<Recut> {
         if self.scans.is_empty() || self.is_scanning {

@@ -1,6 +1,6 @@
 //! Cuts on their way to a root: sent, repeated when no answer comes, made ready again when the root is lost.
 
-use super::{InFlight, Uplink, Wait};
+use super::{InFlight, StreamUplink, Wait};
 use crate::machine::counters::names::{NEAR, Names, TopicId};
 use crate::machine::counters::pending::Sum;
 use countree_common::cluster::NodeName;
@@ -54,7 +54,7 @@ impl Serialize for NamedSums<'_> {
     }
 }
 
-impl Uplink {
+impl StreamUplink {
     pub(super) fn make_ready(&mut self, topic: TopicId) {
         if let Some(state) = self.topics.get_mut(topic)
             && !state.is_ready
@@ -147,7 +147,7 @@ impl Uplink {
         }
     }
 
-    /// When [`Uplink::handle_time`] has something to do.
+    /// When [`StreamUplink::handle_time`] has something to do.
     pub fn next_timeout(&self) -> Option<Time> {
         let timer = self.timers.keys().next().map(|(due, _)| *due);
         timer.into_iter().chain(self.probes.first().map(|(due, _)| *due)).min()

@@ -1,7 +1,7 @@
 //! Asking about every topic, over and over, whatever the store has said: other hands may have changed it since. What it
 //! does not hold any more is read back from the log, or declared lost.
 
-use super::{Position, Uplink};
+use super::{Position, StreamUplink};
 use crate::machine::counters::names::TopicId;
 use countree_common::time::Time;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) struct Survey {
     began: Time,
 }
 
-impl Uplink {
+impl StreamUplink {
     /// Asks about the next topics, at most so many; returns how many it looked at.
     pub fn survey(&mut self, now: Time, most: usize) -> usize {
         let Survey { next, began } = self.survey;

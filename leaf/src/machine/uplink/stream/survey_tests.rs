@@ -12,9 +12,9 @@ use countree_common::wire::uplink::CutOutcome;
 const T0: Time = Time(1_000_000_000);
 
 /// A stream whose topics a durable store has merged, and their names.
-fn merged(topics: usize) -> (Uplink, Table) {
+fn merged(topics: usize) -> (StreamUplink, Table) {
     let stream = StreamId { leaf: leaf_name(), incarnation: 1 };
-    let (mut uplink, mut table) = (Uplink::live(stream, Duration::from_secs(10)), Table::default());
+    let (mut uplink, mut table) = (StreamUplink::live(stream, Duration::from_secs(10)), Table::default());
     for i in 0..topics {
         let counter = table.intern(&crate::testing::counter(&format!("t{i}"), "a"));
         table.add([(counter, 1)].into_iter(), 0);
@@ -38,7 +38,7 @@ fn merged(topics: usize) -> (Uplink, Table) {
 }
 
 fn answer(
-    uplink: &mut Uplink,
+    uplink: &mut StreamUplink,
     table: &Table,
     of: &Topic,
     (from, to): (u64, u64),
@@ -49,7 +49,7 @@ fn answer(
     uplink.handle_outcome(T0, table.names(), &answer, false)
 }
 
-fn asked(uplink: &mut Uplink) -> usize {
+fn asked(uplink: &mut StreamUplink) -> usize {
     uplink.ready_cuts(T0, |_| Some(root_name())).len()
 }
 
