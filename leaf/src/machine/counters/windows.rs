@@ -35,7 +35,8 @@ impl Windows {
 
     /// Takes the oldest, if all its records are on disk.
     pub(super) fn take_durable(&mut self, durable: Lsn) -> Option<Frozen> {
-        self.frozen.pop_front_if(|frozen| frozen.to <= durable)
+        self.frozen.front().filter(|frozen| frozen.to <= durable)?;
+        self.frozen.pop_front()
     }
 
     pub(super) fn is_empty(&self) -> bool {
