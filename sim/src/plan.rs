@@ -85,7 +85,7 @@ pub(crate) struct FaultPlan {
     pub(crate) schedule: Vec<Planned>,
     /// See [`Setting::only`].
     pub(crate) only: Only,
-    /// See [`Setting::no_background_faults`].
+    /// See [`Setting::no_mishaps`].
     pub(crate) has_background: bool,
     /// Whether clocks are stepped, and readers wait for what was acked.
     pub(crate) has_clock_steps: bool,
