@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 /// The largest staleness is that of this time.
 const STALENESS_WINDOW: Duration = Duration::from_secs(1);
+/// A node that has just started has no root yet, and that is no trouble for this long.
+const FIRST_ROOT: Duration = Duration::from_secs(5);
 
 /// The core's figures at one moment.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,6 +19,8 @@ pub(super) struct Report {
     pub(super) topics: usize,
     /// Connected roots.
     pub(super) roots: usize,
+    /// A root was connected, or should be by now.
+    expects_roots: bool,
     pub(super) stats: Stats,
 }
 
@@ -29,7 +33,7 @@ impl Report {
         NodeStats {
             connections: self.viewers as u64,
             entries: self.topics as u64,
-            trouble: self.trouble(),
+            trouble: self.trouble().filter(|_| self.expects_roots),
             ..NodeStats::default()
         }
     }
@@ -37,7 +41,7 @@ impl Report {
     pub(super) fn write(&self, node: &str, page: &mut Page) {
         let labels = &[("node", node)];
         let seconds = |micros: u64| Duration::from_micros(micros).as_secs_f64();
-        let Self { viewers, topics, roots, stats } = self;
+        let Self { viewers, topics, roots, stats, .. } = self;
         let mut gauge = |name, help, value: f64| page.gauge(name, help, labels, value);
         gauge("countree_broadcast_viewers", "Viewers, over QUIC and HTTP.", *viewers as f64);
         gauge("countree_broadcast_topics", "Topics held.", *topics as f64);
@@ -75,13 +79,14 @@ impl Report {
 pub(super) struct Reporter {
     reports: watch::Sender<Report>,
     window_began: Time,
+    first_report: Option<Time>,
     /// Of the present window, in microseconds; the report shows the last whole one.
     staleness_max_us: u64,
 }
 
 impl Reporter {
     pub(super) fn new(reports: watch::Sender<Report>) -> Self {
-        Self { reports, window_began: Time(0), staleness_max_us: 0 }
+        Self { reports, window_began: Time(0), first_report: None, staleness_max_us: 0 }
     }
 
     pub(super) fn report(&mut self, machine: &mut BroadcastMachine, now: Time) {
@@ -93,6 +98,9 @@ impl Reporter {
             stats.staleness_max_us = std::mem::take(&mut self.staleness_max_us);
         }
         let (viewers, topics, roots) = (machine.viewers(), machine.topics(), machine.connected_roots());
-        self.reports.send_replace(Report { viewers, topics, roots, stats });
+        let began = *self.first_report.get_or_insert(now);
+        let expects_roots =
+            roots > 0 || self.reports.borrow().expects_roots || now.since(began) >= FIRST_ROOT;
+        self.reports.send_replace(Report { viewers, topics, roots, expects_roots, stats });
     }
 }
