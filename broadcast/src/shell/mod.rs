@@ -22,7 +22,7 @@ mod viewer_registry;
 
 use self::core::Core;
 use self::http_state::HttpState;
-use self::report::Report;
+use self::report::{FIRST_ROOT, Report};
 use self::snapshot_cache::SnapshotCache;
 use self::viewer_registry::ViewerRegistry;
 use axum::Router;
@@ -49,8 +49,6 @@ use tokio::task::JoinHandle;
 
 /// Messages that wait for the core; beyond it their senders wait.
 const INPUTS: usize = 4_096;
-/// A starting node waits this long for a first root; it goes on without, and says so in `trouble`.
-const FIRST_ROOT: Duration = Duration::from_secs(5);
 /// Viewers of a leaving node go elsewhere within this: a thousand come to the others in as many half milliseconds.
 const MOVE_WITHIN: Duration = Duration::from_millis(500);
 /// Those who were sent off have so much longer to arrive elsewhere.

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 /// The largest staleness is that of this time.
 const STALENESS_WINDOW: Duration = Duration::from_secs(1);
-/// A node that has just started has no root yet, and that is no trouble for this long.
-const FIRST_ROOT: Duration = Duration::from_secs(5);
+/// A starting node waits this long for a first root; only from then on it is trouble that there is none.
+pub(super) const FIRST_ROOT: Duration = Duration::from_secs(5);
 
 /// The core's figures at one moment.
 #[derive(Debug, Clone, Copy, Default)]

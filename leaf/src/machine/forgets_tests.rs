@@ -1,16 +1,7 @@
 use super::*;
 use crate::machine::resets::Answer;
-use crate::testing::{Rig, config, topic};
-use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
-
-fn name(leaf: &str) -> NodeName {
-    NodeName::new(leaf).unwrap()
-}
-
-fn leaf(leaf: &str) -> Node {
-    let quic = ([127, 0, 0, 1], 1).into();
-    Node { name: name(leaf), tier: Tier::Leaf, quic, http: None, incarnation: 1 }
-}
+use crate::testing::{Rig, config, leaf_node, name, topic};
+use countree_common::cluster::ClusterView;
 
 fn version(era: u64, number: u64) -> Version {
     Version { era, number }
@@ -44,7 +35,7 @@ fn begin(rig: &mut Rig, flushed: &[Version]) {
     rig.machine.handle_forget(1, topic("t"));
     rig.collect();
     assert_eq!(questions(rig), [Question::Members]);
-    let leaves = [leaf("leaf-0"), leaf("leaf-1")];
+    let leaves = [leaf_node("leaf-0"), leaf_node("leaf-1")];
     let view = ClusterView { epoch: 1, nodes: leaves.to_vec(), ..Default::default() };
     answer(rig, Answer::Members { view, away: Vec::new() });
     flush(rig, flushed);
@@ -146,7 +137,7 @@ fn nothing_is_forgotten_while_a_leaf_is_away() {
     rig.machine.handle_forget(1, topic("t"));
     rig.collect();
     questions(&mut rig);
-    let view = ClusterView { epoch: 1, nodes: vec![leaf("leaf-0")], ..Default::default() };
+    let view = ClusterView { epoch: 1, nodes: vec![leaf_node("leaf-0")], ..Default::default() };
     answer(&mut rig, Answer::Members { view, away: vec![name("leaf-1")] });
     assert_eq!(told(&mut rig), [Err(SubmitError::Away(vec![name("leaf-1")]))]);
     assert_eq!(questions(&mut rig), []);

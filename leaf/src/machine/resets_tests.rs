@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Rig, TestStore, config, counter, topic};
+use crate::testing::{Rig, TestStore, config, counter, leaf_node, name, topic};
 use countree_common::cluster::NodeName;
 use countree_common::key::Item;
 use countree_common::wire::rpc::Idempotency;
@@ -32,15 +32,6 @@ fn answer(rig: &mut Rig, id: SubmissionId, answer: Answer) {
     rig.collect();
 }
 
-fn name(leaf: &str) -> NodeName {
-    NodeName::new(leaf).unwrap()
-}
-
-fn leaf(leaf: &str) -> Node {
-    let quic = ([127, 0, 0, 1], 1).into();
-    Node { name: name(leaf), tier: Tier::Leaf, quic, http: None, incarnation: 1 }
-}
-
 /// Asks for a reset, and answers up to the question for the totals.
 fn begin(rig: &mut Rig, id: SubmissionId, wanted: Reset, leaves: &[Node]) {
     rig.machine.handle_reset(rig.now, id, wanted);
@@ -62,7 +53,7 @@ fn what_came_before_is_gone_and_what_came_in_between_stays() {
     let mut store = TestStore::new(true);
     rig.submit(1, &[(counter("t", "a"), 5), (counter("t", "b"), 7)], Idempotency::None);
     rig.merge_all(&mut store);
-    begin(&mut rig, 2, reset(9, Some("a")), &[leaf("leaf-0"), leaf("leaf-1")]);
+    begin(&mut rig, 2, reset(9, Some("a")), &[leaf_node("leaf-0"), leaf_node("leaf-1")]);
     let read = read(&store);
     rig.submit(3, &[(counter("t", "a"), 100)], Idempotency::None);
     answer(&mut rig, 2, read);
@@ -82,7 +73,7 @@ fn totals_that_the_store_went_back_to_are_not_what_a_reset_takes_away() {
         rig.submit(1, &[(counter("t", "a"), 1)], Idempotency::None);
         rig.merge_all(&mut store);
         let event_alone = store.clone();
-        begin(&mut rig, 2, reset(8, None), &[leaf("leaf-0")]);
+        begin(&mut rig, 2, reset(8, None), &[leaf_node("leaf-0")]);
         answer(&mut rig, 2, read(&store));
         rig.merge_all(&mut store);
         assert_eq!(store.total(&counter("t", "a")), 0);
@@ -90,7 +81,7 @@ fn totals_that_the_store_went_back_to_are_not_what_a_reset_takes_away() {
         rig.machine.handle_reset(rig.now, 3, reset(9, None));
         rig.collect();
         questions(&mut rig);
-        let view = ClusterView { epoch: 1, nodes: vec![leaf("leaf-0")], ..Default::default() };
+        let view = ClusterView { epoch: 1, nodes: vec![leaf_node("leaf-0")], ..Default::default() };
         answer(&mut rig, 3, Answer::Members { view, away: Vec::new() });
         questions(&mut rig);
         answer(&mut rig, 3, Answer::Flushed(name("leaf-0"), store.version(&topic("t"))));
@@ -99,7 +90,7 @@ fn totals_that_the_store_went_back_to_are_not_what_a_reset_takes_away() {
         store = if remembers_the_event { event_alone } else { before };
         let gone_back_to = store.version(&topic("t"));
         answer(&mut rig, 3, read(&store));
-        let again = Question::Flush { topic: topic("t"), leaf: leaf("leaf-0"), read: gone_back_to };
+        let again = Question::Flush { topic: topic("t"), leaf: leaf_node("leaf-0"), read: gone_back_to };
         assert_eq!(questions(&mut rig), [again], "the leaf is asked again, and asks the store");
 
         rig.machine.handle_flush(rig.now, 7, &topic("t"), &name("leaf-0"), gone_back_to);
@@ -120,7 +111,8 @@ fn a_reset_whose_store_does_not_come_back_to_what_was_merged_changes_nothing() {
     rig.machine.handle_reset(rig.now, 1, reset(9, None));
     rig.collect();
     questions(&mut rig);
-    let view = ClusterView { epoch: 1, nodes: vec![leaf("leaf-0"), leaf("leaf-1")], ..Default::default() };
+    let view =
+        ClusterView { epoch: 1, nodes: vec![leaf_node("leaf-0"), leaf_node("leaf-1")], ..Default::default() };
     answer(&mut rig, 1, Answer::Members { view, away: Vec::new() });
     for told in [(1, 5), (2, 1), (1, 5)] {
         assert_eq!(questions(&mut rig).len(), 2, "all are asked, and asked again");
@@ -140,7 +132,7 @@ fn a_repeat_changes_nothing_and_another_use_of_its_id_is_refused() {
     let mut store = TestStore::new(true);
     rig.submit(1, &[(counter("t", "a"), 5)], Idempotency::None);
     rig.merge_all(&mut store);
-    begin(&mut rig, 2, reset(9, None), &[leaf("leaf-0")]);
+    begin(&mut rig, 2, reset(9, None), &[leaf_node("leaf-0")]);
     answer(&mut rig, 2, read(&store));
     rig.submit(3, &[(counter("t", "a"), 1)], Idempotency::None);
     rig.merge_all(&mut store);
@@ -220,7 +212,7 @@ fn a_reset_without_a_key_is_never_a_repeat() {
     for id in [1, 3] {
         rig.submit(id, &[(counter("t", "a"), 5)], Idempotency::None);
         rig.merge_all(&mut store);
-        begin(&mut rig, id + 1, reset(0, None), &[leaf("leaf-0")]);
+        begin(&mut rig, id + 1, reset(0, None), &[leaf_node("leaf-0")]);
         answer(&mut rig, id + 1, read(&store));
         rig.merge_all(&mut store);
         assert_eq!(store.total(&counter("t", "a")), 0);
@@ -233,7 +225,7 @@ fn a_leaf_that_is_not_listed_yet_resets_nothing() {
     let mut rig = Rig::start(config());
     rig.machine.handle_reset(rig.now, 1, reset(9, None));
     rig.collect();
-    for nodes in [Vec::new(), vec![leaf("leaf-1")]] {
+    for nodes in [Vec::new(), vec![leaf_node("leaf-1")]] {
         assert_eq!(questions(&mut rig), [Question::Members]);
         let view = ClusterView { epoch: 1, nodes, ..Default::default() };
         answer(&mut rig, 1, Answer::Members { view, away: Vec::new() });

@@ -10,7 +10,7 @@ mod world;
 
 pub(crate) use disk::TestDisk;
 pub(crate) use producer::Names;
-pub(crate) use rig::{Rig, config, leaf_name, ledgers_balance, root_name, view};
+pub(crate) use rig::{Rig, config, leaf_name, leaf_node, ledgers_balance, name, root_name, view};
 pub(crate) use store::TestStore;
 pub(crate) use world::World;
 

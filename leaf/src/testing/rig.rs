@@ -38,6 +38,16 @@ pub(crate) fn config() -> LeafConfig {
     }
 }
 
+pub(crate) fn name(node: &str) -> NodeName {
+    NodeName::new(node).unwrap()
+}
+
+/// A leaf's first start.
+pub(crate) fn leaf_node(leaf: &str) -> Node {
+    let quic = ([127, 0, 0, 1], 2).into();
+    Node { name: name(leaf), tier: Tier::Leaf, quic, http: None, incarnation: 1 }
+}
+
 pub(crate) fn view() -> ClusterView {
     let quic = ([127, 0, 0, 1], 1).into();
     let root = Node { name: root_name(), tier: Tier::Root, quic, http: None, incarnation: 1 };
@@ -88,15 +98,8 @@ impl Rig {
     pub(crate) fn see(&mut self, mut view: ClusterView) {
         let me = &self.config.leaf;
         if view.keys.owners.contains(me) {
-            let quic = ([127, 0, 0, 1], 2).into();
             view.nodes.retain(|node| node.name != *me);
-            view.nodes.push(Node {
-                name: me.clone(),
-                tier: Tier::Leaf,
-                quic,
-                http: None,
-                incarnation: self.incarnation,
-            });
+            view.nodes.push(Node { incarnation: self.incarnation, ..leaf_node(me.as_str()) });
         }
         self.machine.handle_view(view);
     }

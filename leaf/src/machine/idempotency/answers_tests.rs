@@ -1,7 +1,7 @@
 use super::*;
 use crate::machine::calls::{CallId, Callee};
-use crate::testing::{Chance, Rig, config, counter, topic, view};
-use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
+use crate::testing::{Chance, Rig, config, counter, leaf_node, name, topic, view};
+use countree_common::cluster::ClusterView;
 use countree_common::key::Counter;
 use countree_common::limits;
 use countree_common::ring::Ring;
@@ -10,21 +10,10 @@ use countree_common::wire::keys::KeyState;
 use countree_common::wire::producer::EventErrorCode;
 use countree_common::wire::rpc::{Counted, Idempotency, Request, Reset};
 
-fn name(leaf: &str) -> NodeName {
-    NodeName::new(leaf).unwrap()
-}
-
 /// leaf-0, which is under test, and leaf-1 own keys.
 fn shared() -> ClusterView {
-    let leaf = |leaf: &str| Node {
-        name: name(leaf),
-        tier: Tier::Leaf,
-        quic: ([127, 0, 0, 1], 2).into(),
-        http: None,
-        incarnation: 1,
-    };
     let mut shared = ClusterView { epoch: 5, ..view() };
-    shared.nodes.extend([leaf("leaf-0"), leaf("leaf-1")]);
+    shared.nodes.extend(["leaf-0", "leaf-1"].map(leaf_node));
     shared.keys.owners = vec![name("leaf-0"), name("leaf-1")];
     shared
 }

@@ -62,7 +62,7 @@ impl Estate {
 
     /// Whether those who own keys since that epoch have everything. One that left and came back since is another: it
     /// may know nothing of what it was given.
-    pub(in crate::machine) fn is_divided_since(&self, since: u64) -> bool {
+    pub(in crate::machine) fn is_handed_over_since(&self, since: u64) -> bool {
         self.was_divided_since(since) && self.parts.is_empty()
     }
 

@@ -1,15 +1,11 @@
 use super::*;
 use crate::machine::calls::CallId;
-use crate::testing::{Chance, Rig, config, counter, view};
-use countree_common::cluster::{ClusterView, Node, PastOwners, Tier};
+use crate::testing::{Chance, Rig, config, counter, leaf_node, name, view};
+use countree_common::cluster::{ClusterView, PastOwners};
 use countree_common::wire::producer::EventErrorCode;
 use countree_common::wire::rpc::Idempotency;
 
 const MINUTE: u64 = 60_000;
-
-fn name(leaf: &str) -> NodeName {
-    NodeName::new(leaf).unwrap()
-}
 
 fn names(leaves: &[&str]) -> Vec<NodeName> {
     leaves.iter().map(|leaf| name(leaf)).collect()
@@ -17,15 +13,8 @@ fn names(leaves: &[&str]) -> Vec<NodeName> {
 
 /// leaf-0 and leaf-1 own keys, and leaf-1 owned all of them until a minute ago.
 fn grown(rig: &Rig) -> ClusterView {
-    let leaf = |leaf: &str| Node {
-        name: name(leaf),
-        tier: Tier::Leaf,
-        quic: ([127, 0, 0, 1], 2).into(),
-        http: None,
-        incarnation: 1,
-    };
     let mut grown = ClusterView { epoch: 5, ..view() };
-    grown.nodes.extend([leaf("leaf-0"), leaf("leaf-1")]);
+    grown.nodes.extend(["leaf-0", "leaf-1"].map(leaf_node));
     grown.keys.owners = names(&["leaf-0", "leaf-1"]);
     let until = WallMs(rig.now.wall.0 - MINUTE);
     grown.keys.past = vec![PastOwners { until, owners: names(&["leaf-1"]) }];

@@ -221,7 +221,7 @@ impl LeafMachine {
 
     /// Tells the registry that nothing is left here, but for keys that there is nobody to take.
     fn settle(&mut self) -> Option<Stage> {
-        if !self.leave.as_ref()?.estate.is_divided_since(self.context.members.owners_since()) {
+        if !self.leave.as_ref()?.estate.is_handed_over_since(self.context.members.owners_since()) {
             return Some(Stage::HandingOver);
         }
         let (successors, epoch, is_empty) = (

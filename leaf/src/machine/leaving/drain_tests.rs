@@ -1,6 +1,6 @@
 use super::*;
 use crate::machine::calls::CallId;
-use crate::testing::{Chance, Rig, TestStore, config, counter, view};
+use crate::testing::{Chance, Rig, TestStore, config, counter, name, view};
 use countree_common::cluster::{ClusterView, NodeName, PastOwners};
 use countree_common::key::Counter;
 use countree_common::time::WallMs;
@@ -8,10 +8,6 @@ use countree_common::wire::keys::{KeyState, Remembered};
 use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::producer::ToLeaf;
 use countree_common::wire::rpc::Idempotency;
-
-fn name(leaf: &str) -> NodeName {
-    NodeName::new(leaf).unwrap()
-}
 
 fn likes() -> Vec<(Counter, i64)> {
     vec![(counter("t", "a"), 1)]
@@ -278,13 +274,13 @@ fn when_the_owners_are_others_by_now_keys_are_handed_over_again() {
     rig.sync();
     drain(&mut rig);
     rig.merge_all(&mut TestStore::new(true));
-    let mut heirs_of_keys = Vec::new();
+    let mut given = Vec::new();
     for _ in 0..100 {
         rig.pass(100);
         for (call, callee, request) in rig.calls() {
             let reply = match (&request, callee) {
                 (Request::TakeOverKeys(_), Callee::Leaf(successor)) => {
-                    heirs_of_keys.push(successor.to_string());
+                    given.push(successor.to_string());
                     Reply::Done
                 }
                 (Request::Drained { handover, .. }, _) if handover.successors[0].as_str() == "leaf-1" => {
@@ -298,13 +294,13 @@ fn when_the_owners_are_others_by_now_keys_are_handed_over_again() {
             rig.reply(call, Some(reply));
         }
     }
-    assert_eq!(heirs_of_keys, ["leaf-1", "leaf-2"]);
+    assert_eq!(given, ["leaf-1", "leaf-2"]);
     assert_eq!(left(&mut rig), Some(true));
 }
 
 /// The successor has left and come back: in the view it has the same name, and it may know nothing.
 #[test]
-fn an_heir_that_was_away_in_between_is_given_the_keys_again() {
+fn a_successor_that_was_away_in_between_is_given_the_keys_again() {
     let mut rig = Rig::start(config());
     rig.submit(1, &likes(), Idempotency::Request { key: 1, content: 5 });
     owners(&mut rig, &["leaf-0", "leaf-1"]);
