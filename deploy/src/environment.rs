@@ -4,7 +4,7 @@ use countree_common::config::environment::{PREFIX, settings};
 use countree_common::shell::failure::Failure;
 use std::ffi::OsString;
 
-/// What this command reads beside the settings of manifests and nodes.
+/// Variables that this command reads beside the settings of manifests and nodes.
 const OPTIONS: [&str; 8] = [
     "COUNTREE_URL",
     "COUNTREE_TOKEN",
@@ -15,7 +15,7 @@ const OPTIONS: [&str; 8] = [
     "COUNTREE_LOG",
     "COUNTREE_LOG_FORMAT",
 ];
-/// What `compose.yaml` and builds read: a shell that has them set may run this command, too.
+/// Variables of `compose.yaml` and of builds: a shell that has them set may run this command, too.
 const OF_OTHERS: [&str; 6] = [
     "COUNTREE_IMAGE",
     "COUNTREE_REDIS_IMAGE",
@@ -24,10 +24,10 @@ const OF_OTHERS: [&str; 6] = [
     "COUNTREE_COMMIT",
     "COUNTREE_VERSION",
 ];
-/// Names that are less alike than this are not suggested.
+/// The least similarity of a name that is suggested, from 0 to 1.
 const ALIKE: f64 = 0.8;
 
-/// Fails on the first variable that begins like ours and is none.
+/// Fails on the first variable that begins with `COUNTREE_` and is unknown.
 pub(crate) fn check() -> Result<(), Failure> {
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
@@ -53,7 +53,8 @@ fn unknown(variables: impl Iterator<Item = (String, String)>) -> Option<String> 
     Some(format!("the environment variable {name} sets nothing: {advice} (docs/configuration.md)"))
 }
 
-/// Whether Kubernetes made it for a Service whose name begins with `countree`: `…_SERVICE_HOST`, `…_PORT_8080_TCP_ADDR`.
+/// Whether Kubernetes made the variable for a Service whose name begins with `countree`: `…_SERVICE_HOST`,
+/// `…_PORT_8080_TCP_ADDR`.
 fn is_service_link(name: &str, value: &str) -> bool {
     let is_service = ["_SERVICE_HOST", "_SERVICE_PORT"].iter().any(|part| name.contains(part));
     let is_url = name.ends_with("_PORT") && value.contains("://");

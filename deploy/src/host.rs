@@ -1,4 +1,4 @@
-//! What running nodes takes, alone or together: names, secrets, an HTTP port.
+//! Helpers for running nodes: the tier of a name, secrets, certificates, the HTTP port.
 
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::config::manifest::AuthSettings;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use tokio::net::TcpListener;
 
-/// The tier that a node's name begins with.
+/// Reads the tier from the beginning of a node's name.
 pub(crate) fn tier_of(name: &NodeName) -> Result<Tier, Failure> {
     match name.as_str().split('-').next() {
         Some("leaf") => Ok(Tier::Leaf),
@@ -21,7 +21,7 @@ pub(crate) fn tier_of(name: &NodeName) -> Result<Tier, Failure> {
     }
 }
 
-/// A secret from its file, without the newline that editors add.
+/// Reads a secret from its file, without the newline that editors add.
 pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut secret = std::fs::read(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
     while secret.last().is_some_and(u8::is_ascii_whitespace) {
@@ -30,7 +30,7 @@ pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(secret)
 }
 
-/// Who may send and watch.
+/// Reads the rules of access: open to all, or by tokens.
 pub(crate) fn access(settings: &AuthSettings) -> Result<Access, Failure> {
     match &settings.secret_file {
         None => Ok(Access::open()),
@@ -38,8 +38,8 @@ pub(crate) fn access(settings: &AuthSettings) -> Result<Access, Failure> {
     }
 }
 
-/// A node's certificate and key: those in the folder, or, where there are none and the CA's key is there, new ones
-/// that are kept in memory.
+/// Loads a node's certificate and key from the folder. Where there are none and the CA's key is there, makes new ones and
+/// keeps them in memory.
 pub(crate) fn identity(folder: &Path, name: &NodeName, tier: Tier) -> Result<Identity, Failure> {
     let is_there = |file: &str| folder.join(file).exists();
     if !is_there(&format!("{name}.pem")) && is_there("ca.pem") && is_there("ca.key") {
@@ -48,7 +48,7 @@ pub(crate) fn identity(folder: &Path, name: &NodeName, tier: Tier) -> Result<Ide
     Ok(Identity::load(folder, name)?)
 }
 
-/// Takes the HTTP port.
+/// Binds the HTTP port.
 pub(crate) async fn bind_http(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrInUse => Failure::failed(format!(

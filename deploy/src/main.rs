@@ -1,15 +1,16 @@
-//! The `countree` command: every role in one binary.
+//! The `countree` command: every node and every tool in one binary.
 
 mod arguments;
 mod commands;
-mod ending;
 mod environment;
 mod host;
 mod node;
-mod place;
+mod node_name;
+mod own_address;
 mod report;
 mod resize;
-mod single;
+mod shutdown;
+mod single_node;
 mod up;
 mod web;
 
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            // A closed standard output has nobody to tell.
+            // With standard output closed there is nowhere to report an error.
             let _ = e.print();
             return ExitCode::SUCCESS;
         }

@@ -1,4 +1,4 @@
-//! A node of any tier in this process: started, asked, stopped.
+//! Runs a node of any tier in this process: start, health, metrics, HTTP routes, stop.
 
 use axum::Router;
 use axum::extract::Request;
@@ -20,34 +20,33 @@ use countree_common::shell::shutdown::Shutdown;
 use countree_leaf::shell::{LeafNode, LeafOptions};
 use countree_root::shell::{RootNode, RootOptions};
 use countree_root::store::{self, Binding, BoundStore};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::{Instrument, Span};
 
-/// What a node is started from.
+/// Everything that a node is started from.
 pub(crate) struct Start<'a> {
     pub(crate) tier: Tier,
-    /// Its settings; name, addresses and data folder are those below.
+    /// Its settings, except name, addresses and data folder, which `node` and `data` give.
     pub(crate) config: &'a NodeConfig,
     pub(crate) node: NodeOptions,
     pub(crate) data: PathBuf,
     pub(crate) access: Access,
-    /// For a root that shares its store with others of the process; without, it opens its own.
+    /// The store, for a root that shares it with other roots of the process; `None` makes it open its own.
     pub(crate) store: Option<BoundStore>,
-    /// The operator's word to take over whatever store is found.
+    /// Whether to take over the store that is found, whatever it belongs to: the operator has said so.
     pub(crate) adopts: bool,
 }
 
-/// A node that runs, until it is stopped once.
+/// A running node. Copies are of the same node.
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
     listed: Node,
     identity: Arc<Identity>,
     membership: Membership,
     node: Arc<Mutex<Option<AnyNode>>>,
-    /// What it logs stands in this.
+    /// The span of its log lines, which names the node.
     span: Span,
 }
 
@@ -58,7 +57,7 @@ enum AnyNode {
     Broadcast(BroadcastNode),
 }
 
-/// Calls the same method of whichever node it is.
+/// Calls the same method on a node of any tier.
 macro_rules! each {
     ($node:expr, $of:ident => $call:expr) => {
         match $node {
@@ -69,8 +68,8 @@ macro_rules! each {
     };
 }
 
-/// A root that starts together with its store, or after a failure of both, waits this long for it.
-const STORE_PATIENCE: Duration = Duration::from_secs(30);
+/// Time that a root waits for its store at the start: both may start together, or after a failure of both.
+const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl AnyNode {
     async fn start(start: Start<'_>, stop: &Shutdown) -> Result<Self, Failure> {
@@ -96,7 +95,7 @@ impl AnyNode {
                     Some(store) => store,
                     None => {
                         let opened =
-                            store::open_within(&cluster.store, &data, &cluster.name, STORE_PATIENCE, stop);
+                            store::open_within(&cluster.store, &data, &cluster.name, STORE_TIMEOUT, stop);
                         let authorities = fingerprints(node.identity.ca_pem())?;
                         let binding = Binding { folder: data.clone(), authorities, adopts };
                         store::bind(opened.await?, &binding).await?
@@ -113,7 +112,7 @@ impl AnyNode {
 }
 
 impl Running {
-    /// Starts a node and returns once it is in the cluster. `stop` gives up.
+    /// Starts a node and returns once it is in the cluster. When `stop` begins, the start is given up.
     pub(crate) async fn start(start: Start<'_>, stop: &Shutdown) -> Result<Self, Failure> {
         clock::watch_steps();
         let identity = start.node.identity.clone();
@@ -129,7 +128,7 @@ impl Running {
         })
     }
 
-    /// The node as the cluster lists it.
+    /// The node's entry in the view of the cluster.
     pub(crate) fn listed(&self) -> &Node {
         &self.listed
     }
@@ -143,8 +142,8 @@ impl Running {
         self.node.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why it can't do its work right now, if it can't.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    /// The reason that it can't do its work right now; `None` when it can.
+    pub(crate) fn problem(&self) -> Option<String> {
         match &*self.node() {
             Some(node) => each!(node, n => n.trouble()),
             None => Some("the node is stopping".into()),
@@ -164,19 +163,19 @@ impl Running {
         }
     }
 
-    /// All that it serves over HTTP.
+    /// All its HTTP routes.
     pub(crate) fn router(&self, config: &NodeConfig, access: Access) -> Router {
         let span = self.span.clone();
         let own = match &*self.node() {
             Some(node) => each!(node, n => n.routes()),
             None => Router::new(),
         };
-        let (for_trouble, for_metrics) = (self.clone(), self.clone());
+        let (for_problem, for_metrics) = (self.clone(), self.clone());
         let node_routes = NodeRoutes {
             cluster: config.cluster.name.clone(),
             identity: self.identity.clone(),
             view: self.membership.view(),
-            trouble: Arc::new(move || for_trouble.trouble()),
+            trouble: Arc::new(move || for_problem.problem()),
             metrics: Arc::new(move || {
                 let mut page = Page::default();
                 for_metrics.metrics(&mut page);
@@ -189,16 +188,11 @@ impl Running {
             .layer(from_fn(move |request: Request, next: Next| next.run(request).instrument(span.clone())))
     }
 
-    /// Drains it and takes it out of the cluster. Only the first call waits for that.
+    /// Drains it and takes it out of the cluster. Only the first call waits for the end of that.
     pub(crate) async fn stop(&self) {
         let node = self.node().take();
         if let Some(node) = node {
             async { each!(node, n => n.stop().await) }.instrument(self.span.clone()).await;
         }
     }
-}
-
-/// Where others reach what listens on this address of a node that is reached at `node`.
-pub(crate) fn seen_from_outside(listening: SocketAddr, node: SocketAddr) -> SocketAddr {
-    if listening.ip().is_unspecified() { SocketAddr::new(node.ip(), listening.port()) } else { listening }
 }

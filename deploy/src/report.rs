@@ -1,4 +1,4 @@
-//! What goes to standard output.
+//! Prints results on standard output, for people or for programs.
 
 use countree_common::document::TopicView;
 use countree_common::key::Kind;
@@ -10,12 +10,12 @@ use std::io::{self, Write};
 /// Prints for people or for programs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Report {
-    /// Whether a program reads it.
+    /// Whether to print JSON for a program.
     pub json: bool,
 }
 
 impl Report {
-    /// Prints `text` for people or `value` for programs. `false` when nobody reads any more.
+    /// Prints `text` for people or `value` for programs. Returns `false` when standard output is closed.
     pub(crate) fn print(self, value: &impl Serialize, text: impl FnOnce() -> String) -> bool {
         let line = if self.json {
             serde_json::to_string(value).unwrap_or_default()
@@ -27,13 +27,13 @@ impl Report {
     }
 }
 
-/// Text as a terminal may show it, in its lines.
+/// Escapes control characters in each line.
 fn printable_lines(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(printable).collect();
     lines.join("\n")
 }
 
-/// 28013 as people read it: 28,013.
+/// Groups digits: 28013 becomes 28,013.
 pub(crate) fn thousands(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
@@ -46,7 +46,7 @@ pub(crate) fn thousands(number: i64) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
-/// Each kind's sum over the items of a topic.
+/// Sums each kind over the items of a topic.
 pub(crate) fn kind_sums(view: &TopicView) -> BTreeMap<Kind, i64> {
     let mut sums = BTreeMap::new();
     for (kind, total) in view.counts.values().flatten() {
@@ -56,12 +56,12 @@ pub(crate) fn kind_sums(view: &TopicView) -> BTreeMap<Kind, i64> {
     sums
 }
 
-/// `comment 28,013`
+/// Formats one total: `comment 28,013`.
 pub(crate) fn show_total(kind: &Kind, total: i64) -> String {
     format!("{} {}", printable(kind.as_str()), thousands(total))
 }
 
-/// `comment 28,013 · like 12`
+/// Formats the sums: `comment 28,013 · like 12`.
 pub(crate) fn show_sums(sums: &BTreeMap<Kind, i64>) -> String {
     let parts: Vec<_> = sums.iter().map(|(kind, sum)| show_total(kind, *sum)).collect();
     if parts.is_empty() { "nothing counted yet".into() } else { parts.join(" · ") }

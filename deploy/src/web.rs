@@ -1,4 +1,4 @@
-//! Serving HTTP to anybody: as many connections as the node carries, and none that says nothing.
+//! Serves HTTP with a bound on connections, and closes those that send nothing.
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -18,12 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-/// A connection whose next request's head is not there after this long is closed, also between requests.
+/// Time for the head of the next request; then the connection is closed. It also limits the pause between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
-/// After a connection could not be taken, most likely because the system has no more file handles.
+/// The wait after a connection could not be accepted, most likely because the system has no more file handles.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`; requests under way are finished. At most [`CONNECTIONS_PER_NODE`] connections
+/// Serves until `shutdown` begins, and finishes requests under way. Takes at most [`CONNECTIONS_PER_NODE`] connections
 /// at once, as over QUIC; more wait in the system's queue.
 pub(crate) fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -> JoinHandle<()> {
     tokio::spawn(async move {
@@ -34,7 +34,7 @@ pub(crate) fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -
                 () = shutdown.begun() => break,
             };
             let Some((stream, peer, slot)) = accepted else { break };
-            tokio::spawn(converse(stream, peer, router.clone(), shutdown.clone(), slot));
+            tokio::spawn(serve_connection(stream, peer, router.clone(), shutdown.clone(), slot));
         }
         drop(listener);
         // Every slot is free again once every connection has ended.
@@ -42,7 +42,7 @@ pub(crate) fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -
     })
 }
 
-/// The next connection, once there is room for it.
+/// Accepts the next connection, once there is room for it.
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
@@ -59,7 +59,8 @@ async fn accept(
     }
 }
 
-async fn converse(
+/// Serves one connection to its end.
+async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
@@ -67,7 +68,7 @@ async fn converse(
     _slot: OwnedSemaphorePermit,
 ) {
     let router = TowerToHyperService::new(router);
-    // Routes see who asks.
+    // Routes check the peer's address.
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.call(request)

@@ -1,6 +1,6 @@
-//! What is said of stores, and of what goes in and out of them as a whole.
+//! Arguments of the commands that copy, mend and acknowledge stores.
 
-use super::ClusterArguments;
+use super::cluster::ClusterArguments;
 use clap::{Args, Subcommand};
 use countree_common::cluster::NodeName;
 use countree_common::key::Topic;

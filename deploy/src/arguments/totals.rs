@@ -1,39 +1,45 @@
-//! What is said of totals that go in and out as files.
+//! Arguments of the commands that read, watch and reset totals.
 
-use super::ClusterArguments;
+use super::cluster::ClusterArguments;
+use super::time::parse_time;
 use clap::Args;
-use countree_common::key::Topic;
-use std::path::PathBuf;
+use countree_common::key::{Item, Kind, Topic};
+use std::time::Duration;
 
-/// `countree export`
+/// `countree get`
 #[derive(Debug, Args)]
-pub(crate) struct ExportArguments {
-    /// The topics; all of them when none is named.
-    pub(crate) topics: Vec<Topic>,
+pub(crate) struct TopicArguments {
+    /// The topic.
+    pub(crate) topic: Topic,
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
 }
 
-/// `countree backup`
+/// `countree reset`
 #[derive(Debug, Args)]
-pub(crate) struct BackupArguments {
-    /// Where it is put; a folder that is not there yet, on the machine of the cluster.
-    pub(crate) folder: PathBuf,
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArguments,
-}
-
-/// `countree import`
-#[derive(Debug, Args)]
-pub(crate) struct ImportArguments {
-    /// The file: NDJSON as export prints it, or CSV with the columns topic,item,kind,total.
-    pub(crate) file: PathBuf,
-    /// Makes a repeat harmless, for good; the file's digest unless it is said.
+pub(crate) struct ResetArguments {
+    /// The topic.
+    pub(crate) topic: Topic,
+    /// Only this item.
+    pub(crate) item: Option<Item>,
+    /// Only this kind of the item.
+    pub(crate) kind: Option<Kind>,
+    /// Makes a repeat harmless; a new one for each reset that is meant.
     #[arg(long)]
     pub(crate) id: Option<String>,
-    /// Take out again what was imported from this file under this id.
-    #[arg(long)]
-    pub(crate) undo: bool,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArguments,
+}
+
+/// `countree watch`
+#[derive(Debug, Args)]
+pub(crate) struct WatchArguments {
+    /// The topics.
+    #[arg(required = true)]
+    pub(crate) topics: Vec<Topic>,
+    /// Stop after this long.
+    #[arg(long = "for", value_parser = parse_time, value_name = "TIME")]
+    pub(crate) duration: Option<Duration>,
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
 }

@@ -16,7 +16,7 @@ pub(super) async fn run(arguments: ManifestArguments, report: Report) -> Result<
     let ManifestArguments { manifest, cluster } = arguments;
     let (text, _) = plan::read(&manifest)?;
     let answer = cluster.request("POST", MANIFEST, None, Some(text.into_bytes())).await?;
-    if answer.status == super::NOT_FOUND {
+    if answer.status == super::request::NOT_FOUND {
         return Err(Failure::failed(
             "something else than countree up runs these nodes: change their number there (docs/resizing.md); nothing was changed",
         ));

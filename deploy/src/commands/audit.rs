@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// A cluster that was just resized has this long to settle.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The cluster gives up reading every document a little earlier.
 const FULL_AUDIT: Duration = Duration::from_secs(3_700);
 
@@ -44,14 +44,14 @@ pub(super) async fn run(arguments: AuditArguments, report: Report) -> Result<(),
 pub(super) async fn after_change(cluster: &ClusterArguments) -> Result<Audit, Failure> {
     let settled = async {
         loop {
-            let audit: Audit = cluster.read_patiently("/v1/audit", PATIENCE).await?;
+            let audit: Audit = cluster.read_retrying("/v1/audit", SETTLE_TIMEOUT).await?;
             if audit.balanced {
                 return Ok(audit);
             }
-            tokio::time::sleep(super::ASK_AGAIN).await;
+            tokio::time::sleep(super::request::ASK_AGAIN).await;
         }
     };
-    match tokio::time::timeout(PATIENCE, settled).await {
+    match tokio::time::timeout(SETTLE_TIMEOUT, settled).await {
         Ok(audit) => audit,
         Err(_) => cluster.read("/v1/audit").await,
     }

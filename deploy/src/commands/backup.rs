@@ -1,6 +1,6 @@
 //! `countree backup`: a copy of a running embedded store, with what a restored data folder needs.
 
-use super::{Absent, patiently};
+use super::request::{Unreachable, retry};
 use crate::arguments::BackupArguments;
 use crate::report::{Report, thousands};
 use countree_common::shell::clock::wall;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const PATH: &str = "/v1/backups";
 /// A cluster that is just recovering has this long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(arguments: BackupArguments, report: Report) -> Result<(), Failure> {
@@ -22,7 +22,7 @@ pub(super) async fn run(arguments: BackupArguments, report: Report) -> Result<()
     let body = serde_json::to_vec(&asked)?;
     let bytes = loop {
         let asking = || cluster.request("POST", PATH, None, Some(body.clone()));
-        let answer = patiently(PATIENCE, Absent::Refused, asking).await?;
+        let answer = retry(RETRY_TIMEOUT, Unreachable::Fails, asking).await?;
         let state: BackedUp = cluster.understand(PATH, answer)?;
         match state.bytes {
             Some(bytes) => break bytes,

@@ -11,7 +11,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 /// A node that has not left after this long needs somebody to look.
-const PATIENCE: Duration = Duration::from_secs(120);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(arguments: DrainArguments, report: Report) -> Result<(), Failure> {
@@ -23,10 +23,10 @@ pub(super) async fn run(arguments: DrainArguments, report: Report) -> Result<(),
     let answer = cluster.request("POST", &path, None, None).await?;
     let draining: Draining = cluster.understand(&path, answer)?;
     let progress = progress(report);
-    let left = tokio::time::timeout(PATIENCE, left(&draining, &cluster, &progress)).await;
+    let left = tokio::time::timeout(DRAIN_TIMEOUT, left(&draining, &cluster, &progress)).await;
     progress.finish_and_clear();
     left.map_err(|_| {
-        let seconds = PATIENCE.as_secs();
+        let seconds = DRAIN_TIMEOUT.as_secs();
         Failure::failed(format!(
             "{node} is still leaving after {seconds} s: its log and countree status say why"
         ))
@@ -44,7 +44,7 @@ async fn left(
     progress: &ProgressBar,
 ) -> Result<(), Failure> {
     loop {
-        let status: Status = cluster.read_patiently("/v1/status", PATIENCE).await?;
+        let status: Status = cluster.read_retrying("/v1/status", DRAIN_TIMEOUT).await?;
         let is_it =
             |n: &&NodeStatus| n.node.name == draining.draining && n.node.incarnation == draining.incarnation;
         let listed = status.nodes.iter().find(is_it);

@@ -1,6 +1,6 @@
 //! `countree export`: totals as NDJSON.
 
-use super::{Absent, NOT_FOUND, patiently};
+use super::request::{NOT_FOUND, Unreachable, retry};
 use crate::arguments::{ClusterArguments, ExportArguments};
 use countree_common::document::{CounterTotal, TopicView};
 use countree_common::key::Topic;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// A cluster that is just recovering has this long to merge what it had acked.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Topics that are read at a time.
 const READS: usize = 16;
 /// From here on programs may read a number as another one; the total stands beside it as text.
@@ -56,7 +56,7 @@ pub(super) async fn run(arguments: ExportArguments) -> Result<(), Failure> {
     let (mut seen, mut next) = (HashSet::new(), String::new());
     loop {
         let path = format!("/v1/topics?after={}", path_segment(&next));
-        let mut page: TopicPage = cluster.read_patiently(&path, PATIENCE).await?;
+        let mut page: TopicPage = cluster.read_retrying(&path, RETRY_TIMEOUT).await?;
         page.topics.retain(|topic| seen.insert(hash(topic)));
         for topics in page.topics.chunks(READS) {
             print(&cluster, topics, false, &mut out).await?;
@@ -83,24 +83,24 @@ async fn print(
     out: &mut impl Write,
 ) -> Result<(), Failure> {
     let mut reading = JoinSet::new();
-    for (place, topic) in topics.iter().cloned().enumerate() {
+    for (index, topic) in topics.iter().cloned().enumerate() {
         let cluster = cluster.clone();
-        reading.spawn(async move { (place, read(&cluster, &topic).await) });
+        reading.spawn(async move { (index, read(&cluster, &topic).await) });
     }
     let mut views = Vec::new();
     while let Some(read) = reading.join_next().await {
-        let (place, view) = read?;
+        let (index, view) = read?;
         match view? {
-            Some(view) => views.push((place, view)),
+            Some(view) => views.push((index, view)),
             None if is_named => {
-                let topic = topics.get(place).map(Topic::as_str).unwrap_or_default();
+                let topic = topics.get(index).map(Topic::as_str).unwrap_or_default();
                 return Err(Failure::failed(format!("nothing was ever counted in topic '{topic}'")));
             }
             // It has gone since it was listed.
             None => {}
         }
     }
-    views.sort_by_key(|(place, _)| *place);
+    views.sort_by_key(|(index, _)| *index);
     for (_, view) in views {
         for (item, kinds) in view.counts {
             for (kind, total) in kinds {
@@ -116,6 +116,6 @@ async fn print(
 /// `None` for a topic that is not there.
 async fn read(cluster: &ClusterArguments, topic: &Topic) -> Result<Option<TopicView>, Failure> {
     let path = format!("/v1/topics/{}?wait=complete", path_segment(topic.as_str()));
-    let answer = patiently(PATIENCE, Absent::Refused, || cluster.get(&path)).await?;
+    let answer = retry(RETRY_TIMEOUT, Unreachable::Fails, || cluster.get(&path)).await?;
     if answer.status == NOT_FOUND { Ok(None) } else { cluster.understand(&path, answer).map(Some) }
 }

@@ -1,6 +1,6 @@
 //! `countree forget`: a topic is gone for good.
 
-use super::{Absent, NOT_FOUND, patiently};
+use super::request::{NOT_FOUND, Unreachable, retry};
 use crate::arguments::TopicArguments;
 use crate::report::{Report, thousands};
 use countree_common::shell::failure::{Failure, printable};
@@ -9,13 +9,13 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// A leaf that is away may come back within this.
-const PATIENCE: Duration = Duration::from_secs(20);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(arguments: TopicArguments, report: Report) -> Result<(), Failure> {
     let TopicArguments { topic, cluster } = arguments;
     let path = format!("/v1/topics/{}?forget=true", path_segment(topic.as_str()));
     let asking = || cluster.request("DELETE", &path, None, None);
-    let answer = patiently(PATIENCE, Absent::Refused, asking).await?;
+    let answer = retry(RETRY_TIMEOUT, Unreachable::Fails, asking).await?;
     if answer.status == NOT_FOUND {
         return Err(Failure::failed(format!(
             "nothing was ever counted in topic '{topic}': there is nothing to forget"

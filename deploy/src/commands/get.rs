@@ -9,13 +9,13 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// A cluster that is just recovering has this long to merge what it had acked.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 /// People are shown this many items, those with the largest totals; programs get all.
 const ITEMS_SHOWN: usize = 50;
 
 pub(super) async fn run(arguments: TopicArguments, report: Report) -> Result<(), Failure> {
     let path = format!("/v1/topics/{}?wait=complete", path_segment(arguments.topic.as_str()));
-    let view: TopicView = arguments.cluster.read_patiently(&path, PATIENCE).await?;
+    let view: TopicView = arguments.cluster.read_retrying(&path, RETRY_TIMEOUT).await?;
     report.print(&view, || show(&view));
     Ok(())
 }

@@ -7,7 +7,7 @@ use countree_common::shell::http::ErrorBody;
 
 pub(super) async fn run(node: ClusterArguments, report: Report) -> Result<(), Failure> {
     let answer = node.get("/readyz").await?;
-    if answer.status == super::OK {
+    if answer.status == super::request::OK {
         report.print(&serde_json::json!({ "ready": true }), || "ready".into());
         return Ok(());
     }

@@ -69,7 +69,7 @@ pub(super) fn read(path: &Path) -> Result<(String, Manifest), Failure> {
 /// What the cluster itself says that it would do; `None` when it can't, since something else runs its nodes.
 async fn dry_run(cluster: &ClusterArguments, text: &str) -> Result<Option<Resize>, Failure> {
     let answer = cluster.request("POST", DRY_RUN, None, Some(text.as_bytes().to_vec())).await?;
-    if answer.status == super::NOT_FOUND {
+    if answer.status == super::request::NOT_FOUND {
         return Ok(None);
     }
     cluster.understand(DRY_RUN, answer).map(Some)

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// A leaf that is away may come back within this.
-const PATIENCE: Duration = Duration::from_secs(20);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(arguments: ResetArguments, report: Report) -> Result<(), Failure> {
     let ResetArguments { topic, item, kind, id, cluster } = arguments;
@@ -21,7 +21,7 @@ pub(super) async fn run(arguments: ResetArguments, report: Report) -> Result<(),
         path = format!("{path}?{}", query.join("&"));
     }
     let id = id.unwrap_or_else(|| format!("reset-{}-{}", std::process::id(), wall().0));
-    let answer: Value = cluster.request_patiently("DELETE", &path, Some(&id), PATIENCE).await?;
+    let answer: Value = cluster.request_retrying("DELETE", &path, Some(&id), RETRY_TIMEOUT).await?;
     let topic = printable(topic.as_str());
     let (item, kind) = (item.map(|i| printable(i.as_str())), kind.map(|k| printable(k.as_str())));
     let what = match (&item, &kind) {

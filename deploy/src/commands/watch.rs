@@ -1,8 +1,8 @@
 //! `countree watch`: totals as they change.
 
 use crate::arguments::WatchArguments;
-use crate::ending;
 use crate::report::{Report, show_sums};
+use crate::shutdown;
 use countree_client::Viewer;
 use countree_common::cluster::NodeName;
 use countree_common::document::{Counts, TopicView};
@@ -20,7 +20,7 @@ pub(super) async fn run(arguments: WatchArguments, report: Report) -> Result<(),
     let mut topics: HashMap<Topic, Sums> = HashMap::new();
     let end = tokio::time::sleep(arguments.duration.unwrap_or(FOREVER));
     tokio::pin!(end);
-    let stop = ending::on_signal();
+    let stop = shutdown::on_signal();
     loop {
         let view = tokio::select! {
             view = viewer.next() => view,

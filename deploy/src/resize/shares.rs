@@ -1,6 +1,6 @@
-//! What share of everything changes its owner, counted on a sample with the ring that all programs use.
+//! Estimates the share of items, topics, keys and viewers that a resize moves, on a sample with the ring that nodes use.
 
-use super::{Action, Step};
+use super::step::{Action, Step};
 use crate::host::tier_of;
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::key::{Item, Topic};
@@ -8,10 +8,10 @@ use countree_common::ring::Ring;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many names are asked for their owner before and after. The share is then known to about 0.5 percentage points.
+/// Names whose owners before and after are compared: enough for an error of about 0.5 percentage points.
 const SAMPLE: u32 = 40_000;
 
-/// A share that moves, next to the least that could move if every node carries as much as every other.
+/// A share that moves, and the least that could move if every node carried the same load.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Share {
     /// The share that moves, from 0 to 1.
@@ -20,7 +20,7 @@ pub(crate) struct Share {
     pub(crate) ideal: f64,
 }
 
-/// What moves in a resize.
+/// Shares that a resize moves.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Moves {
     /// Items, to other leaves.
@@ -34,12 +34,12 @@ pub(crate) struct Moves {
 }
 
 impl Moves {
-    /// `viewers` counts those of each broadcast node.
+    /// Estimates the shares. `viewers` has the number of viewers of each broadcast node.
     pub(crate) fn of(view: &ClusterView, steps: &[Step], viewers: &BTreeMap<NodeName, u64>) -> Self {
         let before = |tier| view.tier(tier).map(|n| n.name.clone()).collect::<BTreeSet<_>>();
         let (leaves, roots) = (before(Tier::Leaf), before(Tier::Root));
         let owners: BTreeSet<_> = view.keys.owners.iter().cloned().collect();
-        // A registry that has not yet said who remembers keys means the leaves.
+        // Until the registry names owners of keys, the leaves own them.
         let owners = if owners.is_empty() { leaves.clone() } else { owners };
         Self {
             items: ring_share(&leaves, steps, Tier::Leaf, |ring, n| {
@@ -61,7 +61,7 @@ fn sample_topic(n: u32) -> Option<Topic> {
     Topic::new(&format!("topic-{n}")).ok()
 }
 
-/// The nodes of a tier after the steps.
+/// Lists the nodes of a tier after the steps.
 fn after(before: &BTreeSet<NodeName>, steps: &[Step], tier: Tier) -> BTreeSet<NodeName> {
     let mut after = before.clone();
     for step in steps.iter().filter(|step| tier_of(&step.node).is_ok_and(|of| of == tier)) {
@@ -86,13 +86,13 @@ fn ring_share(
     let after = after(before, steps, tier);
     let (old, new) = (Ring::new(before.iter().cloned()), Ring::new(after.iter().cloned()));
     let moved = (0..SAMPLE).filter(|n| owner(&old, *n) != owner(&new, *n)).count();
-    // What those that go have must move, and those that come must be given their part.
+    // At least the part of the nodes that leave moves, and the part that new nodes get.
     let left = share_of(before.difference(&after).count(), before.len());
     let taken = share_of(after.difference(before).count(), after.len());
     Share { moves: share_of(moved, SAMPLE as usize), ideal: left.max(taken) }
 }
 
-/// Only those move whose node goes: new nodes get new viewers.
+/// The share of viewers whose node leaves: new nodes only get new viewers.
 fn viewer_share(before: &BTreeSet<NodeName>, steps: &[Step], viewers: &BTreeMap<NodeName, u64>) -> Share {
     let after = after(before, steps, Tier::Broadcast);
     let going: Vec<_> = before.difference(&after).collect();

@@ -1,8 +1,8 @@
-//! A node in a process of its own: started, started again when it crashes, and told to leave over its standard
-//! input, which ends when this process does.
+//! Keeps a node running in a process of its own: starts it, restarts it after a crash, and asks it to leave over its
+//! standard input, which closes when this process ends.
 
 use super::layout::Layout;
-use crate::ending::LEAVE;
+use crate::shutdown::LEAVE;
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::shell::failure::Failure;
 use countree_common::shell::shutdown::Shutdown;
@@ -16,25 +16,25 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
-/// A node that is not ready after this long won't be without help.
+/// Time for a node to become ready; after that it needs an operator.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
-/// The wait before a crashed node is started again; doubles up to the second, and begins anew for one that has
-/// lived for the third.
+/// The wait before a crashed node is started again. It doubles up to [`RESTART_MAX`], and begins anew for a node that
+/// has run for [`STEADY`].
 const RESTART: Duration = Duration::from_millis(100);
 const RESTART_MAX: Duration = Duration::from_secs(10);
 const STEADY: Duration = Duration::from_secs(30);
-/// A node that has not left after this long is ended. What it has not merged is in its log.
+/// Time for a node to leave; then it is killed. Events that it has not merged are in its log.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a node prints when it is ready.
+/// The line that a node prints when it is ready.
 #[derive(Debug, Deserialize)]
 struct Ready {
     quic: SocketAddr,
     http: SocketAddr,
 }
 
-/// A running process. Its standard input is apart, since waiting for it would close that.
-struct Process {
+/// A running process and its standard input, apart because waiting for a child closes its input.
+struct ChildProcess {
     child: tokio::process::Child,
     input: Option<ChildStdin>,
 }
@@ -51,15 +51,15 @@ pub(super) struct Child {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Kept over restarts, so that others find it where it was.
+    /// Kept over restarts, so that others find the node at the same address.
     quic: Option<SocketAddr>,
     /// None while it does not run.
     http: Option<SocketAddr>,
 }
 
 impl Child {
-    /// Starts the node and returns once it is in the cluster. It is kept running until `leave`, or until it leaves
-    /// by itself, having been asked over the network; `gone` begins after either.
+    /// Starts the node and returns once it is in the cluster. Keeps it running until `leave` begins, or until it leaves
+    /// by itself because it was asked over the network; begins `gone` after either.
     pub(super) async fn start(
         layout: Arc<Layout>,
         (name, tier, adopts): (&NodeName, Tier, bool),
@@ -80,19 +80,19 @@ impl Child {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where others reach it over QUIC.
+    /// The address at which others reach it over QUIC.
     pub(super) fn quic(&self) -> Option<SocketAddr> {
         self.state().quic
     }
 
-    /// Where it serves HTTP, while it runs.
+    /// Its HTTP address, while it runs.
     pub(super) fn http(&self) -> Option<SocketAddr> {
         self.state().http
     }
 
     async fn keep(
         &self,
-        mut process: Process,
+        mut process: ChildProcess,
         layout: &Layout,
         roots: impl Fn() -> Vec<SocketAddr>,
         leave: &Shutdown,
@@ -128,21 +128,21 @@ impl Child {
         }
     }
 
-    /// Starts the process and waits until it is ready. `stop` gives up.
+    /// Starts the process and waits until it is ready. When `stop` begins, the start is given up.
     async fn spawn(
         &self,
         layout: &Layout,
         roots: &[SocketAddr],
         stop: &Shutdown,
-    ) -> Result<Process, Failure> {
+    ) -> Result<ChildProcess, Failure> {
         let config = layout.config(&self.name, self.tier, self.quic(), roots);
         let path = layout.folder().join(format!("{}.toml", self.name));
-        // It may hold the store's password.
+        // The file may hold the store's password.
         write_private(&path, &config.to_text())
             .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
         let mut child = self.command(&path)?.spawn()?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
-        let process = Process { child, input };
+        let process = ChildProcess { child, input };
         let ready = tokio::select! {
             ready = tokio::time::timeout(READY_TIMEOUT, first_line(output)) => ready.ok().flatten(),
             () = stop.begun() => None,
@@ -167,15 +167,15 @@ impl Child {
         inherited.filter(|name| name.starts_with("COUNTREE_NODE_")).for_each(|name| {
             command.env_remove(name);
         });
-        // A group of its own: Ctrl-C is for this process, which lets the nodes go in their order.
+        // A process group of its own: Ctrl-C reaches only this process, which stops the nodes in their order.
         command.process_group(0).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped());
         Ok(command)
     }
 
-    /// Lets the process leave gracefully, and waits for that.
-    async fn dismiss(&self, mut process: Process) {
+    /// Asks the process to leave, and waits for its end.
+    async fn dismiss(&self, mut process: ChildProcess) {
         if let Some(input) = &mut process.input {
-            // A process that has ended by itself does not hear it.
+            // The write fails for a process that has ended by itself.
             let _ = input.write_all(LEAVE.as_bytes()).await;
             let _ = input.flush().await;
         }
@@ -188,7 +188,7 @@ impl Child {
     }
 }
 
-/// What the process says when it is ready; `None` when it ends before.
+/// Reads the line that the process prints when it is ready; `None` when it ends before.
 async fn first_line(output: Option<ChildStdout>) -> Option<Ready> {
     let mut line = String::new();
     BufReader::new(output?).read_line(&mut line).await.ok()?;

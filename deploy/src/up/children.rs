@@ -1,4 +1,4 @@
-//! Nodes in processes of their own, asked over their HTTP: requests passed on, readiness, metrics.
+//! Reaches nodes in processes of their own over HTTP: passes requests on, reads readiness and metrics.
 
 use super::fleet::Fleet;
 use axum::body::Body;
@@ -13,10 +13,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 const OK: u16 = 200;
-/// A node says more of itself within this: it waits for a body, and then for other nodes.
+/// Longer than a node takes for any answer, with its own waits for a body and for other nodes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(22);
 
-/// Passes a request on to a node, and its answer back as it comes.
+/// Passes a request on to a node, and streams its answer back.
 pub(super) async fn pass_on(node: SocketAddr, request: Request) -> Response {
     let changes = !request.method().is_safe();
     let not_there = |e: String| {
@@ -50,8 +50,8 @@ async fn ask(node: SocketAddr, path: &str) -> Option<Answer> {
     http::request("GET", &format!("http://{node}"), path, &[], None).await.ok()
 }
 
-/// Why some node can't do its work, if one can't.
-pub(super) async fn trouble(fleet: &Fleet) -> Option<String> {
+/// The reason that some node can't do its work; `None` when all can.
+pub(super) async fn problem(fleet: &Fleet) -> Option<String> {
     for (name, http) in fleet.children() {
         let Some(http) = http else {
             return Some(format!("{name} does not run, and is being started again"));
@@ -68,7 +68,7 @@ pub(super) async fn trouble(fleet: &Fleet) -> Option<String> {
     None
 }
 
-/// All nodes' metrics on one page.
+/// Merges all nodes' metrics into one page.
 pub(super) async fn metrics(fleet: &Fleet) -> String {
     let mut pages = Vec::new();
     for http in fleet.children().into_iter().filter_map(|(_, http)| http) {
@@ -78,7 +78,7 @@ pub(super) async fn metrics(fleet: &Fleet) -> String {
     merged(&pages)
 }
 
-/// Pages in the Prometheus text format as one, in which each family stands once.
+/// Merges pages in the Prometheus text format into one with each metric family once.
 fn merged(pages: &[String]) -> String {
     let mut families: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
     for page in pages {

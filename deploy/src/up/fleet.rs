@@ -1,5 +1,5 @@
-//! The nodes of a local cluster: started from the store outwards, stopped from the leaves inwards, and in between
-//! started and drained one by one.
+//! Manages the nodes of a local cluster: starts them from the store outwards, stops them from the leaves inwards, and
+//! starts and drains single ones while the cluster runs.
 
 use super::child::Child;
 use super::layout::Layout;
@@ -24,33 +24,33 @@ struct Member {
     tier: Tier,
     /// Asks it to leave.
     leave: Shutdown,
-    /// Begun when it has left.
+    /// Begins when it has left.
     gone: Shutdown,
     kind: Kind,
 }
 
 #[derive(Clone)]
 enum Kind {
-    /// In this process.
+    /// A node in this process.
     Here { node: Box<Running>, router: Router },
-    /// In one of its own.
+    /// A node in a process of its own.
     Child(Arc<Child>),
 }
 
-/// Where an HTTP request is answered.
-pub(super) enum Desk {
-    /// In this process.
+/// A target for HTTP requests.
+pub(super) enum Backend {
+    /// The routes of a node in this process.
     Here(Router),
-    /// By a node's own process.
+    /// The HTTP address of a node in a process of its own.
     There(SocketAddr),
 }
 
-/// All nodes that run.
+/// All running nodes.
 pub(super) struct Fleet {
     layout: Arc<Layout>,
-    /// Roots of this process share it. None when every node is a process.
+    /// The store that the roots of this process share; `None` when every node is a process.
     store: Option<BoundStore>,
-    /// The operator's word to use data folders with whatever store there is.
+    /// Whether to use the data folders with the store that is found, whatever it belongs to: the operator has said so.
     adopts: bool,
     members: Mutex<BTreeMap<NodeName, Member>>,
     next_leaf: AtomicUsize,
@@ -64,23 +64,23 @@ impl Member {
         }
     }
 
-    fn desk(&self) -> Option<Desk> {
+    fn backend(&self) -> Option<Backend> {
         match &self.kind {
-            Kind::Here { router, .. } => Some(Desk::Here(router.clone())),
-            Kind::Child(child) => child.http().map(Desk::There),
+            Kind::Here { router, .. } => Some(Backend::Here(router.clone())),
+            Kind::Child(child) => child.http().map(Backend::There),
         }
     }
 }
 
 impl Fleet {
-    /// With no nodes yet; the store has to answer, and to be this cluster's, or to be adopted.
+    /// Opens the store, which has to answer and to be this cluster's or to be adopted; no node runs yet.
     pub(super) async fn open(layout: Layout, adopts: bool) -> Result<Arc<Self>, Failure> {
         let cluster = &layout.manifest().cluster;
         let opened = store::open(&cluster.store, layout.folder(), &cluster.name).await?;
         let folder = layout.folder().to_owned();
         let binding = Binding { folder, authorities: layout.authorities()?, adopts };
         let bound = store::bind(opened, &binding).await?;
-        // Roots that are processes open it themselves; it was looked at here to say at once what is wrong with it.
+        // Roots that are processes open it themselves; opening it here shows its errors at once.
         let store = (cluster.processes == Processes::One).then_some(bound);
         let (layout, members) = (Arc::new(layout), Mutex::default());
         Ok(Arc::new(Self { layout, store, adopts, members, next_leaf: AtomicUsize::new(0) }))
@@ -94,7 +94,7 @@ impl Fleet {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a node and returns once it is in the cluster. `stop` gives up.
+    /// Starts a node and returns once it is in the cluster. When `stop` begins, the start is given up.
     pub(super) async fn start(self: &Arc<Self>, name: &NodeName, stop: &Shutdown) -> Result<(), Failure> {
         let tier = tier_of(name)?;
         let leaving = self.members().get(name).map(|member| member.gone.clone());
@@ -154,19 +154,18 @@ impl Fleet {
         Ok(Kind::Here { node: Box::new(node), router })
     }
 
-    /// Lets a node leave gracefully, and waits until it has.
+    /// Asks a node to leave, and waits until it has.
     pub(super) async fn drain(&self, name: &NodeName) {
         let member = self.members().get(name).cloned();
         if let Some(member) = member {
             member.leave.begin();
             member.gone.begun().await;
-            // Whoever looks next does not find it.
+            // The next caller must not find it.
             self.members().remove(name);
         }
     }
 
-    /// Starts every leaf that an earlier, larger manifest left behind with a log, and drains it: so no count is
-    /// missing.
+    /// Starts and drains every leaf that an earlier, larger manifest left behind with a log, so that no event is missing.
     pub(super) async fn drain_left_behind(self: &Arc<Self>, stop: &Shutdown) -> Result<(), Failure> {
         for index in self.layout.manifest().replicas(Tier::Leaf)..countree_common::limits::REPLICAS_MAX {
             let name = NodeName::new(&format!("{}-{index}", Tier::Leaf))?;
@@ -179,7 +178,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Drains all, from the leaves inwards, so that everything accepted is merged and shown before the end.
+    /// Drains all nodes, leaves first, so that every accepted event is merged and shown before the end.
     pub(super) async fn stop(self: &Arc<Self>) {
         for tier in [Tier::Leaf, Tier::Broadcast, Tier::Root] {
             let of_tier = |(name, member): (&NodeName, &Member)| (member.tier == tier).then(|| name.clone());
@@ -195,7 +194,7 @@ impl Fleet {
         }
     }
 
-    /// The nodes that run and are not leaving.
+    /// Names the nodes that run and are not leaving.
     pub(super) fn running(&self) -> BTreeMap<Tier, BTreeSet<NodeName>> {
         let mut running: BTreeMap<Tier, BTreeSet<NodeName>> = BTreeMap::new();
         for (name, member) in self.members().iter().filter(|(_, member)| !member.leave.has_begun()) {
@@ -208,27 +207,26 @@ impl Fleet {
         self.members().values().filter(|m| m.tier == Tier::Root).filter_map(Member::quic).collect()
     }
 
-    /// Where reads are answered: always by the same broadcast node while it runs, so that no number goes down
-    /// between two reads.
-    pub(super) fn reader(&self) -> Option<Desk> {
-        self.desks(Tier::Broadcast).into_iter().next()
+    /// The target for reads: the same broadcast node as long as it runs, so that no number goes down between two reads.
+    pub(super) fn reader(&self) -> Option<Backend> {
+        self.backends(Tier::Broadcast).into_iter().next()
     }
 
-    /// Where events are taken: by one leaf after another.
-    pub(super) fn writer(&self) -> Option<Desk> {
-        let mut leaves = self.desks(Tier::Leaf);
+    /// The target for events: the leaves in turn.
+    pub(super) fn writer(&self) -> Option<Backend> {
+        let mut leaves = self.backends(Tier::Leaf);
         let turn = self.next_leaf.fetch_add(1, Ordering::Relaxed);
         let at = turn.checked_rem(leaves.len())?;
         Some(leaves.swap_remove(at))
     }
 
-    fn desks(&self, tier: Tier) -> Vec<Desk> {
+    fn backends(&self, tier: Tier) -> Vec<Backend> {
         let members = self.members();
         let staying = members.values().filter(|m| m.tier == tier && !m.leave.has_begun());
-        staying.filter_map(Member::desk).collect()
+        staying.filter_map(Member::backend).collect()
     }
 
-    /// Every node's HTTP address, where nodes have processes of their own.
+    /// Lists the HTTP address of every node that has a process of its own; `None` while it does not run.
     pub(super) fn children(&self) -> Vec<(NodeName, Option<SocketAddr>)> {
         let members = self.members();
         let children = members.iter().filter_map(|(name, member)| match &member.kind {
@@ -238,8 +236,8 @@ impl Fleet {
         children.collect()
     }
 
-    /// Why some node of this process can't do its work, or does not know every other, if so.
-    pub(super) fn trouble_here(&self) -> Option<String> {
+    /// The reason that some node of this process can't do its work or does not know every other; `None` when all is well.
+    pub(super) fn problem_here(&self) -> Option<String> {
         let members = self.members();
         let here = || {
             members.iter().filter_map(|(name, member)| match &member.kind {
@@ -248,17 +246,17 @@ impl Fleet {
             })
         };
         here().find_map(|(name, node)| {
-            if let Some(trouble) = node.trouble() {
-                return Some(format!("{name}: {trouble}"));
+            if let Some(problem) = node.problem() {
+                return Some(format!("{name}: {problem}"));
             }
-            // As they are now: after a crash the registry still lists the addresses of before.
+            // Compares whole entries: after a crash the registry still lists the earlier addresses.
             let view = node.view();
             let unknown = here().find(|(other, there)| view.node(other) != Some(there.listed()));
             unknown.map(|(other, _)| format!("{name} has not found {other} yet"))
         })
     }
 
-    /// Metrics of the nodes of this process.
+    /// Writes the metrics of the nodes of this process.
     pub(super) fn metrics_here(&self) -> String {
         let mut page = Page::default();
         for member in self.members().values() {

@@ -1,6 +1,6 @@
-//! What each node of a manifest is told.
+//! Derives each node's configuration from the manifest of a local cluster.
 
-use crate::node::seen_from_outside;
+use crate::own_address::seen_from_outside;
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::config::Manifest;
 use countree_common::config::manifest::Processes;
@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What all nodes of a local cluster have in common.
+/// The manifest, folder, certificates, HTTP address and access rules that all nodes of a local cluster share.
 pub(super) struct Layout {
     manifest: Manifest,
     folder: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Opens the cluster's own certificates in the folder. `http` is where the port that all share listens.
+    /// Opens the cluster's certificates in the folder. `http` is the address of the HTTP port that all nodes share.
     pub(super) fn new(
         manifest: Manifest,
         folder: &Path,
@@ -48,13 +48,13 @@ impl Layout {
         &self.access
     }
 
-    /// The HTTP port that all nodes of this process share, as others see it.
+    /// The address at which others reach the HTTP port that all nodes of this process share.
     pub(super) fn shared_http(&self) -> SocketAddr {
         let node = SocketAddr::new(self.manifest.http.quic_host, self.http.port());
         seen_from_outside(self.http, node)
     }
 
-    /// What tells the cluster's certificate authority from others.
+    /// Fingerprints of the cluster's certificate authority.
     pub(super) fn authorities(&self) -> Result<BTreeSet<String>, Failure> {
         Ok(fingerprints(self.authority.certificate_pem())?)
     }
@@ -63,7 +63,7 @@ impl Layout {
         Ok(Arc::new(self.authority.identity(name, tier)?))
     }
 
-    /// Where a node keeps its data.
+    /// A node's data folder.
     pub(super) fn data(&self, name: &NodeName, tier: Tier) -> PathBuf {
         match tier {
             // The embedded store: the same file, whichever root holds it.
@@ -78,7 +78,8 @@ impl Layout {
         streams.read_dir().is_ok_and(|mut entries| entries.next().is_some())
     }
 
-    /// A node's file. `quic` is where it listened last, if it has run before; `roots` are those that run.
+    /// A node's configuration. `quic` is the address that it had before, if it has run before; `roots` are the running
+    /// roots.
     pub(super) fn config(
         &self,
         name: &NodeName,
@@ -89,7 +90,7 @@ impl Layout {
         let manifest = &self.manifest;
         let http = match manifest.cluster.processes {
             Processes::One => self.shared_http(),
-            // Only this process asks there.
+            // Only this process connects there.
             Processes::PerNode => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0),
         };
         let node = NodeSettings {
@@ -110,7 +111,7 @@ impl Layout {
         }
     }
 
-    /// Where a node listens for QUIC: on its own port counted from the tier's, or on a free one.
+    /// The address on which a node listens for QUIC: the tier's first port plus its index, or a free port.
     fn quic(&self, name: &NodeName, tier: Tier) -> SocketAddr {
         let first = self.manifest.tier(tier).quic_port;
         let index = name.as_str().rsplit('-').next().and_then(|index| index.parse::<u16>().ok());

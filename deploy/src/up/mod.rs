@@ -1,19 +1,19 @@
-//! `countree up`: every tier of a manifest on this machine, over real QUIC, in one process or in one for each node.
+//! Runs `countree up`: every tier of a manifest on this machine, over real QUIC, in one process or one per node.
 
-#![allow(clippy::disallowed_methods, reason = "whoever runs nodes keeps time")]
+#![allow(clippy::disallowed_methods, reason = "running nodes needs timeouts")]
 
 mod child;
 mod children;
 mod fleet;
+mod http;
 mod layout;
 mod resizer;
-mod site;
 
 use crate::arguments::UpArguments;
-use crate::ending;
 use crate::host;
 use crate::report::Report;
 use crate::resize::Sizes;
+use crate::shutdown;
 use countree_common::cluster::Tier;
 use countree_common::config::manifest::{BUILT_IN, Manifest};
 use countree_common::shell::failure::Failure;
@@ -26,14 +26,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// HTTP requests that are still under way at the end get this long.
+/// Time that HTTP requests get to finish at the end.
 const HTTP_GRACE: Duration = Duration::from_secs(2);
-/// Nodes that are not ready after this long may need help: the log says what is wrong, and again when that changes.
-const READY_PATIENCE: Duration = Duration::from_secs(5);
+/// Time until nodes that are not ready may need an operator: then the log says what is wrong, and again when that
+/// changes.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
 const READY_POLL: Duration = Duration::from_millis(10);
 
 impl UpArguments {
-    /// What `countree` without a command runs.
+    /// The arguments of `countree` without a command.
     pub(crate) fn default_data() -> Self {
         Self { data: "./countree-data".into(), ..Self::default() }
     }
@@ -44,33 +45,33 @@ pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Fa
     let manifest = read_manifest(arguments.manifest.as_deref())?;
     let access = host::access(&manifest.auth)?;
     let listener = host::bind_http(arguments.http.unwrap_or(manifest.http.listen)).await?;
-    let http = listener.local_addr()?;
+    let address = listener.local_addr()?;
     let folder = DataFolder::claim(&arguments.data, &manifest.cluster.name)?;
     let name = manifest.cluster.name.clone();
-    let fleet = Fleet::open(Layout::new(manifest, folder.path(), http, access)?, arguments.adopt).await?;
+    let fleet = Fleet::open(Layout::new(manifest, folder.path(), address, access)?, arguments.adopt).await?;
 
-    let stop = ending::on_signal();
-    let started = ending::see_through(start(&fleet, &stop), &stop).await;
+    let stop = shutdown::on_signal();
+    let started = shutdown::finish_start(start(&fleet, &stop), &stop).await;
     if !matches!(started, Some(Ok(()))) {
         fleet.stop().await;
         return started.filter(|_| !stop.has_begun()).unwrap_or(Ok(()));
     }
     let web = Shutdown::new();
     let resizer = Resizer::new(fleet.clone(), stop.clone());
-    let serving = crate::web::serve(listener, site::router(fleet.clone(), resizer.clone()), web.clone());
+    let serving = crate::web::serve(listener, http::router(fleet.clone(), resizer.clone()), web.clone());
     tokio::select! {
         () = ready(&fleet) => {}
         () = stop.begun() => {}
     }
     if !stop.has_begun() {
-        let url = format!("http://{http}");
+        let url = format!("http://{address}");
         let value = serde_json::json!({ "ready": true, "http": url, "cluster": name });
         report.print(&value, || format!("ready: {url} (live page), events to {url}/v1/events"));
         stop.begun().await;
         tracing::info!("draining");
     }
     resizer.ended().await;
-    // Long-lived streams would keep the port open: they are ended by the nodes they come from.
+    // Long-lived streams would keep the port open: the nodes that serve them end them.
     web.begin();
     fleet.stop().await;
     let _ = tokio::time::timeout(HTTP_GRACE, serving).await;
@@ -94,15 +95,15 @@ async fn start(fleet: &Arc<Fleet>, stop: &Shutdown) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns once every node can do its work and, in one process, knows every other. What stands in the way may take an
-/// operator, such as a store that is to be acknowledged, and that takes a cluster that runs: so there is no end to it.
+/// Returns once every node can do its work and, in one process, knows every other. Waits without a limit: an operator
+/// may have to act first, for example acknowledge the store, and needs a running cluster for that.
 async fn ready(fleet: &Fleet) {
-    let patience = tokio::time::Instant::now() + READY_PATIENCE;
+    let quiet_until = tokio::time::Instant::now() + READY_TIMEOUT;
     let mut said = None;
-    while let Some(trouble) = site::trouble(fleet).await {
-        if tokio::time::Instant::now() > patience && said.as_ref() != Some(&trouble) {
-            tracing::warn!("not ready yet: {trouble}");
-            said = Some(trouble);
+    while let Some(problem) = http::problem(fleet).await {
+        if tokio::time::Instant::now() > quiet_until && said.as_ref() != Some(&problem) {
+            tracing::warn!("not ready yet: {problem}");
+            said = Some(problem);
         }
         tokio::time::sleep(READY_POLL).await;
     }

@@ -1,4 +1,4 @@
-//! Brings the running nodes to what another manifest says, one step after another, while everything goes on.
+//! Resizes the running cluster to another manifest, one step after another, while events flow.
 
 use super::fleet::Fleet;
 use crate::resize::{Action, Resize, Sizes, State, Step, steps};
@@ -10,26 +10,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
 
-/// Why a manifest is not applied. Nothing changed.
+/// The reason that a manifest is refused. Nothing changed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
-    /// It is no good manifest.
+    /// The manifest is invalid.
     #[error(transparent)]
     Bad(#[from] ConfigError),
-    /// It differs in what a running cluster can't follow.
+    /// It differs in a setting that can't change while the cluster runs.
     #[error(
         "{0} can't be changed while the cluster runs, only replicas can: stop it, and start it with this manifest"
     )]
     Fixed(String),
-    /// One resize at a time.
+    /// Another resize is under way.
     #[error("a resize is under way: wait for its end")]
     Busy,
-    /// The steps could not be made.
+    /// The steps could not be planned.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Resizes a fleet.
+/// Resizes a fleet, one resize at a time.
 #[derive(Clone)]
 pub(super) struct Resizer {
     fleet: Arc<Fleet>,
@@ -40,12 +40,12 @@ pub(super) struct Resizer {
 }
 
 impl Resizer {
-    /// `stop` ends a resize after the step that is under way.
+    /// When `stop` begins, a resize ends after the step that is under way.
     pub(super) fn new(fleet: Arc<Fleet>, stop: Shutdown) -> Self {
         Self { fleet, state: Arc::new(watch::Sender::new(Resize::default())), deciding: Arc::default(), stop }
     }
 
-    /// How far the last resize has come.
+    /// The progress of the last resize.
     pub(super) fn state(&self) -> Resize {
         self.state.borrow().clone()
     }
@@ -56,7 +56,7 @@ impl Resizer {
         let _ = self.state.subscribe().wait_for(|state| !state.running).await;
     }
 
-    /// What this manifest would do.
+    /// Plans the steps to this manifest, and changes nothing.
     pub(super) fn plan(&self, text: &str) -> Result<Resize, Refused> {
         let wanted = self.read(text)?;
         let steps = steps(&self.fleet.running(), &Sizes::of(&wanted));
@@ -64,7 +64,7 @@ impl Resizer {
         Ok(Resize { running: false, failed: None, steps })
     }
 
-    /// Begins to do it.
+    /// Begins a resize to this manifest.
     pub(super) fn begin(&self, text: &str) -> Result<Resize, Refused> {
         let _deciding: MutexGuard<'_, ()> = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
         if self.state.borrow().running || self.stop.has_begun() {
@@ -77,9 +77,9 @@ impl Resizer {
         Ok(begun)
     }
 
-    /// The manifest, if a running cluster can follow it.
+    /// Parses a manifest and refuses settings that a running cluster can't change.
     fn read(&self, text: &str) -> Result<Manifest, Refused> {
-        // As this process's own was read, but for the numbers, which are what the new one is about.
+        // With the environment, as this process's own manifest was read, except replicas, which the new one decides.
         let environment = |name: &str| {
             if name.ends_with("_REPLICAS") { None } else { std::env::var(name).ok() }
         };

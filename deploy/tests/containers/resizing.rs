@@ -7,7 +7,7 @@ use countree_common::shell::http;
 use countree_common::shell::membership::LEASE;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than a lease: the cluster goes on without whoever is silent for so long.
 const LONG: Duration = LEASE.saturating_add(Duration::from_secs(1));
 
@@ -75,7 +75,7 @@ fn cut_off(project: &Project, load: &Load, url: &str) {
     SERVICES.iter().for_each(|service| project.network("connect", service, 2));
     let are_at = addresses();
     assert_ne!(were_at, are_at, "no address has changed");
-    eventually("they are found where they are", PATIENCE, || {
+    eventually("they are found where they are", TIMEOUT, || {
         let view = ask(url, "/v1/cluster")?;
         let nodes = view["nodes"].as_array().ok_or("no nodes")?;
         let listed: Vec<_> = nodes.iter().filter_map(|node| node["http"].as_str()).collect();
@@ -96,7 +96,7 @@ fn shows_the_page(front: &str) {
     assert_eq!((page.status, String::from_utf8_lossy(&page.body).contains("<html")), (200, true));
     let like = br#"{"topic":"front","item":"page","kind":"like"}"#.to_vec();
     assert_eq!(request("POST", "/v1/events", Some(like)).status, 202);
-    eventually("the like is shown", PATIENCE, || {
+    eventually("the like is shown", TIMEOUT, || {
         let view = ask(front, "/v1/topics/front")?;
         if view["counts"]["page"]["like"] == 1 { Ok(()) } else { Err(view.to_string()) }
     });

@@ -1,11 +1,11 @@
 //! Load whose every event is accounted for: what the totals must be in the end is known to the last unit.
 
+use super::totals::Totals;
 use super::viewing::{Seen, follow};
 use super::{eventually, read};
 use countree_client::{AckedBatch, Cluster, OnAck, Producer, ProducerOptions};
 use countree_common::delta::Delta;
 use countree_common::key::{Counter, Topic};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,12 +20,9 @@ const HANDFUL: u64 = 5;
 const TICK: Duration = Duration::from_millis(10);
 const KIND: &str = "like";
 /// Once the faults are over, everything that is owed has this long to come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// No producer gives up before the test does.
 const NEVER: Duration = Duration::from_secs(3_600);
-
-/// Totals by topic and item.
-pub(crate) type Totals = BTreeMap<(String, String), i64>;
 
 /// Producers that go on until they are told, and a viewer.
 pub(crate) struct Load {
@@ -70,7 +67,7 @@ impl Load {
     /// acks have taken meanwhile.
     pub(crate) fn goes_on(&self, what: &str) {
         let before = self.acked();
-        eventually(&format!("{what}: events are acked"), PATIENCE, || match self.acked() {
+        eventually(&format!("{what}: events are acked"), TIMEOUT, || match self.acked() {
             now if now >= before + 100 => Ok(()),
             now => Err(format!("{} more than the {before} before", now - before)),
         });
@@ -87,20 +84,20 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         let (mut expected, mut events) = (Totals::new(), 0);
         for sender in self.senders {
-            let sent = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, sender).await });
+            let sent = self.runtime.block_on(async { tokio::time::timeout(TIMEOUT, sender).await });
             let (sent, count) = sent.expect("what was sent is not acked in time").unwrap().unwrap();
             events += count;
             sent.into_iter().for_each(|(counter, sum)| *expected.entry(counter).or_default() += sum);
         }
-        eventually("the ledger balances", PATIENCE, || self.runtime.block_on(settled(url, events)));
-        eventually("the totals are what was acked", PATIENCE, || {
+        eventually("the ledger balances", TIMEOUT, || self.runtime.block_on(settled(url, events)));
+        eventually("the totals are what was acked", TIMEOUT, || {
             let mut totals = Totals::new();
             for number in 0..TOPICS {
                 totals.extend(self.runtime.block_on(totals_of(url, &topic(number)))?);
             }
             same(&totals, &expected)
         });
-        eventually("the viewer sees the totals", PATIENCE, || {
+        eventually("the viewer sees the totals", TIMEOUT, || {
             same(&self.seen.lock().unwrap().totals, &expected)
         });
         let went_back = &self.seen.lock().unwrap().went_back;

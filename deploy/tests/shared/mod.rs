@@ -5,6 +5,7 @@
 pub(crate) mod command;
 pub(crate) mod load;
 pub(crate) mod python;
+pub(crate) mod totals;
 pub(crate) mod viewing;
 
 use countree_common::shell::http;
@@ -19,13 +20,13 @@ pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Asks again until the answer is good; panics with the last bad one when `patience` is over.
-pub(crate) fn eventually<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + patience;
+/// Asks again until the answer is good; panics with the last bad one when `timeout` is over.
+pub(crate) fn eventually<T>(what: &str, timeout: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + timeout;
     loop {
         match ask() {
             Ok(answer) => return answer,
-            Err(why) => assert!(Instant::now() < deadline, "not within {patience:?}: {what}: {why}"),
+            Err(why) => assert!(Instant::now() < deadline, "not within {timeout:?}: {what}: {why}"),
         }
         std::thread::sleep(ASK_AGAIN);
     }

@@ -1,6 +1,6 @@
 //! A viewer that remembers what it was shown.
 
-use super::load::Totals;
+use super::totals::Totals;
 use countree_client::{Cluster, Viewer};
 use countree_common::document::TopicView;
 use countree_common::key::Topic;

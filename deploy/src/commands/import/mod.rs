@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const PATH: &str = "/v1/imports";
 /// A cluster that is just recovering has this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Rows in a request, and the bytes of their names.
 const ROWS: usize = 1_000;
 const NAME_BYTES: usize = 256 << 10;
@@ -73,7 +73,7 @@ impl Import<'_> {
     async fn step(&self, step: ImportStep) -> Result<u64, Failure> {
         let part = ImportPart { file: self.file.clone(), direction: self.direction, step };
         let body = serde_json::to_vec(&part)?;
-        let imported: Imported = self.cluster.post_patiently(PATH, &body, PATIENCE).await?;
+        let imported: Imported = self.cluster.post_retrying(PATH, &body, RETRY_TIMEOUT).await?;
         Ok(imported.rows)
     }
 

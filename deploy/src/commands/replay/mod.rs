@@ -3,8 +3,8 @@
 mod rows;
 
 use crate::arguments::{ReplayArguments, Speed};
-use crate::ending;
 use crate::report::{Report, thousands};
+use crate::shutdown;
 use countree_client::{ClientError, Producer, ProducerOptions};
 use countree_common::shell::failure::{Failure, printable};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -122,7 +122,7 @@ struct Replay {
 impl Replay {
     /// Plays to the end.
     async fn play(&mut self, producer: &Producer) -> Result<(), Stopped> {
-        let stop = ending::on_signal();
+        let stop = shutdown::on_signal();
         while let Some((lines, row)) = self.next()? {
             let Row { t_ms, event } = match row {
                 Ok(row) => row,

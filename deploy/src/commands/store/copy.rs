@@ -1,6 +1,6 @@
 //! `countree store copy`: one store into another, of any form.
 
-use super::place::{Place, cluster};
+use super::location::{StoreLocation, cluster};
 use crate::arguments::CopyArguments;
 use crate::report::{Report, thousands};
 use countree_common::shell::failure::Failure;
@@ -23,7 +23,7 @@ struct Told<'a> {
 
 pub(super) async fn run(arguments: CopyArguments, report: Report) -> Result<(), Failure> {
     let CopyArguments { from, to, name } = arguments;
-    let (from, to) = (Place::parse(&from)?, Place::parse(&to)?);
+    let (from, to) = (StoreLocation::parse(&from)?, StoreLocation::parse(&to)?);
     from.must_exist()?;
     let cluster = cluster(name, &[&from, &to])?;
     let (from, to) = (from.open(&cluster).await?, to.open(&cluster).await?);

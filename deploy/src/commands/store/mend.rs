@@ -1,6 +1,6 @@
 //! `countree store mend`: a topic in Redis of which a merge was cut in two.
 
-use super::place::{Place, cluster};
+use super::location::{StoreLocation, cluster};
 use crate::arguments::MendArguments;
 use crate::report::Report;
 use countree_common::shell::failure::Failure;
@@ -9,13 +9,13 @@ use countree_root::store::redis::Mended;
 
 pub(super) async fn run(arguments: MendArguments, report: Report) -> Result<(), Failure> {
     let MendArguments { store, topic, name, accept } = arguments;
-    let place = Place::parse(&store)?;
-    if matches!(place, Place::Folder(_)) {
+    let location = StoreLocation::parse(&store)?;
+    if matches!(location, StoreLocation::Folder(_)) {
         return Err(Failure::usage(
             "an embedded store has no half topics: every merge goes in whole, or not at all",
         ));
     }
-    let opened = place.open(&cluster(name, &[])?).await?;
+    let opened = location.open(&cluster(name, &[])?).await?;
     let AnyStore::Redis(redis) = &*opened.store else { return Ok(()) };
     let (state, text) = match redis.mend(&topic, accept).await? {
         Mended::Whole => ("whole", format!("topic {topic} is whole: there was nothing to mend")),

@@ -2,8 +2,8 @@
 
 mod acknowledge;
 mod copy;
+mod location;
 mod mend;
-mod place;
 
 use crate::arguments::{StoreArguments, StoreCommand};
 use crate::report::Report;
