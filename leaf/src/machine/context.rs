@@ -6,7 +6,8 @@ use super::intake::acks::{Acks, Waiting};
 use super::log_builder::LogBuilder;
 use super::members::Members;
 use super::output::{Output, Outputs};
-use super::{DiskState, LeafConfig};
+use super::resets::question::Question;
+use super::{DiskState, LeafConfig, SubmissionId};
 use crate::log::record::Record;
 use countree_common::stream::Lsn;
 use countree_common::wire::codec::CodecError;
@@ -57,6 +58,11 @@ impl Context {
     /// Sends an answer once the log is on disk up to this record.
     pub(super) fn answer_once_durable(&mut self, lsn: Lsn, waiting: Waiting) {
         self.acks.answer_once_durable(lsn, waiting, &self.log, &mut self.outputs);
+    }
+
+    /// Asks the cluster on behalf of a reset.
+    pub(super) fn ask_for_reset(&mut self, reset: SubmissionId, question: Question) {
+        self.outputs.push(Output::Ask { reset, question });
     }
 
     /// Asks another node.

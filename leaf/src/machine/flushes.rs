@@ -1,10 +1,13 @@
-//! Flushing a topic: cut at once what the open window holds of it, and say when all is merged that had been accepted.
+//! Flushes a topic: cuts at once what the open window holds of it, and says when all is merged that had been accepted.
 //!
 //! It goes by LSNs alone, so clocks have no say in it. A store that goes back in time may forget what was merged
 //! before the asker reads it; so the answer names the version that holds it all, and an asker who then reads another
 //! asks again.
 
+use super::counters::Counters;
 use super::counters::names::TopicId;
+use super::output::Outputs;
+use super::uplink::Uplink;
 use super::uplink::stream::StreamUplink;
 use super::{LeafMachine, Output};
 use countree_common::document::Version;
@@ -12,11 +15,11 @@ use countree_common::key::Topic;
 use countree_common::limits;
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-/// Somebody waits for a topic.
+/// A request to say when a topic is merged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flush {
+struct Flush {
     id: u64,
     topic: TopicId,
     /// The last record by then.
@@ -25,11 +28,61 @@ pub(super) struct Flush {
     frozen: Lsn,
 }
 
+impl Flush {
+    fn is_done(self, counters: &Counters, uplink: &Uplink) -> bool {
+        let is_offered = counters.is_taken(self.frozen);
+        let mut old = uplink.old().values();
+        is_offered
+            && uplink.live().is_merged(self.topic, self.accepted)
+            && old.all(|uplink| uplink.is_merged(self.topic, Lsn::MAX))
+    }
+}
+
+/// The flushes that wait, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Flushes(VecDeque<Flush>);
+
+impl Flushes {
+    /// Whether none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.0.len() < limits::FLUSHES_PER_LEAF
+    }
+
+    /// Answers the flushes whose records are merged. Where streams were told of different eras, the store may have
+    /// forgotten what one of them had merged, and nobody can tell which: both are asked about.
+    pub(super) fn settle(&mut self, counters: &Counters, uplink: &mut Uplink, outputs: &mut Outputs) {
+        let done = self.0.iter().filter(|flush| flush.is_done(counters, uplink)).copied().collect::<Vec<_>>();
+        for flush in done {
+            let told = uplink.streams().filter_map(|uplink| uplink.version_of(flush.topic));
+            let eras: BTreeSet<u64> = told.map(|version| version.era).collect();
+            if eras.len() > 1 {
+                uplink.streams_mut().for_each(|uplink| uplink.ask_anew(flush.topic));
+            }
+        }
+        let flushes = std::mem::take(&mut self.0);
+        let (done, open) = flushes.into_iter().partition(|flush| flush.is_done(counters, uplink));
+        self.0 = open;
+        for Flush { id, topic, .. } in done {
+            outputs.push(Output::Flushed { flush: id, version: version_of(topic, uplink) });
+        }
+    }
+}
+
+/// The version that holds what every stream has merged; all were told of the same era.
+fn version_of(topic: TopicId, uplink: &Uplink) -> Version {
+    let told = uplink.streams().filter_map(|uplink: &StreamUplink| uplink.version_of(topic));
+    told.max().unwrap_or_default()
+}
+
 impl LeafMachine {
     /// Somebody who has read `read` of the topic wants to read all that was accepted of it by now:
     /// [`Output::Flushed`] is to say when that is merged. `false` when too many wait already.
     pub fn handle_topic_flush(&mut self, now: Now, id: u64, topic: &Topic, read: Version) -> bool {
-        if self.flushes.len() >= limits::FLUSHES_PER_LEAF {
+        if !self.flushes.has_room() {
             return false;
         }
         let Some(topic) = self.counters.names().topic_id(topic) else {
@@ -38,45 +91,16 @@ impl LeafMachine {
         };
         self.end_window_of(topic);
         self.uplink.streams_mut().for_each(|uplink| uplink.ask_if_not_in(topic, read));
-        let frozen = self.counters.last_frozen();
-        self.flushes.push_back(Flush { id, topic, accepted: self.context.log.appended(), frozen });
+        let (accepted, frozen) = (self.context.log.appended(), self.counters.last_frozen());
+        self.flushes.0.push_back(Flush { id, topic, accepted, frozen });
         self.settle_flushes();
         self.send_up(now);
         true
     }
 
-    /// Answers the flushes whose records are merged. Where streams were told of different eras, the store may have forgotten
-    /// what one of them had merged, and nobody can tell which: both are asked about.
+    /// Answers the flushes whose records are merged.
     pub(super) fn settle_flushes(&mut self) {
-        let flushes = std::mem::take(&mut self.flushes);
-        for flush in flushes.iter().filter(|flush| self.is_done(**flush)).copied().collect::<Vec<_>>() {
-            let told = self.uplink.streams().filter_map(|uplink| uplink.version_of(flush.topic));
-            let eras: BTreeSet<u64> = told.map(|version| version.era).collect();
-            if eras.len() > 1 {
-                self.uplink.streams_mut().for_each(|uplink| uplink.ask_anew(flush.topic));
-            }
-        }
-        let (done, open) = flushes.into_iter().partition(|flush| self.is_done(*flush));
-        self.flushes = open;
-        for Flush { id, topic, .. } in done {
-            let version = self.version_of(topic);
-            self.context.outputs.push(Output::Flushed { flush: id, version });
-        }
-    }
-
-    fn is_done(&self, flush: Flush) -> bool {
-        let Flush { topic, accepted, frozen, .. } = flush;
-        let is_offered = self.counters.is_taken(frozen);
-        let mut old = self.uplink.old().values();
-        is_offered
-            && self.uplink.live().is_merged(topic, accepted)
-            && old.all(|uplink| uplink.is_merged(topic, Lsn::MAX))
-    }
-
-    /// The version that holds what every stream has merged; all were told of the same era.
-    fn version_of(&self, topic: TopicId) -> Version {
-        let told = self.uplink.streams().filter_map(|uplink: &StreamUplink| uplink.version_of(topic));
-        told.max().unwrap_or_default()
+        self.flushes.settle(&self.counters, &mut self.uplink, &mut self.context.outputs);
     }
 }
 

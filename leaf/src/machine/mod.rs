@@ -7,7 +7,6 @@ mod clocks;
 mod context;
 pub mod counters;
 mod flushes;
-mod forgets;
 pub mod idempotency;
 mod intake;
 mod leaving;
@@ -31,17 +30,18 @@ use countree_common::key::Topic;
 use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::{Now, Time};
 use countree_common::wire::rpc::Reply;
+use flushes::Flushes;
+use idempotency::Idempotency;
 use idempotency::keys::Keys;
-use idempotency::lookup::{Clearances, KeyRings};
 use intake::Intake;
 use intake::acks::Acks;
 use intake::sessions::Sessions;
-use leaving::drain::Leave;
-use leaving::retirement::Retirement;
+use leaving::Leaving;
 use log_builder::{Append, LogBuilder};
 use members::Members;
 use output::Outputs;
-use std::collections::{BTreeMap, VecDeque};
+use resets::Resets;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use uplink::Uplink;
 use uplink::stream::StreamUplink;
@@ -93,17 +93,10 @@ pub struct LeafMachine {
     counters: Counters,
     uplink: Uplink,
     intake: Intake,
-    keys: Keys,
-    retirement: Retirement,
-    /// The end of the first checkpoint, which carries on what old streams say of sessions and keys.
-    carried_at: Lsn,
-    resets: BTreeMap<SubmissionId, resets::OpenReset>,
-    flushes: VecDeque<flushes::Flush>,
-
-    clearances: Clearances,
-    /// Of the view's keys, once they are needed.
-    key_rings: Option<KeyRings>,
-    leave: Option<Leave>,
+    idempotency: Idempotency,
+    resets: Resets,
+    flushes: Flushes,
+    leaving: Leaving,
 }
 
 impl LeafMachine {
@@ -140,18 +133,14 @@ impl LeafMachine {
             counters: Counters::new(table, now.mono + context.config.window),
             uplink: Uplink::new(StreamUplink::live(stream, context.config.retention), old),
             intake: Intake::new(Sessions::carried(carried)),
-            keys: Keys::carried(carried),
-            retirement: Retirement::carried(carried),
-            carried_at: Lsn::MAX,
-            resets: BTreeMap::new(),
-            flushes: VecDeque::new(),
-            clearances: Clearances::default(),
-            key_rings: None,
-            leave: None,
+            idempotency: Idempotency::new(Keys::carried(carried), incarnation),
+            resets: Resets::default(),
+            flushes: Flushes::default(),
+            leaving: Leaving::carried(carried),
             context,
         };
         machine.begin_segment()?;
-        machine.carried_at = machine.context.log.appended();
+        machine.leaving.begin(machine.context.log.appended());
         Ok(machine)
     }
 
@@ -167,8 +156,8 @@ impl LeafMachine {
 
     /// When [`LeafMachine::handle_time`] wants to be called at the latest.
     pub fn next_timeout(&self) -> Time {
-        let leave = self.leave.as_ref().and_then(Leave::next_timeout);
-        self.uplink.next_timeout().into_iter().chain(leave).fold(self.counters.window_end(), Time::min)
+        let leaving = self.leaving.next_timeout();
+        self.uplink.next_timeout().into_iter().chain(leaving).fold(self.counters.window_end(), Time::min)
     }
 
     /// Time has passed: windows end, unanswered cuts are repeated, old sessions are forgotten.
@@ -179,7 +168,7 @@ impl LeafMachine {
             self.end_window(now);
             let age = self.context.clocks.age(now);
             self.intake.expire(age, self.context.config.horizon, self.context.log.durable());
-            self.keys.expire(age, self.context.config.horizon);
+            self.idempotency.expire(age, self.context.config.horizon);
             self.counters.handle_time(now.mono);
         }
         self.send_up(now);
@@ -217,7 +206,7 @@ impl LeafMachine {
             self.context.outputs.push(Output::Alarm(alarm));
         }
         if change.keys {
-            self.key_rings = None;
+            self.idempotency.handle_owners();
             self.context.clocks.note_registry_time(self.context.members.view().keys.latest());
         }
     }
@@ -230,14 +219,11 @@ impl LeafMachine {
             Some(Asker::Producers(leaf, session)) => {
                 self.intake.outcome_answered(&(leaf, session), reply, &mut self.context)
             }
-            Some(Asker::Submission(id, question, keys)) => self.cleared(now, id, &question, keys, reply),
+            Some(Asker::Submission(id, question, keys)) => {
+                self.lookup_answered(now, id, &question, keys, reply)
+            }
             None => {}
         }
-    }
-
-    /// Whether everything that was accepted is merged.
-    pub fn is_drained(&self) -> bool {
-        self.counters.is_empty() && self.context.acks.is_empty() && self.uplink.is_idle()
     }
 }
 

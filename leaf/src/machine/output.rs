@@ -3,7 +3,7 @@
 #[cfg(doc)]
 use super::LeafMachine;
 use super::calls::{CallId, Callee};
-use super::resets::Question;
+use super::resets::question::Question;
 use super::{ConnectionId, SubmissionId};
 use crate::log::recovery::Recut;
 use countree_common::cluster::NodeName;
@@ -138,6 +138,11 @@ impl Outputs {
     /// Answers another node's question.
     pub(super) fn answer(&mut self, question: SubmissionId, reply: Reply) {
         self.push(Output::Answer { question, reply });
+    }
+
+    /// Tells another node why there is no answer to its question.
+    pub(super) fn fail(&mut self, question: SubmissionId, why: &str) {
+        self.answer(question, Reply::Failed(why.into()));
     }
 
     /// Refuses an HTTP request.

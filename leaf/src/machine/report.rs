@@ -1,6 +1,8 @@
-//! What the leaf says of itself.
+//! Reports on the leaf: its ledgers, its progress, its load, and why it can't work.
 
-use super::context::Phase;
+use super::context::{Context, Phase};
+use super::counters::Counters;
+use super::uplink::Uplink;
 use super::uplink::stream::StreamUplink;
 use super::{DiskState, LeafMachine};
 use countree_common::ledger::StreamLedger;
@@ -9,18 +11,37 @@ use countree_common::time::WallMs;
 use countree_common::wire::rpc::{NodeStats, StreamPositions, StreamProgress};
 use std::time::Duration;
 
+/// The ledgers of all streams that have a log.
+pub(super) fn ledgers(counters: &Counters, uplink: &Uplink, context: &Context) -> Vec<StreamLedger> {
+    let ledger = |uplink: &StreamUplink, sealed, open| StreamLedger {
+        stream: uplink.stream().clone(),
+        sealed,
+        ledger: uplink.ledger(open),
+    };
+    let old = uplink.old().values().map(|uplink| ledger(uplink, true, 0));
+    let is_sealed = context.phase == Phase::Sealed;
+    old.chain([ledger(uplink.live(), is_sealed, counters.events())]).collect()
+}
+
+/// Whether everything that was accepted is merged, and every answer given.
+pub(super) fn is_drained(counters: &Counters, uplink: &Uplink, context: &Context) -> bool {
+    counters.is_empty() && context.acks.is_empty() && uplink.is_idle()
+}
+
 impl LeafMachine {
     /// The ledgers of all streams that this leaf has a log of.
     pub fn ledgers(&self) -> Vec<StreamLedger> {
-        let open = self.counters.events();
-        let ledger = |uplink: &StreamUplink, sealed, open| StreamLedger {
-            stream: uplink.stream().clone(),
-            sealed,
-            ledger: uplink.ledger(open),
-        };
-        let old = self.uplink.old().values().map(|uplink| ledger(uplink, true, 0));
-        let is_sealed = self.context.phase == Phase::Sealed;
-        old.chain([ledger(self.uplink.live(), is_sealed, open)]).collect()
+        ledgers(&self.counters, &self.uplink, &self.context)
+    }
+
+    /// The ledgers of all streams that this leaf knows, those without a log included.
+    pub fn known_ledgers(&self) -> Vec<StreamLedger> {
+        self.leaving.known_ledgers(&self.context.config.leaf, self.ledgers())
+    }
+
+    /// Whether everything that was accepted is merged, and every answer given.
+    pub fn is_drained(&self) -> bool {
+        is_drained(&self.counters, &self.uplink, &self.context)
     }
 
     /// How far a stream has come; `None` when there is no log of it here.
@@ -41,7 +62,7 @@ impl LeafMachine {
         StreamProgress { last: self.context.log.durable(), ledger }
     }
 
-    /// What the leaf says of itself.
+    /// Load, lag and size, for the registry and for people.
     pub fn stats(&self, now: WallMs) -> NodeStats {
         let complete_to = self.uplink.complete_to().unwrap_or_default().max(self.context.clocks.began());
         let lag = if self.is_drained() { Duration::ZERO } else { now.since(complete_to) };

@@ -21,9 +21,9 @@ impl LeafMachine {
             sessions: self.intake.sessions().listed(),
             key_records: 0,
         };
-        let keys: Vec<_> = self.keys.listed().map(|(_, of)| of).collect();
+        let keys: Vec<_> = self.idempotency.keys().listed().map(|(_, of)| of).collect();
         self.context.log.begin_segment(checkpoint, &keys)?;
-        match self.retirement.remembered() {
+        match self.leaving.remembered() {
             ledgers if ledgers.is_empty() => Ok(()),
             ledgers => self.context.log.carry(&Record::Retired(ledgers)),
         }

@@ -11,7 +11,7 @@ impl LeafMachine {
         self.counters.freeze_if_free(now, window, appended);
         self.offer_frozen();
         self.forget_abandoned();
-        self.ask_again_to_forget();
+        self.resets.ask_again_to_forget(&mut self.context);
         self.settle_flushes();
         self.retire_settled(now);
         self.uplink.survey(now.mono, &self.context);

@@ -1,122 +1,183 @@
-//! What other leaves are told of idempotency keys, and what is noted for them.
+//! Answers other leaves' questions about idempotency keys, and notes their attempts.
 
+use super::Idempotency;
+use super::request::KeyedRequest;
 use crate::log::record::Record;
+use crate::machine::context::Context;
+use crate::machine::counters::Counters;
 use crate::machine::intake::acks::Waiting;
-use crate::machine::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
+use crate::machine::intake::admission::Admission;
+use crate::machine::resets::Resets;
+use crate::machine::uplink::Uplink;
+use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId};
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
 use countree_common::wire::keys::{Attempt, IdempotencyKey, Remembered};
 use countree_common::wire::producer::BusyReason;
 use countree_common::wire::rpc::{Reply, SubmitError};
 
-impl LeafMachine {
-    /// The keys' owner by a later view wants to know what is remembered of them here. Answered by [`Output::Answer`].
-    pub fn handle_recall(&mut self, now: Now, id: SubmissionId, keys: &[IdempotencyKey], epoch: u64) {
-        if self.context.members.view().epoch < epoch {
-            return self.fail(id, "this leaf has an older view");
+/// Keys that are remembered, each with the record that says so.
+type Found = Vec<(Lsn, Remembered)>;
+
+impl Idempotency {
+    /// All that is remembered of keys, for their owner by a view of that epoch.
+    ///
+    /// # Errors
+    /// With the reason for which this leaf can't tell.
+    fn recall_all(
+        &mut self,
+        now: Now,
+        keys: &[IdempotencyKey],
+        epoch: u64,
+        resets: &Resets,
+        context: &mut Context,
+    ) -> Result<Found, &'static str> {
+        if context.members.view().epoch < epoch {
+            return Err("this leaf has an older view");
         }
         let mut found = Vec::new();
         for key in keys {
-            found.extend(self.recall(*key));
+            found.extend(self.recall(*key, &context.members));
             if self.keys.used(*key).is_some() {
                 continue;
             }
             // The asker may mean an earlier start, which has left with what it knew.
-            if self.context.members.is_superseded()
-                || self.context.members.listed_since().is_none_or(|since| epoch < since)
+            if context.members.is_superseded()
+                || context.members.listed_since().is_none_or(|since| epoch < since)
             {
-                return self.fail(id, "this leaf was listed anew since: ask again by the latest view");
+                return Err("this leaf was listed anew since: ask again by the latest view");
             }
-            if self.is_resetting_under(*key) {
-                return self.fail(id, "a reset under this key is under way");
+            if resets.is_open_under(*key) {
+                return Err("a reset under this key is under way");
             }
             // It could take the key right after it has answered.
-            let registry_now = self.context.clocks.registry_now(now.mono);
-            if self.owns(*key, registry_now) {
-                return self.fail(id, "this leaf owns the key by a later view");
+            let registry_now = context.clocks.registry_now(now.mono);
+            if self.owns(*key, registry_now, context) {
+                return Err("this leaf owns the key by a later view");
             }
         }
-        self.remember(id, found);
+        Ok(found)
     }
 
-    /// The keys' owner has notes of attempts of this leaf. Of those that it does not answer with a use, it will never
-    /// take any. Answered by [`Output::Answer`].
-    pub fn handle_attempts(&mut self, id: SubmissionId, attempts: &[(IdempotencyKey, Attempt)]) {
+    /// The uses of keys by attempts of this leaf. Those without a use will never have one.
+    ///
+    /// # Errors
+    /// While an attempt may still use a key.
+    fn recall_outcomes(&self, attempts: &[(IdempotencyKey, Attempt)]) -> Result<Found, SubmitError> {
         let mut found = Vec::new();
         for (key, attempt) in attempts {
             if self.keys.used(*key).is_some() {
                 found.extend(self.keys.recall(*key));
-            } else if attempt.leaf != self.context.config.leaf {
-                return self.fail(id, "the attempt is another leaf's");
-            } else if let Err(e) = self.check_own(attempt) {
-                let reply = Reply::Remembered(Err(e));
-                return self.context.outputs.push(Output::Answer { question: id, reply });
+            } else {
+                self.check_own(attempt)?;
             }
         }
-        self.remember(id, found);
+        Ok(found)
     }
 
-    /// Notes the keys that are not used up, and answers with those that are.
-    pub(in crate::machine) fn note_keys(
-        &mut self,
-        now: Now,
-        id: SubmissionId,
+    /// Checks whether an attempt may be noted for these keys, none of which is used up.
+    fn check_note(
+        &self,
         keys: &[IdempotencyKey],
-        by: Attempt,
-    ) {
-        let (used, fresh): (Vec<_>, Vec<_>) = keys.iter().partition(|key| self.keys.used(**key).is_some());
-        match self.log_notes(now, fresh, by) {
-            Ok(lsn) => {
-                let found = used.into_iter().filter_map(|key| self.keys.recall(key)).collect();
-                self.remember_once(id, lsn, found);
-            }
-            Err(e) => {
-                let reply = Reply::Remembered(Err(e));
-                self.context.outputs.push(Output::Answer { question: id, reply });
-            }
-        }
-    }
-
-    fn log_notes(&mut self, now: Now, keys: Vec<IdempotencyKey>, by: Attempt) -> Result<Lsn, SubmitError> {
+        (counters, uplink, resets): (&Counters, &Uplink, &Resets),
+        context: &Context,
+    ) -> Result<(), SubmitError> {
         let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
-        if keys.is_empty() {
-            return Ok(0);
-        }
-        if self.context.is_leaving() {
+        if context.is_leaving() {
             return Err(SubmitError::Draining);
         }
-        if keys.iter().any(|key| self.is_resetting_under(*key)) {
+        if keys.iter().any(|key| resets.is_open_under(*key)) {
             return Err(busy(BusyReason::UnderWay));
         }
-        if let Some(reason) = self.admission().busy(0) {
+        if let Some(reason) = (Admission { context, counters, uplink }).busy(0) {
             return Err(busy(reason));
         }
         if !self.keys.has_room(keys.len()) {
             return Err(busy(BusyReason::TableFull));
         }
-        self.begin_segment_if_full();
-        let at = self.context.clocks.age(now);
+        Ok(())
+    }
+
+    /// Logs and notes an attempt; returns its record.
+    fn note(
+        &mut self,
+        now: Now,
+        keys: Vec<IdempotencyKey>,
+        by: &Attempt,
+        context: &mut Context,
+    ) -> Result<Lsn, SubmitError> {
+        let at = context.clocks.age(now);
         let record = Record::Noted { keys: keys.clone(), at, by: by.clone() };
-        let lsn = self.context.log(&record).ok_or(busy(BusyReason::DiskFailed))?;
+        let failed = SubmitError::Busy { reason: BusyReason::DiskFailed, retry_after_ms: RETRY_AFTER_MS };
+        let lsn = context.log(&record).ok_or(failed)?;
         keys.into_iter().for_each(|key| self.keys.note_attempt(key, by.clone(), lsn, at));
         Ok(lsn)
     }
+}
 
-    fn remember(&mut self, id: SubmissionId, found: Vec<(Lsn, Remembered)>) {
-        self.remember_once(id, 0, found);
+impl LeafMachine {
+    /// The keys' owner by a later view wants to know what is remembered of them here. Answered by
+    /// [`Output::Answer`](crate::machine::Output::Answer).
+    pub fn handle_recall(&mut self, now: Now, id: SubmissionId, keys: &[IdempotencyKey], epoch: u64) {
+        let Self { idempotency, resets, context, .. } = self;
+        match idempotency.recall_all(now, keys, epoch, resets, context) {
+            Ok(found) => remember(id, 0, found, context),
+            Err(why) => context.outputs.fail(id, why),
+        }
     }
 
-    /// Answers once everything that is said is on disk here, up to `lsn` at least.
-    fn remember_once(&mut self, id: SubmissionId, lsn: Lsn, found: Vec<(Lsn, Remembered)>) {
-        let lsn = found.iter().map(|(lsn, _)| *lsn).fold(lsn, Lsn::max);
-        let keys = found.into_iter().map(|(_, of)| of).collect();
-        self.context.answer_once_durable(lsn, Waiting::Remembered { question: id, keys });
+    /// The keys' owner has notes of attempts of this leaf. Of those that it does not answer with a use, it will never
+    /// take any. Answered by [`Output::Answer`](crate::machine::Output::Answer).
+    pub fn handle_attempts(&mut self, id: SubmissionId, attempts: &[(IdempotencyKey, Attempt)]) {
+        let Self { idempotency, context, .. } = self;
+        let is_anothers = |(key, attempt): &(IdempotencyKey, Attempt)| {
+            attempt.leaf != context.config.leaf && idempotency.keys().used(*key).is_none()
+        };
+        if attempts.iter().any(is_anothers) {
+            return context.outputs.fail(id, "the attempt is another leaf's");
+        }
+        match idempotency.recall_outcomes(attempts) {
+            Ok(found) => remember(id, 0, found, context),
+            Err(e) => context.outputs.answer(id, Reply::Remembered(Err(e))),
+        }
     }
 
-    pub(in crate::machine) fn fail(&mut self, id: SubmissionId, why: &str) {
-        let reply = Reply::Failed(why.into());
-        self.context.outputs.push(Output::Answer { question: id, reply });
+    /// The owner of these keys is to note that another leaf's attempt may use them up. Answered by
+    /// [`Output::Answer`](crate::machine::Output::Answer).
+    pub fn handle_note(&mut self, now: Now, id: SubmissionId, keys: Vec<IdempotencyKey>, by: Attempt) {
+        if !self.context.members.has_seen(&by) {
+            return self.context.outputs.fail(id, "this leaf has an older view");
+        }
+        self.look_up(now, id, KeyedRequest::Note { keys, by });
     }
+
+    /// Notes the keys that are not used up, and answers with those that are.
+    pub(super) fn note_keys(&mut self, now: Now, id: SubmissionId, keys: &[IdempotencyKey], by: &Attempt) {
+        let known = self.idempotency.keys();
+        let (used, fresh): (Vec<_>, Vec<_>) = keys.iter().partition(|key| known.used(**key).is_some());
+        let noted = if fresh.is_empty() { Ok(0) } else { self.log_note(now, fresh, by) };
+        match noted {
+            Ok(lsn) => {
+                let found = used.into_iter().filter_map(|key| self.idempotency.keys().recall(key)).collect();
+                remember(id, lsn, found, &mut self.context);
+            }
+            Err(e) => self.context.outputs.answer(id, Reply::Remembered(Err(e))),
+        }
+    }
+
+    fn log_note(&mut self, now: Now, keys: Vec<IdempotencyKey>, by: &Attempt) -> Result<Lsn, SubmitError> {
+        let rest = (&self.counters, &self.uplink, &self.resets);
+        self.idempotency.check_note(&keys, rest, &self.context)?;
+        self.begin_segment_if_full();
+        self.idempotency.note(now, keys, by, &mut self.context)
+    }
+}
+
+/// Answers once everything that is said is on disk here, up to `lsn` at least.
+fn remember(id: SubmissionId, lsn: Lsn, found: Found, context: &mut Context) {
+    let lsn = found.iter().map(|(lsn, _)| *lsn).fold(lsn, Lsn::max);
+    let keys = found.into_iter().map(|(_, of)| of).collect();
+    context.answer_once_durable(lsn, Waiting::Remembered { question: id, keys });
 }
 
 #[cfg(test)]

@@ -244,7 +244,7 @@ fn a_repeat_follows_the_note_to_its_taker() {
         let call = ask(&mut rig);
         rig.reply(call, nothing());
         rig.sync();
-        assert_eq!(rig.machine.keys.notes(key(own)).unwrap().1, [of_leaf_1(2)]);
+        assert_eq!(rig.machine.idempotency.keys().notes(key(own)).unwrap().1, [of_leaf_1(2)]);
         // That one counted.
         one(&mut rig, 4);
         let (call, _, _) = rig.calls().remove(0);

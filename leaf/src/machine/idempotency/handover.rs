@@ -1,56 +1,54 @@
-//! Idempotency keys that change their leaf: what a leaving leaf hands over, and what others take from it.
+//! Hands idempotency keys over from a leaf that leaves to those that own them afterwards.
 
+use super::Idempotency;
+use super::keys::Keys;
 use crate::log::record::Record;
+use crate::machine::context::Context;
 use crate::machine::intake::acks::Waiting;
 use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId};
 use countree_common::cluster::NodeName;
 use countree_common::limits;
 use countree_common::ring::Ring;
 use countree_common::stream::Lsn;
-use countree_common::time::Now;
+use countree_common::time::{Now, WallMs};
 use countree_common::wire::keys::Remembered;
 use countree_common::wire::producer::BusyReason;
 use countree_common::wire::rpc::{Counted, SubmitError};
 use std::collections::BTreeMap;
 
-/// What a leaving leaf still has to hand over, and to whom.
+/// The keys that a leaving leaf still has to hand over, by successor.
 #[derive(Debug, Default)]
-pub(in crate::machine) struct Estate {
+pub(in crate::machine) struct Handover {
     /// The epoch since which those own keys among whom it was divided; `None` before that, and when something has
     /// come since.
     owners_since: Option<u64>,
     parts: Vec<(NodeName, Vec<Remembered>)>,
 }
 
-impl Estate {
-    /// Whether it was divided among those who own keys since that epoch.
+impl Handover {
+    /// Whether the keys were divided among those who own keys since that epoch.
     pub(in crate::machine) fn was_divided_since(&self, since: u64) -> bool {
         self.owners_since == Some(since)
     }
 
     /// Gives each key to its owner among the successors, who own keys since an epoch.
-    pub(in crate::machine) fn divide(
-        &mut self,
-        successors: Vec<NodeName>,
-        since: u64,
-        keys: Vec<Remembered>,
-    ) {
+    pub(super) fn divide(&mut self, successors: Vec<NodeName>, since: u64, keys: Vec<Remembered>) {
         let ring = Ring::new(successors);
-        let mut by_heir: BTreeMap<NodeName, Vec<Remembered>> = BTreeMap::new();
+        let mut by_successor: BTreeMap<NodeName, Vec<Remembered>> = BTreeMap::new();
         for of in keys {
             if let Some(successor) = ring.key_owner(of.key.hash) {
-                by_heir.entry(successor.clone()).or_default().push(of);
+                by_successor.entry(successor.clone()).or_default().push(of);
             }
         }
         let pieces = |(successor, keys): (NodeName, Vec<Remembered>)| {
             let pieces: Vec<_> = keys.chunks(limits::KEYS_PER_MESSAGE).map(<[_]>::to_vec).collect();
             pieces.into_iter().map(move |piece| (successor.clone(), piece))
         };
-        self.parts = by_heir.into_iter().flat_map(pieces).collect();
+        self.parts = by_successor.into_iter().flat_map(pieces).collect();
         self.owners_since = Some(since);
     }
 
-    /// The next keys, and who gets them.
+    /// The next keys, and the leaf that gets them.
     pub(in crate::machine) fn next_part(&self) -> Option<(NodeName, Vec<Remembered>)> {
         self.parts.last().cloned()
     }
@@ -62,7 +60,7 @@ impl Estate {
 
     /// Whether those who own keys since that epoch have everything. One that left and came back since is another: it
     /// may know nothing of what it was given.
-    pub(in crate::machine) fn is_handed_over_since(&self, since: u64) -> bool {
+    pub(in crate::machine) fn is_done_since(&self, since: u64) -> bool {
         self.was_divided_since(since) && self.parts.is_empty()
     }
 
@@ -71,10 +69,27 @@ impl Estate {
     }
 }
 
+/// Picks those of another leaf's keys that are news here. The other leaf's clock is another: here the time of what it
+/// remembered begins anew.
+fn news(keys: &[Remembered], known: &Keys, at: WallMs) -> Vec<Remembered> {
+    let news = keys.iter().filter(|of| known.news(of));
+    news.map(|of| Remembered { at, ..of.clone() }).collect()
+}
+
+impl Idempotency {
+    /// Logs and remembers keys from elsewhere; returns the record.
+    fn absorb(&mut self, news: &[Remembered], context: &mut Context) -> Result<Lsn, SubmitError> {
+        let lsn = context.log(&Record::Inherited(news.to_vec())).ok_or(busy(BusyReason::DiskFailed))?;
+        news.iter().for_each(|of| self.keys.absorb(of, lsn));
+        self.handover.reopen();
+        Ok(lsn)
+    }
+}
+
 impl LeafMachine {
     /// A leaving leaf hands over keys. Answered like a submission, once they are on disk here.
     pub fn handle_inheritance(&mut self, now: Now, id: SubmissionId, keys: &[Remembered]) {
-        match self.inherit(now, keys) {
+        match self.take_over(now, keys) {
             Ok(lsn) => {
                 let counted = Counted::default();
                 self.context.answer_once_durable(lsn, Waiting::Submission { submission: id, counted });
@@ -84,33 +99,29 @@ impl LeafMachine {
     }
 
     /// Remembers keys from elsewhere; returns the last record that says so.
-    pub(in crate::machine) fn inherit(&mut self, now: Now, keys: &[Remembered]) -> Result<Lsn, SubmitError> {
-        let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
-        if self.leave.as_ref().is_some_and(|leave| leave.is_beyond_handing_over()) {
+    pub(super) fn take_over(&mut self, now: Now, keys: &[Remembered]) -> Result<Lsn, SubmitError> {
+        if self.leaving.is_past_handover() {
             return Err(SubmitError::Draining);
         }
         if let Some(reason) = self.admission().busy(0) {
             return Err(busy(reason));
         }
-        // The other leaf's clock is another: here the time of what it remembered begins anew.
-        let at = self.context.clocks.age(now);
-        let news = keys.iter().filter(|of| self.keys.news(of));
-        let news: Vec<_> = news.map(|of| Remembered { at, ..of.clone() }).collect();
-        if news.len() > limits::KEYS_PER_MESSAGE || !self.keys.has_room(news.len()) {
+        let known = self.idempotency.keys();
+        let news = news(keys, known, self.context.clocks.age(now));
+        if news.len() > limits::KEYS_PER_MESSAGE || !known.has_room(news.len()) {
             return Err(busy(BusyReason::TableFull));
         }
         if news.is_empty() {
-            let known = keys.iter().filter_map(|of| self.keys.recall(of.key));
+            let known = keys.iter().filter_map(|of| known.recall(of.key));
             return Ok(known.map(|(lsn, _)| lsn).max().unwrap_or_default());
         }
         self.begin_segment_if_full();
-        let lsn = self.context.log(&Record::Inherited(news.clone())).ok_or(busy(BusyReason::DiskFailed))?;
-        news.iter().for_each(|of| self.keys.absorb(of, lsn));
-        if let Some(leave) = &mut self.leave {
-            leave.estate().reopen();
-        }
-        Ok(lsn)
+        self.idempotency.absorb(&news, &mut self.context)
     }
+}
+
+fn busy(reason: BusyReason) -> SubmitError {
+    SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS }
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn a_leaving_leaf_takes_keys_until_it_has_none_to_hand_over_any_more() {
     inherit(&mut rig, 1, &[used(3, 900)]);
     rig.sync();
     assert_eq!(rig.submitted(), [(1, Ok(()))]);
-    assert!(!rig.machine.keys.is_empty());
+    assert!(!rig.machine.idempotency.keys().is_empty());
 }
 
 #[test]
@@ -73,9 +73,9 @@ fn inherited_keys_are_aged_from_when_they_came_since_the_other_leaf_has_another_
         rig.sync();
         assert_eq!(rig.submitted(), [(1, Ok(()))]);
         rig.pass(599_000);
-        assert!(!rig.machine.keys.is_empty(), "{at}");
+        assert!(!rig.machine.idempotency.keys().is_empty(), "{at}");
         rig.pass(2_000);
-        assert!(rig.machine.keys.is_empty(), "{at}");
+        assert!(rig.machine.idempotency.keys().is_empty(), "{at}");
     }
 }
 
@@ -88,9 +88,12 @@ fn an_inherited_note_is_no_use_and_stays_over_restarts() {
     rig.sync();
     rig.crash(&mut Chance::new(1));
     let key = IdempotencyKey::of_request(3);
-    assert_eq!((rig.machine.keys.notes(key), rig.machine.keys.used(key)), (Some((0, &[by][..])), None));
+    assert_eq!(
+        (rig.machine.idempotency.keys().notes(key), rig.machine.idempotency.keys().used(key)),
+        (Some((0, &[by][..])), None)
+    );
     inherit(&mut rig, 2, &[used(3, 900)]);
     rig.sync();
     rig.crash(&mut Chance::new(1));
-    assert!(rig.machine.keys.used(key).is_some(), "and gives way to a use");
+    assert!(rig.machine.idempotency.keys().used(key).is_some(), "and gives way to a use");
 }

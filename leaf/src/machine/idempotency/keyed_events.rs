@@ -1,4 +1,4 @@
-//! A request's events with the keys that guard them: what of it is new, and what contradicts earlier ones.
+//! Sorts out a request's events by their keys: those that are new, those that are repeats, and keys used for something else.
 
 use crate::machine::idempotency::keys::Keys;
 use countree_common::event::Event;
@@ -10,30 +10,30 @@ use std::collections::BTreeMap;
 
 /// A request with its keys.
 #[derive(Debug, Clone)]
-pub(in crate::machine) struct Order {
+pub(in crate::machine) struct KeyedEvents {
     events: Vec<Event>,
     request: Option<KeyUse>,
     /// By event; empty where none has an id.
     ids: Vec<Option<KeyUse>>,
 }
 
-/// What of an order is new.
+/// The part of a request that is new.
 #[derive(Debug, Default)]
-pub(in crate::machine) struct Fresh<'a> {
+pub(super) struct Fresh<'a> {
     /// The new events, with their places in the request.
-    pub(in crate::machine) events: Vec<(u32, &'a Event)>,
+    pub(super) events: Vec<(u32, &'a Event)>,
     /// The keys that taking them uses up.
-    pub(in crate::machine) uses: Vec<KeyUse>,
+    pub(super) uses: Vec<KeyUse>,
     /// The last record of what is not new.
-    pub(in crate::machine) repeats: Lsn,
+    pub(super) repeats: Lsn,
 }
 
-impl Order {
+impl KeyedEvents {
     /// Takes a submission apart.
     ///
     /// # Errors
     /// When it does not have a key for each event, or one id stands for two of its events.
-    pub(in crate::machine) fn new(submission: Submission) -> Result<Self, EventError> {
+    pub(super) fn new(submission: Submission) -> Result<Self, EventError> {
         let Submission { events, idempotency } = submission;
         let use_of = |hash, content| KeyUse { key: IdempotencyKey::of_request(hash), content };
         let (request, hashes, is_scoped) = match idempotency {
@@ -58,9 +58,9 @@ impl Order {
             }
         };
         let ids = hashes.into_iter().zip(&events).map(id).collect();
-        let order = Self { events, request, ids };
-        order.check_ids()?;
-        Ok(order)
+        let keyed = Self { events, request, ids };
+        keyed.check_ids()?;
+        Ok(keyed)
     }
 
     fn check_ids(&self) -> Result<(), EventError> {
@@ -77,13 +77,13 @@ impl Order {
         (0u32..).zip(&self.ids).filter_map(|(index, used)| Some((index, used.as_ref()?)))
     }
 
-    /// Its keys, the request's own first.
-    pub(in crate::machine) fn keys(&self) -> impl Iterator<Item = IdempotencyKey> {
+    /// All keys, the request's own first.
+    pub(super) fn keys(&self) -> impl Iterator<Item = IdempotencyKey> {
         self.request.iter().chain(self.ids.iter().flatten()).map(|used| used.key)
     }
 
     /// Whether its request key says that it is a repeat, or a mistake.
-    pub(in crate::machine) fn is_repeated_by(&self, keys: &Keys) -> bool {
+    pub(super) fn is_repeated_by(&self, keys: &Keys) -> bool {
         self.request.is_some_and(|request| keys.used(request.key).is_some())
     }
 
@@ -91,7 +91,7 @@ impl Order {
     ///
     /// # Errors
     /// When a key was used for something else.
-    pub(in crate::machine) fn sort_out(&self, keys: &Keys) -> Result<Fresh<'_>, EventError> {
+    pub(super) fn sort_out(&self, keys: &Keys) -> Result<Fresh<'_>, EventError> {
         let mut fresh = Fresh::default();
         if let Some(request) = &self.request {
             match keys.used(request.key) {

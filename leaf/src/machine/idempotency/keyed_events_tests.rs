@@ -7,13 +7,13 @@ fn event(topic: &str, item: &str, delta: i64) -> Event {
     Event { counter: counter(topic, item), delta: Delta::new(delta).unwrap() }
 }
 
-fn order(events: &[Event], request: Option<(u128, u128)>, ids: &[u128]) -> Result<Order, EventError> {
+fn order(events: &[Event], request: Option<(u128, u128)>, ids: &[u128]) -> Result<KeyedEvents, EventError> {
     let idempotency = Idempotency::Keyed { request, ids: ids.to_vec() };
-    Order::new(Submission { events: events.to_vec(), idempotency })
+    KeyedEvents::new(Submission { events: events.to_vec(), idempotency })
 }
 
 /// Takes an order whole; returns the places of its new events.
-fn take(keys: &mut Keys, order: &Order) -> Result<Vec<u32>, EventError> {
+fn take(keys: &mut Keys, order: &KeyedEvents) -> Result<Vec<u32>, EventError> {
     let fresh = order.sort_out(keys)?;
     fresh.uses.iter().for_each(|used| keys.note_use(*used, 1, WallMs(1)));
     Ok(fresh.events.iter().map(|(place, _)| *place).collect())
@@ -63,7 +63,7 @@ fn one_id_twice_in_a_request_is_one_event_or_a_mistake() {
 fn what_an_earlier_version_counted_matches_any_content() {
     let mut keys = Keys::default();
     let old = Submission { events: vec![event("t", "a", 1)], idempotency: Idempotency::Events(vec![1]) };
-    assert_eq!(take(&mut keys, &Order::new(old).unwrap()), Ok(vec![0]));
+    assert_eq!(take(&mut keys, &KeyedEvents::new(old).unwrap()), Ok(vec![0]));
     for topic in ["t", "u"] {
         assert_eq!(take(&mut keys, &order(&[event(topic, "b", 2)], None, &[1]).unwrap()), Ok(vec![]));
     }

@@ -1,9 +1,12 @@
 use super::*;
+use crate::machine::Output;
 use crate::machine::calls::CallId;
 use crate::testing::{Chance, Rig, config, counter, leaf_node, name, view};
 use countree_common::cluster::{ClusterView, PastOwners};
+use countree_common::ring::Ring;
+use countree_common::time::WallMs;
 use countree_common::wire::producer::EventErrorCode;
-use countree_common::wire::rpc::Idempotency;
+use countree_common::wire::rpc::{Idempotency, Request, Reset};
 
 const MINUTE: u64 = 60_000;
 

@@ -1,9 +1,16 @@
-//! HTTP requests: events with names of their own, and the idempotency keys that make a repeat harmless.
+//! Counts the events of HTTP requests: checks those that are new, logs them with the keys that they use up, and adds them
+//! to the open window.
 
+use super::Idempotency;
+use super::keyed_events::{Fresh, KeyedEvents};
+use super::request::KeyedRequest;
 use crate::log::record::{self, Record};
-use crate::machine::idempotency::keyed_events::{Fresh, Order};
-use crate::machine::idempotency::lookup::Claim;
+use crate::machine::context::Context;
+use crate::machine::counters::Counters;
+use crate::machine::counters::names::CounterId;
 use crate::machine::intake::acks::Waiting;
+use crate::machine::intake::admission::Admission;
+use crate::machine::uplink::Uplink;
 use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId};
 use countree_common::event::Event;
 use countree_common::key::Counter;
@@ -14,18 +21,78 @@ use countree_common::wire::producer::{BusyReason, EventError};
 use countree_common::wire::rpc::{Counted, Submission, SubmitError};
 use std::collections::HashMap;
 
+/// Events that may be logged.
+struct Admitted {
+    sums: Vec<(CounterId, i64)>,
+    volume: u64,
+}
+
+impl Idempotency {
+    /// Checks the new events of a request.
+    fn admit(
+        &self,
+        fresh: &Fresh<'_>,
+        counters: &mut Counters,
+        uplink: &Uplink,
+        context: &Context,
+    ) -> Result<Admitted, SubmitError> {
+        let Fresh { events, uses, .. } = fresh;
+        let volume = events.iter().fold(0u64, |v, (_, e)| v.saturating_add(e.delta.get().unsigned_abs()));
+        if !counters.names().has_room(events.len()) {
+            return Err(busy(BusyReason::TableFull));
+        }
+        let sums = counters.intern(events.iter().map(|(_, e)| (&e.counter, e.delta.get())));
+        let admission = Admission { context, counters, uplink };
+        admission.check_totals(volume, || sums.iter().copied()).map_err(|e| with_request_index(e, events))?;
+        if context.is_leaving() {
+            return Err(SubmitError::Draining);
+        }
+        if let Some(reason) = admission.busy(volume) {
+            return Err(busy(reason));
+        }
+        if !self.keys.has_room(uses.len()) {
+            return Err(busy(BusyReason::TableFull));
+        }
+        Ok(Admitted { sums, volume })
+    }
+
+    /// Logs and counts them, and uses their keys up; returns the record.
+    fn count(
+        &mut self,
+        now: Now,
+        fresh: &Fresh<'_>,
+        admitted: Admitted,
+        counters: &mut Counters,
+        context: &mut Context,
+    ) -> Result<Lsn, SubmitError> {
+        let (names, words) = encode(&fresh.events);
+        let at = context.clocks.age(now);
+        let record = record::Submission {
+            at,
+            keys: fresh.uses.clone(),
+            names: &names,
+            event_count: fresh.events.len() as u32,
+            words: &words,
+        };
+        let lsn = context.log(&Record::Submission(record)).ok_or(busy(BusyReason::DiskFull))?;
+        counters.table_mut().add(admitted.sums.into_iter(), admitted.volume);
+        fresh.uses.iter().for_each(|used| self.keys.note_use(*used, lsn, at));
+        Ok(lsn)
+    }
+}
+
 impl LeafMachine {
     /// An HTTP request's events, all to be counted or none.
     pub fn handle_submission(&mut self, now: Now, id: SubmissionId, submission: Submission) {
-        match Order::new(submission) {
-            Ok(order) => self.handle_claim(now, id, Claim::Order(order)),
+        match KeyedEvents::new(submission) {
+            Ok(events) => self.look_up(now, id, KeyedRequest::Events(events)),
             Err(e) => self.context.outputs.refuse(id, e.into()),
         }
     }
 
-    /// Takes a request whose unknown keys are new.
-    pub(in crate::machine) fn submit(&mut self, now: Now, id: SubmissionId, order: &Order) {
-        let taken = match order.sort_out(&self.keys) {
+    /// Counts a request whose unknown keys are new.
+    pub(super) fn submit(&mut self, now: Now, id: SubmissionId, events: &KeyedEvents) {
+        let taken = match events.sort_out(self.idempotency.keys()) {
             Ok(fresh) => self.take_fresh(now, &fresh),
             Err(e) => Err(e.into()),
         };
@@ -39,53 +106,27 @@ impl LeafMachine {
 
     /// Returns the record that has to be on disk before the request is answered.
     fn take_fresh(&mut self, now: Now, fresh: &Fresh<'_>) -> Result<(Lsn, Counted), SubmitError> {
-        let Fresh { events, uses, repeats } = fresh;
-        let counted = Counted { is_replay: events.is_empty() };
-        if events.is_empty() && uses.is_empty() {
-            return Ok((*repeats, counted));
+        let counted = Counted { is_replay: fresh.events.is_empty() };
+        if fresh.events.is_empty() && fresh.uses.is_empty() {
+            return Ok((fresh.repeats, counted));
         }
-        let volume = events.iter().fold(0u64, |v, (_, e)| v.saturating_add(e.delta.get().unsigned_abs()));
-        let busy = |reason| SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS };
-        if !self.counters.names().has_room(events.len()) {
-            return Err(busy(BusyReason::TableFull));
-        }
-        let sums = self.counters.intern(events.iter().map(|(_, e)| (&e.counter, e.delta.get())));
-        self.admission()
-            .check_totals(volume, || sums.iter().copied())
-            .map_err(|e| at_its_place(e, events))?;
-        if self.context.is_leaving() {
-            return Err(SubmitError::Draining);
-        }
-        if let Some(reason) = self.admission().busy(volume) {
-            return Err(busy(reason));
-        }
-        if !self.keys.has_room(uses.len()) {
-            return Err(busy(BusyReason::TableFull));
-        }
+        let Self { idempotency, counters, uplink, context, .. } = self;
+        let admitted = idempotency.admit(fresh, counters, uplink, context)?;
         self.begin_segment_if_full();
-        let (names, words) = encode(events);
-        let record = record::Submission {
-            at: self.context.clocks.age(now),
-            keys: uses.clone(),
-            names: &names,
-            event_count: events.len() as u32,
-            words: &words,
-        };
-        let Some(lsn) = self.context.log(&Record::Submission(record)) else {
-            return Err(busy(BusyReason::DiskFull));
-        };
-        self.counters.table_mut().add(sums.into_iter(), volume);
-        self.uplink.note_accepted(events.len() as u64);
-        let at = self.context.clocks.age(now);
-        uses.iter().for_each(|used| self.keys.note_use(*used, lsn, at));
+        let lsn = self.idempotency.count(now, fresh, admitted, &mut self.counters, &mut self.context)?;
+        self.uplink.note_accepted(fresh.events.len() as u64);
         self.end_window_if_full(now);
-        Ok((lsn.max(*repeats), counted))
+        Ok((lsn.max(fresh.repeats), counted))
     }
 }
 
-/// An error about a new event, with the event's place in the request.
-fn at_its_place(error: EventError, events: &[(u32, &Event)]) -> EventError {
-    let index = error.index.and_then(|index| events.get(index as usize)).map(|(place, _)| *place);
+fn busy(reason: BusyReason) -> SubmitError {
+    SubmitError::Busy { reason, retry_after_ms: RETRY_AFTER_MS }
+}
+
+/// An error about a new event, with the event's index in the request.
+fn with_request_index(error: EventError, events: &[(u32, &Event)]) -> EventError {
+    let index = error.index.and_then(|index| events.get(index as usize)).map(|(index, _)| *index);
     EventError { index, ..error }
 }
 

@@ -47,7 +47,7 @@ impl StreamUplink {
     }
 
     /// When it last merged something that it may still forget, if there is such a thing.
-    pub fn last_doubtful_merge(&self) -> Option<Time> {
+    pub fn last_unconfirmed_merge(&self) -> Option<Time> {
         let doubts = self.doubtful.iter().filter_map(|(_, topic)| self.topics.get(*topic)?.doubt);
         doubts.map(Doubt::merged_at).max()
     }

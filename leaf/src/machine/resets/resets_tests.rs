@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Rig, TestStore, config, counter, leaf_node, name, topic};
-use countree_common::cluster::NodeName;
-use countree_common::key::Item;
+use countree_common::cluster::{ClusterView, Node, NodeName};
+use countree_common::key::{Counter, Item};
 use countree_common::wire::rpc::Idempotency;
 
 fn reset(key: u128, item: Option<&str>) -> Reset {
