@@ -38,8 +38,8 @@ pub(crate) fn access(settings: &AuthSettings) -> Result<Access, Failure> {
     }
 }
 
-/// Loads a node's certificate and key from the folder. Where there are none and the CA's key is there, makes new ones and
-/// keeps them in memory.
+/// Loads a node's certificate and key from the folder. Where there are none and the CA's key is there, makes new ones
+/// and keeps them in memory.
 pub(crate) fn identity(folder: &Path, name: &NodeName, tier: Tier) -> Result<Identity, Failure> {
     let is_there = |file: &str| folder.join(file).exists();
     if !is_there(&format!("{name}.pem")) && is_there("ca.pem") && is_there("ca.key") {

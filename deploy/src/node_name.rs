@@ -31,9 +31,9 @@ impl ClaimedName {
     }
 }
 
-/// Locks the lowest free name. Replicas of a tier that share a folder get their names in the order of their start, and
-/// the next replica takes over the name and the log of one that has ended: so no log waits for an owner longer than a
-/// start takes.
+/// Locks the lowest free name. Replicas of a tier that share a folder get their names in the order of their start,
+/// and the next replica takes over the name and the log of one that has ended: so no log waits for an owner longer
+/// than a start takes.
 fn free_name(tier: Tier, folder: &Path) -> Result<(NodeName, File), Failure> {
     let failed = |path: &Path, e: std::io::Error| Failure::failed(format!("{}: {e}", path.display()));
     std::fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;

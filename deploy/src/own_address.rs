@@ -14,7 +14,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// The address at which others reach a node.
 #[derive(Debug)]
 pub(crate) struct OwnAddress {
-    /// Where others reach it over QUIC, when that is not where it listens.
+    /// The address at which others reach it over QUIC; `None` when that is where it listens.
     pub(crate) advertise: Option<SocketAddr>,
     /// The address that was found, and the peers that it was found by.
     found: Option<(IpAddr, Vec<SocketAddr>)>,

@@ -8,8 +8,8 @@ use std::time::Duration;
 const START_TIMEOUT: Duration = Duration::from_secs(12);
 const FAILED: i32 = 1;
 
-/// Returns a switch that SIGINT and SIGTERM throw. A second signal ends the process at once, as a crash would. Call it
-/// once per process: only then is no signal lost.
+/// Returns a switch that SIGINT and SIGTERM throw. A second signal ends the process at once, as a crash would. Call
+/// it once per process: only then is no signal lost.
 pub(crate) fn on_signal() -> Shutdown {
     let stop = Shutdown::new();
     let thrown = stop.clone();

@@ -23,8 +23,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// The wait after a connection could not be accepted, most likely because the system has no more file handles.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` begins, and finishes requests under way. Takes at most [`CONNECTIONS_PER_NODE`] connections
-/// at once, as over QUIC; more wait in the system's queue.
+/// Serves until `shutdown` begins, and finishes requests under way. Takes at most [`CONNECTIONS_PER_NODE`]
+/// connections at once, as over QUIC; more wait in the system's queue.
 pub(crate) fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -> JoinHandle<()> {
     tokio::spawn(async move {
         let slots = Arc::new(Semaphore::new(CONNECTIONS_PER_NODE));

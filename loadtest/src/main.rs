@@ -1,7 +1,8 @@
-//! Load for a cluster of its own or one that runs, and a check that every total is exact.
+//! The `loadtest` command: puts load on a cluster, and checks that every total is exact.
 
 mod arguments;
 mod audience;
+mod clock;
 mod cluster;
 mod curves;
 mod exact;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            // A closed standard output has nobody to tell.
+            // With standard output closed there is nowhere to report an error.
             let _ = e.print();
             return ExitCode::SUCCESS;
         }
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A signal drops what is under way, and with it the cluster that was started for it.
+/// Runs the command. A signal drops the measurement, and with it the cluster that was started for it.
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let measure = async {
         match arguments.command {
@@ -63,9 +64,4 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         done = measure => done,
         signal = shutdown::signal() => Err(Failure::failed(format!("{} came before the end", signal?))),
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "measuring takes a clock")]
-pub(crate) fn now() -> std::time::Instant {
-    std::time::Instant::now()
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use std::path::PathBuf;
 
-/// Which cluster is meant.
+/// The cluster that a command talks to.
 #[derive(Debug, Args)]
 pub(crate) struct ClusterArguments {
     /// The cluster's address: host:port, http://host:port or https://host:port.

@@ -5,28 +5,28 @@ use clap::Args;
 use countree_common::key::{Item, Kind, Topic};
 use std::path::PathBuf;
 
-/// `countree send`
+/// Arguments of `countree send`.
 #[derive(Debug, Args)]
 pub(crate) struct SendArguments {
-    /// What viewers subscribe to.
+    /// The topic: viewers subscribe to it.
     pub(crate) topic: Topic,
-    /// What is counted in it.
+    /// The item that is counted in the topic.
     pub(crate) item: Item,
-    /// What happened to it.
+    /// The kind of event, like view or like.
     pub(crate) kind: Kind,
-    /// How much to add.
+    /// The number to add, negative to subtract.
     #[arg(default_value_t = 1, allow_negative_numbers = true)]
     pub(crate) delta: i64,
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
 }
 
-/// `countree replay`
+/// Arguments of `countree replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
     /// The trace.
     pub(crate) file: PathBuf,
-    /// How fast: 1x, 60x, any other number of times, or max.
+    /// The speed: 1x, 60x, any other factor, or max.
     #[arg(long, default_value = "1x", value_parser = parse_speed)]
     pub(crate) speed: Speed,
     /// Go on from this line of the file; the first line is 1, the header.
@@ -36,10 +36,10 @@ pub(crate) struct ReplayArguments {
     pub(crate) cluster: ClusterArguments,
 }
 
-/// How fast a trace is played.
+/// The speed of a replay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Speed {
-    /// So many times as fast as it happened.
+    /// This many times as fast as it was recorded.
     Times(f64),
     /// As fast as the cluster takes it.
     Max,

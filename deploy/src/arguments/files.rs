@@ -5,7 +5,7 @@ use clap::Args;
 use countree_common::key::Topic;
 use std::path::PathBuf;
 
-/// `countree export`
+/// Arguments of `countree export`.
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
     /// The topics; all of them when none is named.
@@ -14,24 +14,24 @@ pub(crate) struct ExportArguments {
     pub(crate) cluster: ClusterArguments,
 }
 
-/// `countree backup`
+/// Arguments of `countree backup`.
 #[derive(Debug, Args)]
 pub(crate) struct BackupArguments {
-    /// Where it is put; a folder that is not there yet, on the machine of the cluster.
+    /// The folder to write, on the cluster's machine; it must not exist yet.
     pub(crate) folder: PathBuf,
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
 }
 
-/// `countree import`
+/// Arguments of `countree import`.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     /// The file: NDJSON as export prints it, or CSV with the columns topic,item,kind,total.
     pub(crate) file: PathBuf,
-    /// Makes a repeat harmless, for good; the file's digest unless it is said.
+    /// Makes a repeat harmless, for good [default: the file's digest].
     #[arg(long)]
     pub(crate) id: Option<String>,
-    /// Take out again what was imported from this file under this id.
+    /// Undo the import of this file under this id.
     #[arg(long)]
     pub(crate) undo: bool,
     #[command(flatten)]

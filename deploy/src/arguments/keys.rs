@@ -6,24 +6,24 @@ use countree_common::cluster::NodeName;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// `countree token`
+/// Arguments of `countree token`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArguments {
     /// The file with the secret that the manifest's auth.secret_file names.
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: PathBuf,
-    /// Whom it is for.
+    /// The name of its holder.
     #[arg(long, default_value = "anyone")]
     pub(crate) subject: String,
-    /// What it allows; may be given more than once.
+    /// A right that it gives; may be given more than once.
     #[arg(long = "right", value_enum, required = true)]
     pub(crate) rights: Vec<RightArgument>,
-    /// How long it holds.
+    /// The time that it is valid.
     #[arg(long = "for", value_parser = parse_time, default_value = "24h", value_name = "TIME")]
     pub(crate) duration: Duration,
 }
 
-/// What a token may allow.
+/// The rights that a token can give.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum RightArgument {
     /// Sending events.
@@ -36,12 +36,13 @@ pub(crate) enum RightArgument {
     Admin,
 }
 
-/// `countree certs`
+/// Arguments of `countree certs`.
 #[derive(Debug, Args)]
 pub(crate) struct CertsArguments {
-    /// Where the nodes' certificates are put; and where `ca.pem` and `ca.key` are, or are made.
+    /// The folder for the nodes' certificates. Also that of `ca.pem` and `ca.key`, which are made where there are
+    /// none.
     pub(crate) dir: PathBuf,
-    /// Where `ca.pem` and `ca.key` are, when that is another folder; DIR gets a copy of `ca.pem`.
+    /// The folder of `ca.pem` and `ca.key`, when it is another one; DIR gets a copy of `ca.pem`.
     #[arg(long, value_name = "DIR")]
     pub(crate) ca: Option<PathBuf>,
     /// Nodes to make `NAME.pem` and `NAME.key` for: leaf-0, root-0, broadcast-0 ….

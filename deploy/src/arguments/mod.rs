@@ -32,12 +32,12 @@ pub(crate) struct Arguments {
     /// Print JSON on standard output and nothing else there.
     #[arg(long, global = true)]
     pub json: bool,
-    /// What to do; `up` when nothing is said.
+    /// The command; `up` when none is given.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run every tier of a manifest on this machine.
@@ -58,15 +58,16 @@ pub(crate) enum Command {
     Watch(WatchArguments),
     /// Set a topic's totals to 0, or those of one item, or of one kind of it.
     Reset(ResetArguments),
-    /// Forget a topic: its totals and names are gone for good, and what comes later counts from 0. A repeat is harmless.
+    /// Forget a topic: its totals and names are gone for good, and what comes later counts from 0. A repeat is
+    /// harmless.
     Forget(TopicArguments),
-    /// Print the tiers, their nodes, and how they do.
+    /// Print whether the cluster is healthy, its nodes, and their load.
     Status(ClusterArguments),
-    /// Say whether a node can do its work; exit code 1 when it can't.
+    /// Check whether a node can do its work; exit code 1 when it can't.
     Health(ClusterArguments),
     /// Print the ledger; exit code 1 when it is out of balance.
     Audit(AuditArguments),
-    /// Say what it would move to bring a running cluster to a manifest.
+    /// Print the steps that would bring a running cluster to a manifest, and the shares that would move.
     Plan(ManifestArguments),
     /// Resize a running cluster to a manifest, while events flow.
     Apply(ManifestArguments),
@@ -74,11 +75,11 @@ pub(crate) enum Command {
     Drain(DrainArguments),
     /// Print totals as NDJSON, with everything that was acked before.
     Export(ExportArguments),
-    /// Add the totals in a file (NDJSON or CSV), each row once however often it is repeated.
+    /// Add the totals in a file (NDJSON or CSV); a repeat adds no row twice.
     Import(ImportArguments),
     /// Copy the embedded store of a running cluster into a folder, with what it takes to restore it.
     Backup(BackupArguments),
-    /// Copy stores, mend their topics, and acknowledge what happened to them.
+    /// Copy stores, mend their topics, and acknowledge a changed store.
     Store(StoreArguments),
     /// Make a token (JWT).
     Token(TokenArguments),
@@ -86,7 +87,7 @@ pub(crate) enum Command {
     Certs(CertsArguments),
     /// Print a script that completes this command's words: for bash, `source <(countree completions bash)`.
     Completions {
-        /// For which shell.
+        /// The shell.
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },

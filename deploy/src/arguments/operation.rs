@@ -6,10 +6,10 @@ use countree_common::cluster::NodeName;
 use countree_common::stream::StreamId;
 use std::path::PathBuf;
 
-/// `countree audit`
+/// Arguments of `countree audit`.
 #[derive(Debug, Args)]
 pub(crate) struct AuditArguments {
-    /// Only this leaf stream, like leaf-0/3, and how far each step has come with it.
+    /// Only this leaf stream, like leaf-0/3, with the position of each step.
     #[arg(long)]
     pub(crate) stream: Option<StreamId>,
     /// Read every document now, and compare it with every ledger; that may take a while.
@@ -19,7 +19,7 @@ pub(crate) struct AuditArguments {
     pub(crate) cluster: ClusterArguments,
 }
 
-/// `countree plan|apply`
+/// Arguments of `countree plan|apply`.
 #[derive(Debug, Args)]
 pub(crate) struct ManifestArguments {
     /// The manifest (TOML).
@@ -28,12 +28,12 @@ pub(crate) struct ManifestArguments {
     pub(crate) cluster: ClusterArguments,
 }
 
-/// `countree drain`
+/// Arguments of `countree drain`.
 #[derive(Debug, Args)]
 pub(crate) struct DrainArguments {
     /// The node's name.
     pub(crate) node: NodeName,
-    /// It is a leaf that has crashed and will never come back: give up what it had accepted and not merged, and the
+    /// Give up a crashed leaf that will never come back: the events that it had accepted and not merged, and the
     /// idempotency keys that it remembered.
     #[arg(long)]
     pub(crate) dead: bool,

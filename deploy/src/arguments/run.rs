@@ -4,34 +4,34 @@ use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// `countree up`
+/// Arguments of `countree up`.
 #[derive(Debug, Args, Default)]
 pub(crate) struct UpArguments {
     /// The manifest (TOML); without one: 2 leaves, 1 root, 1 broadcast node and the embedded store.
     pub(crate) manifest: Option<PathBuf>,
-    /// Where the data is kept.
+    /// The data folder.
     #[arg(long, env = "COUNTREE_DATA", default_value = "./countree-data", value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Where HTTP is served; port 0 picks a free one.
+    /// The address for HTTP; port 0 picks a free one.
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,
-    /// Use this store with these data folders, whatever they belong to: what their own store held, and the logs hold
-    /// no more, is then declared lost. Also says that what happened to the store is known.
+    /// Use this store with these data folders, whatever they belong to. Events that only the folders' own store held,
+    /// and that the logs no longer hold, are then declared lost. Also acknowledges a changed store.
     #[arg(long)]
     pub(crate) adopt: bool,
 }
 
-/// `countree leaf|root|broadcast`
+/// Arguments of `countree leaf|root|broadcast`.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArguments {
     /// The node's file (TOML); every setting also as COUNTREE_SECTION_KEY in the environment.
     #[arg(long, env = "COUNTREE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Use this store, whatever it or the data folder belong to: what the folder's own store held, and the logs hold no
-    /// more, is then declared lost.
+    /// Use this store, whatever it or the data folder belong to. Events that only the folder's own store held, and
+    /// that the logs no longer hold, are then declared lost.
     #[arg(long, env = "COUNTREE_ADOPT")]
     pub(crate) adopt: bool,
-    /// Leave when standard input says so, and end when it does: for `countree up`.
+    /// Leave when standard input says `leave`, and end when it closes: for `countree up`.
     #[arg(long, hide = true)]
     pub(crate) with_parent: bool,
 }

@@ -5,26 +5,26 @@ use clap::{Args, Subcommand};
 use countree_common::cluster::NodeName;
 use countree_common::key::Topic;
 
-/// `countree store`
+/// Arguments of `countree store`.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArguments {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: StoreCommand,
 }
 
-/// What to do with a store.
+/// The commands for stores.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
     /// Copy a store into an empty one, of any form, and compare the two.
     Copy(CopyArguments),
-    /// Say that you know what happened to the store of a running cluster, which is not ready until you do.
+    /// Acknowledge that the store of a running cluster has changed; the cluster is not ready before that.
     Acknowledge(ClusterArguments),
-    /// Make a topic in Redis whole of which a merge was cut in two.
+    /// Repair a topic in Redis of which a merge was interrupted halfway.
     Mend(MendArguments),
 }
 
-/// `countree store mend`
+/// Arguments of `countree store mend`.
 #[derive(Debug, Args)]
 pub(crate) struct MendArguments {
     /// The store: redis://…, rediss://… or redis-cluster://host1,host2.
@@ -34,19 +34,19 @@ pub(crate) struct MendArguments {
     /// The cluster's name.
     #[arg(long)]
     pub(crate) name: Option<NodeName>,
-    /// Take it as it is, where nothing says what is missing.
+    /// Accept the topic as it is, where the missing half is unknown.
     #[arg(long)]
     pub(crate) accept: bool,
 }
 
-/// `countree store copy`
+/// Arguments of `countree store copy`.
 #[derive(Debug, Args)]
 pub(crate) struct CopyArguments {
     /// The store: a data folder, redis://…, rediss://… or redis-cluster://host1,host2.
     pub(crate) from: String,
-    /// Where to copy it.
+    /// The store to copy it to, which has to be empty.
     pub(crate) to: String,
-    /// The cluster's name; a data folder knows it.
+    /// The cluster's name [default: the name in a data folder].
     #[arg(long)]
     pub(crate) name: Option<NodeName>,
 }

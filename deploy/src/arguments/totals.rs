@@ -6,7 +6,7 @@ use clap::Args;
 use countree_common::key::{Item, Kind, Topic};
 use std::time::Duration;
 
-/// `countree get`
+/// Arguments of `countree get` and `countree forget`.
 #[derive(Debug, Args)]
 pub(crate) struct TopicArguments {
     /// The topic.
@@ -15,7 +15,7 @@ pub(crate) struct TopicArguments {
     pub(crate) cluster: ClusterArguments,
 }
 
-/// `countree reset`
+/// Arguments of `countree reset`.
 #[derive(Debug, Args)]
 pub(crate) struct ResetArguments {
     /// The topic.
@@ -24,14 +24,14 @@ pub(crate) struct ResetArguments {
     pub(crate) item: Option<Item>,
     /// Only this kind of the item.
     pub(crate) kind: Option<Kind>,
-    /// Makes a repeat harmless; a new one for each reset that is meant.
+    /// Makes a repeat harmless; take a new one for each reset.
     #[arg(long)]
     pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) cluster: ClusterArguments,
 }
 
-/// `countree watch`
+/// Arguments of `countree watch`.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArguments {
     /// The topics.

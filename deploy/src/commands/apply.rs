@@ -1,4 +1,4 @@
-//! `countree apply`: a running `countree up` brought to a manifest, live, and audited.
+//! Runs `countree apply`: brings a running `countree up` to a manifest, live, and audits it.
 
 use super::{audit, plan};
 use crate::arguments::ManifestArguments;
@@ -10,7 +10,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 const MANIFEST: &str = "/v1/manifest";
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(arguments: ManifestArguments, report: Report) -> Result<(), Failure> {
     let ManifestArguments { manifest, cluster } = arguments;
@@ -25,7 +25,7 @@ pub(super) async fn run(arguments: ManifestArguments, report: Report) -> Result<
     let progress = Progress::new(&resize, report)?;
     while resize.running {
         progress.show(&resize);
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL).await;
         resize = cluster.read(MANIFEST).await?;
     }
     progress.show(&resize);
@@ -40,13 +40,13 @@ pub(super) async fn run(arguments: ManifestArguments, report: Report) -> Result<
     let audit = audit::after_change(&cluster).await?;
     let value = serde_json::json!({ "applied": true, "steps": resize.steps, "audit": audit });
     report.print(&value, || {
-        let steps: Vec<_> = resize.steps.iter().map(|step| told(step) + "\n").collect();
+        let steps: Vec<_> = resize.steps.iter().map(|step| describe(step) + "\n").collect();
         steps.concat() + &audit::show(&audit)
     });
     if audit.balanced { Ok(()) } else { Err(Failure::silent()) }
 }
 
-fn told(step: &Step) -> String {
+fn describe(step: &Step) -> String {
     let what = match (step.action, step.state) {
         (Action::Start, State::Done) => "started",
         (Action::Start, _) => "starting",
@@ -57,7 +57,7 @@ fn told(step: &Step) -> String {
     format!("{what} {}{time}", step.node)
 }
 
-/// A bar on a terminal, and nothing elsewhere.
+/// A progress bar on a terminal; hidden elsewhere.
 struct Progress {
     bar: ProgressBar,
 }
@@ -69,7 +69,7 @@ impl Progress {
         }
         let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {msg} {elapsed}")?;
         let bar = ProgressBar::new(resize.steps.len() as u64).with_style(style);
-        bar.enable_steady_tick(LOOK_AGAIN);
+        bar.enable_steady_tick(POLL);
         Ok(Self { bar })
     }
 
@@ -78,7 +78,7 @@ impl Progress {
             resize.steps.iter().filter(|step| matches!(step.state, State::Done | State::Failed)).count();
         self.bar.set_position(over as u64);
         if let Some(step) = resize.steps.iter().find(|step| step.state == State::Running) {
-            self.bar.set_message(told(step));
+            self.bar.set_message(describe(step));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `countree audit`: the ledger.
+//! Runs `countree audit`: prints the ledger.
 
 use crate::arguments::{AuditArguments, ClusterArguments};
 use crate::report::{Report, thousands};
@@ -13,9 +13,9 @@ use countree_common::wire::rpc::StreamPositions;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// A cluster that was just resized has this long to settle.
+/// Time for a cluster to settle after a resize.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The cluster gives up reading every document a little earlier.
+/// Time for a full audit, a little longer than the cluster's own limit.
 const FULL_AUDIT: Duration = Duration::from_secs(3_700);
 
 pub(super) async fn run(arguments: AuditArguments, report: Report) -> Result<(), Failure> {
@@ -32,15 +32,15 @@ pub(super) async fn run(arguments: AuditArguments, report: Report) -> Result<(),
         }
         Some(stream) => {
             let path = format!("/v1/audit?stream={}", path_segment(&stream.to_string()));
-            let road: StreamAudit = cluster.read(&path).await?;
-            report.print(&road, || show_road(&road));
-            road.balanced
+            let stream: StreamAudit = cluster.read(&path).await?;
+            report.print(&stream, || show_stream(&stream));
+            stream.balanced
         }
     };
     if balanced { Ok(()) } else { Err(Failure::silent()) }
 }
 
-/// The ledger after nodes have come or gone: asked again for a while as long as a leaf is away.
+/// Reads the ledger after nodes have come or gone, again until it balances or [`SETTLE_TIMEOUT`] is over.
 pub(super) async fn after_change(cluster: &ClusterArguments) -> Result<Audit, Failure> {
     let settled = async {
         loop {
@@ -85,7 +85,7 @@ pub(super) fn show(audit: &Audit) -> String {
     text
 }
 
-/// What the store was found to hold, a line for each difference.
+/// Describes the check of the store, with a line for each difference.
 fn show_store(store: Option<&StoreCheck>) -> String {
     let Some(check) = store else {
         return "\n  the store's documents have not been compared with this yet: ask again, or use --full"
@@ -142,15 +142,15 @@ fn show_store(store: Option<&StoreCheck>) -> String {
     text
 }
 
-fn show_road(road: &StreamAudit) -> String {
-    let state = match road.state {
+fn show_stream(stream: &StreamAudit) -> String {
+    let state = match stream.state {
         StreamState::Live => "live",
         StreamState::Sealed => "sealed: its leaf writes to another by now",
         StreamState::Retired => "retired: all of it is merged for good, and its log deleted",
     };
-    let verdict = if road.balanced { "balanced" } else { "OUT OF BALANCE" };
-    let mut text = format!("{} ({state})\n  {verdict}: {}", road.stream, show_ledger(&road.ledger));
-    if let Some(positions) = &road.positions {
+    let verdict = if stream.balanced { "balanced" } else { "OUT OF BALANCE" };
+    let mut text = format!("{} ({state})\n  {verdict}: {}", stream.stream, show_ledger(&stream.ledger));
+    if let Some(positions) = &stream.positions {
         let StreamPositions { accepted, durable, cut, merged, topics_behind, .. } = positions;
         let _ = write!(
             text,

@@ -1,4 +1,4 @@
-//! `countree backup`: a copy of a running embedded store, with what a restored data folder needs.
+//! Runs `countree backup`: copies a running embedded store, with the files that a restored data folder needs.
 
 use super::request::{Unreachable, retry};
 use crate::arguments::BackupArguments;
@@ -10,9 +10,9 @@ use std::path::absolute;
 use std::time::Duration;
 
 const PATH: &str = "/v1/backups";
-/// A cluster that is just recovering has this long.
+/// Time for a recovering cluster to become ready.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(arguments: BackupArguments, report: Report) -> Result<(), Failure> {
     let BackupArguments { folder, cluster } = arguments;
@@ -26,7 +26,7 @@ pub(super) async fn run(arguments: BackupArguments, report: Report) -> Result<()
         let state: BackedUp = cluster.understand(PATH, answer)?;
         match state.bytes {
             Some(bytes) => break bytes,
-            None => tokio::time::sleep(LOOK_AGAIN).await,
+            None => tokio::time::sleep(POLL).await,
         }
     };
     let value = serde_json::json!({ "folder": folder, "bytes": bytes });

@@ -1,4 +1,4 @@
-//! `countree drain`: one node out, gracefully; or a dead leaf given up.
+//! Runs `countree drain`: takes one node out gracefully, or gives up a dead leaf.
 
 use super::audit;
 use crate::arguments::{ClusterArguments, DrainArguments};
@@ -10,9 +10,9 @@ use indicatif::ProgressBar;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// A node that has not left after this long needs somebody to look.
+/// Time for a node to leave; after that an operator has to look at it.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(arguments: DrainArguments, report: Report) -> Result<(), Failure> {
     let DrainArguments { node, dead, cluster } = arguments;
@@ -37,7 +37,7 @@ pub(super) async fn run(arguments: DrainArguments, report: Report) -> Result<(),
     if audit.balanced { Ok(()) } else { Err(Failure::silent()) }
 }
 
-/// Returns once the node is no longer there, nor away with anything.
+/// Returns once the node is neither listed nor away with unmerged events.
 async fn left(
     draining: &Draining,
     cluster: &ClusterArguments,
@@ -53,7 +53,7 @@ async fn left(
         }
         let lag = listed.and_then(|n| n.stats.as_ref()).map(|stats| format!(", {} ms behind", stats.lag_ms));
         progress.set_message(format!("{} is leaving{}", draining.draining, lag.unwrap_or_default()));
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -76,6 +76,6 @@ fn progress(report: Report) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let progress = ProgressBar::new_spinner();
-    progress.enable_steady_tick(LOOK_AGAIN);
+    progress.enable_steady_tick(POLL);
     progress
 }

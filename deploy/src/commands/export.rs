@@ -1,4 +1,4 @@
-//! `countree export`: totals as NDJSON.
+//! Runs `countree export`: prints totals as NDJSON.
 
 use super::request::{NOT_FOUND, Unreachable, retry};
 use crate::arguments::{ClusterArguments, ExportArguments};
@@ -15,14 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// A cluster that is just recovering has this long to merge what it had acked.
+/// Time for a recovering cluster to merge the events that it had acked.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Topics that are read at a time.
+/// Topics that are read at once.
 const READS: usize = 16;
-/// From here on programs may read a number as another one; the total stands beside it as text.
+/// From this size on, programs that read numbers as floats lose digits; the line then has the total as text, too.
 const EXACT_FROM: u64 = 1 << 53;
 
-/// One total, in a line of its own.
+/// One line of the file: one total.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {
@@ -30,7 +30,7 @@ pub(super) struct Line {
     pub(super) item: String,
     pub(super) kind: String,
     pub(super) total: i64,
-    /// The total again where a JSON number may be read as another.
+    /// The total as text, where a JSON number may lose digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) exact: Option<String>,
 }
@@ -68,7 +68,7 @@ pub(super) async fn run(arguments: ExportArguments) -> Result<(), Failure> {
     }
 }
 
-/// Topics are remembered by this, since a scan may find one twice.
+/// Hashes a topic; printed topics are remembered by hash, since a scan may find one twice.
 fn hash(topic: &Topic) -> u64 {
     let mut hasher = DefaultHasher::new();
     topic.hash(&mut hasher);
@@ -96,7 +96,7 @@ async fn print(
                 let topic = topics.get(index).map(Topic::as_str).unwrap_or_default();
                 return Err(Failure::failed(format!("nothing was ever counted in topic '{topic}'")));
             }
-            // It has gone since it was listed.
+            // It was removed after it was listed.
             None => {}
         }
     }
@@ -113,7 +113,7 @@ async fn print(
     Ok(())
 }
 
-/// `None` for a topic that is not there.
+/// Reads a topic; `None` when it does not exist.
 async fn read(cluster: &ClusterArguments, topic: &Topic) -> Result<Option<TopicView>, Failure> {
     let path = format!("/v1/topics/{}?wait=complete", path_segment(topic.as_str()));
     let answer = retry(RETRY_TIMEOUT, Unreachable::Fails, || cluster.get(&path)).await?;

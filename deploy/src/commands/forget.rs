@@ -1,4 +1,4 @@
-//! `countree forget`: a topic is gone for good.
+//! Runs `countree forget`: removes a topic for good.
 
 use super::request::{NOT_FOUND, Unreachable, retry};
 use crate::arguments::TopicArguments;
@@ -8,7 +8,7 @@ use countree_common::shell::http::path_segment;
 use serde_json::Value;
 use std::time::Duration;
 
-/// A leaf that is away may come back within this.
+/// Time for a leaf that is away to come back.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(arguments: TopicArguments, report: Report) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `countree get`: a topic's totals.
+//! Runs `countree get`: prints a topic's totals.
 
 use crate::arguments::TopicArguments;
 use crate::report::{Report, kind_sums, show_sums, show_total};
@@ -8,9 +8,9 @@ use countree_common::shell::http::path_segment;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// A cluster that is just recovering has this long to merge what it had acked.
+/// Time for a recovering cluster to merge the events that it had acked.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
-/// People are shown this many items, those with the largest totals; programs get all.
+/// Items that are printed for people, the largest totals first; JSON has all.
 const ITEMS_SHOWN: usize = 50;
 
 pub(super) async fn run(arguments: TopicArguments, report: Report) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `countree health`: whether a node can do its work, for containers without curl.
+//! Runs `countree health`: checks whether a node can do its work, for containers without curl.
 
 use crate::arguments::ClusterArguments;
 use crate::report::Report;

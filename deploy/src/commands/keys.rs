@@ -1,4 +1,4 @@
-//! `countree token` and `countree certs`: what lets people and nodes in.
+//! Runs `countree token` and `countree certs`: makes tokens for people and certificates for nodes.
 
 use crate::arguments::{CertsArguments, RightArgument, TokenArguments};
 use crate::host::{read_secret, tier_of};

@@ -1,4 +1,4 @@
-//! `countree plan`: what bringing a running cluster to a manifest would move.
+//! Runs `countree plan`: prints the steps to a manifest, and the shares that they move.
 
 use crate::arguments::{ClusterArguments, ManifestArguments};
 use crate::host::tier_of;
@@ -16,14 +16,14 @@ use std::path::Path;
 
 const DRY_RUN: &str = "/v1/manifest?dry_run=true";
 
-/// What `plan --json` prints.
+/// The output of `plan --json`.
 #[derive(Debug, Serialize)]
 struct Plan {
-    /// Whether `countree apply` does it. If not, the nodes are run by something else than `countree up`.
+    /// Whether `countree apply` can do it; `false` when something else than `countree up` runs the nodes.
     applies: bool,
     come: Vec<NodeName>,
     go: Vec<NodeName>,
-    /// In which order.
+    /// The steps in order.
     steps: Vec<Step>,
     moves: Moves,
 }
@@ -42,9 +42,9 @@ pub(super) async fn run(arguments: ManifestArguments, report: Report) -> Result<
             cluster.url
         )));
     }
-    let told = dry_run(&cluster, &text).await?;
-    let applies = told.is_some();
-    let steps = match told {
+    let planned = dry_run(&cluster, &text).await?;
+    let applies = planned.is_some();
+    let steps = match planned {
         Some(resize) => resize.steps,
         None => steps(&by_tier(&info.view)?, &Sizes::of(&manifest))?,
     };
@@ -57,16 +57,16 @@ pub(super) async fn run(arguments: ManifestArguments, report: Report) -> Result<
     Ok(())
 }
 
-/// A manifest as text, and as what it says.
+/// Reads a manifest; returns its text and its settings.
 pub(super) fn read(path: &Path) -> Result<(String, Manifest), Failure> {
     let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
-    // What counts is what the file says: the environment is that of the cluster.
+    // Without this process's environment: the variables that count are those of the cluster.
     let manifest = Manifest::parse(&text, &|_| None).map_err(|e| wrong(&e))?;
     Ok((text, manifest))
 }
 
-/// What the cluster itself says that it would do; `None` when it can't, since something else runs its nodes.
+/// Asks the cluster for its steps; `None` when something else than `countree up` runs its nodes.
 async fn dry_run(cluster: &ClusterArguments, text: &str) -> Result<Option<Resize>, Failure> {
     let answer = cluster.request("POST", DRY_RUN, None, Some(text.as_bytes().to_vec())).await?;
     if answer.status == super::request::NOT_FOUND {

@@ -1,4 +1,4 @@
-//! `countree reset`: totals back to 0.
+//! Runs `countree reset`: sets totals to 0.
 
 use crate::arguments::ResetArguments;
 use crate::report::Report;
@@ -8,7 +8,7 @@ use countree_common::shell::http::path_segment;
 use serde_json::Value;
 use std::time::Duration;
 
-/// A leaf that is away may come back within this.
+/// Time for a leaf that is away to come back.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(arguments: ResetArguments, report: Report) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `countree send`: one event, acked.
+//! Runs `countree send`: sends one event and waits for its ack.
 
 use crate::arguments::SendArguments;
 use crate::report::Report;

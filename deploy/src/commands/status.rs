@@ -1,4 +1,4 @@
-//! `countree status`: whether the cluster is healthy, its nodes, and how they do.
+//! Runs `countree status`: prints whether the cluster is healthy, its nodes, and their load.
 
 use crate::arguments::ClusterArguments;
 use crate::report::{Report, thousands};
@@ -9,18 +9,18 @@ use countree_common::shell::overview::{NodeStatus, Status};
 use serde::Serialize;
 use std::fmt::Write;
 
-/// How many of the hottest items are shown.
+/// Hottest items that are shown.
 const HOT_ITEMS: usize = 5;
 
-/// What `status --json` prints.
+/// The output of `status --json`.
 #[derive(Debug, Serialize)]
 struct Overview {
     cluster: NodeName,
-    /// Whether nothing is wrong.
+    /// Whether there are no problems.
     healthy: bool,
-    /// What is wrong, and what to do.
+    /// The problems, each with what to do.
     problems: Vec<String>,
-    /// Events accepted, per second.
+    /// Accepted events per second.
     events_per_s: f64,
     viewers: u64,
     #[serde(flatten)]
@@ -34,7 +34,7 @@ pub(super) async fn run(cluster: ClusterArguments, report: Report) -> Result<(),
     Ok(())
 }
 
-/// `1 root`, `2 leaves`
+/// Formats a number of nodes: `1 root`, `2 leaves`.
 fn count(tier: Tier, nodes: usize) -> String {
     let one = match tier {
         Tier::Leaf => "leaf",
@@ -93,7 +93,7 @@ impl Overview {
     }
 }
 
-/// What is wrong, and what to do about it.
+/// Lists the problems, each with what to do.
 fn problems(status: &Status) -> Vec<String> {
     let mut problems = Vec::new();
     for tier in TIERS {
@@ -118,7 +118,7 @@ fn problems(status: &Status) -> Vec<String> {
     problems
 }
 
-/// The hottest items, and those that several leaves share.
+/// Lists the hottest items, and the split ones.
 fn show_items(status: &Status) -> String {
     let mut text = String::new();
     let mut hot: Vec<_> =

@@ -1,4 +1,4 @@
-//! `countree watch`: totals as they change.
+//! Runs `countree watch`: prints totals as they change.
 
 use crate::arguments::WatchArguments;
 use crate::report::{Report, show_sums};
@@ -11,7 +11,7 @@ use countree_common::shell::failure::{Failure, printable};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-/// A `--for` that nobody set.
+/// The duration without `--for`.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 pub(super) async fn run(arguments: WatchArguments, report: Report) -> Result<(), Failure> {
@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: WatchArguments, report: Report) -> Result<(),
     }
 }
 
-/// A topic's sums per kind, kept up from the counters that change.
+/// A topic's sums per kind, updated from the counters that change.
 #[derive(Debug, Default)]
 struct Sums {
     era: u64,

@@ -1,4 +1,5 @@
-//! Estimates the share of items, topics, keys and viewers that a resize moves, on a sample with the ring that nodes use.
+//! Estimates the share of items, topics, keys and viewers that a resize moves, on a sample with the ring that nodes
+//! use.
 
 use super::step::{Action, Step};
 use crate::host::tier_of;

@@ -28,8 +28,8 @@ impl Sizes {
     }
 }
 
-/// Lists the steps from the running nodes to these sizes: every start before any drain, and drains one by one, so that
-/// no tier is smaller than necessary at any moment.
+/// Lists the steps from the running nodes to these sizes: every start before any drain, and drains one by one, so
+/// that no tier is smaller than necessary at any moment.
 pub(crate) fn steps(
     running: &BTreeMap<Tier, BTreeSet<NodeName>>,
     sizes: &Sizes,

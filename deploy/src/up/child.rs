@@ -58,8 +58,8 @@ struct State {
 }
 
 impl Child {
-    /// Starts the node and returns once it is in the cluster. Keeps it running until `leave` begins, or until it leaves
-    /// by itself because it was asked over the network; begins `gone` after either.
+    /// Starts the node and returns once it is in the cluster. Keeps it running until `leave` begins, or until it
+    /// leaves by itself because it was asked over the network; begins `gone` after either.
     pub(super) async fn start(
         layout: Arc<Layout>,
         (name, tier, adopts): (&NodeName, Tier, bool),

@@ -50,7 +50,8 @@ pub(super) struct Fleet {
     layout: Arc<Layout>,
     /// The store that the roots of this process share; `None` when every node is a process.
     store: Option<BoundStore>,
-    /// Whether to use the data folders with the store that is found, whatever it belongs to: the operator has said so.
+    /// Whether to use the data folders with the store that is found, whatever it belongs to: the operator has said
+    /// so.
     adopts: bool,
     members: Mutex<BTreeMap<NodeName, Member>>,
     next_leaf: AtomicUsize,
@@ -165,7 +166,8 @@ impl Fleet {
         }
     }
 
-    /// Starts and drains every leaf that an earlier, larger manifest left behind with a log, so that no event is missing.
+    /// Starts and drains every leaf that an earlier, larger manifest left behind with a log, so that no event is
+    /// missing.
     pub(super) async fn drain_left_behind(self: &Arc<Self>, stop: &Shutdown) -> Result<(), Failure> {
         for index in self.layout.manifest().replicas(Tier::Leaf)..countree_common::limits::REPLICAS_MAX {
             let name = NodeName::new(&format!("{}-{index}", Tier::Leaf))?;
@@ -207,7 +209,8 @@ impl Fleet {
         self.members().values().filter(|m| m.tier == Tier::Root).filter_map(Member::quic).collect()
     }
 
-    /// The target for reads: the same broadcast node as long as it runs, so that no number goes down between two reads.
+    /// The target for reads: the same broadcast node as long as it runs, so that no number goes down between two
+    /// reads.
     pub(super) fn reader(&self) -> Option<Backend> {
         self.backends(Tier::Broadcast).into_iter().next()
     }
@@ -236,7 +239,8 @@ impl Fleet {
         children.collect()
     }
 
-    /// The reason that some node of this process can't do its work or does not know every other; `None` when all is well.
+    /// The reason that some node of this process can't do its work or does not know every other; `None` when all is
+    /// well.
     pub(super) fn problem_here(&self) -> Option<String> {
         let members = self.members();
         let here = || {

@@ -22,7 +22,8 @@ use tower::ServiceExt;
 const MANIFEST_BYTES: usize = 64 << 10;
 /// Routes below this path change the cluster.
 const NODES: &str = "/v1/nodes/";
-/// Paths whose unsafe methods only leaves serve. The page and reads are served by broadcast nodes, all else by any node.
+/// Paths whose unsafe methods only leaves serve. The page and reads are served by broadcast nodes, all else by any
+/// node.
 const WRITES: [&str; 3] = ["/v1/events", "/v1/topics/", NODES];
 const ADMINISTRATION: [&str; 3] = ["/v1/imports", "/v1/backups", "/v1/store/acknowledge"];
 

@@ -78,8 +78,8 @@ impl Layout {
         streams.read_dir().is_ok_and(|mut entries| entries.next().is_some())
     }
 
-    /// A node's configuration. `quic` is the address that it had before, if it has run before; `roots` are the running
-    /// roots.
+    /// A node's configuration. `quic` is the address that it had before, if it has run before; `roots` are the
+    /// running roots.
     pub(super) fn config(
         &self,
         name: &NodeName,

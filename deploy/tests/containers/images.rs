@@ -1,4 +1,4 @@
-//! Images of this machine's own programs: no registry is asked for anything.
+//! Builds images from this machine's own programs, without a registry.
 
 use crate::shared::command::{feed, is_installed, run};
 use crate::shared::{BINARY, ROOT};
@@ -7,7 +7,7 @@ use std::path::Path;
 /// The images that compose.yaml takes, under names of the test's own; removed when this is dropped.
 pub(crate) struct Images {
     pub(crate) countree: String,
-    /// Redis, and the front's web server where there is one.
+    /// Redis, and the web server of the front proxy where there is one.
     pub(crate) others: String,
     pub(crate) has_front: bool,
 }

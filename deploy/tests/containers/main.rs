@@ -1,5 +1,5 @@
-//! compose.yaml for real: an image built from this machine's own files, every tier resized under load, containers
-//! stopped, paused, killed and cut off, and every event counted once.
+//! Tests compose.yaml with real containers: an image of this machine's own files, every tier resized under load,
+//! containers stopped, paused, killed and cut off, and every event counted once.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! compose.yaml as a project of the test's own, and what is done to its containers.
+//! Runs compose.yaml as a project of the test, and acts on its containers.
 
 use crate::images::Images;
 use crate::shared::command::{is_installed, run, run_in, skip};
@@ -8,10 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 const READY: Duration = Duration::from_secs(60);
-/// Lines of each container's log that are shown when a test has failed.
+/// Lines of each container's log that are printed when a test has failed.
 const LAST_WORDS: &str = "12";
 
-/// How many containers each tier has.
+/// The number of containers of each tier.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scale {
     pub(crate) leaf: usize,
@@ -19,14 +19,14 @@ pub(crate) struct Scale {
     pub(crate) broadcast: usize,
 }
 
-/// Containers, networks and volumes; all of it is gone when this is dropped.
+/// Containers, networks and volumes, which are removed when this is dropped.
 pub(crate) struct Project {
     name: String,
     images: Images,
 }
 
 impl Project {
-    /// Its images are built and nothing runs. `None`, said aloud, where there is no engine.
+    /// Builds the images; nothing runs yet. `None`, noted as skipped, where there is no engine.
     pub(crate) fn new(folder: &Path) -> Option<Self> {
         let has_compose = compose_command().is_some();
         if !has_compose || !is_installed("redis-server") || run("docker", &["info"]).is_err() {
@@ -110,7 +110,7 @@ impl Project {
         format!("http://{address}:8080")
     }
 
-    /// The front's address on this machine, where there is one.
+    /// The address of the front proxy on this machine, where there is one.
     pub(crate) fn front(&self) -> Option<String> {
         let port = || self.compose(&["port", "front", "8080"]).unwrap_or_else(|why| panic!("{why}"));
         self.images.has_front.then(|| format!("http://{}", port()))

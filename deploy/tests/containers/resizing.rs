@@ -1,4 +1,4 @@
-//! Every tier up and down by a number, and containers that fare badly, under load.
+//! Tests under load: every tier up and down by a number, and containers that are stopped, paused, killed and cut off.
 
 use crate::project::{Project, Scale};
 use crate::shared::load::Load;
@@ -8,10 +8,10 @@ use countree_common::shell::membership::LEASE;
 use std::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Longer than a lease: the cluster goes on without whoever is silent for so long.
+/// Longer than a lease: the cluster goes on without a node that is silent for this long.
 const LONG: Duration = LEASE.saturating_add(Duration::from_secs(1));
 
-/// How many leaves, roots and broadcast nodes: each tier up and down by itself, and all at once.
+/// Numbers of leaves, roots and broadcast nodes: each tier up and down by itself, and all at once.
 const SCALES: [[usize; 3]; 6] = [[4, 1, 1], [2, 3, 1], [3, 1, 3], [1, 2, 1], [3, 1, 2], LAST];
 const LAST: [usize; 3] = [2, 2, 2];
 
@@ -50,7 +50,7 @@ fn every_event_counts_once_while_containers_come_and_go() {
     }
 }
 
-/// Does it to the second container of each tier, for longer than a lease, and undoes it.
+/// Disturbs the second container of each tier for longer than a lease, and undoes that.
 fn fares_badly(project: &Project, load: &Load, down: &str, up: &str, services: &[&str]) {
     services.iter().for_each(|service| project.order(down, service, 2));
     std::thread::sleep(LONG);

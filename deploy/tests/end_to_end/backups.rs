@@ -1,4 +1,4 @@
-//! Backups of a running embedded store, put back for real; and topics in Redis that were left half.
+//! Tests backups of a running embedded store and their restore, and topics in Redis with an interrupted merge.
 
 use crate::cluster::Cluster;
 use crate::process::countree;

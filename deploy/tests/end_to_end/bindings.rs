@@ -1,4 +1,4 @@
-//! Single nodes and the store that they belong to: certificates and folders tell whose it is.
+//! Tests the binding of single nodes to their store by certificates and folders.
 
 use crate::process::{TestProcess, countree, last_line, serve};
 use crate::redis::redis;
@@ -13,7 +13,7 @@ fn free_udp_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Where the nodes of a test keep what they have.
+/// The folders of a test's nodes.
 struct Machine {
     folder: PathBuf,
     root_port: u16,
@@ -28,7 +28,7 @@ impl Machine {
         Self { folder: folder.to_owned(), root_port: free_udp_port() }
     }
 
-    /// A node's file.
+    /// Writes a node's configuration.
     fn config(&self, name: &str, store: &str, certs: &str, data: &str) -> String {
         let (at, port) = (self.folder.display(), self.root_port);
         let (quic, roots) = match name.starts_with("root") {
@@ -51,7 +51,7 @@ impl Machine {
         (process, format!("http://{}", ready["http"].as_str().unwrap()))
     }
 
-    /// Starts a node that has to be refused; gives the last line that it says.
+    /// Starts a node that has to be refused; returns the last line of its output.
     fn refused(&self, name: &str, store: &str, certs: &str, data: &str) -> String {
         let (tier, config) = (name.split('-').next().unwrap(), self.config(name, store, certs, data));
         let output = countree(&[tier, "--config", &config]);
@@ -70,7 +70,7 @@ fn total(url: &str) -> Option<i64> {
     ask(url, &["get", "t"]).map(|view| view["counts"]["i"]["like"].as_i64().unwrap_or_default())
 }
 
-/// Posts a like to that very leaf; gives the status.
+/// Posts a like to this leaf; returns the status.
 fn post(url: &str) -> u16 {
     let (authority, body) = (url.trim_start_matches("http://"), r#"{"topic":"t","item":"i","kind":"like"}"#);
     let mut stream = TcpStream::connect(authority).unwrap();

@@ -1,5 +1,5 @@
-//! Clocks that are put forward and back under a running cluster. `faketime` moves them; what counts time that passes
-//! is left alone, as by an operator or a time server that steps the clock.
+//! Tests clocks that are stepped forward and back under a running cluster. `faketime` steps wall clocks and leaves
+//! monotonic clocks alone, as an operator or a time server does.
 
 use crate::cluster::Cluster;
 use crate::shared::command::skip;
@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 /// A clock that a test can step.
 pub(crate) struct Clock {
-    /// Says how far off it is. Read again at each look at the clock.
+    /// The file with the offset, which is read at each look at the clock.
     file: PathBuf,
 }
 
 impl Clock {
-    /// What the processes have to be started with; `None` where `faketime` is not installed.
+    /// The environment variables for the processes; `None` where `faketime` is not installed.
     fn of(folder: &Path) -> Option<(Self, Vec<(String, String)>)> {
         let library =
             std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok).find_map(|architecture| {
@@ -32,7 +32,7 @@ impl Clock {
         Some((clock, set.into()))
     }
 
-    /// The clock is off by so much from now on.
+    /// Sets the clock's offset.
     fn step(&self, offset: &str) {
         let new = self.file.with_extension("new");
         std::fs::write(&new, offset).unwrap();

@@ -1,4 +1,4 @@
-//! Another store under viewers that have seen more: wiped, or an older copy. All of them show the new number at once.
+//! Tests a wiped or older store under viewers that have seen more: all of them show the new number at once.
 
 use crate::cluster::Cluster;
 use crate::page::{browse, titles};
@@ -30,7 +30,7 @@ fn watched(views: &mpsc::Receiver<Value>, wanted: i64) -> Value {
     }
 }
 
-/// Opens a stream as a client that had this event last, and reads on until it shows this total; gives its first event.
+/// Opens a stream with this last event id, and reads until it shows this total; returns its first event.
 fn resumed(cluster: &Cluster, last_event_id: &str, wanted: i64) -> (String, Value) {
     let authority = cluster.url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(authority).unwrap();

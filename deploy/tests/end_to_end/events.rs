@@ -1,4 +1,4 @@
-//! A viewer over Server-Sent Events.
+//! Runs a viewer over Server-Sent Events.
 
 use crate::cluster::Cluster;
 use serde_json::Value;
@@ -14,7 +14,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Opens it, with more request headers, each with its line end.
+    /// Opens the stream with more request headers, each with its line end.
     pub(crate) fn open(cluster: &Cluster, topic: &str, headers: &str) -> Self {
         let authority = cluster.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(authority).unwrap();
@@ -25,7 +25,7 @@ impl Events {
         Self { lines: BufReader::new(stream) }
     }
 
-    /// The data of the next event, which has to be of this name.
+    /// Reads the next event, which has to have this name; returns its data.
     pub(crate) fn next(&mut self, name: &str) -> Value {
         let mut found = String::new();
         loop {

@@ -1,4 +1,4 @@
-//! A leaf whose data folder was lost, or replaced by an older copy, knows that it is not who it was.
+//! Tests a leaf whose data folder was lost or replaced by an older copy: it notices.
 
 use crate::cluster::Cluster;
 use crate::waiting::eventually;
@@ -16,8 +16,8 @@ fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
 }
 
-/// What was counted stays so, what was asked before is in doubt, and the audit says that something is missing until
-/// somebody gives it up.
+/// Counted events stay counted, earlier keys are in doubt, and the audit reports that something is missing until
+/// an operator gives it up.
 fn is_not_who_it_was(cluster: &Cluster, keys: std::ops::Range<u32>, total: i64) {
     for key in keys {
         let (status, body) = post_keyed(cluster, key);

@@ -1,4 +1,4 @@
-//! Topics that are forgotten: no reader, viewer, list or export shows them any more, and no copy.
+//! Tests forgotten topics: no reader, viewer, list, export or copy shows them any more.
 
 use crate::cluster::Cluster;
 use crate::process::{TestProcess, countree};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const TOPIC: &str = "live/secret";
 const GONE: &str = "/v1/topics/live%2Fsecret?forget=true";
 
-/// A cluster on the embedded store, and one on Redis where there is one.
+/// Starts a cluster on the embedded store, and one on Redis where it is installed.
 fn clusters() -> Vec<(Cluster, Option<(TempDir, TestProcess)>)> {
     let manifest =
         |store: &str| format!("[cluster]\nstore = \"{store}\"\n[leaf]\nreplicas = 2\nretention = \"30s\"\n");
@@ -25,7 +25,7 @@ fn clusters() -> Vec<(Cluster, Option<(TempDir, TestProcess)>)> {
     clusters
 }
 
-/// Counts that many likes of each of 40 items, and waits until they are acked.
+/// Counts this many likes of each of 40 items, and waits until they are acked.
 fn like(cluster: &Cluster, topic: &str, delta: u64) {
     let event = |item| format!(r#"{{"topic":"{topic}","item":"post-{item}","kind":"like","delta":{delta}}}"#);
     let events: Vec<_> = (0..40).map(event).collect();
@@ -49,7 +49,7 @@ fn totals(cluster: &Cluster) -> Value {
     cluster.tell(&["get", TOPIC])["counts"]["post-7"].clone()
 }
 
-/// What the audit says once it has read every document.
+/// Runs a full audit and returns it.
 fn full_audit(cluster: &Cluster) -> Value {
     eventually("the audit balances", || {
         let (audit, is_fine) = cluster.ask(&["audit", "--full"]);
@@ -96,8 +96,8 @@ fn a_topic_is_gone_with_all_that_was_acked_before_and_what_comes_later_counts_fr
     }
 }
 
-/// The leaves are killed with acked events that are in their logs alone: they are cut long after the topic was forgotten
-/// for the first time, and belong to what the second one forgets.
+/// The leaves are killed with acked events that are in their logs alone: they are cut long after the topic was
+/// forgotten for the first time, and belong to what the second one forgets.
 #[test]
 fn what_is_in_a_log_alone_when_everything_is_killed_is_forgotten_all_the_same() {
     let manifest = "[cluster]\nwindow = \"20s\"\n[leaf]\nreplicas = 2\n";

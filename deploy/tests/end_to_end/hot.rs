@@ -1,4 +1,4 @@
-//! One item that takes nine of ten events: it is split over the leaves by itself, and made whole when it has cooled.
+//! Tests one item with nine of ten events: it is split over the leaves by itself, and joined when it has cooled.
 
 use crate::cluster::Cluster;
 use crate::shared::command::say;
@@ -18,26 +18,26 @@ const LEAVES: usize = 4;
 const PRODUCERS: u64 = 4;
 const TOPIC: &str = "live/final";
 const HOT: &str = "goal";
-/// The items that share the events that the hot one leaves.
+/// The number of items that share the other events.
 const OTHERS: u64 = 97;
-/// Each producer sends so many events in each tick.
+/// Events of each producer in each tick.
 const HANDFUL: u64 = 10;
 const TICK: Duration = Duration::from_millis(20);
 /// Two leaves would not carry nine tenths of 2,000 events/s in parts of a fifth of this.
 const MANIFEST: &str = "[leaf]\nreplicas = 4\ncapacity = 2000\n";
-/// How long the parts are measured.
+/// The time for which the parts are measured.
 const MEASURED: Duration = Duration::from_secs(8);
 /// No leaf is to carry more of the mean than this.
 const SHARE_MAX: f64 = 1.3;
 
-/// What the producers are told.
+/// The switch that ends the producers.
 #[derive(Default)]
 struct Wishes {
     is_cool: AtomicBool,
     is_over: AtomicBool,
 }
 
-/// Sends until it is over; gives how many events each item got.
+/// Sends until the end; returns the number of events of each item.
 async fn send(url: String, first: u64, wishes: Arc<Wishes>) -> BTreeMap<String, i64> {
     let cluster = Client::discover(&url, None).await.unwrap();
     let producer = Producer::new(cluster, ProducerOptions::default());
@@ -72,7 +72,7 @@ fn accepted(cluster: &Cluster) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// The busiest leaf's events in a stretch of time, next to the mean.
+/// The busiest leaf's events in a stretch of time, divided by the mean.
 fn busiest(cluster: &Cluster, stretch: Duration) -> f64 {
     let (before, begun) = (accepted(cluster), Instant::now());
     // The stretch is what is measured: nothing is waited for.

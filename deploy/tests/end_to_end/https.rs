@@ -1,4 +1,4 @@
-//! The cluster behind a front that speaks HTTPS with a self-made certificate.
+//! Tests the commands against a cluster behind an HTTPS proxy with a self-signed certificate.
 
 use crate::cluster::Cluster;
 use crate::process::{countree, last_line};
@@ -11,7 +11,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// Takes off TLS and passes on what is in it.
+/// Terminates TLS and passes the bytes on.
 async fn tls_proxy(listener: TcpListener, tls: TlsAcceptor, behind: String) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, behind) = (tls.clone(), behind.clone());

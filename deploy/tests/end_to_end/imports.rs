@@ -1,4 +1,4 @@
-//! Totals out of a cluster as a file, and into one: each row once, whoever dies in the middle.
+//! Tests export and import: each row counts once, even when nodes are killed in the middle.
 
 use crate::cluster::Cluster;
 use crate::process::countree;

@@ -1,4 +1,4 @@
-//! A broadcast node that leaves: whoever watches there goes on elsewhere, and notices nothing.
+//! Tests a broadcast node that leaves: its viewers continue on another node and notice nothing.
 
 use crate::cluster::Cluster;
 use crate::load::{Load, TOPIC};
@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 const VIEWERS: usize = 20;
-/// News come every 100 ms. A viewer that nobody tells finds out by the lease or by silence, in much more than this; one
-/// that is told takes much less, but for a machine that is busy with other tests.
+/// The longest pause between updates, which come every 100 ms. A viewer that is not notified needs the lease, which
+/// is far longer; one that is notified takes far less, except on a machine that is busy with other tests.
 const GAP_MAX: Duration = Duration::from_secs(2);
 
 fn sized(broadcasts: u32) -> String {

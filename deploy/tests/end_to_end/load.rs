@@ -1,4 +1,4 @@
-//! Events that flow and eyes that watch while a test does something to the cluster.
+//! Runs a producer and a viewer in the background while a test acts on the cluster.
 
 use countree_client::{Cluster, Producer, ProducerOptions, Viewer};
 use countree_common::delta::Delta;
@@ -10,19 +10,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// The items of the load.
+/// The number of items of the load.
 pub(crate) const ITEMS: u64 = 50;
 pub(crate) const TOPIC: &str = "live/load";
-/// Once all is acked, the viewer has so long to see it.
+/// Time for the viewer to see everything that was acked.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Between two events.
+/// The time between two events.
 const PACE: Duration = Duration::from_millis(2);
 
 /// A producer and a viewer in the background.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     sender: JoinHandle<i64>,
-    /// How many events the viewer is to see in the end.
+    /// The number of events that the viewer is to see in the end.
     goal: mpsc::Sender<i64>,
     viewer: JoinHandle<()>,
 }
@@ -43,7 +43,7 @@ impl Load {
         }
     }
 
-    /// Ends the load; every event has to be acked and shown, and no number may have gone down. Gives how many there were.
+    /// Ends the load. Every event has to be acked and shown, and no number may have gone down. Returns their number.
     pub(crate) fn finish(self) -> i64 {
         self.stop.store(true, Ordering::Relaxed);
         let sent = self.sender.join().unwrap();
@@ -68,7 +68,7 @@ async fn send(url: &str, stop: &AtomicBool) -> i64 {
     sent as i64
 }
 
-/// Sees to it that versions and totals only ever go up, until all that was sent is seen.
+/// Watches until all sent events are seen, and checks that versions and totals only go up.
 async fn watch(url: &str, goals: &mpsc::Receiver<i64>) {
     let cluster = Cluster::discover(url, None).await.unwrap();
     let mut viewer = Viewer::watch(cluster, vec![Topic::new(TOPIC).unwrap()]);

@@ -1,4 +1,4 @@
-//! The main job: real events, counted, watched, audited, and still there after a restart.
+//! Tests the main job: real events are counted, watched, audited, and still there after a restart.
 
 use crate::cluster::Cluster;
 use crate::process::countree;
@@ -7,7 +7,7 @@ use crate::trace;
 use crate::waiting::eventually;
 use std::path::Path;
 
-/// Plays a trace on a fresh cluster and sees all of its events, before and after a restart.
+/// Plays a trace on a fresh cluster and checks all its events, before and after a restart.
 fn counts_a_trace(cluster: &mut Cluster, trace: &Path, topic: &str, kind: &str, events: i64) {
     let watch = cluster.spawn(&["watch", topic, "--for", "3s"]);
     let replay = cluster.tell(&["replay", trace.to_str().unwrap(), "--speed", "max"]);

@@ -1,4 +1,4 @@
-//! The live page in a real browser, read by its title: it shows the totals there too.
+//! Tests the live page in a real browser, by its title, which shows the totals.
 
 use crate::cluster::Cluster;
 use crate::process::TestProcess;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Headless Chromium on a page; `None`, said aloud, where none is installed.
+/// Opens a page in headless Chromium; `None`, noted as skipped, where it is not installed.
 pub(crate) fn browse(url: &str, profile: &Path) -> Option<(TestProcess, u16)> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let child = Command::new("chromium")
@@ -35,7 +35,7 @@ pub(crate) fn browse(url: &str, profile: &Path) -> Option<(TestProcess, u16)> {
     Some((TestProcess::of(child), port))
 }
 
-/// The titles of the browser's pages, by its debugging interface.
+/// Reads the titles of the browser's pages over its debugging interface.
 pub(crate) fn titles(port: u16) -> Option<Vec<String>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;

@@ -1,4 +1,4 @@
-//! The client in Python, which was written from docs/protocol.md alone: so the document is enough.
+//! Tests the client in Python, which was written from docs/protocol.md alone.
 
 use crate::cluster::Cluster;
 use crate::process::TestProcess;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
-/// Between two disturbances.
+/// The time between two disturbances.
 const EVENTS: u64 = 500;
 
 fn client() -> PathBuf {

@@ -7,7 +7,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Starts a Redis server in this folder and returns it with its port; `None`, noted as skipped, where none is installed.
+/// Starts a Redis server in this folder and returns it with its port; `None`, noted as skipped, where none is
+/// installed.
 pub(crate) fn redis(folder: &Path) -> Option<(TestProcess, u16)> {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let child = Command::new("redis-server")

@@ -1,4 +1,4 @@
-//! Bad input: each a clear refusal, with nothing counted and nothing broken.
+//! Tests bad input: each is refused clearly, nothing is counted and nothing breaks.
 
 use crate::cluster::Cluster;
 use crate::process::countree;

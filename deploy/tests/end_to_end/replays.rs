@@ -1,4 +1,4 @@
-//! Traces that are not all good: what can be used is counted, and all else is named.
+//! Tests traces with bad rows: good rows are counted, and bad ones are reported.
 
 use crate::cluster::Cluster;
 use crate::process::last_line;
@@ -14,7 +14,7 @@ fn trace(cluster: &Cluster, rows: &[u8]) -> PathBuf {
     path
 }
 
-/// Plays a trace at full speed; gives the tally, the exit code, and what was said on standard error.
+/// Plays a trace at full speed; returns the tally, the exit code, and standard error.
 fn replay(cluster: &Cluster, rows: &[u8], more: &[&str]) -> (Value, i32, String) {
     let path = trace(cluster, rows);
     let output = cluster.run(&[&["replay", path.to_str().unwrap(), "--speed", "max"], more].concat());

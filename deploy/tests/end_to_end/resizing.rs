@@ -1,4 +1,4 @@
-//! Tiers resized while events flow: nothing is lost, doubled, or refused for long.
+//! Tests resizing while events flow: nothing is lost, doubled, or refused for long.
 
 use crate::cluster::Cluster;
 use crate::load::{Load, TOPIC};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A manifest with so many leaves, roots and broadcast nodes.
+/// A manifest with these numbers of leaves, roots and broadcast nodes.
 fn sized(head: &str, [leaves, roots, broadcasts]: [u32; 3]) -> String {
     format!(
         "{head}\n[leaf]\nreplicas = {leaves}\n[root]\nreplicas = {roots}\n[broadcast]\nreplicas = {broadcasts}\n"
@@ -223,7 +223,7 @@ fn changing_the_cluster_takes_the_right_to() {
     cluster.tell(&["drain", "leaf-1", "--token", &token(&["watch", "admin"])]);
 }
 
-/// A request under a key, repeated until it is taken.
+/// Repeats a request under a key until it is accepted.
 fn post_keyed(cluster: &Cluster, key: &str) {
     let event = r#"[{"topic":"keyed","item":"i","kind":"like"}]"#;
     let header = format!("idempotency-key: {key}\r\n");

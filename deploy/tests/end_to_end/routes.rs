@@ -1,4 +1,4 @@
-//! What every HTTP route does alike, and numbers that their readers can hold.
+//! Tests rules that all HTTP routes share, and numbers that readers of JSON can hold.
 
 use crate::cluster::Cluster;
 use crate::events::Events;

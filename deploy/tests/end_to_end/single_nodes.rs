@@ -1,4 +1,4 @@
-//! Each tier as a process of its own, over Redis, as containers run them.
+//! Tests each tier as a process of its own over Redis, as containers run them.
 
 use crate::process::{TestProcess, countree, launch, serve};
 use crate::redis::redis;

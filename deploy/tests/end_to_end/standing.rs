@@ -1,4 +1,4 @@
-//! A store that is emptied, exchanged or taken over while a cluster uses it: the cluster says so, and is not ready until an
+//! Tests a store that is emptied, exchanged or taken over in use: the cluster reports it, and is not ready until an
 //! operator has acknowledged it.
 
 use crate::cluster::Cluster;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const EVENTS: i64 = 40;
 
-/// A Redis server that is stopped and started, on one port, with one data folder or another.
+/// A Redis server on one port that is stopped and started with one data folder or another.
 struct Server {
     port: u16,
     process: Option<TestProcess>,
@@ -25,7 +25,7 @@ impl Server {
         Self { port, process: None }
     }
 
-    /// Says whether there is a Redis to start.
+    /// Whether Redis is installed.
     fn start(&mut self, folder: &TempDir) -> bool {
         let (port, folder) = (self.port.to_string(), folder.path().to_str().unwrap());
         let child = Command::new("redis-server")
@@ -81,7 +81,7 @@ fn count(cluster: &Cluster) {
     assert_eq!(cluster.sum("t", "like"), EVENTS);
 }
 
-/// The sum as it is shown, whatever is ready.
+/// Reads the shown sum, even of a cluster that is not ready.
 fn shown(cluster: &Cluster) -> Option<i64> {
     let (view, is_there) = cluster.ask(&["get", "t"]);
     is_there.then(|| {
@@ -89,7 +89,7 @@ fn shown(cluster: &Cluster) -> Option<i64> {
     })
 }
 
-/// Waits until the cluster says that it is not ready, in these words.
+/// Waits until the cluster answers that it is not ready, with these words.
 fn is_not_ready(cluster: &Cluster, words: &str) {
     let said = eventually("not ready", || {
         let (status, said) = cluster.http("GET", "/readyz", "", b"");

@@ -1,4 +1,4 @@
-//! A cluster whose store is changed, deleted, emptied or shared: refused, or said, never a wrong number behind a green light.
+//! Tests a store that is changed, deleted, emptied or shared: it is refused or reported, never a wrong number.
 
 use crate::cluster::Cluster;
 use crate::redis::redis;

@@ -1,4 +1,4 @@
-//! The audit asks the store: documents that other hands have changed are found, shown, and put right or declared lost.
+//! Tests the audit of the store: documents that were changed by hand are found, and repaired or declared lost.
 
 use crate::cluster::Cluster;
 use crate::process::TestProcess;
@@ -35,7 +35,7 @@ impl ClusterOverRedis {
         send(&self.cluster, events);
     }
 
-    /// Starts it again, and waits until the log of the stream before is gone; gives that.
+    /// Restarts the cluster, and waits until the log of the stream before is deleted; returns that stream.
     fn retire(&mut self) -> String {
         retire(&mut self.cluster)
     }
@@ -69,7 +69,7 @@ fn total(cluster: &Cluster) -> Value {
     cluster.tell(&["get", "demo"])["counts"]["x"]["like"].clone()
 }
 
-/// Waits until the loss is in the ledger. Before that no audit may say that all is well.
+/// Waits until the loss is in the ledger; until then no audit may be balanced.
 fn declared(cluster: &Cluster, lost: u64) -> Value {
     eventually("the loss is declared", || {
         let (audit, is_fine) = cluster.ask(&["audit"]);

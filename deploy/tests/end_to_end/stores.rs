@@ -1,4 +1,4 @@
-//! Stores as a whole: copied from one form into another, while no cluster uses them.
+//! Tests copies of whole stores from one form into another, while no cluster uses them.
 
 use crate::cluster::Cluster;
 use crate::process::{TestProcess, countree, launch};
@@ -16,7 +16,8 @@ fn manifest(store: &str) -> String {
     format!("[cluster]\nstore = \"{store}\"\n[leaf]\nreplicas = 2\nretention = \"10s\"\n")
 }
 
-/// A cluster on the embedded store that has counted, and was stopped; its totals, and what viewers saw last.
+/// Makes a stopped cluster on the embedded store with counted events; returns its totals, and the last view of a
+/// viewer.
 fn counted() -> (Cluster, Value) {
     let mut cluster = Cluster::start_with(&manifest("embedded"));
     let trace = trace::make(cluster.folder.path(), EVENTS as usize);
@@ -33,7 +34,7 @@ fn counted() -> (Cluster, Value) {
     (cluster, shown)
 }
 
-/// Goes on with another store, in the same data folder.
+/// Starts the cluster with another store and the same data folder.
 fn go_on(cluster: &mut Cluster, store: &str) {
     std::fs::write(cluster.folder.path().join("manifest.toml"), manifest(store)).unwrap();
     cluster.start_again();
@@ -130,7 +131,7 @@ fn a_copy_goes_into_an_empty_store_only_and_leaves_a_running_one_alone() {
     all_there(&cluster, EVENTS);
 }
 
-/// Kills the copy when some of it is there; gives whether it had not come to its end.
+/// Kills the copy halfway; returns whether it had not finished before.
 fn kill_in_the_middle(from: &str, url: &str, size: impl Fn() -> u64, at: u64) -> bool {
     let mut copying: TestProcess = launch(&["store", "copy", from, url]);
     let mut last = None;

@@ -1,4 +1,4 @@
-//! What people see on a terminal: names, and where a line of the log comes from.
+//! Tests output on a terminal: escaped names, and log lines that name their node.
 
 use crate::cluster::Cluster;
 use crate::process::{TestProcess, countree};
@@ -37,7 +37,7 @@ fn names_can_not_work_the_terminal() {
     eventually("the status names the item", || run(&["status"]).contains("t\\u{1b}[2J\\n").then_some(()));
 }
 
-/// What these log belongs to a node. The store of the roots of a process belongs to all of them.
+/// Modules whose log lines belong to one node. The store of a process belongs to all its roots.
 const OF_NODES: [&str; 4] =
     [" countree_leaf::", " countree_root::machine", " countree_root::shell", " countree_broadcast::"];
 

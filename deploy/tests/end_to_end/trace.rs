@@ -1,10 +1,10 @@
-//! Traces: the real ones where they are at hand, and one made here.
+//! Provides traces: recorded ones where they are at hand, and a generated one.
 
 use crate::shared::command::skip;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// A trace in the real ones' form: `rows` comments on one stream, each on an item of its own.
+/// Generates a trace: `rows` comments on one stream, each on an item of its own.
 pub(crate) fn make(folder: &Path, rows: usize) -> PathBuf {
     let mut text = String::from("t_ms,topic,item,kind,delta,actor\n");
     for row in 0..rows {
@@ -15,7 +15,7 @@ pub(crate) fn make(folder: &Path, rows: usize) -> PathBuf {
     path
 }
 
-/// A recorded trace; `None`, said aloud, where they are not at hand.
+/// Finds a recorded trace; `None`, noted as skipped, where it is not at hand.
 pub(crate) fn recorded(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traces").join(name);
     if path.exists() {

@@ -1,4 +1,4 @@
-//! What the last release wrote, read by this build: a folder that it left behind, and what it says as a node.
+//! Tests upgrades: this build reads a folder of the last release, and talks to its nodes.
 
 use crate::cluster::Cluster;
 use crate::waiting::eventually;
@@ -36,7 +36,7 @@ fn upgraded() -> (Cluster, BTreeMap<(NodeName, SessionId), Seq>) {
     (Cluster::start_under(folder, MANIFEST, Vec::new()), sessions)
 }
 
-/// How far each session came, by the leaf's logs.
+/// Reads the position of each session from the leaf's logs.
 fn sessions(folder: &Path, leaf: &str) -> Vec<((NodeName, SessionId), Seq)> {
     let leaf = NodeName::new(leaf).unwrap();
     let mut recovery = Recovery::new(leaf.clone());

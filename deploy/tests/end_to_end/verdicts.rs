@@ -1,4 +1,4 @@
-//! One request, one verdict: ids, the request's key, what contradicts them, and what may have been counted.
+//! Tests the answers to requests with ids and keys: repeats, contradictions, and requests in doubt.
 
 use crate::cluster::Cluster;
 use crate::resizing::process_of;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// The largest delta that an event takes.
 const DELTA_MAX: i64 = (1 << 53) - 1;
 
-/// What a request was answered: the status and the body.
+/// The status and the body of an answer.
 fn post(cluster: &Cluster, headers: &str, body: &Value) -> (u16, Value) {
     let (status, body) = cluster.http("POST", "/v1/events", headers, body.to_string().as_bytes());
     (status, serde_json::from_str(&body).unwrap_or_else(|e| panic!("{status} {body:?}: {e}")))
@@ -126,7 +126,7 @@ fn a_delta_that_json_readers_may_not_hold_and_two_keys_are_refused() {
     assert!(is_uncounted(&cluster, "n"));
 }
 
-/// Stops a node's process, or lets it go on.
+/// Sends a signal to a node's process, to stop or resume it.
 fn signal(cluster: &Cluster, node: &str, signal: &str) {
     let pid = process_of(node, cluster).unwrap().to_string();
     assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! One host with one program on it, and what its packets may do.
+//! Runs one host with one program, and cuts or damages its network.
 
 use crate::network::Network;
 use crate::shared::command::run;
@@ -16,7 +16,7 @@ const START: Duration = Duration::from_secs(30);
 /// Lines of a log that are shown when a test has failed.
 const LAST_WORDS: usize = 12;
 
-/// What happens to packets.
+/// A disturbance of packets.
 #[derive(Clone, Copy)]
 pub(crate) enum Cut<'a> {
     /// None leaves for these hosts, and none is heard from them.

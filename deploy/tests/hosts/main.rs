@@ -1,4 +1,4 @@
-//! Tiers on hosts of their own: network namespaces with their own addresses, cut apart and joined again under load.
+//! Tests tiers on hosts of their own: network namespaces with their own addresses, cut apart and joined under load.
 
 #![allow(
     clippy::unwrap_used,

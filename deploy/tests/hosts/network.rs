@@ -1,5 +1,5 @@
-//! A switch and the hosts on it, each a network namespace. The switch has one of its own, so that no firewall
-//! of this machine has a say.
+//! Makes a switch and hosts on it, each a network namespace. The switch has one of its own, so that no firewall
+//! of this machine interferes.
 
 use crate::shared::command::{is_installed, run, skip};
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ const NET: [u8; 2] = [198, 18];
 /// The machine's own address on the switch: from there load is sent.
 const OUTSIDE: u8 = 1;
 
-/// All of it is gone when this is dropped.
+/// A switch and its hosts, which are removed when this is dropped.
 pub(crate) struct Network {
     /// Begins the names of all namespaces and links; the kernel takes 15 bytes.
     prefix: String,
@@ -18,7 +18,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// `None`, said aloud, where the machine gives no namespaces.
+    /// Makes a network; `None`, noted as skipped, where the machine allows no namespaces.
     pub(crate) fn new() -> Option<Self> {
         if !["ip", "nft", "redis-server"].into_iter().all(is_installed) {
             skip("tiers on hosts of their own (needs ip, nft and redis-server)");
@@ -50,7 +50,7 @@ impl Network {
         Ipv4Addr::new(NET[0], NET[1], self.third, last)
     }
 
-    /// Plugs a new cable into the switch; gives the name of its other end, which is here.
+    /// Plugs a new cable into the switch; returns the name of its other end.
     fn plug(&self, name: &str) -> String {
         let (here, there) = (format!("{}{name}", self.prefix), format!("p{name}"));
         let switch = self.namespace("sw");
@@ -64,7 +64,7 @@ impl Network {
         must(&[&["ip", "netns", "exec", namespace], command].concat());
     }
 
-    /// A new host; gives its namespace and its address.
+    /// Adds a host; returns its namespace and its address.
     pub(crate) fn host(&mut self) -> (String, Ipv4Addr) {
         let number = OUTSIDE + self.names.len() as u8;
         let (namespace, address) = (self.namespace(&number.to_string()), self.address(number));

@@ -1,4 +1,4 @@
-//! Every kind of cut, under load; then all is healed, and every event counts once.
+//! Tests every kind of network cut under load: after the healing every event counts once.
 
 use crate::host::{Cut, Host};
 use crate::network::Network;
@@ -12,9 +12,9 @@ use std::path::Path;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a cut lasts that the cluster has to notice.
+/// The length of a cut that the cluster has to notice.
 const LONG: Duration = LEASE.saturating_add(Duration::from_secs(2));
-/// How long one lasts that it should ride out.
+/// The length of a cut that the cluster should survive unnoticed.
 const SHORT: Duration = Duration::from_secs(3);
 
 struct Cluster {

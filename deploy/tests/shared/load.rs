@@ -1,4 +1,4 @@
-//! Load whose every event is accounted for: what the totals must be in the end is known to the last unit.
+//! Runs load with known totals: checks in the end that every event was counted once.
 
 use super::totals::Totals;
 use super::viewing::{Seen, follow};
@@ -15,16 +15,16 @@ use tokio::task::JoinHandle;
 const SENDERS: u64 = 2;
 const TOPICS: u64 = 5;
 const ITEMS: u64 = 97;
-/// Each sender sends so many events in each tick.
+/// Events of each sender in each tick.
 const HANDFUL: u64 = 5;
 const TICK: Duration = Duration::from_millis(10);
 const KIND: &str = "like";
-/// Once the faults are over, everything that is owed has this long to come.
+/// Time for all acks and merges after the faults.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// No producer gives up before the test does.
+/// A time limit of producers that is longer than any test.
 const NEVER: Duration = Duration::from_secs(3_600);
 
-/// Producers that go on until they are told, and a viewer.
+/// Producers that send until [`Load::finish`], and a viewer.
 pub(crate) struct Load {
     runtime: Runtime,
     stop: Arc<AtomicBool>,
@@ -33,12 +33,12 @@ pub(crate) struct Load {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// How long acks took, and for how many events.
+/// Waits for acks, and the number of acked events.
 #[derive(Default)]
 struct Acks {
     events: u64,
     waits: Vec<Duration>,
-    /// How many of the waits [`Load::goes_on`] has told of.
+    /// The number of waits that [`Load::goes_on`] has reported.
     looked_at: usize,
 }
 
@@ -114,7 +114,7 @@ fn topic(number: u64) -> Topic {
     Topic::new(&format!("load/topic-{number}")).unwrap()
 }
 
-/// Sends until it is told to stop; gives the sums and the number of the events that were sent, all of which were acked.
+/// Sends until `stop`; returns the sums and the number of the sent events, all of which were acked.
 async fn send(
     cluster: Cluster,
     sender: u64,
@@ -175,7 +175,7 @@ async fn settled(url: &str, events: u64) -> Result<(), String> {
     if is_settled { Ok(()) } else { Err(audit.to_string()) }
 }
 
-/// Whether both say the same, or where they differ.
+/// Compares both; the error says where they differ.
 fn same(found: &Totals, expected: &Totals) -> Result<(), String> {
     let all: std::collections::BTreeSet<_> = found.keys().chain(expected.keys()).collect();
     let differ = |counter: &&&(String, String)| found.get(**counter) != expected.get(**counter);

@@ -1,4 +1,4 @@
-//! What tests of many machines share: commands, load, and what the totals must be.
+//! Helpers that all test programs share: commands, load, viewers, HTTP.
 
 #![allow(dead_code, reason = "each of the tests uses its own part")]
 
@@ -37,7 +37,7 @@ pub(crate) fn ask(url: &str, path: &str) -> Result<Value, String> {
     runtime().block_on(read(url, path))
 }
 
-/// Whether a node answers a path with 200; else what it says.
+/// Checks that a node answers a path with 200; the error has the answer.
 pub(crate) fn get(url: &str, path: &str) -> Result<(), String> {
     runtime().block_on(body(url, path)).map(drop)
 }

@@ -1,4 +1,4 @@
-//! Python, with packages from PyPI, in an environment that is kept between runs.
+//! Makes Python environments with packages from PyPI, kept between runs.
 
 use super::command::{run, skip};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 /// Tests of one process make environments one after another.
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// The interpreter of an environment that has these packages; `None`, said aloud, where it can't be made.
+/// Returns the interpreter of an environment that has these packages; `None`, noted as skipped, where it can't be
+/// made.
 pub(crate) fn python_with(name: &str, packages: &[&str], what: &str) -> Option<PathBuf> {
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{name}"));

@@ -1,4 +1,4 @@
-//! A viewer that remembers what it was shown.
+//! Runs a viewer that records the totals that it is shown.
 
 use super::totals::Totals;
 use countree_client::{Cluster, Viewer};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What the viewer has on its screen, and what should never have been there.
+/// The totals that a viewer shows, and any version or total that went back.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) totals: Totals,

@@ -1,4 +1,4 @@
-//! A leaf with a producer, a disk that is always there at once, and a root that merges everything.
+//! Runs a leaf with a producer, a disk without delay, and a root that merges everything.
 
 use crate::{counter, draws};
 use countree_common::cluster::{ClusterView, KeyHistory, Node, NodeName, Tier};
@@ -40,7 +40,7 @@ pub(crate) struct Batches {
 type BatchParts = Box<dyn Fn() -> BatchBuilder>;
 
 impl Batches {
-    /// So many different ones, over [`COUNTERS`] that are all defined first.
+    /// Makes this many different batches, over [`COUNTERS`] that are all defined first.
     pub(crate) fn new(count: u64) -> Result<Self, Box<dyn Error>> {
         let defining = (0..COUNTERS).step_by(BATCH_EVENTS as usize).map(|first| {
             let names = (first..COUNTERS.min(first + BATCH_EVENTS)).map(|n| Ok((n, counter(n)?)));

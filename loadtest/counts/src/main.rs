@@ -1,6 +1,7 @@
-//! One path of the machines, walked a given number of times, for `check` to count its instructions.
+//! Runs one path of the machines a given number of times, for `check` to count its instructions.
 //!
-//! `counts PATH TIMES`. What is prepared does not depend on TIMES, so that the difference of two runs is the path alone.
+//! `counts PATH TIMES`. What is prepared does not depend on TIMES, so that the difference of two runs is the path
+//! alone.
 
 mod leaf;
 mod root;
@@ -58,7 +59,7 @@ fn counter(number: u32) -> Result<Counter, NameError> {
     Counter::new(&format!("t-{:04}", number % TOPICS), &format!("item-{number:09}"), "like")
 }
 
-/// The same numbers every time (an LCG), the low ones more often than the high ones.
+/// Yields the same numbers every time (an LCG), low ones more often than high ones.
 fn draws(seed: u64, below: u32) -> impl Iterator<Item = u32> {
     let next = |state: &u64| {
         Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))

@@ -1,4 +1,4 @@
-//! A root's queue before a store that holds its documents in memory.
+//! Runs a root's queue before a store that holds its documents in memory.
 
 use crate::counter;
 use countree_common::cluster::NodeName;

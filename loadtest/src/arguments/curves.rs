@@ -1,9 +1,9 @@
-//! `loadtest curves` on the command line.
+//! Arguments of `loadtest curves`.
 
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
-/// What grows.
+/// The quantity that grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Growing {
     /// 1,000 to 10,000,000 counters; CPU, and memory of each
@@ -25,7 +25,7 @@ pub(crate) enum Growing {
 /// `loadtest curves`
 #[derive(Debug, Args)]
 pub(crate) struct CurvesArguments {
-    /// Which curves, instead of all.
+    /// Measure only these curves.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     pub(crate) only: Vec<Growing>,
     /// A tenth of the work or less, and no curve to its end: to see that all of it runs.
@@ -40,7 +40,7 @@ pub(crate) struct CurvesArguments {
 }
 
 impl CurvesArguments {
-    /// Those that were asked for.
+    /// The curves to measure.
     pub(crate) fn wanted(&self) -> Vec<Growing> {
         match self.only.as_slice() {
             [] => Growing::value_variants().to_vec(),

@@ -1,4 +1,4 @@
-//! `loadtest fanout` on the command line.
+//! Arguments of `loadtest fanout`.
 
 use super::target::Target;
 use clap::Args;
@@ -18,34 +18,34 @@ pub(crate) struct FanoutArguments {
     pub(crate) target: Target,
 }
 
-/// What is shown to whom, how often.
+/// The viewers, their topics and counters, and the rate of changes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Show {
-    /// How many viewers watch, each with a connection of its own.
+    /// Number of viewers, each with a connection of its own.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=50_000), value_name = "N")]
     pub(crate) viewers: u32,
-    /// How often a second every counter changes. Unless --window and --tick say otherwise, leaves sum and
+    /// Changes per second of every counter. Unless --window and --tick say otherwise, leaves sum and
     /// viewers are updated as often.
     #[arg(long, default_value_t = 20.0, value_parser = hertz, value_name = "HZ")]
     pub(crate) rate: f64,
-    /// For how long.
+    /// The length of the run.
     #[arg(long, default_value_t = 10.0, value_parser = seconds, value_name = "T")]
     pub(crate) seconds: f64,
-    /// How many topics the viewers are spread over; each watches one.
+    /// Number of topics that the viewers are spread over; each watches one.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "N")]
     pub(crate) topics: u32,
-    /// How many counters each topic has; all of them change every time.
+    /// Number of counters of each topic; all of them change every time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000), value_name = "N")]
     pub(crate) counters: u32,
 }
 
 impl Show {
-    /// Between two changes.
+    /// The time between two changes.
     pub(crate) fn period(&self) -> Duration {
         Duration::from_secs_f64(1.0 / self.rate)
     }
 
-    /// How often every counter changes in all.
+    /// The number of changes of every counter in the whole run.
     pub(crate) fn changes(&self) -> u64 {
         (self.rate * self.seconds).round().max(1.0) as u64
     }

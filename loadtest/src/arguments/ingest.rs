@@ -1,4 +1,4 @@
-//! `loadtest ingest` on the command line.
+//! Arguments of `loadtest ingest`.
 
 use super::target::Target;
 use super::value::{exponent, rate};
@@ -12,10 +12,10 @@ use std::path::PathBuf;
 /// `loadtest ingest`
 #[derive(Debug, Args)]
 pub(crate) struct IngestArguments {
-    /// How many events are sent in all; each is counted by itself.
+    /// Number of events in all; each is counted by itself.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40), value_name = "N")]
     events: u64,
-    /// How many producers send them, each with connections of its own.
+    /// Number of producers that send them, each with connections of its own.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_024), value_name = "P")]
     producers: u16,
     /// Events per second of all producers together, each due at its time whether or not earlier ones
@@ -33,24 +33,24 @@ pub(crate) struct IngestArguments {
     pub(crate) target: Target,
 }
 
-/// Which counters events go to.
+/// The counters that events go to, and their shares.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Spread {
-    /// How many counters they go to.
+    /// Number of counters.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(COUNTERS_MAX)), value_name = "K")]
     pub(crate) keys: u32,
-    /// How unevenly: the n-th most popular counter gets a share of 1/n^S. 0 is uniform.
+    /// The exponent of Zipf's law: the n-th most popular counter gets a share of 1/n^S. 0 is uniform.
     #[arg(long, default_value_t = 1.0, value_parser = exponent, value_name = "S")]
     pub(crate) zipf: f64,
-    /// How many topics the counters are spread over [default: one for each counter, at most 100].
+    /// Number of topics that the counters are spread over [default: one for each counter, at most 100].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "T")]
     pub(crate) topics: Option<u32>,
-    /// Where the random numbers start, for the same events again.
+    /// The seed of the random numbers: the same seed makes the same events.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
 
-/// How events are sent.
+/// The transport and the batches of events.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct Sending {
     /// Events in one message [default: the client's; 1,000 over HTTP].
@@ -65,7 +65,7 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    /// The same in words of the load.
+    /// Converts it to a transport of the load.
     ///
     /// # Errors
     /// When a request over HTTP would be too large.
@@ -85,7 +85,7 @@ impl Sending {
 }
 
 impl Spread {
-    /// What is to be sent. `run` sets this run's topics apart from those of others.
+    /// Plans the events. `run` keeps this run's topics apart from those of others.
     ///
     /// # Errors
     /// When there are more topics than counters.
@@ -117,7 +117,7 @@ impl Spread {
 }
 
 impl IngestArguments {
-    /// What is to be sent.
+    /// Plans the events.
     ///
     /// # Errors
     /// As [`Spread::plan`].

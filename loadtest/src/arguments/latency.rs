@@ -1,4 +1,4 @@
-//! `loadtest latency` on the command line.
+//! Arguments of `loadtest latency`.
 
 use super::ingest::Spread;
 use super::target::Target;
@@ -18,13 +18,13 @@ pub(crate) struct LatencyArguments {
     /// Shares of the capacity, in percent.
     #[arg(long, value_delimiter = ',', default_values_t = [10, 50, 90], value_parser = clap::value_parser!(u32).range(1..=200), value_name = "PERCENT")]
     pub(crate) shares: Vec<u32>,
-    /// For how long each, in seconds.
+    /// Time at each share, in seconds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600), value_name = "T")]
     pub(crate) seconds: u32,
-    /// How many producers make the load.
+    /// Number of producers that make the load.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_024), value_name = "P")]
     pub(crate) producers: u16,
-    /// How many viewers wait for changes.
+    /// Number of viewers that wait for changes.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=5_000), value_name = "N")]
     pub(crate) viewers: u32,
     /// Take this as the capacity, in events per second, instead of measuring it.

@@ -11,7 +11,7 @@ mod value;
 mod versus;
 
 pub(crate) use curves::{CurvesArguments, Growing};
-pub(crate) use exact::ExactArguments;
+pub(crate) use exact::{Allowed, ExactArguments};
 pub(crate) use fanout::{FanoutArguments, Show};
 pub(crate) use ingest::IngestArguments;
 pub(crate) use latency::LatencyArguments;

@@ -1,4 +1,4 @@
-//! `loadtest resize` on the command line.
+//! Arguments of `loadtest resize`.
 
 use super::value::rate;
 use clap::Args;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// `loadtest resize`
 #[derive(Debug, Args)]
 pub(crate) struct ResizeArguments {
-    /// How many times the cluster is resized: each time by one node of the next tier, unless it leaps.
+    /// Number of resizes: each time by one node of the next tier, unless it leaps.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "N")]
     pub(crate) resizes: u32,
     /// The most nodes that a tier grows to.
@@ -18,13 +18,13 @@ pub(crate) struct ResizeArguments {
     /// Resize all tiers at once, each time from one node to the most or back, and roots against leaves.
     #[arg(long)]
     pub(crate) leaps: bool,
-    /// How many producers, over QUIC.
+    /// Number of producers over QUIC.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=200), value_name = "P")]
     pub(crate) producers: u16,
-    /// How many senders over HTTP. Each repeats its requests under their keys, at once and across resizes.
+    /// Number of senders over HTTP. Each repeats its requests under their keys, at once and across resizes.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=50), value_name = "H")]
     pub(crate) http_senders: u16,
-    /// How many viewers, each of every topic.
+    /// Number of viewers, each of every topic.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=200), value_name = "V")]
     pub(crate) viewers: u16,
     /// Events per second of all producers together.

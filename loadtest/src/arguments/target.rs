@@ -1,4 +1,4 @@
-//! The cluster that is loaded.
+//! Arguments that choose the cluster under load.
 
 use super::value::duration;
 use crate::cluster::redis::Fsync;
@@ -7,7 +7,7 @@ use countree_common::limits::REPLICAS_MAX;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the totals are kept.
+/// The store of the totals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Store {
     /// The embedded store
@@ -22,7 +22,7 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    /// How its Redis is set, where it is one.
+    /// The durability of its Redis; `None` for the embedded store.
     pub(crate) fn redis(self) -> Option<Fsync> {
         match self {
             Self::Embedded => None,
@@ -33,25 +33,25 @@ impl Store {
     }
 }
 
-/// Which cluster is loaded: one of its own, unless `--cluster` names another.
+/// The cluster under load: one of its own, unless `--cluster` names another.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Target {
-    /// Where the cluster that is started keeps its data [default: a folder that is deleted afterwards].
+    /// The data folder of the cluster that is started [default: a folder that is deleted afterwards].
     #[arg(long, value_name = "DIR", conflicts_with = "cluster")]
     pub(crate) data: Option<PathBuf>,
     /// The countree binary [default: the one next to loadtest].
     #[arg(long, value_name = "PATH", conflicts_with = "cluster")]
     pub(crate) countree: Option<PathBuf>,
-    /// How many leaves the cluster that is started has [default: that of countree up; 1 with --apart].
+    /// Number of leaves of the cluster that is started [default: that of countree up; 1 with --apart].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(REPLICAS_MAX)), value_name = "N", conflicts_with = "cluster")]
     pub(crate) leaves: Option<u32>,
     /// Start every node as a process of its own, so that the CPU time of each is known.
     #[arg(long, conflicts_with_all = ["cluster", "data"])]
     pub(crate) apart: bool,
-    /// Where the totals are kept.
+    /// The store of the totals.
     #[arg(long, value_enum, default_value_t, value_name = "STORE", requires = "apart")]
     pub(crate) store: Store,
-    /// How long leaves sum before they send up [default: the manifest's 100ms].
+    /// The window: the time for which leaves sum before they send up [default: the manifest's 100ms].
     #[arg(long, value_parser = duration, value_name = "TIME", conflicts_with = "cluster")]
     pub(crate) window: Option<Duration>,
     /// At most one update per viewer in this time [default: the manifest's 100ms].

@@ -1,13 +1,13 @@
 //! Viewers, and how old what they are shown is.
 //!
-//! Every counter that is shown grows by one at each beat of a [`Pulse`]: a total tells which changes it holds, and each
-//! of them was due at a known time. A change that is skipped by a viewer is as old as the one that it sees instead, so
-//! no delay is left out (coordinated omission).
+//! Every counter that is shown grows by one at each beat of a [`Pulse`]: a total tells which changes it holds, and
+//! each of them was due at a known time. A change that is skipped by a viewer is as old as the one that it sees
+//! instead, so no delay is left out (coordinated omission).
 
 pub(crate) mod pulse;
 
+use crate::clock::now;
 use crate::load::latency::{Percentiles, Point, curve, histogram};
-use crate::now;
 use countree_client::{Cluster, Viewer};
 use countree_common::key::Topic;
 use countree_common::shell::failure::Failure;
@@ -28,7 +28,7 @@ const CONNECTING: usize = 64;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
 
-/// What all viewers have seen.
+/// Records of what all viewers have seen.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pulse: OnceLock<Pulse>,
@@ -44,7 +44,7 @@ struct State {
     steps_back: u64,
 }
 
-/// What was seen of one pulse.
+/// Records of the deliveries of one pulse.
 #[derive(Debug, Clone)]
 pub(crate) struct Sight {
     /// Updates that reached viewers.
@@ -57,7 +57,7 @@ pub(crate) struct Sight {
 }
 
 impl Seen {
-    /// Nothing yet, by so many viewers.
+    /// Starts empty, for this many viewers.
     ///
     /// # Errors
     /// Never; the histogram can't know.
@@ -91,14 +91,14 @@ impl Seen {
         }
     }
 
-    /// How many viewers have not seen this total.
+    /// The number of viewers that have not seen this total.
     pub(crate) fn behind(&self, total: u64) -> usize {
         self.latest.iter().filter(|latest| latest.load(Relaxed) < total).count()
     }
 
     /// Returns once every viewer has seen this total; else how many had not, when it took too long.
-    pub(crate) async fn all_saw(&self, total: u64, patience: Duration) -> Result<(), usize> {
-        let deadline = now() + patience;
+    pub(crate) async fn all_saw(&self, total: u64, timeout: Duration) -> Result<(), usize> {
+        let deadline = now() + timeout;
         loop {
             match self.behind(total) {
                 0 => return Ok(()),
@@ -113,7 +113,7 @@ impl Seen {
         self.latest.iter().any(|latest| latest.load(Relaxed) > total)
     }
 
-    /// What was seen so far.
+    /// The deliveries so far.
     pub(crate) fn sight(&self) -> Sight {
         let State { micros, deliveries, steps_back } = &*self.state();
         Sight {

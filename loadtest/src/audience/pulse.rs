@@ -1,6 +1,6 @@
 //! Changes at known times: at each beat every counter that is shown grows by one.
 
-use crate::now;
+use crate::clock::now;
 use countree_client::{CounterHandle, Producer};
 use countree_common::delta::Delta;
 use countree_common::key::{Counter, NameError, Topic};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub(crate) const SHOWN_ITEM: &str = "item-0";
 pub(crate) const SHOWN_KIND: &str = "like";
 
-/// When each change is due.
+/// The due time of each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pulse {
     start: Instant,
@@ -27,7 +27,7 @@ impl Pulse {
         Self { start, period, base, beats }
     }
 
-    /// When the change that brings a total to this was due; `None` when it is not one of the pulse's.
+    /// The due time of the change that brings a total to this value; `None` when it is not one of the pulse's.
     pub(crate) fn due(&self, total: u64) -> Option<Instant> {
         let beat = total.checked_sub(self.base + 1).filter(|beat| *beat < self.beats)?;
         Some(self.start + Duration::from_secs_f64(self.period.as_secs_f64() * beat as f64))
@@ -39,7 +39,7 @@ impl Pulse {
     }
 }
 
-/// Who makes the changes.
+/// The producer of the changes.
 pub(crate) struct Heart {
     producer: Producer,
     handles: Vec<CounterHandle>,
@@ -48,7 +48,7 @@ pub(crate) struct Heart {
 }
 
 impl Heart {
-    /// Every topic with so many counters, each at 1: viewers have something to see at once.
+    /// Sets every counter of every topic to 1, so that viewers see a total at once.
     ///
     /// # Errors
     /// When the cluster does not take events.
@@ -66,7 +66,8 @@ impl Heart {
         Pulse::new(start, period, self.total, beats)
     }
 
-    /// Makes every change of the pulse when it is due, whether or not earlier ones were acked, and waits for all acks.
+    /// Makes every change of the pulse when it is due, whether or not earlier ones were acked, and waits for all
+    /// acks.
     ///
     /// # Errors
     /// When a change is not acked.
@@ -95,7 +96,7 @@ impl Heart {
         Err(Failure::failed(format!("{} changes were not acked: {why}", tally.sent - tally.acked)))
     }
 
-    /// What each counter's total must be.
+    /// The expected total of each counter.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }

@@ -1,9 +1,9 @@
 //! The processes: a Redis server and every node, each with ports and files that it keeps over restarts.
 
 use super::layout::{Common, NodePlan, Ports};
-use super::process::{Act, Process, ProcessKind};
+use super::process::{Act, ProcessKind, ServerProcess};
 use super::redis::{self, Fsync};
-use crate::now;
+use crate::clock::now;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, ClusterInfo};
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) const BINARY: &str = "countree";
 const POLL: Duration = Duration::from_millis(20);
 
-/// How many nodes each tier has.
+/// The number of nodes of each tier.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tiers {
     pub(crate) leaves: u16,
@@ -23,21 +23,21 @@ pub(crate) struct Tiers {
     pub(crate) broadcasts: u16,
 }
 
-/// What the nodes are told beyond the defaults.
+/// Settings of the nodes, beyond the defaults.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Settings {
     /// The store: a Redis server that belongs to the fleet, or the embedded one of a single root.
     pub(crate) redis: Option<Fsync>,
     pub(crate) window: Option<Duration>,
     pub(crate) tick: Option<Duration>,
-    /// How long leaves keep what a store may forget.
+    /// The time that leaves keep merged events in their logs.
     pub(crate) retention: Option<Duration>,
 }
 
 /// All of them. Dropping it kills those that run.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    pub(crate) processes: Vec<Process>,
+    pub(crate) processes: Vec<ServerProcess>,
     folder: PathBuf,
 }
 
@@ -63,9 +63,9 @@ impl Fleet {
             .chain(count(ProcessKind::Leaf, tiers.leaves))
             .chain(count(ProcessKind::Broadcast, tiers.broadcasts));
         let nodes: Vec<_> = nodes
-            .map(|(place, number)| Ok(NodePlan { place, number, quic: ports.next()?, http: ports.next()? }))
+            .map(|(kind, number)| Ok(NodePlan { kind, number, quic: ports.next()?, http: ports.next()? }))
             .collect::<Result<_, Failure>>()?;
-        let roots = nodes.iter().filter(|n| n.place == ProcessKind::Root).map(|n| n.quic).collect();
+        let roots = nodes.iter().filter(|n| n.kind == ProcessKind::Root).map(|n| n.quic).collect();
         make_certificates(&binary, folder, &nodes)?;
         let Settings { window, tick, retention, .. } = settings;
         let common = Common { folder, redis, roots, window, tick, retention };
@@ -89,13 +89,13 @@ impl Fleet {
         let name = node.name();
         let path = self.folder.join(format!("{name}.toml"));
         fs::write(&path, node.settings(common))?;
-        self.processes.push(Process {
-            place: node.place,
+        self.processes.push(ServerProcess {
+            kind: node.kind,
             url: Some(format!("http://127.0.0.1:{}", node.http)),
             program: binary.to_owned(),
             arguments: vec![node.tier().into(), "--config".into(), path.display().to_string()],
             log: self.folder.join(format!("{name}.log")),
-            data: (node.place == ProcessKind::Leaf).then(|| self.folder.join(&name)),
+            data: (node.kind == ProcessKind::Leaf).then(|| self.folder.join(&name)),
             child: None,
             name,
         });
@@ -105,17 +105,17 @@ impl Fleet {
     /// Starts everything and returns once all of it can do its work.
     ///
     /// # Errors
-    /// When it can't within `patience`.
-    pub(crate) async fn start(&mut self, patience: Duration) -> Result<(), Failure> {
+    /// When it can't within `timeout`.
+    pub(crate) async fn start(&mut self, timeout: Duration) -> Result<(), Failure> {
         for process in &mut self.processes {
             process.act(Act::Start)?;
         }
-        let deadline = now() + patience;
+        let deadline = now() + timeout;
         // A node that finds no Redis or no root yet may end; it is started until it stays.
-        while let Some(trouble) = self.trouble().await {
+        while let Some(problem) = self.problem().await {
             if now() > deadline {
-                let seconds = patience.as_secs();
-                return Err(Failure::failed(format!("the cluster is not up after {seconds} s: {trouble}")));
+                let seconds = timeout.as_secs();
+                return Err(Failure::failed(format!("the cluster is not up after {seconds} s: {problem}")));
             }
             tokio::time::sleep(POLL).await;
             for process in &mut self.processes {
@@ -130,9 +130,9 @@ impl Fleet {
     /// Returns once every node knows every other.
     ///
     /// # Errors
-    /// When they don't come to within `patience`.
-    pub(crate) async fn gather(&self, patience: Duration) -> Result<(), Failure> {
-        let deadline = now() + patience;
+    /// When they don't come to within `timeout`.
+    pub(crate) async fn gather(&self, timeout: Duration) -> Result<(), Failure> {
+        let deadline = now() + timeout;
         while let Some(stranger) = self.stranger().await {
             if now() > deadline {
                 return Err(Failure::failed(format!("the nodes have not come together: {stranger}")));
@@ -142,7 +142,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Which node does not know all nodes, if one doesn't.
+    /// Names a node that does not know all nodes; `None` when all do.
     pub(crate) async fn stranger(&self) -> Option<String> {
         let nodes: Vec<_> = self.processes.iter().filter_map(|p| Some((&p.name, p.url.as_ref()?))).collect();
         for (name, url) in &nodes {
@@ -157,9 +157,9 @@ impl Fleet {
         None
     }
 
-    /// Which node is not ready, if one is not.
-    pub(crate) async fn trouble(&self) -> Option<String> {
-        for Process { name, url, .. } in &self.processes {
+    /// Names a node that is not ready, and the reason; `None` when all are.
+    pub(crate) async fn problem(&self) -> Option<String> {
+        for ServerProcess { name, url, .. } in &self.processes {
             let Some(url) = url else { continue };
             match http::request("GET", url, "/readyz", &[], None).await {
                 Ok(answer) if answer.status == 200 => {}
@@ -173,14 +173,14 @@ impl Fleet {
     }
 
     /// The HTTP addresses of a tier.
-    pub(crate) fn urls(&self, place: ProcessKind) -> Vec<String> {
-        self.processes.iter().filter(|p| p.place == place).filter_map(|p| p.url.clone()).collect()
+    pub(crate) fn urls(&self, kind: ProcessKind) -> Vec<String> {
+        self.processes.iter().filter(|p| p.kind == kind).filter_map(|p| p.url.clone()).collect()
     }
 
     /// Lines of the nodes' logs that speak of a panic.
     pub(crate) fn panics(&self) -> Vec<String> {
         let mut panics = Vec::new();
-        for Process { name, log, .. } in &self.processes {
+        for ServerProcess { name, log, .. } in &self.processes {
             let text = fs::read_to_string(log).unwrap_or_default();
             let lines = text.lines().filter(|line| line.contains("panicked at"));
             panics.extend(lines.map(|line| format!("{name}: {}", line.trim())));

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// One node before it runs.
 #[derive(Debug)]
 pub(crate) struct NodePlan {
-    pub(crate) place: ProcessKind,
+    pub(crate) kind: ProcessKind,
     pub(crate) number: u16,
     pub(crate) quic: u16,
     pub(crate) http: u16,
@@ -16,7 +16,7 @@ pub(crate) struct NodePlan {
 
 impl NodePlan {
     pub(crate) fn tier(&self) -> &'static str {
-        match self.place {
+        match self.kind {
             ProcessKind::Leaf => "leaf",
             ProcessKind::Root => "root",
             ProcessKind::Broadcast => "broadcast",
@@ -37,7 +37,7 @@ impl NodePlan {
             length.map_or(String::new(), |length| format!("{name} = \"{}ms\"\n", length.as_millis()))
         };
         let roots: Vec<_> = common.roots.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
-        let roots = match self.place {
+        let roots = match self.kind {
             ProcessKind::Root => String::new(),
             _ => format!("roots = [{}]\n", roots.join(", ")),
         };
@@ -53,7 +53,7 @@ impl NodePlan {
     }
 }
 
-/// What all nodes of a fleet are told.
+/// Settings that all nodes of a fleet share.
 #[derive(Debug)]
 pub(crate) struct Common<'a> {
     pub(crate) folder: &'a Path,
@@ -67,7 +67,7 @@ pub(crate) struct Common<'a> {
 }
 
 /// Ports that are free, and stay so while their process is down: outside the range that the system gives
-/// to whoever asks for any.
+/// to programs that ask for any.
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
     given: Vec<u16>,

@@ -1,41 +1,41 @@
 //! The cluster that is loaded: its addresses, its processes, and what they use.
 
 mod aof;
+pub(crate) mod endpoints;
 pub(crate) mod fleet;
 pub(crate) mod layout;
 pub(crate) mod older;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod server;
-pub(crate) mod site;
 pub(crate) mod usage;
 
 use crate::arguments::Target;
-use crate::now;
+use crate::clock::now;
 use countree_common::shell::failure::Failure;
+use endpoints::Endpoints;
 use fleet::{Fleet, Settings, Tiers};
 use process::{Act, ProcessKind};
 use server::Server;
-use site::Site;
 use std::time::Duration;
 use usage::Usage;
 
 /// A cluster that has not come up after this long won't.
 const START: Duration = Duration::from_secs(60);
-/// How soon it is noticed that a process is gone.
+/// The interval of checks for processes that have ended.
 const ALIVE_POLL: Duration = Duration::from_millis(200);
 const READY_POLL: Duration = Duration::from_millis(5);
 
 /// One of our own, which ends with this value, or another one.
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    pub(crate) site: Site,
+    pub(crate) endpoints: Endpoints,
     running: Running,
 }
 
 #[derive(Debug)]
 enum Running {
-    /// Somebody else's.
+    /// A cluster that runs elsewhere.
     Elsewhere,
     /// `countree up`.
     Together(Server),
@@ -50,14 +50,14 @@ impl Cluster {
     /// When it does not come up.
     pub(crate) async fn start(target: &Target) -> Result<Self, Failure> {
         if let Some(url) = &target.cluster {
-            let site = Site::at(url.clone(), target.token.clone());
-            return Ok(Self { site, running: Running::Elsewhere });
+            let endpoints = Endpoints::at(url.clone(), target.token.clone());
+            return Ok(Self { endpoints, running: Running::Elsewhere });
         }
         if target.apart {
             return Self::start_apart(target).await;
         }
         let server = Server::start(target).await?;
-        Ok(Self { site: Site::at(server.url.clone(), None), running: Running::Together(server) })
+        Ok(Self { endpoints: Endpoints::at(server.url.clone(), None), running: Running::Together(server) })
     }
 
     async fn start_apart(target: &Target) -> Result<Self, Failure> {
@@ -74,12 +74,13 @@ impl Cluster {
         let mut fleet = Fleet::new(folder.path(), &countree, tiers, settings)?;
         fleet.start(START).await?;
         fleet.gather(START).await?;
-        let first = |place| fleet.urls(place).into_iter().next().unwrap_or_default();
-        let site = Site { url: first(ProcessKind::Leaf), reads: first(ProcessKind::Broadcast), token: None };
-        Ok(Self { site, running: Running::Apart(fleet, folder) })
+        let first = |kind| fleet.urls(kind).into_iter().next().unwrap_or_default();
+        let endpoints =
+            Endpoints { url: first(ProcessKind::Leaf), reads: first(ProcessKind::Broadcast), token: None };
+        Ok(Self { endpoints, running: Running::Apart(fleet, folder) })
     }
 
-    /// What each process has used so far; nothing for somebody else's cluster.
+    /// The processor time and memory of each process so far; empty for a cluster that runs elsewhere.
     ///
     /// # Errors
     /// When a process is gone.
@@ -106,21 +107,21 @@ impl Cluster {
     /// ready.
     ///
     /// # Errors
-    /// When leaves have no processes of their own, or it is not ready within `patience`.
-    pub(crate) async fn kill_and_start_leaf(&mut self, patience: Duration) -> Result<Duration, Failure> {
+    /// When leaves have no processes of their own, or it is not ready within `timeout`.
+    pub(crate) async fn kill_and_start_leaf(&mut self, timeout: Duration) -> Result<Duration, Failure> {
         let leaf = match &mut self.running {
-            Running::Apart(fleet, _) => fleet.processes.iter_mut().find(|p| p.place == ProcessKind::Leaf),
+            Running::Apart(fleet, _) => fleet.processes.iter_mut().find(|p| p.kind == ProcessKind::Leaf),
             _ => None,
         };
         let Some(leaf) = leaf else { return Err(Failure::failed("no leaf is a process of its own")) };
         leaf.act(Act::Kill)?;
         let start = now();
         leaf.act(Act::Start)?;
-        while !site::is_ready(&self.site.url).await {
-            if start.elapsed() > patience {
+        while !endpoints::is_ready(&self.endpoints.url).await {
+            if start.elapsed() > timeout {
                 return Err(Failure::failed(format!(
                     "the leaf is not ready {} s after kill -9",
-                    patience.as_secs()
+                    timeout.as_secs()
                 )));
             }
             tokio::time::sleep(READY_POLL).await;
@@ -129,27 +130,27 @@ impl Cluster {
     }
 
     /// The number of the first process of a tier, where it has one of its own.
-    pub(crate) fn process(&self, place: ProcessKind) -> Option<u32> {
+    pub(crate) fn process(&self, kind: ProcessKind) -> Option<u32> {
         let Running::Apart(fleet, _) = &self.running else { return None };
-        fleet.processes.iter().find(|process| process.place == place)?.id()
+        fleet.processes.iter().find(|process| process.kind == kind)?.id()
     }
 
     /// The sum of a family of metrics over all nodes, where they tell.
     pub(crate) async fn metric(&self, family: &str) -> Option<u64> {
         let urls = match &self.running {
             Running::Apart(fleet, _) => fleet.processes.iter().filter_map(|p| p.url.clone()).collect(),
-            _ => vec![self.site.url.clone()],
+            _ => vec![self.endpoints.url.clone()],
         };
         let mut sum = None;
         for url in urls {
-            if let Some(value) = site::metric(&url, family).await {
+            if let Some(value) = endpoints::metric(&url, family).await {
                 sum = Some(sum.unwrap_or(0) + value);
             }
         }
         sum
     }
 
-    /// Waits until a process ends by itself, which none should, and says how. Somebody else's cluster is
+    /// Waits until a process ends by itself, which none should, and returns how. A cluster that runs elsewhere is
     /// not watched.
     pub(crate) async fn ended(&self) -> Failure {
         loop {

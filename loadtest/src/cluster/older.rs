@@ -4,8 +4,8 @@ use countree_common::shell::failure::Failure;
 use std::fs;
 use std::path::Path;
 
-/// Puts the copy in the place of a stopped program's data that was made here the last time, and keeps what was there as
-/// the next copy. The first time it only copies.
+/// Puts the copy in the place of a stopped program's data that was made here the last time, and keeps what was there
+/// as the next copy. The first time it only copies.
 ///
 /// # Errors
 /// When the data can't be copied.

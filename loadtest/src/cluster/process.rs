@@ -8,10 +8,10 @@ use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// What a name begins with that is not part of a node's own settings.
+/// The prefix of environment variables that must not reach a node.
 const ENVIRONMENT: &str = "COUNTREE_";
 
-/// What a process is.
+/// The kinds of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ProcessKind {
@@ -19,17 +19,17 @@ pub(crate) enum ProcessKind {
     Root,
     Broadcast,
     Redis,
-    /// What Countree is compared with.
+    /// The contender to compare Countree with.
     Rival,
 }
 
-/// What is to be done to a process now.
+/// An act on a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
     Kill,
     /// A kill too; what comes after it takes longer.
     KillForLong,
-    /// A kill of a Redis server, whose log then loses so many bytes at its end.
+    /// A kill of a Redis server, whose log then loses this many bytes at its end.
     KillAndForget(u64),
     /// A kill; the data is then as it was at the last such kill.
     KillAndRestore,
@@ -43,21 +43,21 @@ pub(crate) enum Act {
 
 /// One program. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub(crate) struct ServerProcess {
     pub(crate) name: String,
-    pub(crate) place: ProcessKind,
+    pub(crate) kind: ProcessKind,
     /// Its HTTP address, if it has one.
     pub(crate) url: Option<String>,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
-    /// What it says goes here.
+    /// The file for its output.
     pub(crate) log: PathBuf,
-    /// Where it keeps its data.
+    /// Its data folder.
     pub(crate) data: Option<PathBuf>,
     pub(crate) child: Option<Child>,
 }
 
-impl Process {
+impl ServerProcess {
     /// Does it.
     ///
     /// # Errors
@@ -129,14 +129,14 @@ impl Process {
         Ok(has_ended)
     }
 
-    /// What it said last.
+    /// The last lines of its output.
     pub(crate) fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned()
     }
 }
 
-impl Drop for Process {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
             // Its data is of no use any more; SIGKILL ends a stopped process too.

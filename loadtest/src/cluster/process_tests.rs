@@ -1,14 +1,14 @@
 use super::*;
-use crate::now;
+use crate::clock::now;
 use std::path::Path;
 use std::time::Duration;
 
 const POLL: Duration = Duration::from_millis(20);
 
-fn sleeper(folder: &Path) -> Process {
-    Process {
+fn sleeper(folder: &Path) -> ServerProcess {
+    ServerProcess {
         name: "sleeper".into(),
-        place: ProcessKind::Leaf,
+        kind: ProcessKind::Leaf,
         url: None,
         program: "sleep".into(),
         arguments: vec!["600".into()],
@@ -18,7 +18,7 @@ fn sleeper(folder: &Path) -> Process {
     }
 }
 
-fn state(process: &Process) -> Option<char> {
+fn state(process: &ServerProcess) -> Option<char> {
     let id = process.child.as_ref()?.id();
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()

@@ -1,6 +1,6 @@
 //! A Redis server of our own.
 
-use super::process::{Process, ProcessKind};
+use super::process::{ProcessKind, ServerProcess};
 use clap::ValueEnum;
 use countree_common::shell::failure::Failure;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 const REDIS: &str = "redis-server";
 
-/// When Redis makes its log durable.
+/// The durability of Redis's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Fsync {
@@ -40,7 +40,7 @@ pub(crate) fn is_installed() -> Result<bool, Failure> {
 ///
 /// # Errors
 /// When the folder can't be made.
-pub(crate) fn server(name: &str, folder: &Path, port: u16, fsync: Fsync) -> Result<Process, Failure> {
+pub(crate) fn server(name: &str, folder: &Path, port: u16, fsync: Fsync) -> Result<ServerProcess, Failure> {
     let data = folder.join(name);
     fs::create_dir(&data)?;
     let (dir, port) = (data.display().to_string(), port.to_string());
@@ -60,9 +60,9 @@ pub(crate) fn server(name: &str, folder: &Path, port: u16, fsync: Fsync) -> Resu
         ["--auto-aof-rewrite-percentage", "0"],
         ["--maxmemory-policy", "noeviction"],
     ];
-    Ok(Process {
+    Ok(ServerProcess {
         name: name.into(),
-        place: ProcessKind::Redis,
+        kind: ProcessKind::Redis,
         url: None,
         program: REDIS.into(),
         arguments: arguments.concat().into_iter().map(str::to_owned).collect(),

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 /// A cluster that has not come up after this long won't.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a drain may take before the process is killed: what is in its log is of no use any more.
+/// Time for a drain before the process is killed: its log is not needed any more.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_POLL: Duration = Duration::from_millis(20);
 
 /// The process. Dropping it ends it, by SIGTERM and then by force.
 #[derive(Debug)]
 pub(crate) struct Server {
-    process: Process,
+    process: ServerProcess,
     /// Its HTTP address, `http://host:port`.
     pub(crate) url: String,
     log: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Server {
 }
 
 #[derive(Debug)]
-struct Process {
+struct ServerProcess {
     child: Child,
 }
 
@@ -69,7 +69,7 @@ impl Server {
         let child = command
             .spawn()
             .map_err(|e| Failure::failed(format!("{} can't be run: {e}", binary.display())))?;
-        let mut process = Process { child };
+        let mut process = ServerProcess { child };
         let Some(output) = process.child.stdout.take() else {
             return Err(Failure::failed("the cluster's output can't be read"));
         };
@@ -82,13 +82,13 @@ impl Server {
         self.process.child.id()
     }
 
-    /// What it said last.
+    /// The last lines of its output.
     pub(crate) fn last_words(&self) -> String {
         last_line(&self.log)
     }
 }
 
-impl Drop for Process {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // Until it is waited for, its number can't belong to another process.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
@@ -138,7 +138,7 @@ async fn ready(output: ChildStdout, log: &Path) -> Result<(String, BufReader<Chi
     Ok((ready.http, output))
 }
 
-/// What the cluster said last.
+/// The last lines of the cluster's output.
 fn last_line(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let line = text.lines().rfind(|line| !line.trim().is_empty());

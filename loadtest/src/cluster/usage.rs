@@ -32,7 +32,7 @@ impl Usage {
         self.seconds.is_empty()
     }
 
-    /// What was used since `before`, without the digits that are below any tick.
+    /// The use since `before`, rounded to the kernel's ticks.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let used = |(name, after): (&String, &f64)| {
             let before = before.seconds.get(name).copied().unwrap_or(0.0);
@@ -41,12 +41,12 @@ impl Usage {
         Self { seconds: self.seconds.iter().map(used).collect() }
     }
 
-    /// Of all processes together.
+    /// Sums it over all processes.
     pub(crate) fn total(&self) -> f64 {
         between(0.0, self.seconds.values().sum())
     }
 
-    /// Of those whose name begins so: `leaf` for every leaf. `None` when there is none.
+    /// Sums it over the processes whose name begins so: `leaf` for every leaf. `None` when there is none.
     pub(crate) fn of(&self, tier: &str) -> Option<f64> {
         let of_tier = self.seconds.iter().filter(|(name, _)| name.starts_with(tier));
         of_tier.map(|(_, seconds)| *seconds).reduce(|a, b| a + b).map(|sum| between(0.0, sum))
@@ -93,7 +93,7 @@ fn read(process: &str, file: &str) -> Result<String, Failure> {
     std::fs::read_to_string(&path).map_err(|e| Failure::failed(format!("{path}: {e}")))
 }
 
-/// What was used between two readings, without the digits that are below any tick.
+/// The use between two readings, rounded to the kernel's ticks.
 pub(crate) fn between(before: f64, after: f64) -> f64 {
     ((after - before) * 1e3).round() / 1e3
 }

@@ -1,4 +1,4 @@
-//! One curve: what grows, and what it costs at each size.
+//! One curve: the quantity that grows, and the cost at each size.
 
 use crate::report::Rows;
 use crate::report::escape::escape;
@@ -8,32 +8,32 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// What is measured at a size, and in what unit.
+/// The measures of a size, each with its unit.
 pub(super) type Measure = (&'static str, &'static str);
 
 /// One size.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Point {
     pub(super) size: f64,
-    /// By what was measured.
+    /// The value of each measure.
     pub(super) costs: BTreeMap<&'static str, f64>,
 }
 
 /// One curve.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Growth {
-    /// What grows.
+    /// The quantity that grows.
     pub(super) growing: &'static str,
     pub(super) points: Vec<Point>,
     #[serde(skip)]
     pub(super) measures: Vec<Measure>,
-    /// What was not exact.
+    /// Totals that were not exact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) complaint: Option<String>,
 }
 
 impl Growth {
-    /// Nothing yet.
+    /// Starts empty.
     pub(super) fn new(growing: &'static str, measures: &[Measure]) -> Self {
         Self { growing, points: Vec::new(), measures: measures.to_vec(), complaint: None }
     }
@@ -46,7 +46,7 @@ impl Growth {
         self.complaint = self.complaint.take().or(complaint.map(|c| format!("{} {size}: {c}", self.growing)));
     }
 
-    /// For people.
+    /// Formats it for people.
     pub(super) fn table(&self) -> String {
         let mut text = format!("{}\n", self.growing);
         for point in &self.points {

@@ -1,7 +1,7 @@
-//! Curves of taking events: by counters, topics, producers, leaves and events in a message.
+//! Measures the cost of taking events, by counters, topics, producers, leaves and events in a message.
 
 use super::growth::{Growth, Measure};
-use super::sizes;
+use super::sizes::sizes;
 use crate::arguments::{CurvesArguments, Growing, Target};
 use crate::cluster::Cluster;
 use crate::cluster::process::ProcessKind;
@@ -17,7 +17,7 @@ const MEASURES: [Measure; 4] = [
     ("memory of the leaf", "bytes a counter"),
 ];
 const COUNTERS: &str = "countree_leaf_counters";
-/// Where memory says something: below, what a leaf needs anyway is more than its counters.
+/// The least number of counters at which memory is reported: below it, a leaf's fixed memory outweighs them.
 const COUNTERS_FOR_MEMORY: u32 = 100_000;
 
 /// One size: a cluster, and what is sent to it.

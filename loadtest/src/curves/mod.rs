@@ -1,8 +1,9 @@
-//! `loadtest curves`: how cost grows with what there is.
+//! Runs `loadtest curves`: plots the growth of cost with each size.
 
 mod growth;
 mod ingest;
 mod recovery;
+mod sizes;
 mod viewers;
 
 use crate::arguments::{CurvesArguments, Growing};
@@ -10,7 +11,7 @@ use crate::report::{self, page};
 use countree_common::shell::failure::Failure;
 use growth::{Growth, Outcome};
 
-/// Measures one curve after another, prints them, and fails when a total is not what it must be.
+/// Measures one curve after another, prints them, and fails when a total is wrong.
 pub(crate) async fn run(arguments: CurvesArguments, json: bool) -> Result<(), Failure> {
     let mut outcome = Outcome::default();
     for growing in arguments.wanted() {
@@ -34,9 +35,4 @@ pub(crate) async fn run(arguments: CurvesArguments, json: bool) -> Result<(), Fa
         Some(complaint) => Err(Failure::failed(complaint)),
         None => Ok(()),
     }
-}
-
-/// Every `quick` one of them: the first few, where there is to be little work.
-fn sizes<T: Copy>(all: &[T], quick: bool, few: usize) -> Vec<T> {
-    all.iter().copied().take(if quick { few } else { all.len() }).collect()
 }

@@ -1,7 +1,7 @@
-//! Time that a killed leaf takes to start again, by the length of its log.
+//! Measures the time that a killed leaf takes to start again, by the length of its log.
 
 use super::growth::{Growth, Measure};
-use super::sizes;
+use super::sizes::sizes;
 use crate::arguments::{CurvesArguments, Store, Target};
 use crate::cluster::Cluster;
 use crate::load::Load;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const MEASURES: [Measure; 2] = [("kill -9 to ready", "s"), ("the same a GB", "s a GB")];
 /// A leaf that is not ready after this long won't be.
-const PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 const MANNER: Transport = Transport::Quic { batch: None, in_flight: None };
 
 /// Fills a log, kills the leaf, and starts it again; a cluster of its own for each size.
@@ -39,8 +39,8 @@ pub(super) async fn curve(arguments: &CurvesArguments) -> Result<Growth, Failure
         };
         let mut load = Load::connect(plan, MANNER, &cluster, false).await?;
         load.round(&cluster, 0).await?;
-        let log = cluster.site.log_bytes().await.unwrap_or(0) as f64;
-        let took = cluster.kill_and_start_leaf(PATIENCE).await?.as_secs_f64();
+        let log = cluster.endpoints.log_bytes().await.unwrap_or(0) as f64;
+        let took = cluster.kill_and_start_leaf(START_TIMEOUT).await?.as_secs_f64();
         let wrong = load.differences(&cluster).await?.len();
         let complaint = (wrong > 0).then(|| format!("{wrong} counters are not exact after the restart"));
         growth.add(log, &[Some(took), (log > 1e7).then(|| took * 1e9 / log)], complaint);

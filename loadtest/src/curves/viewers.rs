@@ -1,7 +1,7 @@
-//! The curve of showing totals, by viewers.
+//! Measures the cost of showing totals, by viewers.
 
 use super::growth::{Growth, Measure};
-use super::sizes;
+use super::sizes::sizes;
 use crate::arguments::{CurvesArguments, Show, Target};
 use crate::fanout;
 use countree_common::shell::failure::Failure;

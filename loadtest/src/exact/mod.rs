@@ -1,5 +1,5 @@
-//! `loadtest exact`: real processes, killed and paused at random moments under load, and in the end every
-//! acked event counted once.
+//! Runs `loadtest exact`: kills and pauses real processes at random moments under load, and checks that every
+//! acked event was counted once.
 
 mod clients;
 mod events;
@@ -7,14 +7,12 @@ mod faults;
 mod result;
 mod run;
 
-pub(crate) use faults::schedule::Allowed;
-
-use crate::arguments::ExactArguments;
+use crate::arguments::{Allowed, ExactArguments};
+use crate::clock::now;
 use crate::cluster::fleet::{self, Fleet, Settings, Tiers};
 use crate::cluster::process::{Act, ProcessKind};
 use crate::cluster::redis::Fsync;
 use crate::cluster::server;
-use crate::now;
 use clients::http::HttpSender;
 use clients::quic::QuicSender;
 use clients::viewers::Shown;
@@ -36,11 +34,11 @@ use tokio::task::JoinSet;
 
 /// A cluster that has not come up after this long won't.
 const START: Duration = Duration::from_secs(60);
-/// How long everything has, once the faults are over, to be acked, and then to be merged and shown.
+/// Time for everything to be acked after the last fault, and then again to be merged and shown.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Load before the first fault and after the last.
 const CALM: Duration = Duration::from_secs(1);
-/// How often the faults' clock is looked at.
+/// The interval of checks for due faults.
 const STEP: Duration = Duration::from_millis(20);
 
 /// Runs, prints, and fails on any difference.
@@ -217,9 +215,8 @@ async fn rage(run: &Run, fleet: &mut Fleet, arguments: &ExactArguments) -> Resul
         Some(minutes) => Limit::Until(run.time() + Duration::from_secs_f64(60.0 * minutes)),
         None => Limit::Kills(arguments.kills),
     };
-    let places: Vec<_> = fleet.processes.iter().map(|process| process.place).collect();
-    let mut schedule =
-        FaultSchedule::new(arguments.seed, arguments.faults.clone(), limit, places, run.time());
+    let kinds: Vec<_> = fleet.processes.iter().map(|process| process.kind).collect();
+    let mut schedule = FaultSchedule::new(arguments.seed, arguments.faults.clone(), limit, kinds, run.time());
     while !schedule.is_over(run.time()) {
         for (number, process) in fleet.processes.iter_mut().enumerate() {
             if process.has_ended()? && !schedule.handle_exit(number, run.time()) {

@@ -1,11 +1,11 @@
 //! State that the tasks of one run share, and their messages to people.
 
+use crate::arguments::Allowed;
+use crate::clock::now;
 use crate::cluster::process::Act;
 use crate::exact::clients::acks::Acks;
 use crate::exact::events::catalogue::EventCatalogue;
-use crate::exact::faults::schedule::Allowed;
 use crate::load::latency::AckLatency;
-use crate::now;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::time::Time;
@@ -108,7 +108,7 @@ impl Run {
         }
     }
 
-    /// How one try of an HTTP request ended; kept for when something is wrong.
+    /// Records the end of one try of an HTTP request, for the report of an error.
     pub(super) fn note_try(&self, began: Duration, text: &str) {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         if tries.len() < TRIES {
@@ -116,7 +116,7 @@ impl Run {
         }
     }
 
-    /// For people who watch.
+    /// Prints a message for people who watch.
     pub(super) fn say(&self, text: &str) {
         if self.is_loud {
             eprintln!("{:8.2} s  {text}", self.after().as_secs_f64());

@@ -9,7 +9,7 @@ use crate::report::number::{count, thousands};
 use serde::Serialize;
 use std::time::Duration;
 
-/// What was read off while it went on.
+/// Readings during the run.
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) elapsed: Duration,
@@ -18,7 +18,7 @@ pub(super) struct Measured {
     pub(super) own: f64,
     /// The broadcast node's processor time while viewers connected.
     pub(super) connecting: Option<f64>,
-    /// What the broadcast node's memory grew by meanwhile.
+    /// The growth of the broadcast node's memory meanwhile.
     pub(super) bytes: Option<u64>,
     pub(super) datagrams: Option<u64>,
     /// Viewers that never saw the last total.
@@ -33,7 +33,7 @@ pub(super) struct Measured {
 pub(crate) struct Figures {
     pub(crate) viewers: u32,
     pub(crate) topics: u32,
-    /// Of each topic.
+    /// The number of counters of each topic.
     pub(crate) counters: u32,
     /// Changes per second asked for.
     pub(crate) rate: f64,
@@ -102,7 +102,7 @@ impl Figures {
         }
     }
 
-    /// What is wrong, if something is.
+    /// The first error; `None` when all is right.
     pub(crate) fn verdict(&self) -> Option<String> {
         match (self.exact, self.viewers_behind, self.steps_back) {
             (true, ..) => None,

@@ -5,10 +5,10 @@ mod figures;
 use crate::arguments::{FanoutArguments, Show, Target};
 use crate::audience::pulse::Heart;
 use crate::audience::{self, Seen};
+use crate::clock::now;
 use crate::cluster::Cluster;
 use crate::cluster::process::ProcessKind;
 use crate::cluster::usage::{self, Usage};
-use crate::now;
 use crate::report::{self, page};
 use countree_client::{Cluster as ClientCluster, Producer, ProducerOptions};
 use countree_common::key::Topic;
@@ -16,8 +16,8 @@ use countree_common::shell::failure::Failure;
 pub(crate) use figures::Figures;
 use std::time::Duration;
 
-/// How long viewers have, after the last change, to see it.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time for viewers to see the last change.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between the last connection and the first change: what connecting leaves behind is done by then.
 const LEAD: Duration = Duration::from_millis(500);
 const DELIVERIES: &str = "countree_broadcast_datagrams_total";
@@ -55,7 +55,7 @@ async fn perform(show: &Show, cluster: &Cluster, is_loud: bool) -> Result<Figure
     let topics: Vec<Topic> = (0..show.topics)
         .map(|n| Topic::new(&format!("loadtest-{run:08x}/show-{n}")))
         .collect::<Result<_, _>>()?;
-    let client = ClientCluster::discover(&cluster.site.url, None).await?;
+    let client = ClientCluster::discover(&cluster.endpoints.url, None).await?;
     let producer = Producer::new(client, ProducerOptions::default());
     let mut heart = Heart::new(producer, &topics, show.counters).await?;
 
@@ -63,7 +63,7 @@ async fn perform(show: &Show, cluster: &Cluster, is_loud: bool) -> Result<Figure
     let seen = Seen::new(viewers)?;
     let resident = || cluster.process(ProcessKind::Broadcast).map(usage::resident_bytes).transpose();
     let (bytes_before, idle) = (resident()?, cluster.usage()?);
-    let watching = audience::gather(&cluster.site.url, &topics, viewers, &seen).await?;
+    let watching = audience::gather(&cluster.endpoints.url, &topics, viewers, &seen).await?;
     let connecting = cluster.usage()?.since(&idle);
     let bytes = resident()?.zip(bytes_before).map(|(after, before)| after.saturating_sub(before));
     if is_loud {
@@ -76,14 +76,14 @@ async fn perform(show: &Show, cluster: &Cluster, is_loud: bool) -> Result<Figure
     let datagrams = cluster.metric(DELIVERIES).await;
     let (start, before, own_before) = (now(), cluster.usage()?, usage::seconds("self")?);
     heart.follow(pulse).await?;
-    let behind = seen.all_saw(pulse.last(), PATIENCE).await.err().unwrap_or(0);
+    let behind = seen.all_saw(pulse.last(), REQUEST_TIMEOUT).await.err().unwrap_or(0);
     let (elapsed, after, own) = (start.elapsed(), cluster.usage()?, usage::seconds("self")?);
     let datagrams = cluster.metric(DELIVERIES).await.zip(datagrams).map(|(after, before)| after - before);
     drop(watching);
 
     let mut wrong_topics = 0;
     for topic in &topics {
-        let view = cluster.site.topic(topic).await?;
+        let view = cluster.endpoints.topic(topic).await?;
         let totals = view.iter().flat_map(|view| view.counts.values()).flat_map(|kinds| kinds.values());
         let right = totals.filter(|total| u64::try_from(**total) == Ok(heart.total())).count();
         wrong_topics += u32::from(right != show.counters as usize);

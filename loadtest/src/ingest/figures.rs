@@ -14,7 +14,7 @@ use std::fmt::Write;
 /// Differences that are spelled out; the others are only counted.
 const DIFFERENCES_SHOWN: usize = 20;
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Figures {
     /// Asked for.
@@ -48,20 +48,20 @@ pub(crate) struct Figures {
     /// Sums that were merged into the store, one for each counter that changed in a window, where the cluster
     /// tells.
     pub(crate) merged_counters: Option<u64>,
-    /// The same over the store's part of `server_core_s`, where it is a Redis server.
+    /// Events per core-second of the store alone, where it is a Redis server.
     pub(crate) merged_per_store_core_s: Option<f64>,
     /// This process's processor time until the last ack.
     pub(crate) loadtest_core_s: f64,
     pub(crate) ack_ms: Percentiles,
-    /// What the leaves' logs grew by, where the cluster tells.
+    /// The growth of the leaves' logs in bytes, where the cluster reports it.
     pub(crate) log_bytes: Option<u64>,
-    /// Every event was acked, and every total is what it must be.
+    /// Whether every event was acked and every total is right.
     pub(crate) exact: bool,
     /// Counters with another total than expected.
     pub(crate) different_counters: usize,
     /// The first of them.
     pub(crate) differences: Vec<Difference>,
-    /// Why events were not acked.
+    /// The reasons that events were not acked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
 }
@@ -115,7 +115,7 @@ impl Figures {
         }
     }
 
-    /// What is wrong, if something is.
+    /// The first error; `None` when all is right.
     pub(crate) fn verdict(&self) -> Option<String> {
         let missing = self.events - self.acked.min(self.events);
         if missing > 0 {

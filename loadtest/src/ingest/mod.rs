@@ -12,12 +12,12 @@ use crate::report::{self, page};
 use countree_common::shell::failure::Failure;
 use figures::Figures;
 
-/// What roots count: sums that were merged.
+/// The metric of roots that counts merged sums.
 const MERGED_COUNTERS: &str = "countree_root_counters_total";
 const NOTE: &str = "<p>Milliseconds from when an event was due, or handed to its producer, to its ack. Every event \
     of a batch is given the wait of the oldest in it, so none is shown faster than it was.</p>";
 
-/// Measures, prints, and fails when a total is not what it must be.
+/// Measures, prints, and fails when a total is wrong.
 pub(crate) async fn run(arguments: IngestArguments, json: bool) -> Result<(), Failure> {
     let (plan, transport) = (arguments.plan(rand::random())?, arguments.sending.transport()?);
     let cluster = Cluster::start(&arguments.target).await?;

@@ -1,8 +1,8 @@
-//! The check that every total is what it must be.
+//! Checks every total against the sent events.
 
 use super::plan::Plan;
 use super::zipf::Zipf;
-use crate::cluster::site::Site;
+use crate::cluster::endpoints::Endpoints;
 use countree_common::document::TopicView;
 use countree_common::key::{Counter, Topic};
 use countree_common::shell::failure::Failure;
@@ -22,14 +22,14 @@ pub(crate) struct Difference {
     pub(crate) counted: i64,
 }
 
-/// What has been sent to each counter, by number.
+/// The number of events that were sent to each counter, by its number.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Expected {
     pub(crate) totals: Vec<u64>,
 }
 
 impl Expected {
-    /// Nothing yet.
+    /// Starts empty.
     pub(crate) fn new(plan: &Plan) -> Self {
         Self { totals: vec![0; plan.keys as usize] }
     }
@@ -45,7 +45,7 @@ impl Expected {
         }
     }
 
-    /// What a topic must hold: counters that got no event are not in it. Counters are dealt to topics in turn.
+    /// The expected totals of a topic. Counters without events are not in it. Counters are dealt to topics in turn.
     fn of_topic(&self, plan: &Plan, topic: u32) -> Result<Totals, Failure> {
         let mut totals = Totals::new();
         for key in (topic..plan.keys).step_by(plan.topics as usize) {
@@ -59,7 +59,11 @@ impl Expected {
 }
 
 /// Reads every topic, once all is merged, and returns what is not as expected, counter by counter.
-pub(crate) async fn check(plan: &Plan, expected: &Expected, site: &Site) -> Result<Vec<Difference>, Failure> {
+pub(crate) async fn check(
+    plan: &Plan,
+    expected: &Expected,
+    endpoints: &Endpoints,
+) -> Result<Vec<Difference>, Failure> {
     let mut differences = Vec::new();
     let mut topics = 0..plan.topics;
     let mut reads = JoinSet::new();
@@ -67,8 +71,10 @@ pub(crate) async fn check(plan: &Plan, expected: &Expected, site: &Site) -> Resu
         while reads.len() < READS_AT_ONCE
             && let Some(number) = topics.next()
         {
-            let (site, topic) = (site.clone(), plan.topic(number)?);
-            reads.spawn(async move { site.settled_topic(&topic).await.map(|view| (number, topic, view)) });
+            let (endpoints, topic) = (endpoints.clone(), plan.topic(number)?);
+            reads.spawn(
+                async move { endpoints.settled_topic(&topic).await.map(|view| (number, topic, view)) },
+            );
         }
         let Some(read) = reads.join_next().await else { break };
         let (number, topic, view) = read??;
@@ -80,7 +86,7 @@ pub(crate) async fn check(plan: &Plan, expected: &Expected, site: &Site) -> Resu
 
 type Totals = BTreeMap<Counter, i64>;
 
-/// Both ways: what is missing, and what nobody sent.
+/// Compares both ways: counters that are missing, and counters that no event went to.
 fn compare(topic: &Topic, expected: &Totals, view: Option<&TopicView>) -> Vec<Difference> {
     let mut counted = Totals::new();
     for (item, kinds) in view.iter().flat_map(|view| &view.counts) {

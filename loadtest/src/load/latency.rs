@@ -1,4 +1,4 @@
-//! Ack latencies, as producers report them and as people read them.
+//! Records ack latencies, and sums them up by percentile.
 
 use countree_client::AckedBatch;
 use hdrhistogram::Histogram;
@@ -13,7 +13,7 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 /// Points of the curve for each factor of ten in rarity.
 const POINTS_PER_DECADE: u32 = 16;
 
-/// What acks tell, from all producers.
+/// Records the acks of all producers.
 #[derive(Debug)]
 pub(crate) struct AckLatency {
     state: Mutex<State>,
@@ -44,7 +44,7 @@ pub(crate) struct Percentiles {
 }
 
 impl Percentiles {
-    /// Those of latencies in µs.
+    /// Reads the percentiles from latencies in µs.
     pub(crate) fn of(micros: &Histogram<u64>) -> Self {
         let at = |quantile| micros.value_at_quantile(quantile) as f64 / 1e3;
         Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: micros.max() as f64 / 1e3 }
@@ -63,12 +63,12 @@ impl fmt::Display for Percentiles {
 pub(crate) struct Point {
     /// The share of events that waited longer, above 0 and at most 1.
     pub(crate) slower: f64,
-    /// What the others waited at most.
+    /// The longest wait of the other events.
     pub(crate) ms: f64,
 }
 
 impl AckLatency {
-    /// Nothing recorded yet.
+    /// Starts empty.
     ///
     /// # Errors
     /// Never, for these constants; the histogram can't know.
@@ -96,12 +96,12 @@ impl AckLatency {
         state.last_ack = None;
     }
 
-    /// How many events were acked.
+    /// The number of acked events.
     pub(crate) fn acked(&self) -> u64 {
         self.state().micros.len()
     }
 
-    /// When the last ack came.
+    /// The time of the last ack.
     pub(crate) fn last_ack(&self) -> Option<Instant> {
         self.state().last_ack
     }
@@ -117,7 +117,7 @@ impl AckLatency {
     }
 }
 
-/// How latencies in µs grow from the fastest to the slowest.
+/// The curve of latencies in µs, from the fastest to the slowest.
 pub(crate) fn curve(micros: &Histogram<u64>) -> Vec<Point> {
     let rarest = 1.0 / micros.len().max(1) as f64;
     let slower = |step: u32| 0.1f64.powf(f64::from(step) / f64::from(POINTS_PER_DECADE));

@@ -10,9 +10,9 @@ pub(crate) mod settle;
 pub(crate) mod transport;
 pub(crate) mod zipf;
 
+use crate::clock::now;
 use crate::cluster::Cluster;
 use crate::cluster::usage::{self, Usage};
-use crate::now;
 use countree_client::Tally;
 use countree_common::shell::failure::Failure;
 use exactness::{Difference, Expected};
@@ -47,7 +47,7 @@ pub(crate) struct Round {
     pub(crate) used: Usage,
     /// That of this process until the last ack, in seconds.
     pub(crate) own: f64,
-    /// What the leaves' logs grew by, where the cluster tells.
+    /// The growth of the leaves' logs in bytes, where the cluster reports it.
     pub(crate) log_bytes: Option<u64>,
 }
 
@@ -64,7 +64,7 @@ impl Load {
     ) -> Result<Self, Failure> {
         let latency = Arc::new(AckLatency::new()?);
         let zipf = Arc::new(Zipf::new(plan.keys, plan.exponent));
-        let senders = Senders::connect(&plan, transport, &cluster.site, &latency).await?;
+        let senders = Senders::connect(&plan, transport, &cluster.endpoints, &latency).await?;
         let expected = Expected::new(&plan);
         Ok(Self { plan, zipf, senders, expected, latency, is_loud })
     }
@@ -76,7 +76,7 @@ impl Load {
     pub(crate) async fn round(&mut self, cluster: &Cluster, round: u32) -> Result<Round, Failure> {
         let plan =
             Arc::new(Plan { seed: self.plan.seed.wrapping_add(u64::from(round) << 32), ..self.plan.clone() });
-        let log_bytes = cluster.site.log_bytes().await;
+        let log_bytes = cluster.endpoints.log_bytes().await;
         self.latency.begin();
         let (before, own_before) = (cluster.usage()?, usage::seconds("self")?);
         let progress = progress::show(&self.latency, plan.events, self.is_loud);
@@ -85,9 +85,9 @@ impl Load {
         let end = self.latency.last_ack().unwrap_or(start);
         let (acked, own) = (cluster.usage()?, usage::seconds("self")?);
         drop(progress);
-        settle::settled(&cluster.site).await?;
+        settle::settled(&cluster.endpoints).await?;
         let (after, merged) = (cluster.usage()?, now());
-        let log_bytes_after = cluster.site.log_bytes().await;
+        let log_bytes_after = cluster.endpoints.log_bytes().await;
         self.expected.add(&plan, &self.zipf);
         Ok(Round {
             tally,
@@ -105,6 +105,6 @@ impl Load {
     /// # Errors
     /// When the totals can't be read.
     pub(crate) async fn differences(&self, cluster: &Cluster) -> Result<Vec<Difference>, Failure> {
-        exactness::check(&self.plan, &self.expected, &cluster.site).await
+        exactness::check(&self.plan, &self.expected, &cluster.endpoints).await
     }
 }

@@ -24,20 +24,20 @@ pub(crate) struct Plan {
     pub(crate) producers: u16,
     /// Events per second of all producers, or as fast as they are taken.
     pub(crate) rate: Option<f64>,
-    /// Where the random numbers start.
+    /// The seed of the random numbers.
     pub(crate) seed: u64,
-    /// What this run's topics begin with.
+    /// The prefix of this run's topics.
     pub(crate) prefix: String,
 }
 
 impl Plan {
-    /// How many events a producer sends: event n belongs to producer n modulo their number.
+    /// The number of events of a producer: event n belongs to producer n modulo their number.
     pub(crate) fn share(&self, producer: u16) -> u64 {
         let (producers, producer) = (u64::from(self.producers), u64::from(producer));
         (self.events + producers - 1 - producer) / producers
     }
 
-    /// When a producer's `index`-th event is due, after the start. `None`: as soon as it is taken.
+    /// The due time of a producer's `index`-th event, after the start. `None` means as soon as it is taken.
     pub(crate) fn due(&self, producer: u16, index: u64) -> Option<Duration> {
         let number = index * u64::from(self.producers) + u64::from(producer);
         self.rate.map(|rate| Duration::from_secs_f64(number as f64 / rate))
@@ -78,7 +78,7 @@ impl Plan {
         (0..self.keys).map(|key| self.counter(key)).collect()
     }
 
-    /// What a producer sends before the measurement begins, so that its connections are up.
+    /// The counter of the event that a producer sends before the measurement, so that its connections are up.
     ///
     /// # Errors
     /// When the prefix is too long.

@@ -1,10 +1,10 @@
-//! Senders over HTTP: NDJSON, one request after another on a connection that stays.
+//! Sends over HTTP: NDJSON, one request after another on a kept connection.
 
 use super::latency::AckLatency;
 use super::plan::Plan;
 use super::zipf::Zipf;
-use crate::cluster::site::Site;
-use crate::now;
+use crate::clock::now;
+use crate::cluster::endpoints::Endpoints;
 use countree_client::{AckedBatch, Tally};
 use countree_common::shell::failure::Failure;
 use http_body_util::{BodyExt, Full};
@@ -46,17 +46,17 @@ impl Posters {
     pub(crate) async fn connect(
         plan: &Plan,
         batch: usize,
-        site: &Site,
+        endpoints: &Endpoints,
         latency: &Arc<AckLatency>,
     ) -> Result<Self, Failure> {
-        let host = site.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let host = endpoints.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let mut members = Vec::new();
         for number in 0..plan.producers {
             let stream = TcpStream::connect(&host).await?;
             stream.set_nodelay(true)?;
             let (connection, driver) = handshake(TokioIo::new(stream)).await.map_err(failure)?;
             tokio::spawn(driver);
-            let (host, token, latency) = (host.clone(), site.token.clone(), latency.clone());
+            let (host, token, latency) = (host.clone(), endpoints.token.clone(), latency.clone());
             members.push(Poster { number, batch, host, token, connection, latency });
         }
         // Writing the events is not what is measured.
@@ -66,7 +66,7 @@ impl Posters {
         Ok(Self { members, lines: Arc::new(lines) })
     }
 
-    /// Sends the whole plan. Returns what became of its events.
+    /// Sends the whole plan. Returns the outcomes of its events.
     ///
     /// # Errors
     /// When a connection breaks.

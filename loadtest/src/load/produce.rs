@@ -1,10 +1,10 @@
-//! The producers: each with its own sockets, connections and sessions.
+//! Runs the producers, each with its own sockets, connections and sessions.
 
-use crate::cluster::site::Site;
+use crate::clock::now;
+use crate::cluster::endpoints::Endpoints;
 use crate::load::latency::AckLatency;
 use crate::load::plan::Plan;
 use crate::load::zipf::Zipf;
-use crate::now;
 use countree_client::{ClientError, Cluster, CounterHandle, OnAck, Producer, ProducerOptions, Tally};
 use countree_common::delta::Delta;
 use countree_common::shell::failure::Failure;
@@ -36,7 +36,7 @@ struct Member {
 enum Handles {
     /// All of them, looked up before anything is measured.
     All(Arc<Vec<CounterHandle>>),
-    /// Those that were sent to: with many producers of many counters, all would take gigabytes.
+    /// Only the used ones: with many producers of many counters, all would take gigabytes.
     Used(Arc<Mutex<HashMap<u32, CounterHandle>>>),
 }
 
@@ -55,10 +55,10 @@ impl Producers {
         plan: &Plan,
         batch: Option<usize>,
         in_flight: Option<usize>,
-        site: &Site,
+        endpoints: &Endpoints,
         latency: &Arc<AckLatency>,
     ) -> Result<Self, Failure> {
-        let cluster = Cluster::discover(&site.url, site.token.clone()).await?;
+        let cluster = Cluster::discover(&endpoints.url, endpoints.token.clone()).await?;
         let mut members = Vec::new();
         for number in 0..plan.producers {
             let latency = latency.clone();
@@ -92,7 +92,7 @@ impl Producers {
         sum(self.members.iter().map(|member| member.producer.tally()))
     }
 
-    /// Sends the whole plan and waits for every answer. Returns what became of its events.
+    /// Sends the whole plan and waits for every answer. Returns the outcomes of its events.
     ///
     /// # Errors
     /// When the cluster does not let the producers in.
@@ -194,7 +194,7 @@ impl<'a> Pace<'a> {
         Ok(())
     }
 
-    /// When an event so many after the next one is due.
+    /// The due time of the event that is this many after the next one.
     fn due(&self, more: usize) -> Option<Instant> {
         Some(self.start + self.plan.due(self.number, self.index + more as u64)?)
     }

@@ -13,7 +13,7 @@ pub(crate) struct Progress {
     task: Option<AbortHandle>,
 }
 
-/// Begins to show how many of `events` are acked, where somebody looks.
+/// Begins to show the number of acked events out of `events`, if standard error is a terminal.
 pub(crate) fn show(latency: &Arc<AckLatency>, events: u64, is_loud: bool) -> Progress {
     if !is_loud || !std::io::stderr().is_terminal() {
         return Progress { task: None };

@@ -1,22 +1,22 @@
-//! Waiting until all that was acked is in the store.
+//! Waits until every acked event is in the store.
 
-use crate::cluster::site::Site;
+use crate::cluster::endpoints::Endpoints;
 use countree_common::shell::failure::Failure;
 use std::time::Duration;
 
-/// How long merging may make no progress.
+/// Time that merging may make no progress.
 const STALLED: Duration = Duration::from_secs(30);
-/// Seldom enough to cost the server next to nothing.
+/// The interval of checks, long enough to cost the server next to nothing.
 const POLL: Duration = Duration::from_millis(25);
 
 /// Returns once the ledger says that nothing is in flight, that it balances, and that nothing was lost.
 ///
 /// # Errors
 /// When it says otherwise for good.
-pub(crate) async fn settled(site: &Site) -> Result<(), Failure> {
+pub(crate) async fn settled(endpoints: &Endpoints) -> Result<(), Failure> {
     let (mut merged, mut idle) = (0, 0);
     loop {
-        let audit = site.audit().await?;
+        let audit = endpoints.audit().await?;
         let total = audit.total;
         if total.in_flight == 0 && audit.balanced {
             return match total.declared_lost {

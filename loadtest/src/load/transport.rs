@@ -5,16 +5,16 @@ use super::plan::Plan;
 use super::post::Posters;
 use super::produce::Producers;
 use super::zipf::Zipf;
-use crate::cluster::site::Site;
+use crate::cluster::endpoints::Endpoints;
 use countree_client::Tally;
 use countree_common::shell::failure::Failure;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// How events are sent.
+/// The transport and the batches of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
-    /// By the client library, over QUIC. What is not set is the library's to choose.
+    /// QUIC, through the client library. Unset options take the library's defaults.
     Quic {
         /// Events in a batch at most.
         batch: Option<usize>,
@@ -42,14 +42,14 @@ impl Senders {
     pub(crate) async fn connect(
         plan: &Plan,
         transport: Transport,
-        site: &Site,
+        endpoints: &Endpoints,
         latency: &Arc<AckLatency>,
     ) -> Result<Self, Failure> {
         Ok(match transport {
             Transport::Quic { batch, in_flight } => {
-                Self::Quic(Producers::connect(plan, batch, in_flight, site, latency).await?)
+                Self::Quic(Producers::connect(plan, batch, in_flight, endpoints, latency).await?)
             }
-            Transport::Http { batch } => Self::Http(Posters::connect(plan, batch, site, latency).await?),
+            Transport::Http { batch } => Self::Http(Posters::connect(plan, batch, endpoints, latency).await?),
         })
     }
 

@@ -12,7 +12,7 @@ const USUAL: Duration = Duration::from_millis(100);
 /// At one share.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Point {
-    /// Of the capacity, in percent.
+    /// The share of the capacity, in percent.
     pub(super) share: u32,
     /// Events per second, as they were due.
     pub(super) rate: f64,
@@ -23,7 +23,7 @@ pub(super) struct Point {
     pub(super) screen_ms: Percentiles,
     /// From when an event of the load was due to its ack.
     pub(super) ack_ms: Percentiles,
-    /// The same for the changes that viewers wait for, which share a batch with few others.
+    /// The ack latency of the changes that viewers wait for, which share a batch with few others.
     pub(super) pulse_ack_ms: Percentiles,
     #[serde(skip)]
     pub(super) screen_curve: Vec<CurvePoint>,
@@ -60,7 +60,7 @@ impl Figures {
         Self { capacity, window_ms: ms(window), tick_ms: ms(tick), points, exact, complaint }
     }
 
-    /// What is wrong, if something is.
+    /// The first error; `None` when all is right.
     pub(super) fn verdict(&self) -> Option<String> {
         self.complaint.clone()
     }

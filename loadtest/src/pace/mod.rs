@@ -5,12 +5,12 @@ mod figures;
 use crate::arguments::{LatencyArguments, Target};
 use crate::audience::pulse::Heart;
 use crate::audience::{self, Seen};
+use crate::clock::now;
 use crate::cluster::Cluster;
 use crate::load::Load;
 use crate::load::latency::AckLatency;
 use crate::load::plan::Plan;
 use crate::load::transport::Transport;
-use crate::now;
 use crate::report::{self, page};
 use countree_client::{Cluster as ClientCluster, OnAck, Producer, ProducerOptions};
 use countree_common::key::Topic;
@@ -21,8 +21,8 @@ use std::time::Duration;
 
 /// Changes that viewers wait for: often enough for the percentiles, and at no fixed distance to windows and ticks.
 const BEAT: Duration = Duration::from_micros(10_700);
-/// How long viewers have, after the last change, to see it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for viewers to see the last change.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Events that measure the capacity: the first such round is to warm up, the second one counts.
 const CAPACITY_EVENTS: u64 = 4_000_000;
 const MANNER: Transport = Transport::Quic { batch: None, in_flight: None };
@@ -87,7 +87,7 @@ async fn at_share(
     let mut heart = {
         let acks = pulse_acks.clone();
         let on_ack: OnAck = Arc::new(move |batch| acks.record(batch));
-        let client = ClientCluster::discover(&cluster.site.url, None).await?;
+        let client = ClientCluster::discover(&cluster.endpoints.url, None).await?;
         Heart::new(
             Producer::with_ack_listener(client, ProducerOptions::default(), on_ack),
             std::slice::from_ref(&topic),
@@ -96,9 +96,13 @@ async fn at_share(
         .await?
     };
     let seen = Seen::new(arguments.viewers as usize)?;
-    let watching =
-        audience::gather(&cluster.site.url, std::slice::from_ref(&topic), arguments.viewers as usize, &seen)
-            .await?;
+    let watching = audience::gather(
+        &cluster.endpoints.url,
+        std::slice::from_ref(&topic),
+        arguments.viewers as usize,
+        &seen,
+    )
+    .await?;
 
     let beats = (f64::from(arguments.seconds) / BEAT.as_secs_f64()) as u64;
     let pulse = heart.pulse(now(), BEAT, beats);
@@ -106,7 +110,7 @@ async fn at_share(
     pulse_acks.begin();
     let (round, beaten) = tokio::join!(load.round(cluster, 0), heart.follow(pulse));
     let (round, ()) = (round?, beaten?);
-    let behind = seen.all_saw(pulse.last(), PATIENCE).await.err().unwrap_or(0);
+    let behind = seen.all_saw(pulse.last(), REQUEST_TIMEOUT).await.err().unwrap_or(0);
     drop(watching);
     let wrong = load.differences(cluster).await?.len();
     let mut complaint = None;

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats numbers for people.
 
-/// 28013 with its thousands apart: 28,013.
+/// Groups digits: 28013 becomes 28,013.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -13,7 +13,7 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
-/// A rate to three digits or so: nobody needs the others.
+/// Rounds a rate to about three digits.
 pub(crate) fn count(rate: f64) -> String {
     match rate {
         r if r >= 1e6 => format!("{:.2} million", r / 1e6),

@@ -1,4 +1,4 @@
-//! Line plots as SVG: a few curves over one axis, each linear or logarithmic.
+//! Draws line plots as SVG: a few curves over one axis, each linear or logarithmic.
 
 use super::escape::escape;
 use super::number::short;
@@ -20,7 +20,7 @@ pub(crate) enum Axis {
     Linear,
     /// Powers of ten.
     Log,
-    /// One in so many: logarithmic, and labelled with percentiles.
+    /// One in N: logarithmic, and labelled with percentiles.
     Rarity,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Curve {
 /// A plot.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plot {
-    /// What it shows.
+    /// Its title.
     pub(crate) title: String,
     pub(crate) x: Axis,
     pub(crate) y: Axis,
@@ -43,7 +43,7 @@ pub(crate) struct Plot {
     pub(crate) curves: Vec<Curve>,
 }
 
-/// Where the numbers of one axis lie.
+/// The scale of one axis.
 #[derive(Debug, Clone, Copy)]
 struct Scale {
     axis: Axis,
@@ -71,7 +71,7 @@ impl Scale {
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 
-    /// Where lines stand, and what is written beside them.
+    /// The positions of the grid lines, and their labels.
     fn ticks(&self) -> Vec<(f64, String)> {
         if self.axis == Axis::Linear {
             let raw = self.high / LINES;

@@ -1,4 +1,4 @@
-//! One figure from several rounds: the median, and how far the rounds lie apart.
+//! Sums up one figure from several rounds: the median, the lowest and the highest.
 
 use super::number::count;
 use serde::Serialize;
@@ -13,7 +13,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of some rounds; `None` of none. The median of an even number lies between the two in the middle.
+    /// Sums up rounds; `None` for no rounds. The median of an even number lies between the two in the middle.
     pub(crate) fn of(rounds: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut rounds: Vec<f64> = rounds.into_iter().collect();
         rounds.sort_by(f64::total_cmp);

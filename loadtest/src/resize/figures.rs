@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Resize {
     /// The sizes that it led to.
     pub(super) to: String,
-    /// How long `countree apply` took, audit included, in seconds.
+    /// The time of `countree apply`, with its audit, in seconds.
     pub(super) seconds: f64,
-    /// What waited for acks meanwhile.
+    /// The ack latencies meanwhile.
     pub(super) ack_ms: Percentiles,
-    /// What moved.
+    /// The shares that moved.
     pub(super) moves: Moves,
 }
 
@@ -67,7 +67,7 @@ impl Figures {
         })
     }
 
-    /// For people.
+    /// Formats it for people.
     pub(super) fn rows(&self) -> Rows {
         let excess = |name: &str, of: fn(&Moves) -> Share| format!("{name} {:+.1} %", self.excess(of));
         let excesses =

@@ -1,7 +1,7 @@
 //! The load during resizes: producers, keyed requests that are repeated across resizes, and viewers.
 
+use crate::clock::now;
 use crate::load::latency::AckLatency;
-use crate::now;
 use countree_client::{AckedBatch, Cluster, OnAck, Producer, ProducerOptions, Viewer};
 use countree_common::delta::Delta;
 use countree_common::key::{Counter, Topic};
@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 
 pub(super) const TOPICS: u64 = 8;
 const ITEMS: u64 = 400;
-/// Between two handfuls of events of one producer.
+/// The time between two handfuls of events of one producer.
 const TICK: Duration = Duration::from_millis(5);
-/// Between two requests of one sender, and between two tries of one.
+/// The time between two requests of one sender, and between two tries of one.
 const REQUESTS: Duration = Duration::from_millis(100);
-/// A request that nobody takes for so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A request that no leaf takes for this long has failed.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests that a sender still means to repeat.
 const REPEATS: usize = 100;
 const ACCEPTED: u16 = 202;
@@ -30,7 +30,7 @@ const ACCEPTED: u16 = 202;
 /// Totals, by counter.
 pub(super) type Totals = BTreeMap<Counter, i64>;
 
-/// What all of them share.
+/// State that the producers, senders and viewers share.
 #[derive(Clone)]
 pub(super) struct Stage {
     pub(super) url: String,
@@ -119,7 +119,7 @@ impl Stage {
         let event = json!({ "topic": topic, "item": item, "kind": kind });
         let key = format!("{sender}-{number}");
         let headers = [("idempotency-key", key.as_str())];
-        let deadline = now() + PATIENCE;
+        let deadline = now() + REQUEST_TIMEOUT;
         loop {
             let body = Some(event.to_string().into_bytes());
             let answer = http::request("POST", &self.url, "/v1/events", &headers, body).await;
@@ -134,7 +134,7 @@ impl Stage {
         }
     }
 
-    /// Watches every topic until the end; gives what it has seen.
+    /// Watches every topic until the end; returns the totals that it has seen.
     pub(super) async fn watch(self) -> Result<Seen, Failure> {
         let cluster = Cluster::discover(&self.url, None).await?;
         let topics = (0..TOPICS).map(topic).collect::<Result<_, _>>()?;
@@ -160,7 +160,7 @@ impl Stage {
     }
 }
 
-/// What a viewer was shown.
+/// The totals that a viewer was shown.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) totals: Totals,

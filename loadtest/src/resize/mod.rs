@@ -1,16 +1,17 @@
-//! `loadtest resize`: every tier resized again and again under load, by `countree apply`, and in the end every acked
-//! event counted once.
+//! Runs `loadtest resize`: resizes every tier again and again under load by `countree apply`, and checks that every
+//! acked event was counted once.
 
 mod figures;
 mod load;
 mod walk;
 
 use crate::arguments::{ResizeArguments, Target};
+use crate::clock::now;
+use crate::cluster::endpoints::Endpoints;
 use crate::cluster::server::{self, Server};
-use crate::cluster::site::Site;
 use crate::load::latency::AckLatency;
 use crate::load::settle::settled;
-use crate::{now, report};
+use crate::report;
 use countree_common::key::Counter;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::overview::Audit;
@@ -67,7 +68,7 @@ async fn measure(arguments: &ResizeArguments, is_loud: bool) -> Result<Figures, 
     std::fs::write(&manifest, walk.manifest(&base))?;
     let target = Target { countree: arguments.countree.clone(), ..Target::default() };
     let server = Server::start_with(&target, Some(&manifest)).await?;
-    let before = Site::at(server.url.clone(), None).audit().await?;
+    let before = Endpoints::at(server.url.clone(), None).audit().await?;
     if before.total.accepted > 0 {
         return Err(Failure::usage("the manifest's store has counted before: give it an empty one"));
     }
@@ -126,16 +127,16 @@ async fn measure(arguments: &ResizeArguments, is_loud: bool) -> Result<Figures, 
         done??.into_iter().for_each(|(counter, total)| *expected.entry(counter).or_default() += total);
     }
     let seconds = start.elapsed().as_secs_f64();
-    let site = Site::at(server.url.clone(), None);
-    settled(&site).await?;
+    let endpoints = Endpoints::at(server.url.clone(), None);
+    settled(&endpoints).await?;
     tokio::time::sleep(SHOWN).await;
     watchers_stop.begin();
     let mut viewers = Vec::new();
     while let Some(done) = watchers.join_next().await {
         viewers.push(done??);
     }
-    let audit = site.audit().await?;
-    conclude(resizes, seconds, &stage, &expected, &totals(&site).await?, &audit, &viewers)
+    let audit = endpoints.audit().await?;
+    conclude(resizes, seconds, &stage, &expected, &totals(&endpoints).await?, &audit, &viewers)
 }
 
 impl Operator {
@@ -164,10 +165,10 @@ impl Operator {
     }
 }
 
-async fn totals(site: &Site) -> Result<Totals, Failure> {
+async fn totals(endpoints: &Endpoints) -> Result<Totals, Failure> {
     let mut totals = Totals::new();
     for number in 0..TOPICS {
-        let Some(view) = site.topic(&topic(number)?).await? else { continue };
+        let Some(view) = endpoints.topic(&topic(number)?).await? else { continue };
         for (item, kinds) in view.counts {
             for (kind, total) in kinds {
                 totals.insert(Counter { topic: view.topic.clone(), item: item.clone(), kind }, total);

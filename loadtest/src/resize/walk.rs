@@ -21,7 +21,8 @@ impl Walk {
         Self { sizes: [1; 3], is_growing: [true; 3], most, steps: 0 }
     }
 
-    /// All tiers at once, from one end to the other: leaves come while roots go, and broadcast nodes at half the pace.
+    /// All tiers at once, from one end to the other: leaves come while roots go, and broadcast nodes at half the
+    /// pace.
     pub(super) fn leap(&mut self) {
         self.steps += 1;
         let (odd, half) = (self.steps % 2 == 1, self.steps / 2 % 2 == 1);

@@ -1,10 +1,10 @@
-//! The brokers that people show live numbers with: each a process of its own, with a configuration for this machine.
+//! Starts the brokers that people show live numbers with, each as a process with a configuration for this machine.
 
 use super::wire_protocol::WireProtocol;
 use crate::arguments::Rival;
+use crate::clock::now;
 use crate::cluster::layout::Ports;
-use crate::cluster::process::{Act, Process, ProcessKind};
-use crate::now;
+use crate::cluster::process::{Act, ProcessKind, ServerProcess};
 use countree_common::shell::failure::Failure;
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 pub(super) struct Broker {
     pub(super) wire_protocol: WireProtocol,
     pub(super) port: u16,
-    process: Process,
+    process: ServerProcess,
 }
 
 impl Broker {
@@ -57,9 +57,9 @@ impl Broker {
         };
         let Some(program) = find(program) else { return Ok(None) };
         fs::write(&file, settings)?;
-        let process = Process {
+        let process = ServerProcess {
             name: rival.name().into(),
-            place: ProcessKind::Rival,
+            kind: ProcessKind::Rival,
             url: None,
             program,
             arguments,
@@ -92,7 +92,7 @@ impl Broker {
     }
 }
 
-/// Where a server's program is. Debian keeps servers where not everybody looks.
+/// Finds a server's program. Debian keeps servers in folders that are not in every PATH.
 pub(super) fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]);

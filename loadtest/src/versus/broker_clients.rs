@@ -1,12 +1,12 @@
-//! Many subscribers of a broker, and one publisher that tells them a total at each beat of a pulse.
+//! Runs many subscribers of a broker, and one publisher that sends them a total at each beat of a pulse.
 
 use super::broker::Broker;
 use super::wire_protocol::WireProtocol;
 use crate::arguments::Show;
 use crate::audience::Seen;
 use crate::audience::pulse::Pulse;
+use crate::clock::now;
 use crate::cluster::usage::between;
-use crate::now;
 use countree_common::shell::failure::Failure;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use tokio::task::JoinSet;
 /// A message is as long as the update of one counter is.
 const MESSAGE_BYTES: usize = 40;
 const LEAD: Duration = Duration::from_millis(500);
-const PATIENCE: Duration = Duration::from_secs(20);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 const BUFFER_BYTES: usize = 4 << 10;
 
-/// What a show by a broker came to.
+/// The result of one broker's fan-out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shown {
     pub(super) deliveries: u64,
@@ -32,7 +32,7 @@ pub(super) struct Shown {
     pub(super) behind: usize,
 }
 
-/// One show.
+/// Runs one fan-out.
 ///
 /// # Errors
 /// When the broker breaks off.
@@ -62,7 +62,7 @@ pub(super) async fn perform(broker: &Broker, show: &Show) -> Result<Shown, Failu
             .write_all(&broker.wire_protocol.publish(format!("{total:<MESSAGE_BYTES$}").as_bytes()))
             .await?;
     }
-    let behind = seen.all_saw(pulse.last(), PATIENCE).await.err().unwrap_or(0);
+    let behind = seen.all_saw(pulse.last(), REQUEST_TIMEOUT).await.err().unwrap_or(0);
     let core_s = between(before, broker.seconds()?);
     ignoring.abort();
     let sight = seen.sight();
@@ -76,7 +76,7 @@ async fn connect(broker: &Broker) -> Result<TcpStream, Failure> {
     Ok(stream)
 }
 
-/// A subscriber whom the broker has heard.
+/// Connects a subscriber and waits until the broker has confirmed it.
 async fn join(broker: &Broker, number: usize) -> Result<TcpStream, Failure> {
     let mut stream = connect(broker).await?;
     let (hello, answer) = broker.wire_protocol.subscribe(number);

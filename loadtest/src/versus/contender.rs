@@ -3,15 +3,15 @@
 use crate::report::spread::Spread;
 use serde::Serialize;
 
-/// One round of one side.
+/// One round of one contender.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Turn {
     /// Events that were counted.
     pub(super) events: u64,
     pub(super) elapsed_s: f64,
-    /// Processor seconds of every process of the side.
+    /// Processor seconds of every process of the contender.
     pub(super) core_s: f64,
-    /// Those of the leaf alone, where there is one.
+    /// Processor seconds of the leaf alone, where there is one.
     pub(super) leaf_core_s: Option<f64>,
 }
 
@@ -29,25 +29,26 @@ impl Turn {
 /// The results of a contender's rounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Row {
-    /// What was measured, in words.
-    pub(super) side: String,
-    /// Which processes' time is counted.
+    /// The name of the measurement.
+    #[serde(rename = "side")]
+    pub(super) contender: String,
+    /// The processes whose time is counted.
     pub(super) counted: &'static str,
-    /// When an answer means that the event survives a crash.
+    /// The point at which an answer means that the event survives a crash.
     pub(super) durable: &'static str,
     pub(super) events_per_s: Option<Spread>,
     pub(super) events_per_core_s: Option<Spread>,
-    /// Whether every total was what was sent. `None` where the side can't tell.
+    /// Whether every total was what was sent. `None` where the contender can't tell.
     pub(super) exact: Option<bool>,
-    /// Why it was not measured.
+    /// The reason that it was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) skipped: Option<String>,
 }
 
 impl Row {
-    /// Of one side's rounds; `rate` is what each comes to per core-second.
+    /// Sums up one contender's rounds; `rate` is each round's result per core-second.
     pub(super) fn of(
-        side: &str,
+        contender: &str,
         counted: &'static str,
         durable: &'static str,
         turns: &[Turn],
@@ -56,7 +57,7 @@ impl Row {
     ) -> Self {
         let pace = |turn: &Turn| turn.events as f64 / turn.elapsed_s.max(f64::MIN_POSITIVE);
         Self {
-            side: side.into(),
+            contender: contender.into(),
             counted,
             durable,
             events_per_s: Spread::of(turns.iter().map(pace)),
@@ -67,7 +68,7 @@ impl Row {
     }
 
     /// One that can't be measured here.
-    pub(super) fn skipped(side: &str, why: &str) -> Self {
-        Self { skipped: Some(why.into()), ..Self::of(side, "", "", &[], |_| None, None) }
+    pub(super) fn skipped(contender: &str, why: &str) -> Self {
+        Self { skipped: Some(why.into()), ..Self::of(contender, "", "", &[], |_| None, None) }
     }
 }

@@ -1,4 +1,4 @@
-//! A comparison of ways to count: rows, and the ratio.
+//! Compares ways to count: the rows of the table, and the ratio.
 
 use super::contender::{Row, Turn};
 use crate::arguments::VersusArguments;
@@ -11,7 +11,7 @@ use crate::report::spread::Spread;
 use serde::Serialize;
 use std::fmt::Write;
 
-/// What was compared, and what it came to.
+/// The comparison and its result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Comparison {
     pub(super) rival: &'static str,
@@ -22,17 +22,17 @@ pub(super) struct Comparison {
     pub(super) rounds: u32,
     pub(super) keys: u32,
     pub(super) zipf: f64,
-    /// Events per server core-second, ours over the rival's best: leaf, root and store on our side, every process of
-    /// the server on the other. The median of the rounds' ratios.
+    /// Events per server core-second, ours over the rival's best: leaf, root and store of ours, every process of
+    /// the server of theirs. The median of the rounds' ratios.
     pub(super) ratio: Option<f64>,
     pub(super) ratio_spread: Option<Spread>,
-    /// The same with our leaf alone, which is what an event needs to be durable and acked.
+    /// The ratio with our leaf alone, which is all that an event needs to be durable and acked.
     pub(super) ratio_leaf: Option<f64>,
     pub(super) ratio_leaf_spread: Option<Spread>,
     /// `ratio` and `ratio_leaf` against each row of the rival.
     pub(super) ratios: Vec<Ratio>,
     pub(super) rows: Vec<Row>,
-    /// Every total of every side that can tell was what was sent.
+    /// Whether every total of every contender that can tell is right.
     pub(super) exact: bool,
     /// The first thing that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +40,7 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// What the rounds came to; `headline` is the ratio over the rival's best.
+    /// Sums up the rounds; `headline` is the ratio over the contender's best.
     pub(super) fn new(
         rival: &'static str,
         arguments: &VersusArguments,
@@ -76,7 +76,7 @@ pub(super) struct Ratio {
     pub(super) over: String,
     pub(super) whole: Option<Spread>,
     pub(super) leaf: Option<Spread>,
-    /// Of events per second rather than per core-second.
+    /// The ratio of events per second, rather than per core-second.
     pub(super) pace: Option<Spread>,
 }
 
@@ -95,7 +95,7 @@ impl Ratio {
 }
 
 impl Comparison {
-    /// What is wrong, if something is.
+    /// The first error; `None` when all is right.
     pub(super) fn verdict(&self) -> Option<String> {
         self.complaint.clone()
     }
@@ -132,14 +132,14 @@ impl Comparison {
                 (None, Some(per_core), Some(pace)) => writeln!(
                     text,
                     "{:<44} {per_core} events per core-second of {}; {} a second; durable: {}; totals {}",
-                    row.side,
+                    row.contender,
                     row.counted,
                     count(pace.median),
                     row.durable,
                     exactness(row)
                 ),
                 (why, ..) => {
-                    writeln!(text, "{:<44} skipped: {}", row.side, why.as_deref().unwrap_or("no round"))
+                    writeln!(text, "{:<44} skipped: {}", row.contender, why.as_deref().unwrap_or("no round"))
                 }
             };
         }
@@ -165,11 +165,11 @@ impl Comparison {
                 || {
                     format!(
                         "{}: {}",
-                        row.side,
+                        row.contender,
                         row.events_per_core_s.map_or(String::new(), |s| s.to_string())
                     )
                 },
-                |why| format!("{}: skipped, {why}", row.side),
+                |why| format!("{}: skipped, {why}", row.contender),
             );
             let _ = write!(body, "<text x=\"0\" y=\"{}\">{}</text>", y + 14, escape(&label));
             if let Some(spread) = row.events_per_core_s {

@@ -1,4 +1,4 @@
-//! `loadtest versus`: the same work on Countree and on what people use instead, in one run, in turns.
+//! Runs `loadtest versus`: the same work on Countree and on another server, in turns.
 
 mod broker;
 mod broker_clients;
@@ -16,7 +16,7 @@ use crate::report;
 use counting::Comparison;
 use countree_common::shell::failure::Failure;
 
-/// Measures, prints, and fails when a total on any side is not what it must be.
+/// Measures, prints, and fails when a contender's total is wrong.
 pub(crate) async fn run(arguments: VersusArguments, json: bool) -> Result<(), Failure> {
     let comparison = match arguments.rival {
         Rival::Redis => redis::compare(&arguments, !json).await?,

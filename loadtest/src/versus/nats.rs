@@ -1,15 +1,15 @@
-//! `versus nats`: every event a message of its own, counted by one subscriber that is told of all of them.
+//! Runs `versus nats`: every event is a message, counted by one subscriber of all of them.
 
 use super::broker::Broker;
 use super::contender::{Row, Turn};
 use super::counting::{Comparison, Ratio};
 use super::ours::Ours;
 use crate::arguments::VersusArguments;
+use crate::clock::now;
 use crate::cluster::usage::between;
 use crate::load::exactness::Expected;
 use crate::load::plan::Plan;
 use crate::load::zipf::Zipf;
-use crate::now;
 use countree_common::shell::failure::Failure;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -21,13 +21,13 @@ use tokio::task::JoinSet;
 const HELLO: &[u8] = b"CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"-\",\"version\":\"1\"}\r\n";
 /// Messages that are published at once.
 const BURST: usize = 500;
-/// Publishers are so many messages ahead of the subscriber at most: the server cuts off one that lags too far.
+/// Publishers are at most this many messages ahead of the subscriber: the server cuts off one that lags too far.
 const AHEAD: u64 = 200_000;
 const PAUSE: Duration = Duration::from_micros(200);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const NAME: &str = "NATS publish, one subscriber that counts";
 
-/// Measures both sides in turns.
+/// Measures both contenders in turns.
 ///
 /// # Errors
 /// When a server fails; a difference in totals is in the result instead.
@@ -95,7 +95,7 @@ async fn turn(broker: &Broker, plan: &Arc<Plan>, zipf: &Arc<Zipf>) -> Result<(Tu
     Ok((Turn { events: plan.events, elapsed_s, core_s, leaf_core_s: None }, wrong))
 }
 
-/// A connection on which the server has heard this.
+/// Opens a connection, and waits until the server has processed these commands.
 fn open(port: u16, order: &[u8]) -> Result<BufReader<TcpStream>, Failure> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
@@ -112,7 +112,7 @@ fn open(port: u16, order: &[u8]) -> Result<BufReader<TcpStream>, Failure> {
     Ok(reader)
 }
 
-/// Counts until every event of the plan has come.
+/// Counts until every event of the plan has arrived.
 fn count(mut reader: BufReader<TcpStream>, plan: &Plan, counted: &AtomicU64) -> Result<Vec<u64>, Failure> {
     let mut totals = vec![0; plan.keys as usize];
     let (mut line, mut body) = (String::new(), [0; 3]);

@@ -1,4 +1,4 @@
-//! Our side: a leaf, a root with the store, and a broadcast node, each a process of its own.
+//! Runs Countree as a contender: a leaf, a root with the store, and a broadcast node, each a process of its own.
 
 use super::contender::{Row, Turn};
 use crate::arguments::{Target, VersusArguments};
@@ -8,7 +8,7 @@ use crate::load::plan::Plan;
 use crate::load::transport::Transport;
 use countree_common::shell::failure::Failure;
 
-/// Our rounds are so many times longer, since a round of a rival's length would be over within a few windows and
+/// The factor by which our rounds are longer: a round of a contender's length would be over within a few windows and
 /// ticks of the kernel's clock.
 const LONGER: u64 = 5;
 
@@ -70,7 +70,7 @@ impl Ours {
         self.turns.drain(..self.turns.len().min(1));
     }
 
-    /// What is sent in each round.
+    /// The events of each round.
     pub(super) fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -79,7 +79,7 @@ impl Ours {
         &self.turns
     }
 
-    /// What is wrong, if an event was not acked or a total is not what was sent.
+    /// Checks that every event was acked and every total is right; returns the first error.
     ///
     /// # Errors
     /// When the totals can't be read.
@@ -93,8 +93,8 @@ impl Ours {
 
     /// The whole server, and the leaf alone.
     pub(super) fn rows(&self, exact: bool) -> Vec<Row> {
-        let row = |side, counted, rate: fn(&Turn) -> Option<f64>| {
-            Row::of(side, counted, "on ack", &self.turns, rate, Some(exact))
+        let row = |contender, counted, rate: fn(&Turn) -> Option<f64>| {
+            Row::of(contender, counted, "on ack", &self.turns, rate, Some(exact))
         };
         vec![
             row("Countree, whole server", "leaf, root, store and broadcast node", |t| Some(t.per_core())),

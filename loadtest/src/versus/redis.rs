@@ -1,18 +1,18 @@
-//! `versus redis`: INCR and HINCRBY, as people count in Redis today.
+//! Runs `versus redis`: INCR and HINCRBY, as people count in Redis today.
 
 use super::contender::{Row, Turn};
 use super::counting::{Comparison, Ratio};
 use super::ours::Ours;
 use super::resp::Connection;
 use crate::arguments::VersusArguments;
+use crate::clock::now;
 use crate::cluster::layout::Ports;
-use crate::cluster::process::{Act, Process};
+use crate::cluster::process::{Act, ServerProcess};
 use crate::cluster::redis::{self, Fsync};
 use crate::cluster::usage;
 use crate::load::exactness::Expected;
 use crate::load::plan::Plan;
 use crate::load::zipf::Zipf;
-use crate::now;
 use countree_common::shell::failure::Failure;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -31,7 +31,7 @@ const READ_AT_ONCE: u32 = 1_000;
 const START: Duration = Duration::from_secs(20);
 const START_POLL: Duration = Duration::from_millis(20);
 
-/// How a server is told to count.
+/// The Redis commands that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
     /// A key for each counter.
@@ -49,12 +49,12 @@ struct Contender {
     fsync: Fsync,
     pipeline: usize,
     port: u16,
-    process: Process,
+    process: ServerProcess,
     expected: Expected,
     turns: Vec<Turn>,
 }
 
-/// Measures both sides in turns.
+/// Measures both contenders in turns.
 ///
 /// # Errors
 /// When a server fails; a difference in totals is in the result instead.
@@ -74,7 +74,7 @@ pub(super) async fn compare(arguments: &VersusArguments, is_loud: bool) -> Resul
         choose_pipeline(&mut rivals, &plan, &zipf).await?;
     }
     let mut ours = Ours::start(arguments, producers).await?;
-    // The first round is not measured: every counter exists on both sides from then on, and connections are up.
+    // The first round is not measured: every counter exists with both contenders from then on, and connections are up.
     for round in 0..=arguments.rounds {
         let say = |what: &str| is_loud.then(|| eprintln!("round {round} of {}: {what}", arguments.rounds));
         say("countree");
@@ -92,7 +92,7 @@ pub(super) async fn compare(arguments: &VersusArguments, is_loud: bool) -> Resul
     conclude(arguments, ours, rivals).await
 }
 
-/// As many as wait for the same fsync.
+/// Connections of `--durable`: all wait for the same fsync.
 const SINGLE_CONNECTIONS: u16 = 64;
 
 fn contenders(single: bool, folder: &Path, plan: &Plan) -> Result<Vec<Contender>, Failure> {
@@ -189,7 +189,7 @@ impl Contender {
         if status.success() { Ok(()) } else { Err(Failure::failed(format!("{BENCHMARK} fails: {status}"))) }
     }
 
-    /// How many counters have another total than was sent. `None` for what can't be known.
+    /// The number of counters with a wrong total. `None` where it can't be known.
     fn differences(&self, plan: &Plan) -> Result<Option<u64>, Failure> {
         let expected = |key: u32| self.expected.totals.get(key as usize).copied().unwrap_or(0);
         let mut connection = Connection::open(self.port)?;
@@ -260,7 +260,7 @@ fn produce(
     }
 }
 
-/// What was measured, and whether all totals are right.
+/// Prints the result, and fails when a total is wrong.
 async fn conclude(
     arguments: &VersusArguments,
     ours: Ours,
@@ -289,8 +289,8 @@ async fn conclude(
     }
     // The best INCR: the fastest per core-second of those that are driven with the same keys.
     let rate = |row: &&Row| row.events_per_core_s.map_or(0.0, |spread| spread.median);
-    let incr = rows.iter().filter(|row| row.side.starts_with("Redis INCR"));
-    let best = incr.max_by(|a, b| rate(a).total_cmp(&rate(b))).map(|row| row.side.clone());
+    let incr = rows.iter().filter(|row| row.contender.starts_with("Redis INCR"));
+    let best = incr.max_by(|a, b| rate(a).total_cmp(&rate(b))).map(|row| row.contender.clone());
     let headline = ratios.iter().find(|ratio| Some(&ratio.over) == best.as_ref()).cloned();
     Ok(Comparison::new("redis", arguments, plan, headline, ratios, rows, complaint))
 }

@@ -1,4 +1,4 @@
-//! A Redis client that does nothing but increment, pipelined, on blocking sockets: as little work as possible beside
+//! A Redis client that only increments, pipelined, on blocking sockets: as little work as possible beside
 //! the server's.
 
 use countree_common::shell::failure::Failure;
@@ -63,7 +63,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends what was pushed, and reads as many answers: arrays, strings or integers, each as its flat list of strings.
+    /// Sends what was pushed, and reads as many answers: arrays, strings or integers, each as its flat list of
+    /// strings.
     ///
     /// # Errors
     /// When an answer is of another kind.

@@ -14,11 +14,11 @@ fn commands_and_answers_of_a_real_server_are_understood() {
     let port = Ports::default().next().unwrap();
     let mut server = redis::server("redis", folder.path(), port, Fsync::Off).unwrap();
     server.act(Act::Start).unwrap();
-    let deadline = crate::now() + Duration::from_secs(20);
+    let deadline = crate::clock::now() + Duration::from_secs(20);
     let mut connection = loop {
         match Connection::open(port) {
             Ok(connection) => break connection,
-            Err(_) => assert!(crate::now() < deadline, "{}", server.last_words()),
+            Err(_) => assert!(crate::clock::now() < deadline, "{}", server.last_words()),
         }
     };
     for _ in 0..1_000 {

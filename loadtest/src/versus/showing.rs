@@ -1,4 +1,4 @@
-//! `versus nchan`, `versus mosquitto`, `versus nats --viewers N`: one changing number before many viewers.
+//! Runs `versus nchan`, `versus mosquitto` and `versus nats --viewers N`: one changing number shown to many viewers.
 
 use super::broker::Broker;
 use super::broker_clients::{self, Shown};
@@ -11,7 +11,7 @@ use crate::report::{self, Rows};
 use countree_common::shell::failure::Failure;
 use serde::Serialize;
 
-/// What was compared, and what it came to.
+/// The comparison and its result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Comparison {
     rival: &'static str,
@@ -22,26 +22,27 @@ struct Comparison {
     /// Deliveries per server core-second, ours over theirs: the median of the rounds' ratios.
     ratio: Option<f64>,
     ratio_spread: Option<Spread>,
-    ours: Side,
-    theirs: Option<Side>,
-    /// Every viewer on both sides saw the last total.
+    ours: ContenderFanout,
+    theirs: Option<ContenderFanout>,
+    /// Whether every viewer of both contenders saw the last total.
     exact: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     complaint: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Side {
-    side: String,
+struct ContenderFanout {
+    #[serde(rename = "side")]
+    contender: String,
     deliveries_per_core_s: Option<Spread>,
     p50_ms: Option<Spread>,
     p99_ms: Option<Spread>,
 }
 
-impl Side {
-    fn of(side: String, turns: &[Shown]) -> Self {
+impl ContenderFanout {
+    fn of(contender: String, turns: &[Shown]) -> Self {
         Self {
-            side,
+            contender,
             deliveries_per_core_s: Spread::of(turns.iter().map(per_core)),
             p50_ms: Spread::of(turns.iter().map(|turn| turn.p50_ms)),
             p99_ms: Spread::of(turns.iter().map(|turn| turn.p99_ms)),
@@ -51,7 +52,7 @@ impl Side {
     fn row(&self) -> String {
         let text = |spread: &Option<Spread>| spread.map_or("unknown".into(), |s| s.to_string());
         let (rate, p50, p99) = (text(&self.deliveries_per_core_s), text(&self.p50_ms), text(&self.p99_ms));
-        format!("{}: {rate} deliveries per core-second; age p50 {p50}, p99 {p99} ms", self.side)
+        format!("{}: {rate} deliveries per core-second; age p50 {p50}, p99 {p99} ms", self.contender)
     }
 }
 
@@ -109,8 +110,8 @@ pub(super) async fn run(arguments: &VersusArguments, json: bool) -> Result<(), F
         rounds: arguments.rounds,
         ratio: ratio_spread.map(|spread| spread.median),
         ratio_spread,
-        ours: Side::of("Countree, QUIC, encrypted".into(), &ours),
-        theirs: broker.map(|_| Side::of(format!("{}, TCP, not encrypted", rival.name()), &theirs)),
+        ours: ContenderFanout::of("Countree, QUIC, encrypted".into(), &ours),
+        theirs: broker.map(|_| ContenderFanout::of(format!("{}, TCP, not encrypted", rival.name()), &theirs)),
         exact: complaint.is_none(),
         complaint,
     };
@@ -134,7 +135,7 @@ impl Comparison {
         let theirs = self
             .theirs
             .as_ref()
-            .map_or_else(|| format!("{}: skipped, it is not installed", self.rival), Side::row);
+            .map_or_else(|| format!("{}: skipped, it is not installed", self.rival), ContenderFanout::row);
         let ratio =
             self.ratio_spread.map_or("unknown".into(), |spread| format!("{spread} times per core-second"));
         let exact = if self.exact { "yes: every viewer was shown the last total" } else { "NO" };

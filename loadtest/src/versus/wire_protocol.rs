@@ -1,5 +1,5 @@
-//! The wire protocols of the brokers: requests of subscribers and publishers, and the place of messages in the answers. All
-//! three run over plain TCP.
+//! The wire protocols of the brokers: requests of subscribers and publishers, and the place of messages in the
+//! answers. All three run over plain TCP.
 
 use countree_common::shell::failure::Failure;
 
@@ -17,7 +17,7 @@ pub(super) enum WireProtocol {
 const SUBJECT: &str = "show";
 
 impl WireProtocol {
-    /// What a subscriber sends, and how the last answer to it begins.
+    /// The requests of a subscriber, and the beginning of the last answer.
     pub(super) fn subscribe(self, viewer: usize) -> (Vec<u8>, &'static [u8]) {
         match self {
             Self::Nats => {
@@ -42,7 +42,7 @@ impl WireProtocol {
         }
     }
 
-    /// What a publisher sends first.
+    /// The first request of a publisher.
     pub(super) fn hello(self) -> Vec<u8> {
         match self {
             Self::Nats => {
@@ -75,7 +75,8 @@ impl WireProtocol {
         bytes
     }
 
-    /// The first whole message in what came: where it lies, and where the rest begins. `None` when more has to come.
+    /// Finds the first whole message in the received bytes: its range, and the start of the rest. `None` when bytes
+    /// are missing.
     ///
     /// # Errors
     /// When that is not this protocol.

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a broker passes on of `message`.
+/// The bytes in which a broker passes `message` on.
 fn passed_on(wire_protocol: WireProtocol, message: &[u8]) -> Vec<u8> {
     match wire_protocol {
         WireProtocol::Nats => {

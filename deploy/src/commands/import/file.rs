@@ -1,4 +1,4 @@
-//! A file of totals: NDJSON as `countree export` prints it, or CSV.
+//! Reads a file of totals: NDJSON as `countree export` prints it, or CSV.
 
 use crate::commands::export::Line;
 use countree_common::import::ImportRow;
@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 
 const COLUMNS: [&str; 4] = ["topic", "item", "kind", "total"];
-/// Bad rows that are named; the others are counted.
+/// Bad rows that are reported; the others are only counted.
 const NAMED: u64 = 100;
 
 /// A row that can't be imported.
@@ -28,7 +28,7 @@ pub(super) struct Rows {
 }
 
 enum Form {
-    /// The lines, and how many were read.
+    /// The lines, and the number of lines read.
     Json(Lines<BufReader<File>>, u64),
     Csv(Box<csv::StringRecordsIntoIter<File>>),
 }
@@ -53,7 +53,7 @@ impl Rows {
         Ok(Self { form, number: 0 })
     }
 
-    /// The next line that is not empty, and where it is.
+    /// Reads the next line that is not empty; returns it with its number.
     fn next_line(&mut self) -> Option<(u64, Result<Line, String>)> {
         match &mut self.form {
             Form::Json(lines, at) => loop {
@@ -111,7 +111,7 @@ impl Iterator for Rows {
     }
 }
 
-/// Reads the whole file before anything of it is sent; how many rows it has.
+/// Checks the whole file before any row is sent; returns the number of rows.
 pub(super) fn check(path: &Path) -> Result<u64, Failure> {
     let (mut rows, mut bad) = (0u64, 0u64);
     for row in Rows::open(path)? {

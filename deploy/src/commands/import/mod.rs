@@ -1,4 +1,4 @@
-//! `countree import`: totals out of a file, each row once however often it is sent.
+//! Runs `countree import`: adds the totals of a file; a repeat adds no row twice.
 
 mod file;
 
@@ -17,14 +17,14 @@ use std::path::Path;
 use std::time::Duration;
 
 const PATH: &str = "/v1/imports";
-/// A cluster that is just recovering has this long.
+/// Time for a recovering cluster to become ready.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Rows in a request, and the bytes of their names.
 const ROWS: usize = 1_000;
 const NAME_BYTES: usize = 256 << 10;
 
 #[derive(Debug, Serialize)]
-struct Told<'a> {
+struct Output<'a> {
     id: &'a str,
     rows: u64,
     #[serde(rename = "undone")]
@@ -50,10 +50,10 @@ pub(super) async fn run(arguments: ImportArguments, report: Report) -> Result<()
         )));
     }
     import.step(ImportStep::End(counted)).await?;
-    let told = Told { id: &file.id, rows: counted, is_undone: undo };
+    let output = Output { id: &file.id, rows: counted, is_undone: undo };
     let number = thousands(i64::try_from(counted).unwrap_or(i64::MAX));
     let done = if undo { "undone" } else { "imported" };
-    report.print(&told, || format!("{done}: {number} rows, under the id {}", file.id));
+    report.print(&output, || format!("{done}: {number} rows, under the id {}", file.id));
     Ok(())
 }
 
@@ -69,7 +69,7 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    /// Takes a step, again and again while the cluster can't: a repeat is harmless.
+    /// Takes a step, with retries while the cluster can't: a repeat is harmless.
     async fn step(&self, step: ImportStep) -> Result<u64, Failure> {
         let part = ImportPart { file: self.file.clone(), direction: self.direction, step };
         let body = serde_json::to_vec(&part)?;
@@ -77,7 +77,7 @@ impl Import<'_> {
         Ok(imported.rows)
     }
 
-    /// Sends all rows; how many of them count.
+    /// Sends all rows; returns the number that the cluster counts.
     async fn send(&self, path: &Path, report: Report) -> Result<u64, Failure> {
         let progress = progress(self.file.rows, report)?;
         let (mut counted, mut bytes, mut rows) = (0, 0, Vec::with_capacity(ROWS));

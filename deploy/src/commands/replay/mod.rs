@@ -1,4 +1,4 @@
-//! `countree replay`: a trace, played through the client.
+//! Runs `countree replay`: plays a trace through the client.
 
 mod rows;
 
@@ -14,24 +14,24 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// So many rows that can't be used are named; the rest are only counted.
+/// Unusable rows that are reported; the others are only counted.
 const ROWS_NAMED: u64 = 1_000;
 
-/// What a replay ends with.
+/// The result of a replay.
 #[derive(Debug, Default, Serialize)]
 struct Played {
-    /// Rows read, those that can't be used among them.
+    /// Rows read, with the unusable ones.
     sent: u64,
     acked: u64,
     rejected: u64,
     in_doubt: u64,
     elapsed_s: f64,
-    /// The line to go on from, where it ended before the trace did.
+    /// The line to continue from, when the replay ended before the trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_line: Option<u64>,
 }
 
-/// Why a replay ended before its trace did.
+/// The reason that a replay ended before its trace.
 #[derive(Debug, thiserror::Error)]
 enum Stopped {
     /// By a signal, before this line.
@@ -85,7 +85,7 @@ pub(super) async fn run(arguments: ReplayArguments, report: Report) -> Result<()
         .map_err(|why| Failure::failed(format!("{shown}: {why}")))
 }
 
-/// Whether every row is counted; else what is not, and what to do.
+/// Checks that every row was counted; the error says which were not, and what to do.
 fn verdict(
     played: &Played,
     unusable: u64,
@@ -109,12 +109,13 @@ fn verdict(
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
-/// A trace on its way to the cluster.
+/// A trace that is being played.
 struct Replay {
     trace: Trace<File>,
     progress: ProgressBar,
     speed: Speed,
-    /// When the first row is played, and its time by the trace's clock, which may count from any moment.
+    /// The moment at which the first row is played, and its time by the trace's clock, which may count from any
+    /// moment.
     first: Option<(Instant, u64)>,
     unusable: u64,
 }
@@ -158,7 +159,7 @@ impl Replay {
         let due = Duration::try_from_secs_f64(after).ok().and_then(|after| start.checked_add(after));
         match due {
             Some(due) => tokio::time::sleep_until(due.into()).await,
-            // Further off than clocks go.
+            // Beyond the range of the clock.
             None => std::future::pending().await,
         }
     }

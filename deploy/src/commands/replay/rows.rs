@@ -1,4 +1,4 @@
-//! The rows of a trace: what each says, and why one can't be used.
+//! Reads the rows of a trace, and reports rows that can't be used.
 
 use countree_common::delta::{Delta, DeltaError};
 use countree_common::event::Event;
@@ -12,7 +12,7 @@ use std::io::{Chain, Read};
 const COLUMNS: [&str; 6] = ["t_ms", "topic", "item", "kind", "delta", "actor"];
 /// An empty line of a file whose lines end with `\r\n`.
 const EMPTY_LINE: &[u8] = b"\r";
-/// Names and numbers are far shorter. A longer row is what follows a quote that was never closed.
+/// The longest row. Names and numbers are far shorter: a longer row means a quote that was never closed.
 const ROW_BYTES: u64 = 64 << 10;
 
 /// The lines of the file that a row takes; more than one where a quoted name has line breaks.
@@ -32,12 +32,12 @@ impl fmt::Display for Lines {
 /// A row that can be played.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
-    /// When it happened, by the trace's clock.
+    /// Its time by the trace's clock, in milliseconds.
     pub(super) t_ms: u64,
     pub(super) event: Event,
 }
 
-/// Why a row can't be used. The rows after it can.
+/// The reason that a row can't be used. Later rows can.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RowError {
     #[error("it has {0} fields; a row has {n}", n = COLUMNS.len())]
@@ -52,7 +52,7 @@ pub(super) enum RowError {
     Delta(#[from] DeltaError),
 }
 
-/// Why nothing can be read from here on.
+/// The reason that nothing after this point can be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TraceError {
     #[error("not a trace: its first line must be {columns}", columns = COLUMNS.join(","))]
@@ -66,7 +66,7 @@ pub(super) enum TraceError {
 }
 
 impl TraceError {
-    /// The lines that can't be read, where they are known.
+    /// The unreadable lines, where they are known.
     pub(super) fn lines(&self) -> Option<Lines> {
         match self {
             Self::NotUtf8 { lines, .. } | Self::Quote { lines } => Some(*lines),
@@ -75,7 +75,7 @@ impl TraceError {
     }
 }
 
-/// A row, and where it stands.
+/// A row and its lines.
 pub(super) type Found = (Lines, Result<Row, RowError>);
 
 /// A trace that is being read.
@@ -86,7 +86,7 @@ pub(super) struct Trace<R> {
 }
 
 impl<R: Read> Trace<R> {
-    /// Reads the header; rows that begin before `from_line` will be passed over.
+    /// Reads the header. Rows that begin before `from_line` are skipped.
     ///
     /// # Errors
     /// When it is no trace.
@@ -103,7 +103,7 @@ impl<R: Read> Trace<R> {
         Ok(Self { csv, row: ByteRecord::new(), from_line })
     }
 
-    /// How many bytes of the file have been read.
+    /// Bytes of the file that have been read.
     pub(super) fn bytes(&self) -> u64 {
         self.csv.position().byte()
     }

@@ -1,4 +1,4 @@
-//! `countree store acknowledge`: an operator knows what happened to the store of a running cluster.
+//! Runs `countree store acknowledge`: confirms that an operator knows of the changed store of a running cluster.
 
 use crate::arguments::ClusterArguments;
 use crate::report::Report;

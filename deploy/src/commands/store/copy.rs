@@ -1,4 +1,4 @@
-//! `countree store copy`: one store into another, of any form.
+//! Runs `countree store copy`: copies one store into another, of any form.
 
 use super::location::{StoreLocation, cluster};
 use crate::arguments::CopyArguments;
@@ -10,10 +10,10 @@ use serde::Serialize;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-const TURN: Duration = Duration::from_millis(100);
+const SPINNER_TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Serialize)]
-struct Told<'a> {
+struct Output<'a> {
     from: &'a str,
     to: &'a str,
     #[serde(flatten)]
@@ -37,8 +37,8 @@ pub(super) async fn run(arguments: CopyArguments, report: Report) -> Result<(), 
     .await;
     progress.finish_and_clear();
     let copied = copied?;
-    let told = Told { from: &from.name, to: &to.name, copied, verified: true };
-    report.print(&told, || {
+    let output = Output { from: &from.name, to: &to.name, copied, verified: true };
+    report.print(&output, || {
         let Copied { topics, counters, events, sessions } = copied;
         format!(
             "copied and compared: {} topics with {} counters of {} events, {} ends of sessions",
@@ -60,6 +60,6 @@ fn progress(report: Report) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let progress = ProgressBar::new_spinner();
-    progress.enable_steady_tick(TURN);
+    progress.enable_steady_tick(SPINNER_TICK);
     progress
 }

@@ -1,4 +1,4 @@
-//! Where a store is: a data folder, or a URL.
+//! The location of a store: a data folder, or a URL.
 
 use countree_common::cluster::NodeName;
 use countree_common::config::manifest::StoreUrl;
@@ -8,7 +8,7 @@ use countree_root::store::{self, AnyStore, Embedded};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What a cluster is called unless somebody says otherwise, as in a manifest.
+/// The default name of a cluster, as in a manifest.
 const UNNAMED: &str = "local";
 
 /// A store as the command line names it.
@@ -18,10 +18,10 @@ pub(super) enum StoreLocation {
     Url(StoreUrl),
 }
 
-/// An open store that nobody else has meanwhile, if it is in a folder.
+/// An open store; the lock on its folder, if it has one, is held as long.
 pub(super) struct Opened {
     pub(super) store: Arc<AnyStore>,
-    /// Without credentials.
+    /// Its location, without credentials.
     pub(super) name: String,
     _folder: Option<DataFolder>,
 }
@@ -38,7 +38,7 @@ impl StoreLocation {
         })
     }
 
-    /// The cluster whose store is in the folder; of a URL only the operator knows.
+    /// Reads the name of the cluster whose store is in the folder; `None` for a URL.
     pub(super) fn owner(&self) -> Result<Option<NodeName>, Failure> {
         match self {
             Self::Folder(folder) => Ok(Embedded::owner(folder)?),
@@ -58,7 +58,7 @@ impl StoreLocation {
         }
     }
 
-    /// Opens it, also when only half of it was copied there.
+    /// Opens it, even when a copy into it was interrupted.
     pub(super) async fn open(&self, cluster: &NodeName) -> Result<Opened, Failure> {
         match self {
             Self::Folder(folder) => {
@@ -75,7 +75,7 @@ impl StoreLocation {
     }
 }
 
-/// The cluster that is meant: by the operator's word, or as one of the stores says.
+/// Picks the cluster's name: the given one, else that in one of the stores, else the default.
 pub(super) fn cluster(said: Option<NodeName>, stores: &[&StoreLocation]) -> Result<NodeName, Failure> {
     if let Some(said) = said {
         return Ok(said);

@@ -1,4 +1,4 @@
-//! `countree store mend`: a topic in Redis of which a merge was cut in two.
+//! Runs `countree store mend`: repairs a topic in Redis of which a merge was interrupted halfway.
 
 use super::location::{StoreLocation, cluster};
 use crate::arguments::MendArguments;

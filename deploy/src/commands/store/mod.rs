@@ -1,4 +1,4 @@
-//! `countree store`: what is done with a store.
+//! Runs `countree store`: copies, mends and acknowledges stores.
 
 mod acknowledge;
 mod copy;

@@ -40,7 +40,7 @@ impl Acks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An ack came for so many events.
+    /// Records an ack of this many events.
     pub(in crate::exact) fn record(&self, events: u64, at: Instant) {
         let mut state = self.state();
         state.acked += events;
@@ -63,7 +63,7 @@ impl Acks {
         self.state().acked
     }
 
-    /// Nothing new is sent from now on: what is still owed may come when it will.
+    /// Ends the measurement of stalls: from now on nothing new is sent.
     pub(in crate::exact) fn end(&self, at: Instant) {
         let mut state = self.state();
         state.longest_stall = state.longest_stall.max(at.saturating_duration_since(state.last));
@@ -90,7 +90,7 @@ impl Acks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exact::now;
+    use crate::clock::now;
 
     #[test]
     fn the_longest_wait_between_acks_is_kept_and_stretches_are_counted() {

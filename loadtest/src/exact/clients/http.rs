@@ -1,10 +1,10 @@
 //! Senders over HTTP: requests under an Idempotency-Key, repeated verbatim until one is accepted.
 
+use crate::clock::now;
 use crate::exact::clients::quic::bounded;
 use crate::exact::events::catalogue::EventId;
 use crate::exact::events::verdict::{Fate, Group};
 use crate::exact::run::Run;
-use crate::now;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::http::{self, Answer, HttpError};
 use rand::RngExt;
@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 const IN_DOUBT: u16 = 409;
-/// Between two requests of one sender.
+/// The time between two requests of one sender.
 const TICK: Duration = Duration::from_millis(50);
-/// Between two tries of one request.
+/// The time between two tries of one request.
 const RETRY: Duration = Duration::from_millis(100);
 const EVENTS: &str = "/v1/events";
 
@@ -27,20 +27,20 @@ pub(in crate::exact) struct HttpSender {
     pub(in crate::exact) leaves: Vec<String>,
 }
 
-/// What an answer means for the request.
+/// The meaning of an answer for the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     Accepted,
-    /// For good: its repeat would be refused too.
+    /// Refused for good: its repeat would be refused too.
     Refused,
     /// Counted or not: the same request again will tell.
     Again,
-    /// Counted or not, and nobody will ever tell: who knew has lost its disk.
+    /// Counted or not, for good unknown: the leaf that knew has lost its disk.
     InDoubt,
 }
 
 impl HttpSender {
-    /// Sends until the load ends; returns what became of each request.
+    /// Sends until the load ends; returns the outcome of each request.
     pub(in crate::exact) async fn work(self) -> Result<Vec<Group>, Failure> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

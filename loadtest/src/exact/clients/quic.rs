@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Between two handfuls of events.
+/// The time between two handfuls of events.
 const TICK: Duration = Duration::from_millis(20);
 /// No producer gives up before the run does: what a leaf owes it is asked for until the end.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -36,7 +36,7 @@ impl QuicSender {
         Ok(Self { run, number, producer: Producer::with_ack_listener(cluster, options, on_ack), sent: 0 })
     }
 
-    /// Sends until the load ends; returns what became of all events.
+    /// Sends until the load ends; returns the outcomes of all events.
     pub(in crate::exact) async fn work(self) -> Result<Vec<Group>, Failure> {
         if self.number.is_multiple_of(2) { self.stream().await } else { self.flush_each().await }
     }
@@ -89,7 +89,7 @@ impl QuicSender {
         }
     }
 
-    /// What has no answer at the end of the run's timeout is in doubt.
+    /// Events without an answer at the end of the run's timeout are in doubt.
     fn group(&self, first: u32, before: &Tally, after: &Tally) -> Group {
         let (acked, rejected) = (after.acked - before.acked, after.rejected - before.rejected);
         let in_doubt = u64::from(self.sent - first).saturating_sub(acked + rejected);

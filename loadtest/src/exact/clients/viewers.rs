@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Steps back that are spelled out for one viewer.
 const EXAMPLES: usize = 5;
 
-/// What one viewer was shown so far. Copies share it.
+/// The totals that one viewer was shown so far. Copies share them.
 #[derive(Debug, Clone, Default)]
 pub(in crate::exact) struct Shown {
     state: Arc<Mutex<State>>,
@@ -56,7 +56,7 @@ impl Shown {
         }
     }
 
-    /// How many counters it shows otherwise than these totals, and one of them.
+    /// The number of counters that differ from these totals, and one of them.
     pub(in crate::exact) fn differences(&self, totals: &BTreeMap<Counter, i64>) -> (usize, Option<String>) {
         let state = self.state();
         let is_shown = |(counter, total): &(&Counter, &i64)| state.totals.get(*counter) == Some(*total);
@@ -74,7 +74,7 @@ impl Shown {
         self.state().updates
     }
 
-    /// How often something went back, and what, at first.
+    /// The number of versions or totals that went back, and the first of them.
     pub(in crate::exact) fn steps_back(&self) -> (u64, Vec<String>) {
         let state = self.state();
         (state.went_back, state.steps_back.clone())

@@ -1,4 +1,4 @@
-//! The events, each known by its number, and so made that the totals tell how often each was counted.
+//! The events of a run: each is known by its number, and totals show how often each was counted.
 //!
 //! Some events have a counter to themselves, with a large delta of their own. The others share one: an
 //! event adds a power of four that no other event of that counter adds, so that the total, written in base
@@ -8,7 +8,7 @@ use countree_common::delta::{Delta, DeltaError};
 use countree_common::key::{Counter, Item, Kind, NameError, Topic};
 use std::collections::BTreeMap;
 
-/// One event in so many has a counter to itself.
+/// One event in this many has a counter to itself.
 const ALONE_EVERY: u32 = 8;
 /// Senders that share counters.
 const SENDERS_PER_COUNTER: u32 = 2;
@@ -29,7 +29,7 @@ pub(in crate::exact) struct EventId {
     pub(in crate::exact) index: u32,
 }
 
-/// What an event adds to what.
+/// The counter and the delta of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::exact) struct Event {
     pub(in crate::exact) counter: Counter,
@@ -60,7 +60,7 @@ pub(in crate::exact) enum CatalogueError {
 }
 
 impl EventCatalogue {
-    /// With so many topics, at least 1, whose names begin with `prefix`.
+    /// Makes a catalogue with this many topics, at least 1, whose names begin with `prefix`.
     pub(in crate::exact) fn new(prefix: &str, topics: u16) -> Result<Self, CatalogueError> {
         let topics = (0..topics.max(1)).map(|topic| Topic::new(&format!("{prefix}/topic-{topic}")));
         Ok(Self { topics: topics.collect::<Result<_, _>>()?, kind: Kind::new("like")? })
@@ -103,7 +103,7 @@ impl EventCatalogue {
 }
 
 impl Event {
-    /// Takes this event out of the totals: returns how often it was in them. What is left when all
+    /// Takes this event out of the totals and returns how often it was in them. Anything left when all
     /// events are out was never sent.
     pub(in crate::exact) fn take_out(&self, totals: &mut BTreeMap<Counter, i64>) -> u64 {
         let Some(total) = totals.get_mut(&self.counter) else { return 0 };

@@ -1,4 +1,4 @@
-//! The verdict: compares the totals with the acked events, event by event.
+//! Compares the totals with the acked events, event by event.
 
 use crate::exact::events::catalogue::{CatalogueError, EventCatalogue, EventId};
 use countree_common::key::Counter;
@@ -18,7 +18,7 @@ pub(in crate::exact) struct Group {
     pub(in crate::exact) fate: Fate,
 }
 
-/// How many events of a group were acked, and so on. The sum is the size of the group.
+/// The outcomes of a group's events. Their sum is the size of the group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::exact) struct Fate {
     /// Counted, says the cluster.
@@ -29,7 +29,7 @@ pub(in crate::exact) struct Fate {
     pub(in crate::exact) in_doubt: u64,
 }
 
-/// What the totals say of the groups.
+/// The comparison of the totals with the groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(in crate::exact) struct Verdict {
     pub(in crate::exact) sent: u64,
@@ -56,7 +56,7 @@ pub(in crate::exact) struct Verdict {
 }
 
 impl Verdict {
-    /// Compares what became of all events that were sent with the totals of all topics.
+    /// Compares the outcomes of all sent events with the totals of all topics.
     ///
     /// # Errors
     /// When a group holds an event that the catalogue has no name for.

@@ -1,6 +1,6 @@
 //! The events that a lost disk of a leaf takes along: those that were acked and not merged.
 
-use crate::cluster::site::metric;
+use crate::cluster::endpoints::metric;
 use crate::exact::run::Run;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

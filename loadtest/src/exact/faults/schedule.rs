@@ -1,7 +1,7 @@
 //! The schedule of faults, decided by the seed and by what is up, so that it can be tested without processes.
 
+use crate::arguments::Allowed;
 use crate::cluster::process::{Act, ProcessKind};
-use clap::ValueEnum;
 use countree_common::time::Time;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -10,16 +10,16 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Between two faults.
+/// The time between two faults, in ms.
 const CALM_MS: RangeInclusive<u64> = 300..=1_500;
 const PAUSE_MS: RangeInclusive<u64> = 200..=3_000;
-/// From a process's end to its next start.
+/// The downtime of a process, in ms.
 const DOWN_MS: RangeInclusive<u64> = 0..=2_000;
-/// The same for one that stays away: longer than its lease (5 s), so that the cluster goes on without it.
+/// The downtime of a process that stays away: longer than its lease (5 s), so that the cluster goes on without it.
 const AWAY_MS: RangeInclusive<u64> = 6_000..=9_000;
-/// Of the store's log, the end that it forgets: up to some seconds of the default load.
+/// The bytes that the store's log loses at its end: up to some seconds of the default load.
 const FORGOTTEN_BYTES: RangeInclusive<u64> = 1..=500_000;
-/// What is drawn from, kills twice as often.
+/// The faults to draw from; kills are listed twice, since they come twice as often.
 const FAULTS: [Fault; 8] = [
     Fault::Kill,
     Fault::Kill,
@@ -34,27 +34,6 @@ const FAULTS: [Fault; 8] = [
 const DRAIN: Duration = Duration::from_secs(30);
 /// A process that ended by itself is started again after this long, as whatever runs containers would.
 const RESTART: Duration = Duration::from_millis(500);
-
-/// What may be done, as the command line names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Allowed {
-    /// kill -9 of nodes, and a restart
-    Kill,
-    /// SIGSTOP of nodes, and SIGCONT
-    Pause,
-    /// SIGTERM of nodes, which drain, and a restart
-    Stop,
-    /// kill -9 and SIGSTOP of redis-server
-    Redis,
-    /// kill -9 of nodes, and a restart only after the cluster has gone on without them
-    Away,
-    /// kill -9 of redis-server, and a restart without the last writes in its log
-    Forget,
-    /// kill -9 of redis-server, and a restart on an older copy of all its data
-    Restore,
-    /// kill -9 of leaves, and a restart without their data, or on an older copy of it
-    Disk,
-}
 
 /// A fault that was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -76,7 +55,7 @@ pub(in crate::exact) struct Command {
     pub(in crate::exact) act: Act,
 }
 
-/// When the last fault has been done.
+/// The condition that ends the faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::exact) enum Limit {
     Kills(u32),
@@ -99,7 +78,7 @@ pub(in crate::exact) struct FaultSchedule {
     limit: Limit,
     processes: Vec<(ProcessKind, State)>,
     next_fault: Time,
-    /// What undoes faults, by when it is due; the second number keeps the order of what is due at once.
+    /// The acts that undo faults, by due time; the second number keeps the order of acts that are due at once.
     pending: BTreeMap<(Time, u64), Command>,
     pending_made: u64,
     done: BTreeMap<(Fault, ProcessKind), u32>,
@@ -118,7 +97,7 @@ impl FaultSchedule {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
             allowed,
             limit,
-            processes: processes.into_iter().map(|place| (place, State::Up)).collect(),
+            processes: processes.into_iter().map(|kind| (kind, State::Up)).collect(),
             next_fault: now,
             pending: BTreeMap::new(),
             pending_made: 0,
@@ -128,18 +107,18 @@ impl FaultSchedule {
         schedule
     }
 
-    /// How often each fault was done to each kind of process.
+    /// The number of times that each fault was done to each kind of process.
     pub(in crate::exact) fn done(&self) -> &BTreeMap<(Fault, ProcessKind), u32> {
         &self.done
     }
 
-    /// How many processes were killed.
+    /// The number of kills.
     pub(in crate::exact) fn kills(&self) -> u32 {
         let kills = [Fault::Kill, Fault::Away, Fault::Forget, Fault::Restore, Fault::Disk];
         kills.map(|fault| self.count(fault)).iter().sum()
     }
 
-    /// How often one fault was done.
+    /// The number of times that one fault was done.
     pub(in crate::exact) fn count(&self, fault: Fault) -> u32 {
         self.done.iter().filter(|((f, _), _)| *f == fault).map(|(_, n)| n).sum()
     }
@@ -156,7 +135,7 @@ impl FaultSchedule {
         }
     }
 
-    /// What is to be done by now.
+    /// The acts that are due by now.
     pub(in crate::exact) fn handle_time(&mut self, now: Time) -> Vec<Command> {
         let mut commands = Vec::new();
         while let Some(entry) = self.pending.first_entry().filter(|entry| entry.key().0 <= now) {
@@ -184,21 +163,21 @@ impl FaultSchedule {
 
     /// Draws the tier first, so that each gets its share whatever the number of its nodes.
     fn fault(&mut self, now: Time) -> Option<Command> {
-        let may = |fault, place| {
+        let may = |fault, kind| {
             let on_nodes = match fault {
                 Fault::Kill => Allowed::Kill,
                 Fault::Pause => Allowed::Pause,
                 Fault::Stop => Allowed::Stop,
                 Fault::Away => Allowed::Away,
                 Fault::Forget => {
-                    return place == ProcessKind::Redis && self.allowed.contains(&Allowed::Forget);
+                    return kind == ProcessKind::Redis && self.allowed.contains(&Allowed::Forget);
                 }
                 Fault::Restore => {
-                    return place == ProcessKind::Redis && self.allowed.contains(&Allowed::Restore);
+                    return kind == ProcessKind::Redis && self.allowed.contains(&Allowed::Restore);
                 }
-                Fault::Disk => return place == ProcessKind::Leaf && self.allowed.contains(&Allowed::Disk),
+                Fault::Disk => return kind == ProcessKind::Leaf && self.allowed.contains(&Allowed::Disk),
             };
-            match place {
+            match kind {
                 ProcessKind::Redis => {
                     self.allowed.contains(&Allowed::Redis) && matches!(fault, Fault::Kill | Fault::Pause)
                 }
@@ -208,15 +187,15 @@ impl FaultSchedule {
         // A process may be killed in the middle of a pause or a drain too.
         let fits = |fault, state| state == State::Up || fault == Fault::Kill && state != State::Down;
         let mut choices: BTreeMap<ProcessKind, Vec<(usize, Fault)>> = BTreeMap::new();
-        for (process, &(place, state)) in self.processes.iter().enumerate() {
+        for (process, &(kind, state)) in self.processes.iter().enumerate() {
             for fault in FAULTS {
-                if may(fault, place) && fits(fault, state) {
-                    choices.entry(place).or_default().push((process, fault));
+                if may(fault, kind) && fits(fault, state) {
+                    choices.entry(kind).or_default().push((process, fault));
                 }
             }
         }
-        let places: Vec<_> = choices.into_values().collect();
-        let choices = places.get(self.below(places.len())?)?;
+        let kinds: Vec<_> = choices.into_values().collect();
+        let choices = kinds.get(self.below(kinds.len())?)?;
         let &(process, fault) = choices.get(self.below(choices.len())?)?;
         let act = match fault {
             Fault::Kill => Act::Kill,
@@ -239,7 +218,7 @@ impl FaultSchedule {
             Act::Kill => self.kill(Fault::Kill, process, DOWN_MS, now),
             Act::KillForLong => self.kill(Fault::Away, process, AWAY_MS, now),
             Act::KillAndForget(_) => self.kill(Fault::Forget, process, DOWN_MS, now),
-            Act::KillAndRestore if self.place(process) == Some(ProcessKind::Redis) => {
+            Act::KillAndRestore if self.kind(process) == Some(ProcessKind::Redis) => {
                 self.kill(Fault::Restore, process, DOWN_MS, now);
             }
             Act::KillAndRestore | Act::KillAndLose => self.kill(Fault::Disk, process, DOWN_MS, now),
@@ -266,13 +245,13 @@ impl FaultSchedule {
         self.later(now + wait, process, Act::Start);
     }
 
-    fn place(&self, process: usize) -> Option<ProcessKind> {
-        self.processes.get(process).map(|(place, _)| *place)
+    fn kind(&self, process: usize) -> Option<ProcessKind> {
+        self.processes.get(process).map(|(kind, _)| *kind)
     }
 
     fn note(&mut self, fault: Fault, process: usize) {
-        if let Some(place) = self.place(process) {
-            *self.done.entry((fault, place)).or_default() += 1;
+        if let Some(kind) = self.kind(process) {
+            *self.done.entry((fault, kind)).or_default() += 1;
         }
     }
 

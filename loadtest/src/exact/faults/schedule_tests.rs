@@ -12,7 +12,7 @@ const ALL: [Allowed; 8] = [
     Allowed::Disk,
 ];
 
-fn places() -> Vec<ProcessKind> {
+fn kinds() -> Vec<ProcessKind> {
     [
         ProcessKind::Redis,
         ProcessKind::Root,
@@ -26,7 +26,7 @@ fn places() -> Vec<ProcessKind> {
 
 /// A schedule over processes that drain within 100 ms; checks on the way that each command fits the state.
 fn run(seed: u64, allowed: &[Allowed], limit: Limit) -> (FaultSchedule, Vec<(Time, Command)>) {
-    let mut schedule = FaultSchedule::new(seed, allowed.to_vec(), limit, places(), Time(0));
+    let mut schedule = FaultSchedule::new(seed, allowed.to_vec(), limit, kinds(), Time(0));
     let (mut now, mut journal) = (Time(0), Vec::new());
     let mut draining: BTreeMap<usize, Time> = BTreeMap::new();
     let mut running = [(true, false); 6];
@@ -79,9 +79,9 @@ fn a_seed_makes_the_same_faults_again_and_another_seed_makes_others() {
 fn there_are_as_many_kills_as_asked_for_and_each_tier_has_its_share() {
     let (schedule, _) = run(3, &ALL, Limit::Kills(400));
     assert_eq!(schedule.kills(), 400);
-    for place in [ProcessKind::Leaf, ProcessKind::Root, ProcessKind::Broadcast, ProcessKind::Redis] {
-        assert!(schedule.done()[&(Fault::Kill, place)] > 30, "{place:?}");
-        assert!(schedule.done()[&(Fault::Pause, place)] > 10, "{place:?}");
+    for kind in [ProcessKind::Leaf, ProcessKind::Root, ProcessKind::Broadcast, ProcessKind::Redis] {
+        assert!(schedule.done()[&(Fault::Kill, kind)] > 30, "{kind:?}");
+        assert!(schedule.done()[&(Fault::Pause, kind)] > 10, "{kind:?}");
     }
     assert!(!schedule.done().contains_key(&(Fault::Stop, ProcessKind::Redis)));
 }
@@ -105,7 +105,7 @@ fn only_what_is_allowed_is_done() {
     assert!(schedule.count(Fault::Pause) > 20);
     assert_eq!((schedule.count(Fault::Kill), schedule.count(Fault::Stop)), (0, 0));
     let (schedule, _) = run(6, &[Allowed::Redis], Limit::Kills(5));
-    assert!(schedule.done().keys().all(|(_, place)| *place == ProcessKind::Redis));
+    assert!(schedule.done().keys().all(|(_, kind)| *kind == ProcessKind::Redis));
     let (schedule, journal) = run(6, &[Allowed::Disk], Limit::Kills(20));
     assert!(schedule.done().keys().all(|of| *of == (Fault::Disk, ProcessKind::Leaf)));
     let lost = journal.iter().filter(|(_, command)| command.act == Act::KillAndLose).count();
@@ -114,7 +114,7 @@ fn only_what_is_allowed_is_done() {
 
 #[test]
 fn a_process_that_ends_by_itself_is_started_again() {
-    let mut schedule = FaultSchedule::new(7, vec![], Limit::Kills(0), places(), Time(0));
+    let mut schedule = FaultSchedule::new(7, vec![], Limit::Kills(0), kinds(), Time(0));
     assert!(!schedule.handle_exit(2, Time(0)));
     assert!(!schedule.is_over(Time(0)));
     assert_eq!(schedule.handle_time(Time(0) + RESTART), [Command { process: 2, act: Act::Start }]);
@@ -123,7 +123,7 @@ fn a_process_that_ends_by_itself_is_started_again() {
 
 #[test]
 fn a_drain_without_end_is_cut_short() {
-    let mut schedule = FaultSchedule::new(8, vec![Allowed::Stop], Limit::Until(Time(1)), places(), Time(0));
+    let mut schedule = FaultSchedule::new(8, vec![Allowed::Stop], Limit::Until(Time(1)), kinds(), Time(0));
     schedule.limit = Limit::Until(Time(0) + Duration::from_secs(2));
     let stopped = (0..200).find_map(|step| schedule.handle_time(Time(0) + STEP * step).pop()).unwrap();
     let end = Time(0) + Duration::from_secs(40);

@@ -15,7 +15,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// What the end of a run showed.
+/// The findings at the end of a run.
 #[derive(Debug, Clone)]
 pub(in crate::exact) struct Measured {
     /// From the start of the load to the last process's return.
@@ -33,10 +33,10 @@ pub(in crate::exact) struct Measured {
     pub(in crate::exact) steps_back: u64,
 }
 
-/// What is printed.
+/// The printed result.
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::exact) struct Figures {
-    /// Nothing at all was wrong.
+    /// Whether nothing was wrong.
     pub(in crate::exact) exact: bool,
     #[serde(flatten)]
     pub(in crate::exact) verdict: Verdict,
@@ -44,7 +44,7 @@ pub(in crate::exact) struct Figures {
     pub(in crate::exact) kills: u32,
     pub(in crate::exact) pauses: u32,
     pub(in crate::exact) stops: u32,
-    /// How often each fault was done to each tier.
+    /// The number of times that each fault was done to each tier.
     pub(in crate::exact) faults: BTreeMap<Fault, BTreeMap<ProcessKind, u32>>,
     pub(in crate::exact) seed: u64,
     pub(in crate::exact) leaves: u16,
@@ -53,7 +53,7 @@ pub(in crate::exact) struct Figures {
     pub(in crate::exact) producers: u16,
     pub(in crate::exact) http_senders: u16,
     pub(in crate::exact) viewers: u16,
-    /// How long there were faults, in seconds.
+    /// The time with faults, in seconds.
     pub(in crate::exact) elapsed_s: f64,
     /// The longest time without any ack.
     pub(in crate::exact) longest_ack_stall_s: f64,
@@ -77,9 +77,9 @@ pub(in crate::exact) struct Figures {
     pub(in crate::exact) short_audits: u64,
     /// Versions or totals that viewers saw go back.
     pub(in crate::exact) viewer_steps_back: u64,
-    /// What is wrong.
+    /// Everything that is wrong.
     pub(in crate::exact) complaints: Vec<String>,
-    /// What is not wrong, and should be known.
+    /// Notes: not errors, but worth knowing.
     pub(in crate::exact) remarks: Vec<String>,
 }
 
@@ -105,8 +105,8 @@ impl Outcome {
         };
         let complaints = copy(&run.complaints);
         let mut faults: BTreeMap<Fault, BTreeMap<ProcessKind, u32>> = BTreeMap::new();
-        for (&(fault, place), &times) in schedule.done() {
-            faults.entry(fault).or_default().insert(place, times);
+        for (&(fault, kind), &times) in schedule.done() {
+            faults.entry(fault).or_default().insert(kind, times);
         }
         let figures = Figures {
             exact: complaints.is_empty()
@@ -144,7 +144,7 @@ impl Outcome {
         Self { figures, entries, acks_by_stretch: run.acks.by_stretch(), tries: copy(&run.tries) }
     }
 
-    /// What was done to whom, and when.
+    /// The faults, their processes and times.
     pub(in crate::exact) fn journal(&self) -> String {
         let mut text = String::new();
         for Entry { after, name, act } in &self.entries {
@@ -170,7 +170,7 @@ impl Figures {
             ("processes", nodes),
             ("faults", format!("in {:.1} s, from seed {}", self.elapsed_s, self.seed)),
         ];
-        rows.extend(self.faults.iter().map(|(fault, places)| (fault.name(), by_place(places))));
+        rows.extend(self.faults.iter().map(|(fault, kinds)| (fault.name(), by_place(kinds))));
         let stall = format!("{:.2} s without any", self.longest_ack_stall_s);
         let Percentiles { p50, p99, max, .. } = self.ack_ms;
         rows.extend([
@@ -211,7 +211,7 @@ impl Figures {
         rows
     }
 
-    /// For people.
+    /// Formats it for people.
     pub(in crate::exact) fn table(&self) -> String {
         let mut text = String::new();
         for (name, value) in self.rows() {
@@ -239,16 +239,15 @@ impl Fault {
 }
 
 impl Act {
-    /// Whether it does harm; the others undo it.
+    /// Whether it is a fault; the other acts undo faults.
     pub(in crate::exact) fn is_fault(self) -> bool {
         !matches!(self, Self::Resume | Self::Start)
     }
 }
 
-fn by_place(places: &BTreeMap<ProcessKind, u32>) -> String {
-    let total: u32 = places.values().sum();
-    let each: Vec<_> =
-        places.iter().map(|(place, times)| format!("{place:?} {times}").to_lowercase()).collect();
+fn by_place(kinds: &BTreeMap<ProcessKind, u32>) -> String {
+    let total: u32 = kinds.values().sum();
+    let each: Vec<_> = kinds.iter().map(|(kind, times)| format!("{kind:?} {times}").to_lowercase()).collect();
     format!("{total} times: {}", each.join(", "))
 }
 

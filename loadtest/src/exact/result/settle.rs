@@ -1,11 +1,11 @@
-//! The end: everything is up again, everything is merged, and everybody is asked what the totals are.
+//! Settles a run: waits until all is up and merged, and reads the totals at every node.
 
+use crate::clock::now;
+use crate::cluster::endpoints::Endpoints;
 use crate::cluster::fleet::Fleet;
 use crate::cluster::process::ProcessKind;
-use crate::cluster::site::Site;
 use crate::exact::clients::viewers::Shown;
 use crate::exact::run::Run;
-use crate::now;
 use countree_common::document::TopicView;
 use countree_common::key::Counter;
 use countree_common::shell::failure::Failure;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 const POLL: Duration = Duration::from_millis(50);
-/// Between two looks at the ledger while faults happen.
+/// The time between two reads of the ledger while faults happen.
 const AUDIT: Duration = Duration::from_millis(500);
 /// A round of the audit over few topics takes no longer.
 const ROUND: Duration = Duration::from_secs(2);
@@ -24,18 +24,18 @@ const ROUND: Duration = Duration::from_secs(2);
 /// All totals of all topics.
 pub(in crate::exact) type Totals = BTreeMap<Counter, i64>;
 
-fn sites(urls: Vec<String>) -> Vec<Site> {
-    urls.into_iter().map(|url| Site::at(url, None)).collect()
+fn all_endpoints(urls: Vec<String>) -> Vec<Endpoints> {
+    urls.into_iter().map(|url| Endpoints::at(url, None)).collect()
 }
 
 /// Looks at the ledger until it is dropped: it must balance at every moment. Most of the time it can't
 /// be read, since a node is away.
 pub(in crate::exact) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
-    let sites = sites(leaves);
-    for site in sites.iter().cycle() {
+    let all_endpoints = all_endpoints(leaves);
+    for endpoints in all_endpoints.iter().cycle() {
         tokio::time::sleep(AUDIT).await;
         let acked_before = run.acks.acked();
-        let Ok(Ok(audit)) = timeout(run.timeout, site.audit_now()).await else { continue };
+        let Ok(Ok(audit)) = timeout(run.timeout, endpoints.audit_now()).await else { continue };
         run.counts.audits.fetch_add(1, Relaxed);
         // Where a leaf that was away is left out, the ledger must not claim to balance.
         if audit.balanced && audit.total.accepted < acked_before {
@@ -44,7 +44,10 @@ pub(in crate::exact) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
         // Not `balanced`, which is also false while a leaf is away.
         let balances = audit.streams.iter().all(|stream| stream.ledger.balanced());
         if !balances || (audit.total.declared_lost > 0 && !run.may_lose) {
-            run.complain(format!("the ledger at {} is wrong in the middle: {:?}", site.url, audit.total));
+            run.complain(format!(
+                "the ledger at {} is wrong in the middle: {:?}",
+                endpoints.url, audit.total
+            ));
         }
     }
 }
@@ -53,36 +56,36 @@ pub(in crate::exact) async fn audit_throughout(run: &Run, leaves: Vec<String>) {
 /// only a part of is only a part.
 pub(in crate::exact) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant) {
     loop {
-        let trouble = match fleet.trouble().await {
+        let problem = match fleet.problem().await {
             None => fleet.stranger().await,
-            trouble => trouble,
+            problem => problem,
         };
-        let Some(trouble) = trouble else { return };
+        let Some(problem) = problem else { return };
         // The schedule's own doing, which an operator knows of.
-        if trouble.contains("went back in time while it was in use")
-            && let Some(site) = sites(fleet.urls(ProcessKind::Leaf)).first()
-            && let Err(e) = site.acknowledge().await
+        if problem.contains("went back in time while it was in use")
+            && let Some(endpoints) = all_endpoints(fleet.urls(ProcessKind::Leaf)).first()
+            && let Err(e) = endpoints.acknowledge().await
         {
             run.complain(format!("an older store can't be acknowledged: {}", e.message()));
         }
         if now() > deadline {
-            run.complain(format!("the nodes have not come together within {:?}: {trouble}", run.timeout));
+            run.complain(format!("the nodes have not come together within {:?}: {problem}", run.timeout));
             return;
         }
         tokio::time::sleep(POLL).await;
     }
 }
 
-/// What an operator does about leaves that have lost their disk, or have an older copy of it: gives up what is gone.
+/// Gives up leaves that have lost their disk or have an older copy of it, as an operator would.
 pub(in crate::exact) async fn give_up_lost_disks(run: &Run, fleet: &Fleet) {
-    let Some(site) = sites(fleet.urls(ProcessKind::Leaf)).pop() else { return };
-    let away = match site.audit().await {
+    let Some(endpoints) = all_endpoints(fleet.urls(ProcessKind::Leaf)).pop() else { return };
+    let away = match endpoints.audit().await {
         Ok(audit) => audit.away,
         Err(e) => return run.complain(format!("the ledger can't be read: {}", e.message())),
     };
     for leaf in away {
         run.say(&format!("{leaf} has lost its disk and is given up"));
-        if let Err(e) = site.give_up(leaf.as_str()).await {
+        if let Err(e) = endpoints.give_up(leaf.as_str()).await {
             run.complain(e.message().to_owned());
         }
     }
@@ -95,14 +98,14 @@ pub(in crate::exact) async fn merged(
     over: Instant,
     deadline: Instant,
 ) -> Option<Audit> {
-    let sites = sites(fleet.urls(ProcessKind::Leaf));
+    let all_endpoints = all_endpoints(fleet.urls(ProcessKind::Leaf));
     let mut last = None;
     let mut why = "no leaf was asked".to_owned();
-    for site in sites.iter().cycle() {
+    for endpoints in all_endpoints.iter().cycle() {
         if now() > deadline {
             break;
         }
-        match timeout(run.timeout, site.audit_now()).await {
+        match timeout(run.timeout, endpoints.audit_now()).await {
             Ok(Ok(audit))
                 if audit.balanced
                     && audit.total.in_flight == 0
@@ -120,7 +123,7 @@ pub(in crate::exact) async fn merged(
                 last = Some(audit);
             }
             Ok(Err(e)) => why = e.message().to_owned(),
-            Err(_) => why = format!("{} does not answer", site.url),
+            Err(_) => why = format!("{} does not answer", endpoints.url),
         }
         tokio::time::sleep(POLL).await;
     }
@@ -137,12 +140,12 @@ fn is_newer(audit: &Audit, over: Instant) -> bool {
 /// Reads all topics at every broadcast node; each must say the same.
 pub(in crate::exact) async fn totals(run: &Run, fleet: &Fleet, deadline: Instant) -> Totals {
     let mut first: Option<Totals> = None;
-    for site in sites(fleet.urls(ProcessKind::Broadcast)) {
+    for endpoints in all_endpoints(fleet.urls(ProcessKind::Broadcast)) {
         let totals = loop {
-            match read(run, &site).await {
+            match read(run, &endpoints).await {
                 Ok(totals) => break totals,
                 Err(e) if now() > deadline => {
-                    run.complain(format!("the topics can't be read at {}: {}", site.url, e.message()));
+                    run.complain(format!("the topics can't be read at {}: {}", endpoints.url, e.message()));
                     break Totals::new();
                 }
                 Err(_) => tokio::time::sleep(POLL).await,
@@ -153,7 +156,10 @@ pub(in crate::exact) async fn totals(run: &Run, fleet: &Fleet, deadline: Instant
             Some(known) if *known != totals => {
                 let different = totals.iter().filter(|(counter, total)| known.get(*counter) != Some(*total));
                 let different = different.count();
-                run.complain(format!("{} shows {different} totals otherwise than the first node", site.url));
+                run.complain(format!(
+                    "{} shows {different} totals otherwise than the first node",
+                    endpoints.url
+                ));
             }
             Some(_) => {}
         }
@@ -161,10 +167,10 @@ pub(in crate::exact) async fn totals(run: &Run, fleet: &Fleet, deadline: Instant
     first.unwrap_or_default()
 }
 
-async fn read(run: &Run, site: &Site) -> Result<Totals, Failure> {
+async fn read(run: &Run, endpoints: &Endpoints) -> Result<Totals, Failure> {
     let mut totals = Totals::new();
     for topic in run.catalogue.topics() {
-        if let Some(view) = site.topic(topic).await? {
+        if let Some(view) = endpoints.topic(topic).await? {
             add(&mut totals, view);
         }
     }

@@ -14,17 +14,17 @@ const TRIES: u32 = 20;
 const AUDIT: &str = "/v1/audit";
 const LOG_BYTES: &str = "countree_leaf_log_bytes";
 
-/// A cluster's HTTP addresses, and what it lets us in by.
+/// A cluster's HTTP addresses, and the token for it.
 #[derive(Debug, Clone)]
-pub(crate) struct Site {
-    /// Where events and questions go.
+pub(crate) struct Endpoints {
+    /// The address for events and requests.
     pub(crate) url: String,
-    /// Where topics are read: at a broadcast node.
+    /// The address for reads of topics, of a broadcast node.
     pub(crate) reads: String,
     pub(crate) token: Option<String>,
 }
 
-impl Site {
+impl Endpoints {
     /// One address for everything.
     pub(crate) fn at(url: String, token: Option<String>) -> Self {
         Self { reads: url.clone(), url, token }
@@ -75,7 +75,7 @@ impl Site {
         self.read(&path, &http::request("DELETE", &self.url, &path, &[], None).await?)
     }
 
-    /// Says that somebody knows what happened to the store.
+    /// Acknowledges a changed store, as an operator would.
     pub(crate) async fn acknowledge(&self) -> Result<Acknowledged, Failure> {
         const PATH: &str = "/v1/store/acknowledge";
         self.read(PATH, &http::request("POST", &self.url, PATH, &[], None).await?)
