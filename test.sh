@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every check. Installs what the tests need (a Redis server, Chromium) where it may; what can't run is skipped, by name.
+# Runs every check. Installs the programs that the tests need (a Redis server, Chromium) where it may, and names each
+# check that it skips.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -17,7 +18,7 @@ install_debian() { # package, command
 
 install_debian redis-server redis-server || skipped+=("tests against Redis (no redis-server, and no right to install it)")
 install_debian chromium chromium || skipped+=("the live page in a browser (no chromium, and no right to install it)")
-install_debian nginx-light nginx || skipped+=("the front of compose.yaml (no nginx)")
+install_debian nginx-light nginx || skipped+=("the front proxy of compose.yaml (no nginx)")
 install_debian nftables nft || skipped+=("tiers on hosts of their own (no nft)")
 # Debian has Python's environments apart.
 python3 -c 'import ensurepip' 2>/dev/null || install_debian python3-venv no-such-command || true
@@ -28,10 +29,27 @@ echo "== form"
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 cargo clippy --quiet -p countree-sim --all-targets -- -D warnings
+
+echo "== licences and advisories of dependencies"
+# As it is installed, else as a prebuilt, else built once (some minutes) and kept under the target folder.
+tools="${CARGO_TARGET_DIR:-target}/tools"
+PATH="$PATH:$(realpath -m "$tools")/bin"
+if ! command -v cargo-deny >/dev/null; then
+  if command -v cargo-binstall >/dev/null; then
+    cargo binstall --no-confirm --quiet --root "$tools" cargo-deny || true
+  fi
+  command -v cargo-deny >/dev/null || CARGO_TARGET_DIR="$tools/build" cargo install --quiet --locked --root "$tools" cargo-deny || true
+  rm -rf "$tools/build"
+fi
 if command -v cargo-deny >/dev/null; then
-  cargo deny --log-level error check
+  cargo deny --log-level error check bans licenses sources
+  if ! cargo deny --log-level error check advisories >"$log" 2>&1; then
+    # The list of advisories is fetched anew each time.
+    grep -q 'failed to fetch advisory database' "$log" || { cat "$log"; exit 1; }
+    skipped+=("advisories about dependencies (their list can't be fetched)")
+  fi
 else
-  skipped+=("advisories and licences (no cargo-deny)")
+  skipped+=("licences and advisories of dependencies (cargo-deny can't be installed)")
 fi
 
 echo "== machines have no IO"

@@ -36,7 +36,7 @@ impl Project {
         let name = format!("countree-test-{}", std::process::id());
         let images = Images::build(folder, &name);
         if !images.has_front {
-            skip("the front of compose.yaml (no nginx for an image)");
+            skip("the front proxy of compose.yaml (no nginx for an image)");
         }
         Some(Self { name, images })
     }
