@@ -9,19 +9,19 @@ const WALL_ORIGIN: WallMs = WallMs(1_767_225_600_000);
 
 /// What is to happen, by time, and for equal times in the order of the planning.
 #[derive(Debug)]
-pub(crate) struct Agenda<T> {
+pub(crate) struct EventQueue<T> {
     now: Time,
     planned: u64,
     entries: BTreeMap<(Time, u64), T>,
 }
 
-impl<T> Default for Agenda<T> {
+impl<T> Default for EventQueue<T> {
     fn default() -> Self {
         Self { now: Self::BEGINNING, planned: 0, entries: BTreeMap::new() }
     }
 }
 
-impl<T> Agenda<T> {
+impl<T> EventQueue<T> {
     /// Machines take time 0 for "never": the simulation begins a day later.
     pub(crate) const BEGINNING: Time = Time(86_400_000_000);
 
@@ -70,13 +70,13 @@ mod tests {
 
     #[test]
     fn what_is_planned_for_one_time_happens_in_the_order_of_the_planning() {
-        let mut agenda = Agenda::default();
-        let start = agenda.now();
-        agenda.after(Duration::from_secs(2), 'c');
-        agenda.after(Duration::from_secs(1), 'a');
-        agenda.after(Duration::from_secs(1), 'b');
-        let order: String = std::iter::from_fn(|| agenda.advance()).collect();
+        let mut queue = EventQueue::default();
+        let start = queue.now();
+        queue.after(Duration::from_secs(2), 'c');
+        queue.after(Duration::from_secs(1), 'a');
+        queue.after(Duration::from_secs(1), 'b');
+        let order: String = std::iter::from_fn(|| queue.advance()).collect();
         assert_eq!(order, "abc");
-        assert_eq!(agenda.now().since(start), Duration::from_secs(2));
+        assert_eq!(queue.now().since(start), Duration::from_secs(2));
     }
 }

@@ -1,6 +1,6 @@
 //! A leaf's disk: what was written and not fsynced may be lost or torn when the power goes.
 
-use crate::faults::{Mishap, Tally};
+use crate::faults::{BackgroundFault, Tally};
 use crate::flaws::Flaw;
 use crate::random::Random;
 use countree_common::cluster::NodeName;
@@ -24,7 +24,7 @@ struct File {
 
 impl File {
     /// The power goes. Of what was not fsynced, some pages may have been written, in any order.
-    fn lose_power(&mut self, random: &mut Random) -> Option<Mishap> {
+    fn lose_power(&mut self, random: &mut Random) -> Option<BackgroundFault> {
         let unsynced = self.bytes.len() - self.synced;
         if unsynced == 0 {
             return None;
@@ -43,8 +43,8 @@ impl File {
         }
         self.synced = self.bytes.len();
         match kept {
-            0 => Some(Mishap::WriteDropped),
-            kept if kept < unsynced || has_hole => Some(Mishap::WriteTorn),
+            0 => Some(BackgroundFault::WriteDropped),
+            kept if kept < unsynced || has_hole => Some(BackgroundFault::WriteTorn),
             _ => None,
         }
     }

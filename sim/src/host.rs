@@ -4,12 +4,12 @@ use countree_common::cluster::{NodeName, Tier};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// A process's start, counted from 1 at each place. What was meant for an earlier one does not arrive.
+/// A process's start, counted from 1 at each host. What was meant for an earlier one does not arrive.
 pub(crate) type Life = u64;
 
 /// Where a process runs: its tier, and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Place {
+pub(crate) enum Host {
     /// A leaf.
     Leaf(usize),
     /// A root.
@@ -24,22 +24,22 @@ pub(crate) enum Place {
     Client(usize),
 }
 
-impl Place {
+impl Host {
     fn parts(self) -> (&'static str, u8, usize) {
         match self {
-            Place::Leaf(i) => ("leaf", 1, i),
-            Place::Root(i) => ("root", 2, i),
-            Place::Broadcast(i) => ("broadcast", 3, i),
-            Place::Producer(i) => ("producer", 4, i),
-            Place::Viewer(i) => ("viewer", 5, i),
-            Place::Client(i) => ("client", 6, i),
+            Host::Leaf(i) => ("leaf", 1, i),
+            Host::Root(i) => ("root", 2, i),
+            Host::Broadcast(i) => ("broadcast", 3, i),
+            Host::Producer(i) => ("producer", 4, i),
+            Host::Viewer(i) => ("viewer", 5, i),
+            Host::Client(i) => ("client", 6, i),
         }
     }
 
     /// The number, if a leaf runs there.
     pub(crate) fn leaf(self) -> Option<usize> {
         match self {
-            Place::Leaf(number) => Some(number),
+            Host::Leaf(number) => Some(number),
             _ => None,
         }
     }
@@ -47,10 +47,10 @@ impl Place {
     /// The tier, if a node runs there.
     pub(crate) fn tier(self) -> Option<Tier> {
         match self {
-            Place::Leaf(_) => Some(Tier::Leaf),
-            Place::Root(_) => Some(Tier::Root),
-            Place::Broadcast(_) => Some(Tier::Broadcast),
-            Place::Producer(_) | Place::Viewer(_) | Place::Client(_) => None,
+            Host::Leaf(_) => Some(Tier::Leaf),
+            Host::Root(_) => Some(Tier::Root),
+            Host::Broadcast(_) => Some(Tier::Broadcast),
+            Host::Producer(_) | Host::Viewer(_) | Host::Client(_) => None,
         }
     }
 
@@ -63,14 +63,14 @@ impl Place {
         NodeName::new(&self.to_string()).expect("a tier and a number make a DNS label")
     }
 
-    /// The place of the node of that name.
+    /// The host of the node of that name.
     pub(crate) fn of(name: &NodeName) -> Option<Self> {
         let (tier, number) = name.as_str().rsplit_once('-')?;
         let number = number.parse().ok()?;
         match tier {
-            "leaf" => Some(Place::Leaf(number)),
-            "root" => Some(Place::Root(number)),
-            "broadcast" => Some(Place::Broadcast(number)),
+            "leaf" => Some(Host::Leaf(number)),
+            "root" => Some(Host::Root(number)),
+            "broadcast" => Some(Host::Broadcast(number)),
             _ => None,
         }
     }
@@ -88,7 +88,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (tier, _, number) = self.parts();
         write!(f, "{tier}-{number}")

@@ -26,7 +26,7 @@ mod store;
 mod trace;
 mod world;
 
-pub use faults::{Fault, Only, Struck, Tally};
+pub use faults::{Fault, InjectedFault, Only, Tally};
 pub use flaws::Flaw;
 pub use model::{Broken, Promise};
 pub use report::{Run, Series, run};

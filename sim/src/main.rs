@@ -42,8 +42,8 @@ fn explain(failed: &Run, broken: &Broken, setting: &Setting) {
     println!("seed {} broke a promise: {broken}", failed.seed);
     replay("replay it with", failed.seed, setting);
     let shrunk = shrink(failed, setting, SHRINKING_RUNS);
-    println!("shrunk from {} faults in {} runs to:", failed.struck.len(), shrunk.runs);
-    shrunk.run.struck.iter().for_each(|struck| println!("  {struck}"));
+    println!("shrunk from {} faults in {} runs to:", failed.injected.len(), shrunk.runs);
+    shrunk.run.injected.iter().for_each(|injected| println!("  {injected}"));
     if let Some(broken) = &shrunk.run.broken {
         println!("which break it so: {broken}");
     }
@@ -51,6 +51,6 @@ fn explain(failed: &Run, broken: &Broken, setting: &Setting) {
 }
 
 fn replay(what: &str, seed: u64, setting: &Setting) {
-    let arguments = Arguments::of_seed(seed, Setting { is_told: false, ..setting.clone() });
+    let arguments = Arguments::of_seed(seed, Setting { is_printed: false, ..setting.clone() });
     println!("{what}: cargo run --release -p countree-sim -- {arguments}");
 }

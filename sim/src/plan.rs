@@ -3,7 +3,7 @@
 use crate::faults::Fault;
 use crate::faults::schedule::{self, Only, Planned};
 use crate::flaws::Flaw;
-use crate::network::Weather;
+use crate::network::NetworkConditions;
 use crate::random::Random;
 use crate::setting::Setting;
 use countree_client::machine::producer::ProducerOptions;
@@ -85,7 +85,7 @@ pub(crate) struct FaultPlan {
     pub(crate) schedule: Vec<Planned>,
     /// See [`Setting::only`].
     pub(crate) only: Only,
-    /// See [`Setting::no_mishaps`].
+    /// See [`Setting::no_background_faults`].
     pub(crate) has_background: bool,
     /// Whether clocks are stepped, and readers wait for what was acked.
     pub(crate) has_clock_steps: bool,
@@ -97,15 +97,15 @@ pub(crate) struct Plan {
     pub(crate) cluster: ClusterPlan,
     pub(crate) workload: Workload,
     /// How the network is while nothing is wrong with it.
-    pub(crate) network: Weather,
+    pub(crate) network: NetworkConditions,
     pub(crate) store: StorePlan,
     pub(crate) faults: FaultPlan,
     /// The rule that this world breaks, if any.
     pub(crate) flaw: Option<Flaw>,
     /// See [`Setting::is_digested`].
     pub(crate) is_digested: bool,
-    /// See [`Setting::is_told`].
-    pub(crate) is_told: bool,
+    /// See [`Setting::is_printed`].
+    pub(crate) is_printed: bool,
 }
 
 impl Plan {
@@ -121,7 +121,7 @@ impl Plan {
         let has_clock_steps = kinds.contains(&Fault::ClockStepped);
         let keeps_briefly = random.chance(50);
         // Another store knows nothing of them, and an emptied one is told by those roots that are there.
-        let forgets_members = [Fault::RegistryRollback, Fault::StoreEmptied, Fault::RootsMisled]
+        let forgets_members = [Fault::RegistryRollback, Fault::StoreEmptied, Fault::RootsOnOtherStore]
             .iter()
             .any(|fault| kinds.contains(fault));
         let forgets_sessions = random.chance(15);
@@ -132,7 +132,7 @@ impl Plan {
         rules.batch_events = random.between(1, 8) as usize;
         rules.in_flight_batches = random.between(1, 6) as usize;
         rules.give_up = give_up;
-        let mut network = Weather {
+        let mut network = NetworkConditions {
             least_us: 50,
             most_us: random.between(500, 20_000),
             spikes: random.below(8),
@@ -140,7 +140,7 @@ impl Plan {
             datagram_loss: random.below(40),
         };
         let mut failures = random.below(15);
-        if setting.no_mishaps {
+        if setting.no_background_faults {
             (network.spikes, network.datagram_loss, failures) = (0, 0, 0);
         }
         let duration = random.millis(3_000, 9_000) * setting.longer;
@@ -183,7 +183,7 @@ impl Plan {
             duration,
             schedule,
             only: setting.only.clone(),
-            has_background: !setting.no_mishaps,
+            has_background: !setting.no_background_faults,
             has_clock_steps,
         };
         let store = StorePlan { is_durable, save_gap_ms: if keeps_briefly { 500 } else { 4_000 }, failures };
@@ -195,7 +195,7 @@ impl Plan {
             faults,
             flaw: setting.flaw,
             is_digested: setting.is_digested,
-            is_told: setting.is_told,
+            is_printed: setting.is_printed,
         }
     }
 }

@@ -36,14 +36,14 @@ impl Random {
         self.below(100) < percent
     }
 
-    /// A place in a list of that length; `None` when the list is empty.
-    pub(crate) fn place(&mut self, length: usize) -> Option<usize> {
+    /// An index into a list of that length; `None` when the list is empty.
+    pub(crate) fn index(&mut self, length: usize) -> Option<usize> {
         (length > 0).then(|| self.below(length as u64) as usize)
     }
 
     /// One of these.
     pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
-        self.place(choices.len()).and_then(|at| choices.get(at))
+        self.index(choices.len()).and_then(|at| choices.get(at))
     }
 
     /// A time between so many microseconds and so many.

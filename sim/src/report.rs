@@ -1,9 +1,9 @@
 //! What came of runs: one, and a series of them.
 
-use crate::faults::Struck;
+use crate::faults::InjectedFault;
 use crate::faults::Tally;
 use crate::model::Broken;
-use crate::model::Told;
+use crate::model::EventStatus;
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::setting::Setting;
@@ -21,7 +21,7 @@ pub struct Run {
     /// A digest of everything that happened, if the setting asks for it.
     pub trace: u64,
     /// How much happened.
-    pub happenings: u64,
+    pub steps: u64,
     /// How long it took, in simulated time; zero when it broke.
     pub simulated: Duration,
     /// Events that producers had.
@@ -36,8 +36,8 @@ pub struct Run {
     pub forgets: u64,
     /// How often each thing went wrong.
     pub tally: Tally,
-    /// The faults that struck, in order.
-    pub struck: Vec<Struck>,
+    /// The faults that injected, in order.
+    pub injected: Vec<InjectedFault>,
 }
 
 /// Runs the cluster that a seed stands for.
@@ -46,20 +46,20 @@ pub fn run(seed: u64, setting: &Setting) -> Run {
     let plan = Plan::new(&mut random, setting);
     let mut world = World::new(plan, random);
     let result = world.run();
-    let truth = world.truth();
+    let model = world.model();
     Run {
         seed,
         trace: world.trace(),
-        happenings: world.happenings(),
+        steps: world.steps(),
         simulated: result.as_ref().copied().unwrap_or_default(),
         broken: result.err(),
-        events: truth.events.len() as u64,
-        acked: truth.count(Told::Acked),
-        in_doubt: truth.count(Told::InDoubt),
-        resets: truth.resets.count(),
-        forgets: truth.resets.forgets,
+        events: model.events.len() as u64,
+        acked: model.count(EventStatus::Acked),
+        in_doubt: model.count(EventStatus::InDoubt),
+        resets: model.resets.count(),
+        forgets: model.resets.forgets,
         tally: world.tally().clone(),
-        struck: world.struck().to_vec(),
+        injected: world.injected().to_vec(),
     }
 }
 
@@ -72,7 +72,7 @@ pub struct Series {
     in_doubt: u64,
     resets: u64,
     forgets: u64,
-    happenings: u64,
+    steps: u64,
     simulated: Duration,
     tally: Tally,
 }
@@ -86,7 +86,7 @@ impl Series {
         self.in_doubt += run.in_doubt;
         self.resets += run.resets;
         self.forgets += run.forgets;
-        self.happenings += run.happenings;
+        self.steps += run.steps;
         self.simulated += run.simulated;
         self.tally.absorb(&run.tally);
     }
@@ -94,8 +94,8 @@ impl Series {
 
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, events, acked, in_doubt, resets, forgets, happenings, simulated, tally } = self;
-        writeln!(f, "runs      {runs} ({happenings} happenings in {} simulated s)", simulated.as_secs())?;
+        let Self { runs, events, acked, in_doubt, resets, forgets, steps, simulated, tally } = self;
+        writeln!(f, "runs      {runs} ({steps} steps in {} simulated s)", simulated.as_secs())?;
         writeln!(
             f,
             "events    {events}, of which {acked} acked, {in_doubt} in doubt; {resets} resets, {forgets} of them topics forgotten"

@@ -17,12 +17,12 @@ pub struct Setting {
     pub longer: u32,
     /// Which of the planned faults strike.
     pub only: Only,
-    /// Whether the everyday mishaps of disks, stores and networks are left out.
-    pub no_mishaps: bool,
+    /// Whether the everyday background faults of disks, stores and networks are left out.
+    pub no_background_faults: bool,
     /// Whether everything that happens goes into the run's digest.
     pub is_digested: bool,
     /// Whether everything that happens is told on standard error.
-    pub is_told: bool,
+    pub is_printed: bool,
 }
 
 impl Default for Setting {
@@ -32,9 +32,9 @@ impl Default for Setting {
             kinds: Vec::new(),
             longer: 1,
             only: Only::All,
-            no_mishaps: false,
+            no_background_faults: false,
             is_digested: false,
-            is_told: false,
+            is_printed: false,
         }
     }
 }
@@ -72,7 +72,7 @@ pub struct Arguments {
 impl Arguments {
     /// What the command line takes.
     pub const USAGE: &str = "usage: countree-sim --seeds N [--seed FIRST] [--random|--mixes] [--keep-going] \
-                             [--kinds KIND,KIND…] [--longer TIMES] [--only-faults N,N…|none] [--no-mishaps] [--flaw NAME] [--trace]";
+                             [--kinds KIND,KIND…] [--longer TIMES] [--only-faults N,N…|none] [--no-background-faults] [--flaw NAME] [--trace]";
 
     /// The one run of a seed.
     pub fn of_seed(seed: u64, setting: Setting) -> Self {
@@ -115,9 +115,9 @@ impl Arguments {
                 "--kinds" => setting.kinds = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
                 "--longer" => setting.longer = number(&flag, &value()?)?,
                 "--only-faults" => setting.only = only(&flag, &value()?)?,
-                "--no-mishaps" => setting.no_mishaps = true,
+                "--no-background-faults" => setting.no_background_faults = true,
                 "--flaw" => setting.flaw = Some(value()?.parse()?),
-                "--trace" => setting.is_told = true,
+                "--trace" => setting.is_printed = true,
                 _ => return Err(format!("'{flag}' is not known")),
             }
         }
@@ -143,7 +143,7 @@ fn only(flag: &str, value: &str) -> Result<Only, String> {
 impl Display for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { first, count, draw, keeps_going, setting } = self;
-        let Setting { flaw, kinds, longer, only, no_mishaps, is_told, .. } = setting;
+        let Setting { flaw, kinds, longer, only, no_background_faults, is_printed, .. } = setting;
         write!(f, "--seed {first}")?;
         if *count != 1 {
             write!(f, " --seeds {count}")?;
@@ -170,7 +170,7 @@ impl Display for Arguments {
         if let Some(flaw) = flaw {
             write!(f, " --flaw {flaw}")?;
         }
-        for (is_set, flag) in [(no_mishaps, "--no-mishaps"), (is_told, "--trace")] {
+        for (is_set, flag) in [(no_background_faults, "--no-background-faults"), (is_printed, "--trace")] {
             if *is_set {
                 write!(f, " {flag}")?;
             }
@@ -195,7 +195,7 @@ mod tests {
             "--seed 7 --seeds 1000 --random",
             "--seed 7 --seeds 1000 --mixes --keep-going --longer 2",
             "--seed 7 --only-faults none",
-            "--seed 0 --kinds LeafKilled,Partition --longer 4 --only-faults 3,17 --flaw MergesForward --no-mishaps --trace",
+            "--seed 0 --kinds LeafKilled,Partition --longer 4 --only-faults 3,17 --flaw MergesForward --no-background-faults --trace",
         ];
         for line in lines {
             assert_eq!(read(line).unwrap().to_string(), line);

@@ -16,14 +16,18 @@ pub struct Shrunk {
     pub runs: u32,
 }
 
-/// Leaves out as many faults as possible, and the everyday mishaps if they are not needed. Each attempt is a
+/// Leaves out as many faults as possible, and the everyday background faults if they are not needed. Each attempt is a
 /// run, and there are at most `runs_max`. What it finds is small, not always smallest.
 pub fn shrink(failed: &Run, setting: &Setting, runs_max: u32) -> Shrunk {
     let mut search = Search {
-        best: Shrunk { setting: Setting { is_told: false, ..setting.clone() }, run: failed.clone(), runs: 0 },
+        best: Shrunk {
+            setting: Setting { is_printed: false, ..setting.clone() },
+            run: failed.clone(),
+            runs: 0,
+        },
         runs_max,
     };
-    search.attempt(Setting { no_mishaps: true, ..search.best.setting.clone() });
+    search.attempt(Setting { no_background_faults: true, ..search.best.setting.clone() });
     search.keep(&[]);
     let mut parts = 2;
     loop {
@@ -43,7 +47,7 @@ pub fn shrink(failed: &Run, setting: &Setting, runs_max: u32) -> Shrunk {
             parts *= 2;
         }
     }
-    search.attempt(Setting { no_mishaps: true, ..search.best.setting.clone() });
+    search.attempt(Setting { no_background_faults: true, ..search.best.setting.clone() });
     search.best
 }
 
@@ -54,7 +58,7 @@ struct Search {
 
 impl Search {
     fn faults(&self) -> Vec<usize> {
-        self.best.run.struck.iter().map(|struck| struck.number).collect()
+        self.best.run.injected.iter().map(|injected| injected.number).collect()
     }
 
     fn is_over(&self) -> bool {

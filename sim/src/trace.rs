@@ -3,26 +3,26 @@
 use countree_common::time::Time;
 use std::fmt::{self, Write};
 
-/// FNV-1a over the text form of every happening.
+/// FNV-1a over the text form of every event.
 #[derive(Debug)]
 pub(crate) struct Trace {
     digest: u64,
     count: u64,
     is_digested: bool,
-    is_told: bool,
+    is_printed: bool,
 }
 
 impl Trace {
     /// The digest of nothing, and so it remains unless it `is_digested`, which takes a third of a run's time. A trace that
     /// is told goes to standard error, too.
-    pub(crate) fn new(is_digested: bool, is_told: bool) -> Self {
-        Self { digest: 0xcbf2_9ce4_8422_2325, count: 0, is_digested, is_told }
+    pub(crate) fn new(is_digested: bool, is_printed: bool) -> Self {
+        Self { digest: 0xcbf2_9ce4_8422_2325, count: 0, is_digested, is_printed }
     }
 
-    /// Takes up one happening.
+    /// Takes up one event.
     pub(crate) fn note(&mut self, at: Time, what: &impl fmt::Debug) {
         self.count += 1;
-        if self.is_told {
+        if self.is_printed {
             eprintln!("{:>12} {what:?}", at.0);
         }
         if self.is_digested {
@@ -36,7 +36,7 @@ impl Trace {
         self.digest
     }
 
-    /// How many happenings it is made of.
+    /// How many steps it is made of.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }

@@ -45,7 +45,7 @@ const EMPTIED: [Fault; 4] =
 const EXCHANGED: [Fault; 3] = [Fault::StoreExchanged, Fault::LeafKilled, Fault::BrokenConnection];
 
 /// Where the operator starts the roots on another store for a while.
-const MISLED: [Fault; 3] = [Fault::RootsMisled, Fault::LeafKilled, Fault::BrokenConnection];
+const MISLED: [Fault; 3] = [Fault::RootsOnOtherStore, Fault::LeafKilled, Fault::BrokenConnection];
 /// Where stores are replaced by older copies all the time.
 const SWAPPING: [Fault; 4] =
     [Fault::StoreReplaced, Fault::StoreReplaced, Fault::StoreReplaced, Fault::StoreRollback];
@@ -101,30 +101,30 @@ is_found! {
     a_store_that_merges_forward: MergesForward within 50, Exact | Balanced;
     a_store_that_forgets_totals_without_lsns: SplitRollback within 50, Exact | Balanced;
     a_store_that_calls_merges_durable_too_early: EarlyTrim within 100, Exact | Balanced;
-    a_disk_that_calls_bytes_durable_too_early: EarlyDurable within 50, Exact | Balanced | Orderly | Told;
-    a_leaf_that_acks_before_its_disk_has_the_batch: EarlyAck within 100, Exact | Told | Orderly;
+    a_disk_that_calls_bytes_durable_too_early: EarlyDurable within 50, Exact | Balanced | Orderly | Truthful;
+    a_leaf_that_acks_before_its_disk_has_the_batch: EarlyAck within 100, Exact | Truthful | Orderly;
     a_leaf_that_merges_before_its_disk_has_the_records: EarlyMerge within 50, Exact | Balanced | Orderly | Shown;
-    a_disk_that_is_believed_after_a_failed_fsync: RetriedFsync within 100, Exact | Balanced | Orderly | Told;
-    a_leaf_that_forgets_its_sessions: ForgottenSessions within 20, Told;
+    a_disk_that_is_believed_after_a_failed_fsync: RetriedFsync within 100, Exact | Balanced | Orderly | Truthful;
+    a_leaf_that_forgets_its_sessions: ForgottenSessions within 20, Truthful;
     a_leaf_that_forgets_its_streams: ForgottenStreams within 50, Exact | Balanced;
-    a_leaf_that_builds_on_records_that_are_not_on_disk: UnsyncedRecovery within 3000, Exact | Balanced | Orderly | Told;
+    a_leaf_that_builds_on_records_that_are_not_on_disk: UnsyncedRecovery within 3000, Exact | Balanced | Orderly | Truthful;
     a_batch_in_doubt_that_goes_to_another_leaf: MovedInDoubt within 10, Exact;
     a_repeat_that_is_counted_again: CountedRepeats within 50, Exact;
     a_session_that_is_opened_anew: ReopenedSessions within 100, Exact | Orderly;
-    keys_that_nobody_is_asked_about: UnaskedKeys within 200, Exact | Told;
-    a_leaf_that_forgets_its_keys: ForgottenKeys within 400, Exact | Told;
-    keys_that_are_not_handed_over: UnhandedKeys where LEAVING within 400, Exact | Told;
+    keys_that_nobody_is_asked_about: UnaskedKeys within 200, Exact | Truthful;
+    a_leaf_that_forgets_its_keys: ForgottenKeys within 400, Exact | Truthful;
+    keys_that_are_not_handed_over: UnhandedKeys where LEAVING within 400, Exact | Truthful;
     keys_that_go_with_the_disk_of_the_last_leaf: DiscardedKeys where LAST within 400, Exact | Settled;
-    keys_that_a_leaving_leaf_denies: DeniedKeys where LAST within 400, Exact | Told;
-    a_log_that_nobody_compares: UncomparedLogs where LOSING within 400, Exact | Balanced | Told;
-    sessions_of_an_older_copy: TrustedCopies where RESTORING within 400, Exact | Told | Orderly;
-    a_table_of_sessions_that_is_not_published: UnpublishedSessions where LEAVING within 400, Exact | Told;
+    keys_that_a_leaving_leaf_denies: DeniedKeys where LAST within 400, Exact | Truthful;
+    a_log_that_nobody_compares: UncomparedLogs where LOSING within 400, Exact | Balanced | Truthful;
+    sessions_of_an_older_copy: TrustedCopies where RESTORING within 400, Exact | Truthful | Orderly;
+    a_table_of_sessions_that_is_not_published: UnpublishedSessions where LEAVING within 400, Exact | Truthful;
     a_leaf_that_forgets_its_seal: ForgottenSeal where RETURNING for 3 times as long
         within 1000, Exact;
-    a_note_that_is_taken_for_a_use: CountedNotes within 400, Exact | Told;
-    a_note_that_nobody_follows: UnfollowedNotes within 400, Exact | Told;
-    a_leaf_that_forgets_its_notes: ForgottenNotes within 2000, Exact | Told;
-    a_leaf_that_forgets_what_keys_were_used_for: ForgottenContent within 400, Told;
+    a_note_that_is_taken_for_a_use: CountedNotes within 400, Exact | Truthful;
+    a_note_that_nobody_follows: UnfollowedNotes within 400, Exact | Truthful;
+    a_leaf_that_forgets_its_notes: ForgottenNotes within 2000, Exact | Truthful;
+    a_leaf_that_forgets_what_keys_were_used_for: ForgottenContent within 400, Truthful;
     topics_that_nobody_asks_about: UnaskedTopics within 400, Exact | Balanced;
     a_log_that_is_not_read_back: BlindReadBack within 50, Exact | Balanced | Shown;
     a_reset_that_does_not_wait: HastyReset within 1000, Exact;
@@ -142,12 +142,12 @@ is_found! {
     a_store_that_takes_an_era_again_that_had_its_end: RevivedEras where SWAPPING within 1000, Shown;
     a_viewer_that_ignores_lower_eras: HighestEraWins where REPLACING within 100, Shown;
     a_viewer_that_does_not_say_what_it_shows: UntoldEras where REPLACING within 400, Shown;
-    a_leaf_that_ages_keys_by_its_wall_clock: LeafAgedByWallClock where STEPPED within 50, Exact | Told;
-    a_registry_that_is_aged_by_wall_clocks: RegistryAgedByWallClock where STEPPED_AND_LEAVING within 200, Exact | Told;
+    a_leaf_that_ages_keys_by_its_wall_clock: LeafAgedByWallClock where STEPPED within 50, Exact | Truthful;
+    a_registry_that_is_aged_by_wall_clocks: RegistryAgedByWallClock where STEPPED_AND_LEAVING within 200, Exact | Truthful;
     a_reader_who_goes_by_wall_clocks: CompleteByWallClock where STEPPED within 50, Shown;
     a_broadcast_node_whose_streams_lose_bytes: LossyStreams within 10, Shown | Orderly;
-    roots_that_merge_into_whatever_store_there_is: UnfencedRoots where EXCHANGED within 100, Exact | Told | Shown | Balanced;
-    roots_that_take_cuts_of_another_stores_leaves: UnboundFolders where MISLED within 100, Exact | Told | Shown | Balanced;
+    roots_that_merge_into_whatever_store_there_is: UnfencedRoots where EXCHANGED within 100, Exact | Truthful | Shown | Balanced;
+    roots_that_take_cuts_of_another_stores_leaves: UnboundFolders where MISLED within 100, Exact | Truthful | Shown | Balanced;
     a_store_that_was_emptied_and_does_not_say_so: UnmarkedLosses where EMPTIED within 20, Balanced;
     an_audit_that_believes_leaves: TrustingAudit within 10, Balanced;
 }

@@ -27,7 +27,7 @@ fn the_last_leaf_keeps_its_keys_though_another_has_joined_before_it_heard_so() {
 /// A viewer is shown late that the store has nothing of a topic. By then the topic was counted again and rolled back to
 /// nothing again; what was counted in between is shown next, and in order.
 #[test]
-fn nothing_is_shown_of_a_topic_that_is_counted_again_and_rolled_back_again_before_the_viewer_hears() {
+fn nothing_is_shown_of_a_topic_that_is_counted_again_and_rolled_back_again_before_the_viewer_receives() {
     assert_eq!(broken("--seed 12804113488424413303 --kinds StoreRollback"), Ok(None));
 }
 
@@ -61,7 +61,7 @@ fn a_last_leaf_that_had_no_keys_has_not_lost_them_when_it_is_back_without_its_di
 #[test]
 fn a_leaf_that_was_killed_while_it_left_goes_on_with_no_session_of_an_older_copy() {
     let line = "--seed 1002509 --kinds LeafFolderRestored,LeafDrained,LeafFolderLost,ProducerPaused,ProducerPaused,\
-                DiskFull,LeafKilled --only-faults 6,7,9,11,27,30,34 --no-mishaps";
+                DiskFull,LeafKilled --only-faults 6,7,9,11,27,30,34 --no-background-faults";
     assert_eq!(broken(line), Ok(None));
 }
 

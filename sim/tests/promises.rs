@@ -37,15 +37,17 @@ fn clocks_that_are_stepped_change_nothing() {
 
 #[test]
 fn stores_that_are_emptied_or_exchanged_are_noticed_and_what_logs_hold_is_counted() {
-    for (kind, least) in [(Fault::StoreEmptied, 50), (Fault::StoreExchanged, 20), (Fault::RootsMisled, 20)] {
+    for (kind, least) in
+        [(Fault::StoreEmptied, 50), (Fault::StoreExchanged, 20), (Fault::RootsOnOtherStore, 20)]
+    {
         let kinds = [kind, Fault::LeafKilled, Fault::LeafPowerCut, Fault::RootCrash, Fault::BrokenConnection];
         let setting = Setting { kinds: kinds.to_vec(), ..Setting::default() };
-        let mut struck = 0;
+        let mut injected = 0;
         for seed in 0..30 {
             let run = run(seed, &setting);
             assert_eq!(run.broken, None, "seed {seed}, {kind}");
-            struck += run.tally.of(kind);
+            injected += run.tally.of(kind);
         }
-        assert!(struck > least, "{kind}: {struck}");
+        assert!(injected > least, "{kind}: {injected}");
     }
 }

@@ -6,10 +6,10 @@ use countree_sim::{Arguments, Flaw, Setting, run, shrink};
 fn a_failing_run_shrinks_and_what_is_left_fails_alike_when_it_is_replayed() {
     let setting = Setting { flaw: Some(Flaw::MergesForward), ..Setting::default() };
     let failed =
-        (0..200).map(|seed| run(seed, &setting)).find(|run| run.broken.is_some() && run.struck.len() > 8);
+        (0..200).map(|seed| run(seed, &setting)).find(|run| run.broken.is_some() && run.injected.len() > 8);
     let failed = failed.unwrap();
     let shrunk = shrink(&failed, &setting, 300);
-    assert!(shrunk.run.struck.len() <= 3, "{:?} of {:?}", shrunk.run.struck, failed.struck);
+    assert!(shrunk.run.injected.len() <= 3, "{:?} of {:?}", shrunk.run.injected, failed.injected);
     assert!(shrunk.runs <= 300);
 
     let command = Arguments::of_seed(failed.seed, shrunk.setting).to_string();

@@ -1,6 +1,6 @@
 //! What goes wrong, and how often it did.
 
-use crate::host::Place;
+use crate::host::Host;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -10,11 +10,11 @@ use std::str::FromStr;
 pub enum Fault {
     /// A connection breaks; what was in flight is gone.
     BrokenConnection,
-    /// Nothing passes between two places for a while.
+    /// Nothing passes between two hosts for a while.
     Partition,
-    /// Nothing passes from one place to another for a while; the other way all is well.
+    /// Nothing passes from one host to another for a while; the other way all is well.
     OneWayPartition,
-    /// Nothing passes between a node and any other place for a while.
+    /// Nothing passes between a node and any other host for a while.
     Isolation,
     /// The network is slow for a while.
     SlowNetwork,
@@ -67,7 +67,7 @@ pub enum Fault {
     /// Another store stands where the store was, for a while.
     StoreExchanged,
     /// The operator starts all roots on another store, in new folders, and on the right one after a while.
-    RootsMisled,
+    RootsOnOtherStore,
     /// The registry goes back to an earlier state.
     RegistryRollback,
     /// The wall clock of one node, or of all, is stepped by minutes to hours, forward or back, for good or for a while.
@@ -112,7 +112,7 @@ impl Fault {
         Fault::StoreReplaced,
         Fault::StoreEmptied,
         Fault::StoreExchanged,
-        Fault::RootsMisled,
+        Fault::RootsOnOtherStore,
         Fault::ClockStepped,
     ];
 }
@@ -137,26 +137,26 @@ impl fmt::Display for Fault {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Heal {
     /// A clock is stepped back, or forward again, in milliseconds.
-    Clock(Place, i64),
-    /// Two places reach each other again.
-    Cut(Place, Place),
+    Clock(Host, i64),
+    /// Two hosts reach each other again.
+    Cut(Host, Host),
     /// A process goes on.
-    Pause(Place),
+    Pause(Host),
     /// The network is as it was.
-    Weather,
+    Conditions,
     /// The store answers again.
     Store,
     /// The store is back in its place.
     Exchange,
     /// The operator starts the roots on the right store.
-    Mislead,
+    RootsReturn,
     /// The operator restarts a leaf whose disk has failed.
     Replace(usize),
 }
 
 /// What went wrong without a plan, as everyday business of disks, stores and networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Mishap {
+pub(crate) enum BackgroundFault {
     /// The store did what it was asked, and nobody heard its answer.
     AnswerLost,
     /// The store never heard the request.

@@ -3,6 +3,6 @@
 mod kinds;
 pub(crate) mod schedule;
 
+pub(crate) use kinds::{BackgroundFault, Heal};
 pub use kinds::{Fault, Tally};
-pub(crate) use kinds::{Heal, Mishap};
-pub use schedule::{Only, Struck};
+pub use schedule::{InjectedFault, Only};

@@ -22,7 +22,7 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// The chance that decides whom it strikes, and for how long.
+    /// Random numbers of its own, which decide on whom and for how long it acts.
     pub(crate) fn random(&self) -> Random {
         Random::new(self.seed)
     }
@@ -62,9 +62,9 @@ impl Only {
     }
 }
 
-/// A fault that struck.
+/// A fault that injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Struck {
+pub struct InjectedFault {
     /// Its number.
     pub number: usize,
     /// What it was.
@@ -73,7 +73,7 @@ pub struct Struck {
     pub after: Duration,
 }
 
-impl fmt::Display for Struck {
+impl fmt::Display for InjectedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { number, fault, after } = self;
         write!(f, "fault {number} at {:.3} s: {fault:?}", after.as_secs_f64())

@@ -7,8 +7,8 @@ use std::fmt;
 pub enum Promise {
     /// Every acked event is counted once, every other event at most once.
     Exact,
-    /// Clients are told the truth, and left in doubt only where nobody can know.
-    Told,
+    /// Clients get true answers, and are left in doubt only where the answer cannot be known.
+    Truthful,
     /// Viewers see totals that go forward, and in the end those of the store.
     Shown,
     /// Accepted = merged + in flight + declared lost, on both sides.

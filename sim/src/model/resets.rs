@@ -1,6 +1,6 @@
-//! What resets must have done: events acked before one are gone, events that came after it stay.
+//! The resets of a run, and their effect: events acked before one are gone, events that came after it stay.
 
-use super::reference::Event;
+use super::event::Event;
 use countree_common::key::{Counter, Item, Kind, Topic};
 use countree_common::time::Time;
 
@@ -30,9 +30,9 @@ enum Outcome {
     Refused,
 }
 
-/// What resets say of an event that was acked.
+/// The effect of all resets on an acked event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum ResetEffect {
     /// None touched it.
     Counts,
     /// One took it away.
@@ -45,12 +45,12 @@ pub(crate) enum Standing {
 #[derive(Debug, Default)]
 pub(crate) struct Resets {
     resets: Vec<Reset>,
-    /// How many topics were forgotten; for totals that is a reset of the whole topic.
+    /// The number of topics that were forgotten; for totals that is a reset of the whole topic.
     pub(crate) forgets: u64,
 }
 
 impl Resets {
-    /// A client asks for one.
+    /// Notes that a client asks for one.
     pub(crate) fn ask(
         &mut self,
         topic: Topic,
@@ -62,22 +62,22 @@ impl Resets {
         self.resets.len() - 1
     }
 
-    /// Which one it is.
+    /// The reset of that number.
     pub(crate) fn get(&self, id: ResetId) -> Option<&Reset> {
         self.resets.get(id)
     }
 
-    /// Its client is told that it is done.
+    /// Notes that its client heard that it is done.
     pub(crate) fn done(&mut self, id: ResetId, now: Time) {
         self.resets[id].outcome = Outcome::Done(now);
     }
 
-    /// Its client is told that it was not done, for good.
+    /// Notes that its client heard that it was not and will not be done.
     pub(crate) fn refused(&mut self, id: ResetId) {
         self.resets[id].outcome = Outcome::Refused;
     }
 
-    /// How many were done.
+    /// The number of resets that were done.
     pub(crate) fn count(&self) -> u64 {
         self.resets.iter().filter(|r| matches!(r.outcome, Outcome::Done(_))).count() as u64
     }
@@ -101,19 +101,19 @@ impl Resets {
         })
     }
 
-    /// How an event stands that was acked. A reset that was asked for up to `undone_to` may have been undone since.
-    pub(crate) fn standing(&self, event: &Event, undone_to: Option<Time>) -> Standing {
-        let mut standing = Standing::Counts;
+    /// The effect on an acked event. A reset that was asked for up to `undone_to` may have been undone since.
+    pub(crate) fn effect(&self, event: &Event, undone_to: Option<Time>) -> ResetEffect {
+        let mut effect = ResetEffect::Counts;
         for reset in self.of(&event.counter) {
-            let is_after = matches!(reset.outcome, Outcome::Done(_)) && reset.asked >= event.told_at;
+            let is_after = matches!(reset.outcome, Outcome::Done(_)) && reset.asked >= event.answered_at;
             let is_before = matches!(reset.outcome, Outcome::Done(done) if done <= event.at);
             if is_after && undone_to.is_none_or(|to| reset.asked > to) {
-                return Standing::Gone;
+                return ResetEffect::Gone;
             }
             if !is_before {
-                standing = Standing::Either;
+                effect = ResetEffect::Either;
             }
         }
-        standing
+        effect
     }
 }

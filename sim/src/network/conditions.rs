@@ -5,12 +5,12 @@ use std::time::Duration;
 
 /// How fast and how well packets travel at the moment.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Weather {
+pub(crate) struct NetworkConditions {
     /// The least delay of a message, in microseconds.
     pub(crate) least_us: u64,
     /// The usual most.
     pub(crate) most_us: u64,
-    /// How many messages in a hundred take up to [`Weather::spike_us`].
+    /// How many messages in a hundred take up to [`NetworkConditions::spike_us`].
     pub(crate) spikes: u64,
     /// The longest delay.
     pub(crate) spike_us: u64,
@@ -18,9 +18,9 @@ pub(crate) struct Weather {
     pub(crate) datagram_loss: u64,
 }
 
-impl Weather {
+impl NetworkConditions {
     /// A good network.
-    pub(crate) const CALM: Self =
+    pub(crate) const GOOD: Self =
         Self { least_us: 100, most_us: 1_500, spikes: 0, spike_us: 0, datagram_loss: 0 };
 
     pub(super) fn delay(&self, random: &mut Random) -> Duration {

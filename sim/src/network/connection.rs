@@ -1,6 +1,6 @@
 //! One connection between two processes.
 
-use crate::host::Place;
+use crate::host::Host;
 use countree_common::time::Time;
 use countree_common::wire::hello::Conversation;
 
@@ -29,7 +29,7 @@ impl Side {
 /// A connection, from the first attempt until both sides have let go.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(super) places: [Place; 2],
+    pub(super) hosts: [Host; 2],
     pub(super) port: u16,
     pub(super) conversation: Conversation,
     pub(super) is_accepted: bool,
@@ -43,8 +43,8 @@ pub(crate) struct Link {
 
 impl Link {
     /// Who is at that end.
-    pub(crate) fn place(&self, side: Side) -> Place {
-        self.places[side as usize]
+    pub(crate) fn host(&self, side: Side) -> Host {
+        self.hosts[side as usize]
     }
 
     /// The port that was connected to.

@@ -36,11 +36,11 @@ pub(crate) enum Message {
 
 /// What the network makes happen.
 #[derive(Debug, Clone)]
-pub(crate) enum Arrival {
+pub(crate) enum Delivery {
     /// An attempt to connect reaches the other side.
-    Knock(LinkId),
+    Connect(LinkId),
     /// The attempt has succeeded or failed; the opener learns of it.
-    Answered { link: LinkId, is_accepted: bool },
+    ConnectResult { link: LinkId, is_accepted: bool },
     /// A message is there.
     Message { link: LinkId, to: Side, message: Box<Message> },
     /// A side notices that the connection is gone.

@@ -1,33 +1,33 @@
-//! Connections between places. A stream is reliable and ordered while it lives; when it breaks, what was in
+//! Connections between hosts. A stream is reliable and ordered while it lives; when it breaks, what was in
 //! flight is gone, and each side is told later, by itself. Datagrams get lost and overtake one another.
 
 mod conditions;
 mod connection;
 mod message;
 
-use crate::clock::Agenda;
-use crate::faults::{Mishap, Tally};
-use crate::host::Place;
+use crate::clock::EventQueue;
+use crate::faults::{BackgroundFault, Tally};
+use crate::host::Host;
 use crate::random::Random;
 use countree_common::time::Time;
 use countree_common::wire::hello::Conversation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub(crate) use conditions::Weather;
+pub(crate) use conditions::NetworkConditions;
 pub(crate) use connection::{Link, LinkId, Side};
-pub(crate) use message::{Arrival, Message};
+pub(crate) use message::{Delivery, Message};
 
 /// All connections.
 #[derive(Debug)]
 pub(crate) struct Network {
     /// How packets travel now.
-    pub(crate) weather: Weather,
+    pub(crate) conditions: NetworkConditions,
     links: BTreeMap<LinkId, Link>,
     next: LinkId,
-    cuts: BTreeSet<(Place, Place)>,
-    /// What goes from one place to another waits until then.
-    held_up: BTreeMap<(Place, Place), Time>,
+    cuts: BTreeSet<(Host, Host)>,
+    /// What goes from one host to another waits until then.
+    held_up: BTreeMap<(Host, Host), Time>,
     /// What went wrong with messages.
     pub(crate) tally: Tally,
     /// The most messages that were ever under way on one connection.
@@ -36,9 +36,9 @@ pub(crate) struct Network {
 
 impl Network {
     /// Without any connection.
-    pub(crate) fn new(weather: Weather) -> Self {
+    pub(crate) fn new(conditions: NetworkConditions) -> Self {
         let (links, cuts, held_up) = Default::default();
-        Self { weather, links, next: 1, cuts, held_up, tally: Tally::default(), most_in_flight: 0 }
+        Self { conditions, links, next: 1, cuts, held_up, tally: Tally::default(), most_in_flight: 0 }
     }
 
     /// The connection, unless both sides have let go of it.
@@ -53,72 +53,77 @@ impl Network {
     }
 
     /// Whether no conversation can begin between the two: that takes both ways.
-    pub(crate) fn is_cut(&self, a: Place, b: Place) -> bool {
+    pub(crate) fn is_cut(&self, a: Host, b: Host) -> bool {
         let is_held_up = self.held_up.contains_key(&(a, b)) || self.held_up.contains_key(&(b, a));
         is_held_up || self.cuts.contains(&(a.min(b), a.max(b)))
     }
 
-    /// Live connections that end at a place, or between it and another.
-    pub(crate) fn links_of(&self, place: Place, other: Option<Place>) -> Vec<LinkId> {
-        let ends_at = |l: &Link, place| l.places.contains(&place);
-        let is_meant = |l: &Link| ends_at(l, place) && other.is_none_or(|other| ends_at(l, other));
+    /// Live connections that end at a host, or between it and another.
+    pub(crate) fn links_of(&self, host: Host, other: Option<Host>) -> Vec<LinkId> {
+        let ends_at = |l: &Link, host| l.hosts.contains(&host);
+        let is_meant = |l: &Link| ends_at(l, host) && other.is_none_or(|other| ends_at(l, other));
         let is_live = |l: &Link| l.is_accepted && !l.is_broken;
         self.links.iter().filter(|(_, l)| is_live(l) && is_meant(l)).map(|(id, _)| *id).collect()
     }
 
-    /// Begins to connect to a place where a process is believed to listen on that port.
-    pub(crate) fn open<E: From<Arrival>>(
+    /// Begins to connect to a host where a process is believed to listen on that port.
+    pub(crate) fn open<E: From<Delivery>>(
         &mut self,
-        agenda: &mut Agenda<E>,
+        queue: &mut EventQueue<E>,
         random: &mut Random,
-        opener: Place,
-        acceptor: (Place, u16),
+        opener: Host,
+        acceptor: (Host, u16),
         conversation: Conversation,
     ) -> LinkId {
         let id = self.next;
         self.next += 1;
         let link = Link {
-            places: [opener, acceptor.0],
+            hosts: [opener, acceptor.0],
             port: acceptor.1,
             conversation,
             is_accepted: false,
             is_broken: false,
             has_left: [false; 2],
-            arrives: [agenda.now(); 2],
-            datagram_arrives: [agenda.now(); 2],
+            arrives: [queue.now(); 2],
+            datagram_arrives: [queue.now(); 2],
             in_flight: 0,
         };
         self.links.insert(id, link);
-        agenda.after(self.weather.delay(random), Arrival::Knock(id).into());
+        queue.after(self.conditions.delay(random), Delivery::Connect(id).into());
         id
     }
 
     /// The other side lets the connection in.
-    pub(crate) fn accept<E: From<Arrival>>(
+    pub(crate) fn accept<E: From<Delivery>>(
         &mut self,
-        agenda: &mut Agenda<E>,
+        queue: &mut EventQueue<E>,
         random: &mut Random,
         id: LinkId,
     ) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.is_accepted = true;
-        let at = agenda.now() + self.weather.delay(random);
+        let at = queue.now() + self.conditions.delay(random);
         link.arrives[Side::Opener as usize] = at;
-        agenda.at(at, Arrival::Answered { link: id, is_accepted: true }.into());
+        queue.at(at, Delivery::ConnectResult { link: id, is_accepted: true }.into());
     }
 
     /// Nobody answers, or whoever does is not meant.
-    pub(crate) fn refuse<E: From<Arrival>>(&mut self, agenda: &mut Agenda<E>, id: LinkId, after: Duration) {
+    pub(crate) fn refuse<E: From<Delivery>>(
+        &mut self,
+        queue: &mut EventQueue<E>,
+        id: LinkId,
+        after: Duration,
+    ) {
         if let Some(link) = self.links.get_mut(&id) {
             (link.is_broken, link.has_left[Side::Acceptor as usize]) = (true, true);
-            agenda.after(after, Arrival::Answered { link: id, is_accepted: false }.into());
+            queue.after(after, Delivery::ConnectResult { link: id, is_accepted: false }.into());
         }
     }
 
     /// Sends on a connection; comes to nothing when it is broken.
-    pub(crate) fn send<E: From<Arrival>>(
+    pub(crate) fn send<E: From<Delivery>>(
         &mut self,
-        agenda: &mut Agenda<E>,
+        queue: &mut EventQueue<E>,
         random: &mut Random,
         id: LinkId,
         from: Side,
@@ -126,23 +131,23 @@ impl Network {
     ) {
         let Some(link) = self.links.get_mut(&id).filter(|l| !l.is_broken && l.is_held(from)) else { return };
         let to = from.other();
-        let held_up = self.held_up.get(&(link.place(from), link.place(to)));
-        let delay = self.weather.delay(random);
-        let mut at = agenda.now() + delay;
-        if delay > Duration::from_micros(self.weather.most_us) {
-            self.tally.note(Mishap::MessageDelayed);
+        let held_up = self.held_up.get(&(link.host(from), link.host(to)));
+        let delay = self.conditions.delay(random);
+        let mut at = queue.now() + delay;
+        if delay > Duration::from_micros(self.conditions.most_us) {
+            self.tally.note(BackgroundFault::MessageDelayed);
         }
         let mut copies = 1;
         if matches!(message, Message::Datagram(_)) {
-            if held_up.is_some() || random.chance(self.weather.datagram_loss) {
-                return self.tally.note(Mishap::DatagramLost);
+            if held_up.is_some() || random.chance(self.conditions.datagram_loss) {
+                return self.tally.note(BackgroundFault::DatagramLost);
             }
-            if random.chance(self.weather.datagram_loss / 4) {
-                self.tally.note(Mishap::DatagramRepeated);
+            if random.chance(self.conditions.datagram_loss / 4) {
+                self.tally.note(BackgroundFault::DatagramRepeated);
                 copies = 2;
             }
             if at < link.datagram_arrives[to as usize] {
-                self.tally.note(Mishap::DatagramOvertook);
+                self.tally.note(BackgroundFault::DatagramOvertook);
             }
             link.datagram_arrives[to as usize] = at;
         } else {
@@ -152,8 +157,8 @@ impl Network {
         for _ in 0..copies {
             link.in_flight += 1;
             let message = Box::new(message.clone());
-            agenda.at(at, Arrival::Message { link: id, to, message }.into());
-            at = at + self.weather.delay(random);
+            queue.at(at, Delivery::Message { link: id, to, message }.into());
+            at = at + self.conditions.delay(random);
         }
         self.most_in_flight = self.most_in_flight.max(link.in_flight);
     }
@@ -168,9 +173,9 @@ impl Network {
     }
 
     /// Breaks a connection: what is in flight is gone, and whoever still holds on to it is told.
-    pub(crate) fn sever<E: From<Arrival>>(
+    pub(crate) fn sever<E: From<Delivery>>(
         &mut self,
-        agenda: &mut Agenda<E>,
+        queue: &mut EventQueue<E>,
         random: &mut Random,
         id: LinkId,
     ) {
@@ -180,23 +185,23 @@ impl Network {
             // An attempt that nobody has answered yet fails by its answer.
             if link.is_held(side) && (side == Side::Opener || link.is_accepted) {
                 let notice = if random.chance(70) { random.millis(1, 50) } else { random.millis(50, 1_500) };
-                agenda.after(notice, Arrival::Lost { link: id, side }.into());
+                queue.after(notice, Delivery::Lost { link: id, side }.into());
             }
         }
         self.forget_if_done(id);
     }
 
     /// A side lets go of a connection; the other is told.
-    pub(crate) fn leave<E: From<Arrival>>(
+    pub(crate) fn leave<E: From<Delivery>>(
         &mut self,
-        agenda: &mut Agenda<E>,
+        queue: &mut EventQueue<E>,
         random: &mut Random,
         id: LinkId,
         side: Side,
     ) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.has_left[side as usize] = true;
-        self.sever(agenda, random, id);
+        self.sever(queue, random, id);
         self.forget_if_done(id);
     }
 
@@ -217,39 +222,39 @@ impl Network {
     }
 
     /// A process is dead: its connections with it.
-    pub(crate) fn bury<E: From<Arrival>>(
+    pub(crate) fn terminate<E: From<Delivery>>(
         &mut self,
-        agenda: &mut Agenda<E>,
+        queue: &mut EventQueue<E>,
         random: &mut Random,
-        place: Place,
+        host: Host,
     ) {
         for side in [Side::Opener, Side::Acceptor] {
-            let is_its = |l: &Link| l.place(side) == place && l.is_held(side);
+            let is_its = |l: &Link| l.host(side) == host && l.is_held(side);
             let ids: Vec<_> = self.links.iter().filter(|(_, l)| is_its(l)).map(|(id, _)| *id).collect();
-            ids.into_iter().for_each(|id| self.leave(agenda, random, id, side));
+            ids.into_iter().for_each(|id| self.leave(queue, random, id, side));
         }
     }
 
-    /// Lets nothing pass between two places from now on; returns whether something did before.
-    pub(crate) fn cut<E: From<Arrival>>(
+    /// Lets nothing pass between two hosts from now on; returns whether something did before.
+    pub(crate) fn cut<E: From<Delivery>>(
         &mut self,
-        agenda: &mut Agenda<E>,
+        queue: &mut EventQueue<E>,
         random: &mut Random,
-        a: Place,
-        b: Place,
+        a: Host,
+        b: Host,
     ) -> bool {
         let is_new = self.cuts.insert((a.min(b), a.max(b)));
-        self.links_of(a, Some(b)).into_iter().for_each(|id| self.sever(agenda, random, id));
+        self.links_of(a, Some(b)).into_iter().for_each(|id| self.sever(queue, random, id));
         is_new
     }
 
-    /// Holds up what goes from one place to another until then; returns whether that is news.
-    pub(crate) fn hold_up(&mut self, from: Place, to: Place, until: Time) -> bool {
+    /// Holds up what goes from one host to another until then; returns whether that is news.
+    pub(crate) fn hold_up(&mut self, from: Host, to: Host, until: Time) -> bool {
         self.held_up.insert((from, to), until).is_none()
     }
 
     /// Lets things pass again.
-    pub(crate) fn mend(&mut self, a: Place, b: Place) {
+    pub(crate) fn mend(&mut self, a: Host, b: Host) {
         self.cuts.remove(&(a.min(b), a.max(b)));
         self.held_up.remove(&(a, b));
     }
@@ -258,6 +263,6 @@ impl Network {
     pub(crate) fn heal(&mut self) {
         self.cuts.clear();
         self.held_up.clear();
-        self.weather = Weather::CALM;
+        self.conditions = NetworkConditions::GOOD;
     }
 }

@@ -29,7 +29,7 @@ pub(crate) use operation::{Answer, Operation};
 /// Topic documents by topic. Each is one unit: it goes back in time as a whole.
 pub(crate) type Documents = BTreeMap<Topic, Document>;
 /// The last counted batch of each session.
-type Endings = BTreeMap<(NodeName, SessionId), Seq>;
+type SessionEnds = BTreeMap<(NodeName, SessionId), Seq>;
 /// The registry's revision and text.
 type Registry = Option<(u64, String)>;
 
@@ -46,11 +46,11 @@ pub(crate) struct Store {
     /// Random numbers that were taken for identities.
     chances: u64,
     /// How the sessions of leaves that left ended.
-    endings: Endings,
+    session_ends: SessionEnds,
     /// Since the last durable state, which is the first, one for each change.
     earlier_documents: Vec<Documents>,
     /// Of the same moments.
-    earlier_endings: Vec<Endings>,
+    earlier_endings: Vec<SessionEnds>,
     earlier_registries: Vec<Registry>,
     /// At least as high as every era in it, and part of what a copy holds.
     era_record: u64,
@@ -81,9 +81,9 @@ impl Store {
             registry: None,
             identity: None,
             chances: 0,
-            endings: Endings::new(),
+            session_ends: SessionEnds::new(),
             earlier_documents: vec![Documents::new()],
-            earlier_endings: vec![Endings::new()],
+            earlier_endings: vec![SessionEnds::new()],
             earlier_registries: vec![None],
             era_record: 1,
             earlier_era_records: vec![1],
@@ -142,13 +142,13 @@ impl Store {
             }
             Operation::Publish(link, SessionTable { leaf, sessions, .. }) => {
                 for (session, last) in sessions {
-                    self.endings.insert((leaf.clone(), session), last);
+                    self.session_ends.insert((leaf.clone(), session), last);
                 }
                 self.remember();
                 Answer::Replied(link, Reply::Published { durable: self.says_durable() })
             }
             Operation::Ended(link, leaf, session) => {
-                Answer::Replied(link, Reply::SessionEnd(self.endings.get(&(leaf, session)).copied()))
+                Answer::Replied(link, Reply::SessionEnd(self.session_ends.get(&(leaf, session)).copied()))
             }
             Operation::Era => Answer::Era(Some(self.era)),
             Operation::Load => Answer::Loaded(Some(self.registry.clone())),
@@ -216,7 +216,7 @@ impl Store {
     fn remember(&mut self) {
         if !self.is_durable {
             self.earlier_documents.push(self.documents.clone());
-            self.earlier_endings.push(self.endings.clone());
+            self.earlier_endings.push(self.session_ends.clone());
             self.earlier_era_records.push(self.era_record);
         }
     }
@@ -257,15 +257,15 @@ impl Store {
         }
     }
 
-    /// When the topic was in an era: its place among all that it was in, where 0 is before the first. Each time that the
+    /// When the topic was in an era: its rank among all that it was in, where 0 is before the first. Each time that the
     /// store has nothing of the topic looks the same, so nobody can be shown less than the first one that is not before
-    /// place `from`.
-    pub(crate) fn place_of(&self, topic: &Topic, era: u64, from: usize) -> Option<usize> {
+    /// rank `from`.
+    pub(crate) fn era_rank(&self, topic: &Topic, era: u64, from: usize) -> Option<usize> {
         if era == 0 && from == 0 {
             return Some(0);
         }
-        let mut places = (1..).zip(self.era_order.get(topic)?).filter(|(_, e)| **e == era).map(|(at, _)| at);
-        if era == 0 { places.find(|at| *at >= from) } else { places.last() }
+        let mut ranks = (1..).zip(self.era_order.get(topic)?).filter(|(_, e)| **e == era).map(|(at, _)| at);
+        if era == 0 { ranks.find(|at| *at >= from) } else { ranks.last() }
     }
 
     /// The ledgers of streams whose logs are gone.

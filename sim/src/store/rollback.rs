@@ -1,6 +1,6 @@
 //! The faults of the store: it goes back in time, is replaced, or loses everything.
 
-use super::{Documents, ERA_GAP, Endings, Store};
+use super::{Documents, ERA_GAP, SessionEnds, Store};
 use crate::flaws::Flaw;
 use crate::random::Random;
 use countree_common::era;
@@ -30,9 +30,9 @@ impl Store {
         self.change_process();
         (self.registry, self.identity) = (None, None);
         self.documents.clear();
-        self.endings.clear();
+        self.session_ends.clear();
         self.earlier_documents = vec![Documents::new()];
-        self.earlier_endings = vec![Endings::new()];
+        self.earlier_endings = vec![SessionEnds::new()];
         self.earlier_registries = vec![None];
         self.earlier_era_records = vec![self.era_record];
         self.note_eras();
@@ -49,7 +49,7 @@ impl Store {
     /// Forgets what happened to all documents, or to one of them (that server has failed over), since some
     /// moment after it was last made durable; returns whether that was anything.
     pub(crate) fn roll_back(&mut self, random: &mut Random) -> bool {
-        let Some(to) = random.place(self.earlier_documents.len()) else { return false };
+        let Some(to) = random.index(self.earlier_documents.len()) else { return false };
         let mut earlier = self.earlier_documents[to].clone();
         if self.flaw == Some(Flaw::SplitRollback)
             && let Some(other) = random.pick(&self.earlier_documents)
@@ -60,8 +60,8 @@ impl Store {
         }
         // Tables of sessions may be on another server, or on this one.
         if random.chance(50) {
-            self.endings.clone_from(&self.earlier_endings[to]);
-            self.earlier_endings[to..].iter_mut().for_each(|state| state.clone_from(&self.endings));
+            self.session_ends.clone_from(&self.earlier_endings[to]);
+            self.earlier_endings[to..].iter_mut().for_each(|state| state.clone_from(&self.session_ends));
         }
         let before = self.documents.clone();
         let topics: Vec<Topic> = before.keys().cloned().collect();
@@ -86,7 +86,7 @@ impl Store {
     /// An older copy takes the place of all documents. Its clock has stepped back: it begins an era after all that it
     /// knows of, and maybe before some that are known elsewhere.
     pub(crate) fn replace(&mut self, random: &mut Random) -> bool {
-        let Some(to) = random.place(self.earlier_documents.len()) else { return false };
+        let Some(to) = random.index(self.earlier_documents.len()) else { return false };
         let (earlier, record) = (self.earlier_documents[to].clone(), self.earlier_era_records[to]);
         let changed =
             self.documents.iter().filter(|(topic, document)| earlier.get(*topic) != Some(*document));
@@ -104,7 +104,7 @@ impl Store {
 
     /// Forgets what happened to the registry since some moment after it was last made durable.
     pub(crate) fn roll_registry_back(&mut self, random: &mut Random) -> bool {
-        let Some(to) = random.place(self.earlier_registries.len()) else { return false };
+        let Some(to) = random.index(self.earlier_registries.len()) else { return false };
         self.earlier_registries.truncate(to + 1);
         let earlier = self.earlier_registries[to].clone();
         std::mem::replace(&mut self.registry, earlier) != self.registry

@@ -4,11 +4,11 @@ use super::World;
 use super::membership::Membership;
 use super::questions::Purpose;
 use crate::flaws::Flaw;
-use crate::host::{Life, Place};
+use crate::host::{Host, Life};
 use crate::model::Promise;
 use crate::network::{LinkId, Message, Side};
 use crate::random::Random;
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use countree_broadcast::machine::{BroadcastMachine, CheckId, DatagramRoom, Format, Output, Room, ViewerId};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::document::Snapshot;
@@ -27,20 +27,20 @@ use std::time::Duration;
 /// Between two ticks.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A broadcast node's place.
+/// A broadcast node's host.
 #[derive(Debug)]
 pub(super) struct BroadcastNode {
     lives: Life,
-    process: Option<Process>,
+    process: Option<BroadcastProcess>,
 }
 
 #[derive(Debug)]
-struct Process {
+struct BroadcastProcess {
     membership: Membership,
     machine: BroadcastMachine,
     is_up: bool,
     roots: BTreeMap<NodeName, RootLink>,
-    viewers: BTreeMap<LinkId, Outlet>,
+    viewers: BTreeMap<LinkId, ViewerSink>,
 }
 
 #[derive(Debug)]
@@ -54,10 +54,10 @@ struct RootLink {
 
 /// What a viewer's connection can take.
 #[derive(Debug)]
-struct Outlet {
+struct ViewerSink {
     takes_datagrams: bool,
     /// Stretches of stream that have not arrived yet; there is room for one.
-    on_the_way: usize,
+    stretches_in_flight: usize,
 }
 
 impl BroadcastNode {
@@ -93,84 +93,84 @@ impl BroadcastNode {
 
 impl World {
     pub(super) fn start_broadcast(&mut self, i: usize) {
-        let node = &mut self.broadcasts[i];
+        let node = &mut self.cluster.broadcasts[i];
         if node.process.is_some() {
             return;
         }
         node.lives += 1;
-        node.process = Some(Process {
+        node.process = Some(BroadcastProcess {
             membership: Membership::default(),
             machine: BroadcastMachine::default(),
             is_up: false,
             roots: BTreeMap::new(),
             viewers: BTreeMap::new(),
         });
-        self.beat(Place::Broadcast(i));
+        self.heartbeat(Host::Broadcast(i));
         self.tick_broadcast(i);
     }
 
     /// A process is gone; says whether there was one.
     pub(super) fn crash_broadcast(&mut self, i: usize) -> bool {
-        let was_up = self.broadcasts[i].process.take().is_some();
+        let was_up = self.cluster.broadcasts[i].process.take().is_some();
         if was_up {
-            self.bury(Place::Broadcast(i));
+            self.terminate(Host::Broadcast(i));
         }
         was_up
     }
 
     pub(super) fn broadcast_joined(&mut self, i: usize) {
-        if let Some(process) = &mut self.broadcasts[i].process {
+        if let Some(process) = &mut self.cluster.broadcasts[i].process {
             process.is_up = true;
         }
     }
 
-    pub(super) fn broadcast_sees(&mut self, i: usize) {
-        let now = self.agenda.now();
-        if let Some(process) = &mut self.broadcasts[i].process {
+    pub(super) fn broadcast_takes_view(&mut self, i: usize) {
+        let now = self.queue.now();
+        if let Some(process) = &mut self.cluster.broadcasts[i].process {
             process.machine.handle_view(&process.membership.view, now);
         }
         self.drain_broadcast(i);
     }
 
     pub(super) fn tick_broadcast(&mut self, i: usize) {
-        let (now, place) = (self.agenda.now(), Place::Broadcast(i));
-        let Some(life) = self.broadcasts[i].life() else { return };
-        if let Some(Process { machine, viewers, .. }) = &mut self.broadcasts[i].process {
+        let (now, host) = (self.queue.now(), Host::Broadcast(i));
+        let Some(life) = self.cluster.broadcasts[i].life() else { return };
+        if let Some(BroadcastProcess { machine, viewers, .. }) = &mut self.cluster.broadcasts[i].process {
             machine.handle_tick(now, |viewer| room(viewers, viewer, &mut self.random));
         }
         self.drain_broadcast(i);
         let at = now + TICK;
-        self.agenda.at(at, Happening::Wake { place, life, at });
+        self.queue.at(at, SimEvent::Wake { host, life, at });
     }
 
     pub(super) fn broadcast_connects(&mut self, i: usize, name: &NodeName) {
-        let roots = self.broadcasts[i].process.as_ref().map(|p| &p.roots);
+        let roots = self.cluster.broadcasts[i].process.as_ref().map(|p| &p.roots);
         let Some(root) = roots.and_then(|roots| roots.get(name)).filter(|r| r.link.is_none()) else { return };
         let port = root.address.port();
-        let Some(acceptor) = Place::of(name) else { return };
-        let link = self.open(Place::Broadcast(i), acceptor, port, Conversation::Publish);
-        let roots = self.broadcasts[i].process.as_mut().map(|p| &mut p.roots);
+        let Some(acceptor) = Host::of(name) else { return };
+        let link = self.open(Host::Broadcast(i), acceptor, port, Conversation::Publish);
+        let roots = self.cluster.broadcasts[i].process.as_mut().map(|p| &mut p.roots);
         if let Some(root) = roots.and_then(|roots| roots.get_mut(name)) {
             root.link = Some(link);
         }
     }
 
     pub(super) fn broadcast_has_root(&mut self, i: usize, link: LinkId) {
-        let now = self.agenda.now();
-        let Some(process) = &mut self.broadcasts[i].process else { return };
+        let now = self.queue.now();
+        let Some(process) = &mut self.cluster.broadcasts[i].process else { return };
         let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) else { return };
         root.is_connected = true;
         process.machine.handle_root_connected(name, now);
         self.drain_broadcast(i);
     }
 
-    pub(super) fn broadcast_loses(&mut self, i: usize, link: LinkId) {
+    pub(super) fn broadcast_loses_connection(&mut self, i: usize, link: LinkId) {
         if self.is_replied(link, None) {
             return;
         }
-        let (now, place) = (self.agenda.now(), Place::Broadcast(i));
-        let Some(life) = self.broadcasts[i].life() else { return };
-        let Some(process) = &mut self.broadcasts[i].process else { return };
+        let (now, host) = (self.queue.now(), Host::Broadcast(i));
+        let Some(life) = self.cluster.broadcasts[i].life() else { return };
+        let Some(process) = &mut self.cluster.broadcasts[i].process else { return };
         if process.viewers.remove(&link).is_some() {
             process.machine.handle_viewer_left(ViewerId(link), now);
         } else if let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) {
@@ -178,16 +178,16 @@ impl World {
             if std::mem::take(&mut root.is_connected) {
                 process.machine.handle_root_lost(name);
             }
-            let again = Happening::Reconnect { place, life, root: name.clone() };
+            let again = SimEvent::Reconnect { host, life, root: name.clone() };
             let wait = self.random.millis(50, 1_000);
-            self.agenda.after(wait, again);
+            self.queue.after(wait, again);
         }
         self.drain_broadcast(i);
     }
 
-    pub(super) fn broadcast_hears_root(&mut self, i: usize, link: LinkId, message: FromRoot) {
-        let now = self.agenda.now();
-        let Some(process) = &mut self.broadcasts[i].process else { return };
+    pub(super) fn broadcast_receives_root(&mut self, i: usize, link: LinkId, message: FromRoot) {
+        let now = self.queue.now();
+        let Some(process) = &mut self.cluster.broadcasts[i].process else { return };
         let root = process.roots.iter_mut().find(|(_, r)| r.link == Some(link));
         let Some((name, root)) = root else { return };
         let era = match &message {
@@ -206,24 +206,24 @@ impl World {
         self.drain_broadcast(i);
     }
 
-    pub(super) fn viewer_came(&mut self, i: usize, link: LinkId) {
+    pub(super) fn accept_viewer(&mut self, i: usize, link: LinkId) {
         let takes_datagrams = self.random.chance(80);
-        if let Some(process) = &mut self.broadcasts[i].process {
-            process.viewers.insert(link, Outlet { takes_datagrams, on_the_way: 0 });
+        if let Some(process) = &mut self.cluster.broadcasts[i].process {
+            process.viewers.insert(link, ViewerSink { takes_datagrams, stretches_in_flight: 0 });
             process.machine.handle_viewer_joined(ViewerId(link), Format::Frames);
         }
         self.drain_broadcast(i);
     }
 
-    pub(super) fn broadcast_hears_viewer(&mut self, i: usize, link: LinkId, message: ToBroadcast) {
-        let now = self.agenda.now();
+    pub(super) fn broadcast_receives_viewer(&mut self, i: usize, link: LinkId, message: ToBroadcast) {
+        let now = self.queue.now();
         let message = match message {
             ToBroadcast::Resume(topics) if self.plan.flaw == Some(Flaw::UntoldEras) => {
                 ToBroadcast::Subscribe(topics.into_iter().map(|(topic, _)| topic).collect())
             }
             message => message,
         };
-        if let Some(machine) = self.broadcasts[i].machine() {
+        if let Some(machine) = self.cluster.broadcasts[i].machine() {
             machine.handle_viewer(ViewerId(link), message, now);
         }
         self.drain_broadcast(i);
@@ -231,14 +231,14 @@ impl World {
 
     /// The store was read for a check, or could not be.
     pub(super) fn broadcast_checked(&mut self, i: usize, check: CheckId, reply: Option<Reply>) {
-        let now = self.agenda.now();
+        let now = self.queue.now();
         let snapshot = match reply {
             Some(Reply::Snapshot(SnapshotPart { topic, version, totals, last: true })) => {
                 Some(Snapshot { topic, version, totals })
             }
             _ => None,
         };
-        if let Some(machine) = self.broadcasts[i].machine() {
+        if let Some(machine) = self.cluster.broadcasts[i].machine() {
             machine.handle_checked(check, snapshot, now);
         }
         self.drain_broadcast(i);
@@ -246,36 +246,37 @@ impl World {
 
     /// A stretch of stream has arrived: there is room for the next.
     pub(super) fn stretch_arrived(&mut self, i: usize, link: LinkId) {
-        let process = self.broadcasts.get_mut(i).and_then(|b| b.process.as_mut());
-        if let Some(outlet) = process.and_then(|p| p.viewers.get_mut(&link)) {
-            outlet.on_the_way = outlet.on_the_way.saturating_sub(1);
+        let process = self.cluster.broadcasts.get_mut(i).and_then(|b| b.process.as_mut());
+        if let Some(sink) = process.and_then(|p| p.viewers.get_mut(&link)) {
+            sink.stretches_in_flight = sink.stretches_in_flight.saturating_sub(1);
         }
     }
 
     /// Does what the machine has decided, and serves those who have just come.
     fn drain_broadcast(&mut self, i: usize) {
-        let now = self.agenda.now();
-        if let Some(Process { machine, viewers, .. }) = &mut self.broadcasts[i].process {
+        let now = self.queue.now();
+        if let Some(BroadcastProcess { machine, viewers, .. }) = &mut self.cluster.broadcasts[i].process {
             machine.handle_arrivals(now, |viewer| room(viewers, viewer, &mut self.random));
         }
-        while let Some(output) = self.broadcasts[i].machine().and_then(BroadcastMachine::poll_output) {
-            self.broadcast_does(i, output);
+        while let Some(output) = self.cluster.broadcasts[i].machine().and_then(BroadcastMachine::poll_output)
+        {
+            self.perform_broadcast_output(i, output);
         }
     }
 
-    fn broadcast_does(&mut self, i: usize, output: Output) {
+    fn perform_broadcast_output(&mut self, i: usize, output: Output) {
         match output {
             Output::Connect { root, address } => {
-                self.broadcast_lets_go(i, &root);
-                if let Some(process) = &mut self.broadcasts[i].process {
+                self.broadcast_disconnects(i, &root);
+                if let Some(process) = &mut self.cluster.broadcasts[i].process {
                     let link = RootLink { address, link: None, is_connected: false, watermark: WallMs(0) };
                     process.roots.insert(root.clone(), link);
                 }
                 self.broadcast_connects(i, &root);
             }
-            Output::Disconnect { root } => self.broadcast_lets_go(i, &root),
+            Output::Disconnect { root } => self.broadcast_disconnects(i, &root),
             Output::ToRoot { root, message } => {
-                let roots = self.broadcasts[i].process.as_ref().map(|p| &p.roots);
+                let roots = self.cluster.broadcasts[i].process.as_ref().map(|p| &p.roots);
                 let root = roots.and_then(|roots| roots.get(&root)).filter(|r| r.is_connected);
                 if let Some(link) = root.and_then(|r| r.link) {
                     self.send(link, Side::Opener, Message::Interest(message));
@@ -288,10 +289,10 @@ impl World {
                 self.send(viewer.0, Side::Acceptor, Message::Datagram(bytes));
             }
             Output::Stream { viewer, chunks } => {
-                let process = self.broadcasts[i].process.as_mut();
-                if let Some(outlet) = process.and_then(|p| p.viewers.get_mut(&viewer.0)) {
-                    outlet.on_the_way += 1;
-                    if outlet.on_the_way > 1 {
+                let process = self.cluster.broadcasts[i].process.as_mut();
+                if let Some(sink) = process.and_then(|p| p.viewers.get_mut(&viewer.0)) {
+                    sink.stretches_in_flight += 1;
+                    if sink.stretches_in_flight > 1 {
                         self.violate(Promise::Bounded, "a viewer without room was sent more on its stream");
                     }
                 }
@@ -306,26 +307,26 @@ impl World {
             }
             Output::Share { .. } | Output::Unshare { .. } => {}
             Output::Check { check, topic } => {
-                self.ask_a_root(Place::Broadcast(i), Request::Read(topic), Purpose::Check(check));
+                self.ask_a_root(Host::Broadcast(i), Request::Read(topic), Purpose::Check(check));
             }
         }
     }
 
-    fn broadcast_lets_go(&mut self, i: usize, root: &NodeName) {
-        let process = self.broadcasts[i].process.as_mut();
+    fn broadcast_disconnects(&mut self, i: usize, root: &NodeName) {
+        let process = self.cluster.broadcasts[i].process.as_mut();
         if let Some(link) = process.and_then(|p| p.roots.remove(root)).and_then(|r| r.link) {
             self.leave(link, Side::Opener);
         }
     }
 }
 
-fn room(viewers: &BTreeMap<LinkId, Outlet>, viewer: ViewerId, random: &mut Random) -> Room {
-    let Some(outlet) = viewers.get(&viewer.0) else { return Room::NONE };
+fn room(viewers: &BTreeMap<LinkId, ViewerSink>, viewer: ViewerId, random: &mut Random) -> Room {
+    let Some(sink) = viewers.get(&viewer.0) else { return Room::NONE };
     let datagram = match random.below(10) {
-        _ if !outlet.takes_datagrams => DatagramRoom::Never,
+        _ if !sink.takes_datagrams => DatagramRoom::Never,
         0 => return Room::NONE,
         1 => DatagramRoom::Bytes(random.between(40, 200) as usize),
         _ => DatagramRoom::Bytes(DATAGRAM_BYTES),
     };
-    Room { datagram, stream: outlet.on_the_way == 0 }
+    Room { datagram, stream: sink.stretches_in_flight == 0 }
 }

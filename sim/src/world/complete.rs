@@ -2,9 +2,9 @@
 
 use super::World;
 use crate::clock::wall;
-use crate::host::Place;
+use crate::host::Host;
+use crate::model::EventStatus;
 use crate::model::Promise;
-use crate::model::Told;
 use countree_common::cluster::ClusterView;
 use countree_common::key::Topic;
 use countree_common::time::{Time, WallMs};
@@ -13,9 +13,9 @@ use std::time::Duration;
 impl World {
     /// A root takes up a new view: leaves that are not in both may be missing from what it claims.
     pub(super) fn note_absences(&mut self, before: &ClusterView, after: &ClusterView) {
-        let now = self.agenda.now();
-        for (i, absent_at) in self.absent_at.iter_mut().enumerate() {
-            let name = Place::Leaf(i).name();
+        let now = self.queue.now();
+        for (i, absent_at) in self.cluster.absent_at.iter_mut().enumerate() {
+            let name = Host::Leaf(i).name();
             if before.node(&name).is_none() || after.node(&name).is_none() {
                 *absent_at = now;
             }
@@ -24,9 +24,13 @@ impl World {
 
     /// When a leaf was last missing from any root's view.
     fn last_absence(&self, leaf: usize) -> Time {
-        let name = Place::Leaf(leaf).name();
-        let mut views = self.roots.iter().filter_map(|root| root.view());
-        if views.any(|view| view.node(&name).is_none()) { self.agenda.now() } else { self.absent_at[leaf] }
+        let name = Host::Leaf(leaf).name();
+        let mut views = self.cluster.roots.iter().filter_map(|root| root.view());
+        if views.any(|view| view.node(&name).is_none()) {
+            self.queue.now()
+        } else {
+            self.cluster.absent_at[leaf]
+        }
     }
 
     /// A viewer is shown a topic that is said to be complete up to a time.
@@ -39,28 +43,28 @@ impl World {
             return self.violate(Promise::Shown, missing);
         }
         // These need not be looked at again, in this era.
-        let is_past = |id: &usize| claims(complete_to, self.truth.events[*id].told_at);
-        let verified = self.truth.acked_in(topic).take_while(is_past).count();
-        self.viewers[viewer].note_verified(topic, verified);
+        let is_past = |id: &usize| claims(complete_to, self.model.events[*id].answered_at);
+        let verified = self.model.acked_in(topic).take_while(is_past).count();
+        self.clients.viewers[viewer].note_verified(topic, verified);
     }
 
     /// What a viewer should see by that claim, and does not.
     fn missing(&self, viewer: usize, topic: &Topic, complete_to: WallMs) -> Option<String> {
-        let shown = self.viewers[viewer].shown_of(topic)?;
-        for id in self.truth.acked_in(topic).skip(shown.verified) {
-            let event = &self.truth.events[id];
-            let Some(leaf) = event.leaf.filter(|_| event.told == Told::Acked) else { continue };
-            let is_claimed = claims(complete_to, event.told_at);
-            let is_excused = event.told_at < self.last_absence(leaf)
-                || self.truth.resets.cover(&event.counter)
-                || self.truth.may_be_lost(event);
+        let shown = self.clients.viewers[viewer].shown_of(topic)?;
+        for id in self.model.acked_in(topic).skip(shown.verified) {
+            let event = &self.model.events[id];
+            let Some(leaf) = event.leaf.filter(|_| event.status == EventStatus::Acked) else { continue };
+            let is_claimed = claims(complete_to, event.answered_at);
+            let is_excused = event.answered_at < self.last_absence(leaf)
+                || self.model.resets.cover(&event.counter)
+                || self.model.losses.may_include(event);
             if !is_claimed || is_excused {
                 continue;
             }
             let total = shown.totals.get(&event.counter).copied().unwrap_or_default();
-            if !self.truth.holds(id, total) {
+            if !self.model.holds(id, total) {
                 let at = shown.version;
-                let acked = wall(event.told_at, Duration::ZERO);
+                let acked = wall(event.answered_at, Duration::ZERO);
                 return Some(format!(
                     "viewer-{viewer} was shown {topic} at {at}, complete to {complete_to:?}, without event {id}, \
                      which leaf-{leaf} had acked by {acked:?}"

@@ -24,10 +24,10 @@ impl World {
         if let Some(producer) = self.unresolved().first() {
             return Err(settled(format!("producer-{producer} has events without an answer")));
         }
-        if let Some(client) = self.clients.iter().position(|client| !client.is_done()) {
+        if let Some(client) = self.clients.http.iter().position(|client| !client.is_done()) {
             return Err(settled(format!("client-{client} has requests without an answer")));
         }
-        for (i, leaf) in self.leaves.iter().enumerate() {
+        for (i, leaf) in self.cluster.leaves.iter().enumerate() {
             let Some(ledgers) = leaf.ledgers() else {
                 return Err(settled(format!("leaf-{i} is not up")));
             };
@@ -39,16 +39,16 @@ impl World {
             if sum.in_flight > 0 {
                 return Err(settled(format!("leaf-{i} has events in flight: {sum:?}")));
             }
-            let may_lose = self.truth.was_emptied() || self.truth.has_adopted();
+            let may_lose = self.model.losses.has_emptied_store() || self.model.losses.has_adopted();
             if sum.declared_lost > 0 && !may_lose {
                 return Err(Promise::Exact.broken(format!("leaf-{i} has declared events lost: {sum:?}")));
             }
         }
         let forgot = |topic: &Topic| self.store.forgetful.contains(topic);
-        self.truth.check(&self.totals(), forgot).map_err(|e| Promise::Exact.broken(e))?;
-        if self.truth.has_lost_folders() {
+        self.model.check(&self.totals(), forgot).map_err(|e| Promise::Exact.broken(e))?;
+        if self.model.losses.has_folders() {
             self.check_declared()?;
-        } else if self.truth.was_emptied() || self.truth.has_adopted() {
+        } else if self.model.losses.has_emptied_store() || self.model.losses.has_adopted() {
             self.check_counted_losses()?;
         } else {
             self.audit()?;
@@ -59,10 +59,10 @@ impl World {
     /// What is lost with a leaf's folder is not passed over in silence: the registry calls that leaf away. One that fell
     /// back may have forgotten what it knew of the leaf.
     fn check_declared(&self) -> Result<(), Broken> {
-        let lost = self.truth.lost(&self.totals());
-        let is_silent =
-            lost > 0 && self.tally.of(Fault::RegistryRollback) == 0 && self.store.away().is_empty();
-        if is_silent {
+        let lost = self.model.lost(&self.totals());
+        let is_without_heartbeats =
+            lost > 0 && self.faults.tally.of(Fault::RegistryRollback) == 0 && self.store.away().is_empty();
+        if is_without_heartbeats {
             let what =
                 format!("{lost} events are lost with a leaf's folder, and the registry calls no leaf away");
             return Err(Promise::Balanced.broken(what));
@@ -72,12 +72,13 @@ impl World {
 
     /// What an emptied store has lost for good is what the audit finds, from the store's side or the leaves'.
     fn check_counted_losses(&self) -> Result<(), Broken> {
-        let lost = self.truth.lost(&self.totals()) as u64;
+        let lost = self.model.lost(&self.totals()) as u64;
         // A root that puts the registry back may not have heard of the last ledgers in it.
-        let forgets =
-            [Fault::RegistryRollback, Fault::LeafDrained].iter().any(|fault| self.tally.of(*fault) > 0);
-        let is_blurred = !self.truth.resets.is_empty() || self.truth.has_adopted() || forgets;
-        let leaves = self.leaves.iter().filter_map(|leaf| leaf.ledgers()).flatten();
+        let forgets = [Fault::RegistryRollback, Fault::LeafDrained]
+            .iter()
+            .any(|fault| self.faults.tally.of(*fault) > 0);
+        let is_blurred = !self.model.resets.is_empty() || self.model.losses.has_adopted() || forgets;
+        let leaves = self.cluster.leaves.iter().filter_map(|leaf| leaf.ledgers()).flatten();
         let declared: u64 = leaves.map(|of| of.ledger.declared_lost).sum();
         let check = self.check_store(&self.store.documents);
         let found: u64 = check.short.iter().map(|gap| gap.events).sum();
@@ -98,7 +99,7 @@ impl World {
     }
 
     fn check_viewers(&self) -> Result<(), Broken> {
-        for (i, viewer) in self.viewers.iter().enumerate() {
+        for (i, viewer) in self.clients.viewers.iter().enumerate() {
             for (topic, shown) in viewer.shown() {
                 let Some(document) = self.store.documents.get(topic) else { continue };
                 let Some(shown) = shown else {
@@ -126,7 +127,7 @@ impl World {
     /// The audit: what each leaf accepted is what the store counts of its streams. Where the registry has taken
     /// over a stream that its leaf still lists, both say the same.
     fn audit(&self) -> Result<(), Broken> {
-        let live = self.leaves.iter().filter_map(|l| l.ledgers()).flatten();
+        let live = self.cluster.leaves.iter().filter_map(|l| l.ledgers()).flatten();
         let retired = self.store.retired().into_iter();
         let streams: BTreeMap<_, Ledger> = retired.chain(live).map(|l| (l.stream, l.ledger)).collect();
         let (mut ledgers, mut store) =
@@ -148,9 +149,9 @@ impl World {
             return Err(Promise::Balanced.broken(what));
         }
         let merged: u64 = ledgers.values().map(|l| l.merged).sum();
-        let counted = self.truth.counted(&self.totals());
+        let counted = self.model.counted(&self.totals());
         // What a reset takes away was merged all the same.
-        if self.truth.resets.is_empty() && counted != merged {
+        if self.model.resets.is_empty() && counted != merged {
             let what = format!("the totals hold {counted} events, and {merged} were merged");
             return Err(Promise::Balanced.broken(what));
         }
@@ -179,7 +180,7 @@ impl World {
 
     /// What the audit says of a store that holds these.
     fn check_store(&self, documents: &Documents) -> StoreCheck {
-        let leaves: Vec<_> = self.leaves.iter().filter_map(|leaf| leaf.ledgers()).collect();
+        let leaves: Vec<_> = self.cluster.leaves.iter().filter_map(|leaf| leaf.ledgers()).collect();
         let remembered = leaves.concat();
         let name = |ledgers: &Vec<StreamLedger>| Some(ledgers.first()?.stream.leaf.clone());
         let answers: Vec<_> = leaves.into_iter().filter_map(|l| Some((name(&l)?, Some(l)))).collect();

@@ -1,125 +1,125 @@
 //! Messages on their way: from the network to whoever they are for.
 
 use super::World;
-use crate::host::Place;
+use crate::host::Host;
 use crate::model::Promise;
-use crate::network::{Arrival, LinkId, Message, Side};
+use crate::network::{Delivery, LinkId, Message, Side};
 use countree_common::cluster::NodeName;
 use countree_common::wire::hello::Conversation;
 use std::time::Duration;
 
 impl World {
-    pub(super) fn arrive(&mut self, arrival: Arrival) {
-        match arrival {
-            Arrival::Knock(link) => self.knock(link),
-            Arrival::Answered { link, is_accepted } => self.answered(link, is_accepted),
-            Arrival::Message { link, to, message } => {
-                let place = self.network.link(link).map(|l| l.place(to));
-                if let Some(place) = place
+    pub(super) fn handle_delivery(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Connect(link) => self.handle_connect(link),
+            Delivery::ConnectResult { link, is_accepted } => self.handle_connect_result(link, is_accepted),
+            Delivery::Message { link, to, message } => {
+                let host = self.network.link(link).map(|l| l.host(to));
+                if let Some(host) = host
                     && self.network.deliver(link, to)
                 {
-                    self.receive(place, link, *message);
+                    self.receive(host, link, *message);
                 }
             }
-            Arrival::TimedOut(link) => self.network.sever(&mut self.agenda, &mut self.random, link),
-            Arrival::Lost { link, side } => {
-                let place = self.network.link(link).map(|l| l.place(side));
-                if let Some(place) = place
+            Delivery::TimedOut(link) => self.network.sever(&mut self.queue, &mut self.random, link),
+            Delivery::Lost { link, side } => {
+                let host = self.network.link(link).map(|l| l.host(side));
+                if let Some(host) = host
                     && self.network.lost(link, side)
                 {
-                    self.lose(place, link);
+                    self.lose(host, link);
                 }
             }
         }
     }
 
-    fn knock(&mut self, id: LinkId) {
+    fn handle_connect(&mut self, id: LinkId) {
         let Some(link) = self.network.link(id).filter(|l| l.is_held(Side::Opener)) else { return };
-        let (opener, acceptor, port) = (link.place(Side::Opener), link.place(Side::Acceptor), link.port());
+        let (opener, acceptor, port) = (link.host(Side::Opener), link.host(Side::Acceptor), link.port());
         let conversation = link.conversation();
         let listens =
             self.life(acceptor).is_some_and(|life| self.port(life) == port && self.admits(acceptor));
         if !listens || self.network.is_cut(opener, acceptor) {
             let is_quick = self.random.chance(60);
             let wait = if is_quick { self.random.millis(1, 30) } else { self.random.millis(100, 2_000) };
-            return self.network.refuse(&mut self.agenda, id, wait);
+            return self.network.refuse(&mut self.queue, id, wait);
         }
-        self.network.accept(&mut self.agenda, &mut self.random, id);
+        self.network.accept(&mut self.queue, &mut self.random, id);
         match (acceptor, conversation) {
-            (Place::Leaf(i), Conversation::Produce) => self.producer_came(i, id),
-            (Place::Root(i), Conversation::Uplink) => self.leaf_came(i, id, opener),
-            (Place::Root(i), Conversation::Publish) => self.broadcast_came(i, id),
-            (Place::Broadcast(i), Conversation::Watch) => self.viewer_came(i, id),
+            (Host::Leaf(i), Conversation::Produce) => self.accept_producer(i, id),
+            (Host::Root(i), Conversation::Uplink) => self.accept_leaf(i, id, opener),
+            (Host::Root(i), Conversation::Publish) => self.accept_broadcast(i, id),
+            (Host::Broadcast(i), Conversation::Watch) => self.accept_viewer(i, id),
             _ => {}
         }
     }
 
     /// Whether the process is far enough to let anybody in.
-    fn admits(&self, acceptor: Place) -> bool {
+    fn admits(&self, acceptor: Host) -> bool {
         match acceptor {
-            Place::Leaf(i) => self.leaves[i].is_up(),
-            Place::Root(i) => self.roots[i].is_up(),
-            Place::Broadcast(i) => self.broadcasts[i].is_up(),
-            Place::Producer(_) | Place::Viewer(_) | Place::Client(_) => false,
+            Host::Leaf(i) => self.cluster.leaves[i].is_up(),
+            Host::Root(i) => self.cluster.roots[i].is_up(),
+            Host::Broadcast(i) => self.cluster.broadcasts[i].is_up(),
+            Host::Producer(_) | Host::Viewer(_) | Host::Client(_) => false,
         }
     }
 
-    fn answered(&mut self, id: LinkId, is_accepted: bool) {
+    fn handle_connect_result(&mut self, id: LinkId, is_accepted: bool) {
         let Some(link) = self.network.link(id).filter(|l| l.is_held(Side::Opener)) else { return };
-        let (opener, conversation) = (link.place(Side::Opener), link.conversation());
+        let (opener, conversation) = (link.host(Side::Opener), link.conversation());
         if !is_accepted {
             self.network.lost(id, Side::Opener);
             return self.lose(opener, id);
         }
         match (opener, conversation) {
             (_, Conversation::Rpc) => self.put_question(id),
-            (Place::Leaf(i), _) => self.leaf_has_root(i, id),
-            (Place::Broadcast(i), _) => self.broadcast_has_root(i, id),
-            (Place::Producer(i), _) => self.producer_has_leaf(i, id),
-            (Place::Viewer(i), _) => self.viewer_has_node(i, id),
-            (Place::Root(_) | Place::Client(_), _) => {}
+            (Host::Leaf(i), _) => self.leaf_has_root(i, id),
+            (Host::Broadcast(i), _) => self.broadcast_has_root(i, id),
+            (Host::Producer(i), _) => self.producer_has_leaf(i, id),
+            (Host::Viewer(i), _) => self.viewer_has_node(i, id),
+            (Host::Root(_) | Host::Client(_), _) => {}
         }
     }
 
-    fn receive(&mut self, place: Place, link: LinkId, message: Message) {
-        match (place, message) {
-            (Place::Leaf(i), Message::Produce(frame)) => self.leaf_hears_producer(i, link, frame),
-            (Place::Leaf(i), Message::Outcomes(message)) => self.leaf_hears_root(i, link, message),
-            (Place::Root(i), Message::Uplink(message)) => self.root_hears_leaf(i, link, message),
-            (Place::Root(i), Message::Interest(message)) => self.root_hears_broadcast(i, link, message),
-            (Place::Root(i), Message::Ask(request)) => self.root_is_asked(i, link, request),
-            (Place::Broadcast(i), Message::Totals(message)) => self.broadcast_hears_root(i, link, message),
-            (Place::Broadcast(i), Message::Watch(message)) => self.broadcast_hears_viewer(i, link, message),
-            (Place::Producer(i), Message::Produced(message)) => self.producer_hears(i, link, message),
-            (Place::Viewer(i), Message::Stream(chunks)) => self.viewer_hears(i, link, &chunks),
-            (Place::Viewer(i), Message::Datagram(bytes)) => self.viewer_hears_datagram(i, link, &bytes),
-            (Place::Leaf(i), Message::Ask(request)) => self.leaf_is_asked(i, link, request),
+    fn receive(&mut self, host: Host, link: LinkId, message: Message) {
+        match (host, message) {
+            (Host::Leaf(i), Message::Produce(frame)) => self.leaf_receives_producer(i, link, frame),
+            (Host::Leaf(i), Message::Outcomes(message)) => self.leaf_receives_root(i, link, message),
+            (Host::Root(i), Message::Uplink(message)) => self.root_receives_leaf(i, link, message),
+            (Host::Root(i), Message::Interest(message)) => self.root_receives_broadcast(i, link, message),
+            (Host::Root(i), Message::Ask(request)) => self.root_takes_request(i, link, request),
+            (Host::Broadcast(i), Message::Totals(message)) => self.broadcast_receives_root(i, link, message),
+            (Host::Broadcast(i), Message::Watch(message)) => self.broadcast_receives_viewer(i, link, message),
+            (Host::Producer(i), Message::Produced(message)) => self.producer_receives(i, link, message),
+            (Host::Viewer(i), Message::Stream(chunks)) => self.viewer_receives(i, link, &chunks),
+            (Host::Viewer(i), Message::Datagram(bytes)) => self.viewer_receives_datagram(i, link, &bytes),
+            (Host::Leaf(i), Message::Ask(request)) => self.leaf_takes_request(i, link, request),
             (_, Message::Reply(reply)) => {
                 self.is_replied(link, Some(reply));
             }
-            (place, message) => self.violate(Promise::Orderly, format!("{place} was sent {message:?}")),
+            (host, message) => self.violate(Promise::Orderly, format!("{host} was sent {message:?}")),
         }
     }
 
-    fn lose(&mut self, place: Place, link: LinkId) {
-        match place {
-            Place::Leaf(i) => self.leaf_loses(i, link),
-            Place::Root(i) => self.root_loses(i, link),
-            Place::Broadcast(i) => self.broadcast_loses(i, link),
-            Place::Producer(i) => self.producer_loses(i, link),
-            Place::Viewer(i) => self.viewer_loses(i, link),
-            Place::Client(_) => {
+    fn lose(&mut self, host: Host, link: LinkId) {
+        match host {
+            Host::Leaf(i) => self.leaf_loses_connection(i, link),
+            Host::Root(i) => self.root_loses_connection(i, link),
+            Host::Broadcast(i) => self.broadcast_loses_connection(i, link),
+            Host::Producer(i) => self.producer_loses_connection(i, link),
+            Host::Viewer(i) => self.viewer_loses_connection(i, link),
+            Host::Client(_) => {
                 self.is_replied(link, None);
             }
         }
     }
 
     /// A node connects to a root of its view again.
-    pub(super) fn connect_to_root(&mut self, place: Place, root: &NodeName) {
-        match place {
-            Place::Leaf(i) => self.leaf_connects(i, root),
-            Place::Broadcast(i) => self.broadcast_connects(i, root),
-            Place::Root(_) | Place::Producer(_) | Place::Viewer(_) | Place::Client(_) => {}
+    pub(super) fn connect_to_root(&mut self, host: Host, root: &NodeName) {
+        match host {
+            Host::Leaf(i) => self.leaf_connects(i, root),
+            Host::Broadcast(i) => self.broadcast_connects(i, root),
+            Host::Root(_) | Host::Producer(_) | Host::Viewer(_) | Host::Client(_) => {}
         }
     }
 

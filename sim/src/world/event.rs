@@ -1,8 +1,8 @@
-//! Everything that can happen: what the agenda holds.
+//! Everything that can happen: what the queue holds.
 
 use crate::faults::Heal;
-use crate::host::{Life, Place};
-use crate::network::{Arrival, LinkId, Network, Side};
+use crate::host::{Host, Life};
+use crate::network::{Delivery, LinkId, Network, Side};
 use crate::store::{Answer, Operation};
 use countree_common::cluster::NodeName;
 use countree_common::store::StoreId;
@@ -12,17 +12,17 @@ use countree_leaf::log::recovery::Recut;
 
 /// One thing that happens.
 #[derive(Debug)]
-pub(crate) enum Happening {
+pub(crate) enum SimEvent {
     /// On the network.
-    Network(Arrival),
+    Network(Delivery),
     /// A process asked to be woken at this time.
-    Wake { place: Place, life: Life, at: Time },
+    Wake { host: Host, life: Life, at: Time },
     /// A crashed or stopped node starts again.
-    Restart(Place),
+    Restart(Host),
     /// A node looks for its incarnation, or says that it lives.
-    Beat { place: Place, life: Life },
+    Heartbeat { host: Host, life: Life },
     /// A node connects to a root again.
-    Reconnect { place: Place, life: Life, root: NodeName },
+    Reconnect { host: Host, life: Life, root: NodeName },
     /// A leaf's disk has finished an fsync, or tries a full disk again.
     Disk { leaf: usize, life: Life },
     /// A leaf has read a stretch of its log.
@@ -36,9 +36,9 @@ pub(crate) enum Happening {
     /// A producer has an event.
     Produce { producer: usize, life: Life },
     /// A producer or viewer asks the cluster who is in it.
-    Discover(Place),
+    Discover(Host),
     /// A viewer looks for a broadcast node.
-    Tune { viewer: usize },
+    FindBroadcast { viewer: usize },
     /// A question has waited long enough on this connection.
     Unanswered(LinkId),
     /// An HTTP client sends what it has to send, for the first time or again.
@@ -52,43 +52,43 @@ pub(crate) enum Happening {
     /// It stops being wrong.
     Heal(Heal),
     /// No more faults: everything is made to work.
-    Calm,
+    EndFaults,
 }
 
-impl Happening {
-    /// The place at which it happens, if it takes a process to happen: one that stands still lets it wait.
-    pub(crate) fn place(&self, network: &Network) -> Option<Place> {
-        let end = |link: &LinkId, side| network.link(*link).map(|l| l.place(side));
+impl SimEvent {
+    /// The host at which it happens, if it takes a process to happen: one that stands still lets it wait.
+    pub(crate) fn host(&self, network: &Network) -> Option<Host> {
+        let end = |link: &LinkId, side| network.link(*link).map(|l| l.host(side));
         match self {
-            Happening::Network(Arrival::Knock(link)) => end(link, Side::Acceptor),
-            Happening::Network(Arrival::Answered { link, .. }) => end(link, Side::Opener),
-            Happening::Network(Arrival::Message { link, to, .. }) => end(link, *to),
-            Happening::Network(Arrival::Lost { link, side }) => end(link, *side),
-            Happening::Wake { place, .. }
-            | Happening::Beat { place, .. }
-            | Happening::Reconnect { place, .. }
-            | Happening::Discover(place) => Some(*place),
-            Happening::Disk { leaf, .. } | Happening::Scanned { leaf, .. } => Some(Place::Leaf(*leaf)),
-            Happening::StoreAnswered { root, .. } => Some(Place::Root(*root)),
-            Happening::Produce { producer, .. } => Some(Place::Producer(*producer)),
-            Happening::Tune { viewer, .. } => Some(Place::Viewer(*viewer)),
-            Happening::Unanswered(link) => end(link, Side::Opener),
-            Happening::Submit { client } => Some(Place::Client(*client)),
-            Happening::Network(Arrival::TimedOut(_))
-            | Happening::Restart(_)
-            | Happening::StoreAsked { .. }
-            | Happening::StoreSaves
-            | Happening::Fault(_)
-            | Happening::Heal(_)
-            | Happening::ReadComplete
-            | Happening::ReadOn(_)
-            | Happening::Calm => None,
+            SimEvent::Network(Delivery::Connect(link)) => end(link, Side::Acceptor),
+            SimEvent::Network(Delivery::ConnectResult { link, .. }) => end(link, Side::Opener),
+            SimEvent::Network(Delivery::Message { link, to, .. }) => end(link, *to),
+            SimEvent::Network(Delivery::Lost { link, side }) => end(link, *side),
+            SimEvent::Wake { host, .. }
+            | SimEvent::Heartbeat { host, .. }
+            | SimEvent::Reconnect { host, .. }
+            | SimEvent::Discover(host) => Some(*host),
+            SimEvent::Disk { leaf, .. } | SimEvent::Scanned { leaf, .. } => Some(Host::Leaf(*leaf)),
+            SimEvent::StoreAnswered { root, .. } => Some(Host::Root(*root)),
+            SimEvent::Produce { producer, .. } => Some(Host::Producer(*producer)),
+            SimEvent::FindBroadcast { viewer, .. } => Some(Host::Viewer(*viewer)),
+            SimEvent::Unanswered(link) => end(link, Side::Opener),
+            SimEvent::Submit { client } => Some(Host::Client(*client)),
+            SimEvent::Network(Delivery::TimedOut(_))
+            | SimEvent::Restart(_)
+            | SimEvent::StoreAsked { .. }
+            | SimEvent::StoreSaves
+            | SimEvent::Fault(_)
+            | SimEvent::Heal(_)
+            | SimEvent::ReadComplete
+            | SimEvent::ReadOn(_)
+            | SimEvent::EndFaults => None,
         }
     }
 }
 
-impl From<Arrival> for Happening {
-    fn from(arrival: Arrival) -> Self {
-        Happening::Network(arrival)
+impl From<Delivery> for SimEvent {
+    fn from(delivery: Delivery) -> Self {
+        SimEvent::Network(delivery)
     }
 }

@@ -3,9 +3,9 @@
 use super::World;
 use super::questions::Purpose;
 use crate::flaws::Flaw;
-use crate::host::Place;
+use crate::host::Host;
 use crate::model::Promise;
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use countree_common::cluster::{ClusterView, Node};
 use countree_common::store::FolderStore;
 use countree_common::wire::rpc::{NodeStats, Reply, Request};
@@ -39,72 +39,72 @@ impl Membership {
 }
 
 impl World {
-    fn membership(&mut self, place: Place) -> Option<&mut Membership> {
-        match place {
-            Place::Leaf(i) => self.leaves.get_mut(i)?.membership(),
-            Place::Broadcast(i) => self.broadcasts.get_mut(i)?.membership(),
+    fn membership(&mut self, host: Host) -> Option<&mut Membership> {
+        match host {
+            Host::Leaf(i) => self.cluster.leaves.get_mut(i)?.membership(),
+            Host::Broadcast(i) => self.cluster.broadcasts.get_mut(i)?.membership(),
             _ => None,
         }
     }
 
     /// The node that a process is listed as.
-    pub(super) fn listed(&self, place: Place, incarnation: u64) -> Option<Node> {
-        let port = self.port(self.life(place)?);
-        let (name, tier) = (place.name(), place.tier()?);
-        Some(Node { name, tier, quic: place.address(port), http: None, incarnation })
+    pub(super) fn listed(&self, host: Host, incarnation: u64) -> Option<Node> {
+        let port = self.port(self.life(host)?);
+        let (name, tier) = (host.name(), host.tier()?);
+        Some(Node { name, tier, quic: host.address(port), http: None, incarnation })
     }
 
     /// A process asks for its incarnation, or says that it lives.
-    pub(super) fn beat(&mut self, place: Place) {
-        if let Place::Leaf(i) = place
-            && self.leaves[i].is_silent()
+    pub(super) fn heartbeat(&mut self, host: Host) {
+        if let Host::Leaf(i) = host
+            && self.cluster.leaves[i].is_without_heartbeats()
         {
             return;
         }
-        let (Some(membership), Some(tier)) = (self.membership(place), place.tier()) else { return };
+        let (Some(membership), Some(tier)) = (self.membership(host), host.tier()) else { return };
         let (node, epoch, stats) = (membership.node.clone(), membership.view.epoch, NodeStats::default());
-        let leaf = if let Place::Leaf(i) = place { self.leaves.get(i) } else { None };
+        let leaf = if let Host::Leaf(i) = host { self.cluster.leaves.get(i) } else { None };
         let request = match (node, leaf) {
             (None, Some(leaf)) if self.plan.flaw == Some(Flaw::UncomparedLogs) => {
                 let last = leaf.log().iter().map(|end| end.incarnation).max().unwrap_or_default();
-                Request::Join { name: place.name(), tier, at_least: last + 1 }
+                Request::Join { name: host.name(), tier, at_least: last + 1 }
             }
             (None, Some(leaf)) => {
                 // Once all is calm, the operator knows what is there.
                 let known = leaf.known_store().filter(|_| self.plan.flaw != Some(Flaw::UnboundFolders));
-                let store = FolderStore { known, adopts: self.is_calm };
-                Request::JoinOnLog { leaf: place.name(), log: leaf.log(), store }
+                let store = FolderStore { known, adopts: self.faults.are_over };
+                Request::JoinOnLog { leaf: host.name(), log: leaf.log(), store }
             }
-            (None, None) => Request::Join { name: place.name(), tier, at_least: 0 },
+            (None, None) => Request::Join { name: host.name(), tier, at_least: 0 },
             (Some(node), Some(leaf)) => {
                 Request::LeafHeartbeat { node, stats, epoch, progress: leaf.reached() }
             }
             (Some(node), None) => Request::Heartbeat { node, stats, epoch },
         };
-        self.ask_a_root(place, request, Purpose::Membership);
+        self.ask_a_root(host, request, Purpose::Membership);
     }
 
-    fn beat_again(&mut self, place: Place, wait: Duration) {
-        if let Some(life) = self.life(place) {
-            self.agenda.after(wait, Happening::Beat { place, life });
+    fn heartbeat_later(&mut self, host: Host, wait: Duration) {
+        if let Some(life) = self.life(host) {
+            self.queue.after(wait, SimEvent::Heartbeat { host, life });
         }
     }
 
     /// A root has answered, or none has.
-    pub(super) fn hear_of_membership(&mut self, place: Place, request: Request, reply: Option<Reply>) {
-        if let (Request::LeafHeartbeat { .. }, Place::Leaf(i)) = (&request, place) {
-            self.say_last_word(i);
+    pub(super) fn hear_of_membership(&mut self, host: Host, request: Request, reply: Option<Reply>) {
+        if let (Request::LeafHeartbeat { .. }, Host::Leaf(i)) = (&request, host) {
+            self.send_final_request(i);
         }
-        match (request, reply, place) {
-            (Request::Members, Some(Reply::Members { view, .. }), Place::Leaf(i)) => {
-                if self.membership(place).is_some_and(|m| m.learn(view)) {
-                    self.leaf_sees(i);
+        match (request, reply, host) {
+            (Request::Members, Some(Reply::Members { view, .. }), Host::Leaf(i)) => {
+                if self.membership(host).is_some_and(|m| m.learn(view)) {
+                    self.leaf_takes_view(i);
                 }
             }
             (Request::Members, ..) => {}
-            (Request::Retire(_), None, Place::Leaf(i)) => self.leaf_retired(i, &[], false),
-            (Request::Leave(_), None, Place::Leaf(i)) => self.leaf_has_left(i),
-            (_, None, _) => self.beat_again(place, RETRY),
+            (Request::Retire(_), None, Host::Leaf(i)) => self.leaf_retired(i, &[], false),
+            (Request::Leave(_), None, Host::Leaf(i)) => self.leaf_has_left(i),
+            (_, None, _) => self.heartbeat_later(host, RETRY),
             (
                 Request::Join { .. } | Request::JoinOnLog { .. },
                 Some(reply @ (Reply::Joined { .. } | Reply::JoinedOnLog { .. })),
@@ -115,40 +115,40 @@ impl World {
                     Reply::JoinedOnLog { incarnation, missing, store } => (incarnation, missing, store),
                     _ => return,
                 };
-                let node = self.listed(place, incarnation);
-                if let Some(membership) = self.membership(place) {
+                let node = self.listed(host, incarnation);
+                if let Some(membership) = self.membership(host) {
                     membership.node = node;
                 }
-                match place {
-                    Place::Leaf(i) => {
+                match host {
+                    Host::Leaf(i) => {
                         self.bind_leaf(i, store);
                         self.leaf_joined(i, incarnation, &missing);
                     }
-                    Place::Broadcast(i) => self.broadcast_joined(i),
+                    Host::Broadcast(i) => self.broadcast_joined(i),
                     _ => {}
                 }
-                self.beat_again(place, Duration::ZERO);
+                self.heartbeat_later(host, Duration::ZERO);
             }
             (Request::Heartbeat { .. } | Request::LeafHeartbeat { .. }, Some(Reply::View(view)), _) => {
-                let is_news = self.membership(place).is_some_and(|m| m.learn(view));
-                if let Place::Leaf(i) = place {
+                let is_news = self.membership(host).is_some_and(|m| m.learn(view));
+                if let Host::Leaf(i) = host {
                     self.leaf_is_confirmed(i);
                 }
-                match place {
-                    Place::Leaf(i) if is_news => self.leaf_sees(i),
-                    Place::Broadcast(i) if is_news => self.broadcast_sees(i),
+                match host {
+                    Host::Leaf(i) if is_news => self.leaf_takes_view(i),
+                    Host::Broadcast(i) if is_news => self.broadcast_takes_view(i),
                     _ => {}
                 }
-                self.beat_again(place, HEARTBEAT);
+                self.heartbeat_later(host, HEARTBEAT);
             }
-            (Request::Leave(_), Some(Reply::View(_)), Place::Leaf(i)) => self.leaf_has_left(i),
-            (Request::Retire(ledgers), Some(Reply::Done), Place::Leaf(i)) => {
+            (Request::Leave(_), Some(Reply::View(_)), Host::Leaf(i)) => self.leaf_has_left(i),
+            (Request::Retire(ledgers), Some(Reply::Done), Host::Leaf(i)) => {
                 let streams: Vec<_> = ledgers.into_iter().map(|l| l.stream).collect();
                 self.leaf_retired(i, &streams, true);
             }
-            (Request::JoinOnLog { .. }, Some(Reply::Refused(_)), Place::Leaf(i)) => self.leaf_is_refused(i),
+            (Request::JoinOnLog { .. }, Some(Reply::Refused(_)), Host::Leaf(i)) => self.leaf_is_refused(i),
             (request, reply, _) => {
-                self.violate(Promise::Orderly, format!("{place} asked {request:?} and was told {reply:?}"))
+                self.violate(Promise::Orderly, format!("{host} asked {request:?} and was told {reply:?}"))
             }
         }
     }

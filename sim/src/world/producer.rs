@@ -2,12 +2,12 @@
 
 use super::World;
 use crate::flaws::Flaw;
-use crate::host::{Life, Place};
+use crate::host::{Host, Life};
 use crate::model::Promise;
-use crate::model::{EventId, Told};
+use crate::model::{EventId, EventStatus};
 use crate::network::{LinkId, Message, Side};
 use crate::plan::Plan;
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use countree_client::machine::producer::{Fate, Intake, NameId, Outgoing, Output, ProducerMachine, Resolved};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::key::Counter;
@@ -26,7 +26,7 @@ const DISCOVER: Duration = Duration::from_millis(500);
 pub(super) struct ProducerClient {
     number: usize,
     life: Life,
-    lanes: ProducerMachine,
+    machine: ProducerMachine,
     epoch: u64,
     names: BTreeMap<Counter, NameId>,
     links: BTreeMap<NodeName, Open>,
@@ -52,7 +52,7 @@ impl ProducerClient {
         Self {
             number,
             life: 1,
-            lanes: lanes(number, 1, plan),
+            machine: machine(number, 1, plan),
             epoch: 0,
             names: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -68,7 +68,7 @@ impl ProducerClient {
 
     /// Whether it has heard what became of every event that it will ever have.
     pub(super) fn is_done(&self) -> bool {
-        self.to_produce == 0 && self.lanes.is_empty()
+        self.to_produce == 0 && self.machine.is_empty()
     }
 
     fn leaf_of(&self, link: LinkId) -> Option<(NodeName, u64)> {
@@ -77,41 +77,41 @@ impl ProducerClient {
     }
 }
 
-fn lanes(number: usize, life: Life, plan: &Plan) -> ProducerMachine {
+fn machine(number: usize, life: Life, plan: &Plan) -> ProducerMachine {
     ProducerMachine::new(plan.workload.rules, (number as u128 + 1) << 64 | u128::from(life) << 32)
 }
 
 impl World {
     /// A producer's process dies, and another takes its place: what the first was not told, nobody is.
     pub(super) fn crash_producer(&mut self, i: usize) -> bool {
-        self.truth.note_death(i);
-        let producer = &mut self.producers[i];
+        self.model.note_death(i);
+        let producer = &mut self.clients.producers[i];
         producer.life += 1;
-        let (life, lanes) = (producer.life, lanes(producer.number, producer.life, &self.plan));
+        let (life, machine) = (producer.life, machine(producer.number, producer.life, &self.plan));
         let to_produce = producer.to_produce;
         *producer = ProducerClient {
             number: i,
             life,
-            lanes,
+            machine,
             epoch: 0,
             names: BTreeMap::new(),
             links: BTreeMap::new(),
             wakes_at: None,
             to_produce,
         };
-        self.bury(Place::Producer(i));
+        self.terminate(Host::Producer(i));
         let wait = self.random.millis(10, 500);
-        self.agenda.after(wait, Happening::Produce { producer: i, life });
+        self.queue.after(wait, SimEvent::Produce { producer: i, life });
         true
     }
 
     /// The producer gets its next event.
     pub(super) fn produce(&mut self, i: usize) {
-        let now = self.agenda.now();
-        let Some(producer) = self.producers.get_mut(i).filter(|p| p.to_produce > 0) else { return };
-        let Some(id) = self.truth.next_event(&mut self.random, now) else { return };
-        self.truth.note_queued(id, i, now);
-        let event = &self.truth.events[id];
+        let now = self.queue.now();
+        let Some(producer) = self.clients.producers.get_mut(i).filter(|p| p.to_produce > 0) else { return };
+        let Some(id) = self.model.next_event(&mut self.random, now) else { return };
+        self.model.note_queued(id, i, now);
+        let event = &self.model.events[id];
         let mut intake = Intake { first_queued: now, ..Intake::default() };
         let next = producer.names.len() as NameId;
         let name = *producer.names.entry(event.counter.clone()).or_insert_with(|| {
@@ -119,116 +119,122 @@ impl World {
             next
         });
         intake.events.push((name, event.delta));
-        producer.lanes.handle_intake(now, &mut intake);
+        producer.machine.handle_intake(now, &mut intake);
         producer.to_produce -= 1;
         let mean = self.plan.faults.duration.as_micros() as u64 * self.plan.workload.producers as u64
             / self.plan.workload.events as u64;
         // In bursts: half of the events follow closely upon the one before.
         let wait =
             if self.random.chance(50) { self.random.micros(1, 500) } else { self.random.micros(1, 4 * mean) };
-        let life = self.producers[i].life;
-        self.agenda.after(wait, Happening::Produce { producer: i, life });
+        let life = self.clients.producers[i].life;
+        self.queue.after(wait, SimEvent::Produce { producer: i, life });
         self.drain_producer(i);
     }
 
     /// A client asks any node that it reaches who is in the cluster, as over HTTP.
-    pub(super) fn discover(&mut self, place: Place) {
-        let now = self.agenda.now();
-        let answers = |node: &Place| !self.is_paused(*node) && self.view_at(*node).is_some();
-        let reachable = |node: &Place| !self.network.is_cut(place, *node) && answers(node);
-        let nodes: Vec<Place> = self.nodes().into_iter().filter(reachable).collect();
+    pub(super) fn discover(&mut self, host: Host) {
+        let now = self.queue.now();
+        let answers = |node: &Host| !self.is_paused(*node) && self.view_at(*node).is_some();
+        let reachable = |node: &Host| !self.network.is_cut(host, *node) && answers(node);
+        let nodes: Vec<Host> = self.nodes().into_iter().filter(reachable).collect();
         let view = self.random.pick(&nodes).and_then(|node| self.view_at(*node)).cloned();
-        match (place, view) {
-            (Place::Producer(i), Some(view)) => self.producer_sees(i, now, &view),
-            (Place::Viewer(i), Some(view)) => self.viewer_sees(i, view),
-            (Place::Client(i), Some(view)) => self.client_sees(i, view),
+        match (host, view) {
+            (Host::Producer(i), Some(view)) => self.producer_takes_view(i, now, &view),
+            (Host::Viewer(i), Some(view)) => self.viewer_takes_view(i, view),
+            (Host::Client(i), Some(view)) => self.client_takes_view(i, view),
             _ => {}
         }
-        self.agenda.after(DISCOVER, Happening::Discover(place));
+        self.queue.after(DISCOVER, SimEvent::Discover(host));
     }
 
-    fn producer_sees(&mut self, i: usize, now: Time, view: &ClusterView) {
-        let producer = &mut self.producers[i];
+    fn producer_takes_view(&mut self, i: usize, now: Time, view: &ClusterView) {
+        let producer = &mut self.clients.producers[i];
         // A registry that has fallen back may have lower epochs.
-        if view.epoch > producer.epoch || view.epoch != producer.epoch && producer.lanes.is_cut_off(now) {
+        if view.epoch > producer.epoch || view.epoch != producer.epoch && producer.machine.is_cut_off(now) {
             producer.epoch = view.epoch;
-            producer.lanes.handle_view(now, view);
+            producer.machine.handle_view(now, view);
             self.drain_producer(i);
         }
     }
 
     pub(super) fn producer_has_leaf(&mut self, i: usize, link: LinkId) {
-        let now = self.agenda.now();
-        if let Some((leaf, attempt)) = self.producers[i].leaf_of(link) {
-            self.producers[i].lanes.handle_connected(now, &leaf, attempt);
+        let now = self.queue.now();
+        if let Some((leaf, attempt)) = self.clients.producers[i].leaf_of(link) {
+            self.clients.producers[i].machine.handle_connected(now, &leaf, attempt);
         }
         self.drain_producer(i);
     }
 
-    pub(super) fn producer_loses(&mut self, i: usize, link: LinkId) {
-        let now = self.agenda.now();
-        if let Some((leaf, attempt)) = self.producers[i].leaf_of(link) {
-            self.producers[i].links.remove(&leaf);
-            self.producers[i].lanes.handle_lost(now, &leaf, attempt, "the connection is lost".into());
+    pub(super) fn producer_loses_connection(&mut self, i: usize, link: LinkId) {
+        let now = self.queue.now();
+        if let Some((leaf, attempt)) = self.clients.producers[i].leaf_of(link) {
+            self.clients.producers[i].links.remove(&leaf);
+            self.clients.producers[i].machine.handle_lost(
+                now,
+                &leaf,
+                attempt,
+                "the connection is lost".into(),
+            );
         }
         self.drain_producer(i);
     }
 
-    pub(super) fn producer_hears(&mut self, i: usize, link: LinkId, message: FromLeaf) {
-        let now = self.agenda.now();
-        let producer = &mut self.producers[i];
+    pub(super) fn producer_receives(&mut self, i: usize, link: LinkId, message: FromLeaf) {
+        let now = self.queue.now();
+        let producer = &mut self.clients.producers[i];
         if let Some((leaf, attempt)) = producer.leaf_of(link) {
             if let FromLeaf::View(view) = &message {
                 producer.epoch = producer.epoch.max(view.epoch);
             }
-            producer.lanes.handle_message(now, &leaf, attempt, message);
+            producer.machine.handle_message(now, &leaf, attempt, message);
         }
         self.drain_producer(i);
     }
 
     pub(super) fn wake_producer(&mut self, i: usize, at: Time) {
-        let producer = &mut self.producers[i];
+        let producer = &mut self.clients.producers[i];
         if producer.wakes_at == Some(at) {
             producer.wakes_at = None;
-            producer.lanes.handle_time(at);
+            producer.machine.handle_time(at);
             self.drain_producer(i);
         }
     }
 
     /// Does what the machine has decided.
     fn drain_producer(&mut self, i: usize) {
-        while let Some(output) = self.producers[i].lanes.poll_output() {
-            self.producer_does(i, output);
+        while let Some(output) = self.clients.producers[i].machine.poll_output() {
+            self.perform_producer_output(i, output);
         }
-        let now = self.agenda.now();
-        let producer = &mut self.producers[i];
-        let Some(at) = producer.lanes.next_deadline().map(|due| due.max(now + Duration::from_micros(100)))
+        let now = self.queue.now();
+        let producer = &mut self.clients.producers[i];
+        let Some(at) = producer.machine.next_deadline().map(|due| due.max(now + Duration::from_micros(100)))
         else {
             return;
         };
         if producer.wakes_at.is_none_or(|wakes_at| wakes_at > at) {
             producer.wakes_at = Some(at);
             let life = producer.life;
-            self.agenda.at(at, Happening::Wake { place: Place::Producer(i), life, at });
+            self.queue.at(at, SimEvent::Wake { host: Host::Producer(i), life, at });
         }
     }
 
-    fn producer_does(&mut self, i: usize, output: Output) {
+    fn perform_producer_output(&mut self, i: usize, output: Output) {
         match output {
             Output::Connect { leaf, link: attempt, address } => {
-                self.producer_lets_go(i, &leaf);
-                let Some(acceptor) = Place::of(&leaf) else { return };
-                let link = self.open(Place::Producer(i), acceptor, address.port(), Conversation::Produce);
+                self.producer_disconnects(i, &leaf);
+                let Some(acceptor) = Host::of(&leaf) else { return };
+                let link = self.open(Host::Producer(i), acceptor, address.port(), Conversation::Produce);
                 let open = Open { attempt, link, dictionary: Vec::new() };
-                self.producers[i].links.insert(leaf, open);
+                self.clients.producers[i].links.insert(leaf, open);
             }
             Output::Disconnect { leaf, link: attempt } => {
-                if self.producers[i].links.get(&leaf).is_some_and(|open| open.attempt == attempt) {
-                    self.producer_lets_go(i, &leaf);
+                if self.clients.producers[i].links.get(&leaf).is_some_and(|open| open.attempt == attempt) {
+                    self.producer_disconnects(i, &leaf);
                 }
             }
             Output::Send { leaf, link: attempt, frame } => {
-                let open = self.producers[i].links.get_mut(&leaf).filter(|open| open.attempt == attempt);
+                let open =
+                    self.clients.producers[i].links.get_mut(&leaf).filter(|open| open.attempt == attempt);
                 let Some(open) = open else { return };
                 let link = open.link;
                 if let Outgoing::Batch(body) = &frame {
@@ -243,21 +249,25 @@ impl World {
                 self.send(link, Side::Opener, Message::Produce(frame));
             }
             Output::Resolved(Resolved { events, first_queued, fate }) => {
-                let told = match fate {
-                    Fate::Acked => Told::Acked,
-                    Fate::Rejected(_) => Told::Rejected,
-                    Fate::InDoubt(_) => Told::InDoubt,
+                let status = match fate {
+                    Fate::Acked => EventStatus::Acked,
+                    Fate::Rejected(_) => EventStatus::Rejected,
+                    Fate::InDoubt(_) => EventStatus::InDoubt,
                 };
                 // Leaves come back, and sessions outlive every run: only a producer that gives up has doubts.
-                if told != Told::Acked && self.plan.workload.never_gives_up && !self.truth.has_lost_folders()
+                if status != EventStatus::Acked
+                    && self.plan.workload.never_gives_up
+                    && !self.model.losses.has_folders()
                 {
                     self.violate(
-                        Promise::Told,
-                        format!("producer-{i} was told {told:?} and had not given up"),
+                        Promise::Truthful,
+                        format!("producer-{i} was told {status:?} and had not given up"),
                     );
                 }
-                if let Err(e) = self.truth.note_told(i, first_queued, events, told, self.agenda.now()) {
-                    self.violate(Promise::Told, e);
+                if let Err(e) =
+                    self.model.note_batch_answer(i, first_queued, events, status, self.queue.now())
+                {
+                    self.violate(Promise::Truthful, e);
                 }
             }
             Output::Flushed(_) => {}
@@ -265,24 +275,24 @@ impl World {
     }
 
     fn note_batch(&mut self, leaf: &NodeName, events: &[(Counter, i64)]) {
-        let ids: Option<Vec<EventId>> = events.iter().map(|(c, delta)| self.truth.find(c, *delta)).collect();
+        let ids: Option<Vec<EventId>> = events.iter().map(|(c, delta)| self.model.find(c, *delta)).collect();
         match ids {
             Some(ids) => {
                 self.count_repeats(leaf, events, &ids);
-                let place = Place::of(leaf).and_then(Place::leaf);
-                self.truth.note_batch(ids, place);
+                let host = Host::of(leaf).and_then(Host::leaf);
+                self.model.note_batch(ids, host);
             }
             None => self.violate(Promise::Orderly, "a batch holds an event that nobody produced"),
         }
-        if self.plan.flaw == Some(Flaw::MovedInDoubt) && !self.is_calm && self.random.chance(5) {
+        if self.plan.flaw == Some(Flaw::MovedInDoubt) && !self.faults.are_over && self.random.chance(5) {
             self.hand_to_another(leaf, events);
         }
     }
 
     /// As if the leaf took a repeat for something new.
     fn count_repeats(&mut self, leaf: &NodeName, events: &[(Counter, i64)], ids: &[EventId]) {
-        let leaf = Place::of(leaf).and_then(Place::leaf);
-        let is_repeat = ids.iter().all(|id| leaf.is_some() && self.truth.events[*id].leaf == leaf);
+        let leaf = Host::of(leaf).and_then(Host::leaf);
+        let is_repeat = ids.iter().all(|id| leaf.is_some() && self.model.events[*id].leaf == leaf);
         if let Some(leaf) = leaf.filter(|_| is_repeat && self.plan.flaw == Some(Flaw::CountedRepeats)) {
             self.leaf_is_submitted(leaf, events);
         }
@@ -290,23 +300,23 @@ impl World {
 
     /// As if the answer had not come in time, the batch goes to another leaf as well.
     fn hand_to_another(&mut self, leaf: &NodeName, events: &[(Counter, i64)]) {
-        let others =
-            (0..self.leaves.len()).filter(|i| Place::Leaf(*i).name() != *leaf && self.leaves[*i].is_up());
+        let others = (0..self.cluster.leaves.len())
+            .filter(|i| Host::Leaf(*i).name() != *leaf && self.cluster.leaves[*i].is_up());
         let others: Vec<usize> = others.collect();
         if let Some(other) = self.random.pick(&others) {
             self.leaf_is_submitted(*other, events);
         }
     }
 
-    fn producer_lets_go(&mut self, i: usize, leaf: &NodeName) {
-        if let Some(open) = self.producers[i].links.remove(leaf) {
+    fn producer_disconnects(&mut self, i: usize, leaf: &NodeName) {
+        if let Some(open) = self.clients.producers[i].links.remove(leaf) {
             self.leave(open.link, Side::Opener);
         }
     }
 
     /// The producers that wait for something, or have events to come.
     pub(super) fn unresolved(&self) -> BTreeSet<usize> {
-        (0..self.producers.len()).filter(|i| !self.producers[*i].is_done()).collect()
+        (0..self.clients.producers.len()).filter(|i| !self.clients.producers[*i].is_done()).collect()
     }
 }
 

@@ -1,10 +1,10 @@
-//! Questions between processes: one place after another is tried until one answers.
+//! Questions between processes: one host after another is tried until one answers.
 
 use super::World;
-use crate::host::Place;
+use crate::host::Host;
 use crate::model::Promise;
 use crate::network::{LinkId, Message, Side};
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use countree_broadcast::machine::CheckId;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::rpc::{Reply, Request};
@@ -35,13 +35,13 @@ pub(super) enum Purpose {
 /// A question under way.
 #[derive(Debug)]
 pub(super) struct Question {
-    pub(super) asker: Place,
+    pub(super) asker: Host,
     pub(super) request: Request,
     pub(super) purpose: Purpose,
     /// Who is asked at present.
-    whom: Option<Place>,
+    asked: Option<Host>,
     /// Who is still to be tried, the next one last.
-    others: Vec<Place>,
+    others: Vec<Host>,
 }
 
 impl Question {
@@ -52,25 +52,25 @@ impl Question {
 
 impl World {
     /// Asks one root after another.
-    pub(super) fn ask_a_root(&mut self, asker: Place, request: Request, purpose: Purpose) {
-        let mut roots: Vec<Place> = (0..self.roots.len()).map(Place::Root).collect();
-        let first = self.random.place(roots.len()).unwrap_or_default();
+    pub(super) fn ask_a_root(&mut self, asker: Host, request: Request, purpose: Purpose) {
+        let mut roots: Vec<Host> = (0..self.cluster.roots.len()).map(Host::Root).collect();
+        let first = self.random.index(roots.len()).unwrap_or_default();
         roots.rotate_left(first);
-        self.ask_next(Question { asker, request, purpose, whom: None, others: roots });
+        self.ask_next(Question { asker, request, purpose, asked: None, others: roots });
     }
 
-    /// Asks one place.
-    pub(super) fn ask(&mut self, asker: Place, whom: Place, request: Request, purpose: Purpose) {
-        self.ask_next(Question { asker, request, purpose, whom: None, others: vec![whom] });
+    /// Asks one host.
+    pub(super) fn ask(&mut self, asker: Host, asked: Host, request: Request, purpose: Purpose) {
+        self.ask_next(Question { asker, request, purpose, asked: None, others: vec![asked] });
     }
 
     fn ask_next(&mut self, mut question: Question) {
-        let Some(whom) = question.others.pop() else { return self.hear(question, None) };
-        question.whom = Some(whom);
-        let port = self.life(whom).map_or(0, |life| self.port(life));
-        let link = self.open(question.asker, whom, port, Conversation::Rpc);
+        let Some(asked) = question.others.pop() else { return self.hear(question, None) };
+        question.asked = Some(asked);
+        let port = self.life(asked).map_or(0, |life| self.port(life));
+        let link = self.open(question.asker, asked, port, Conversation::Rpc);
         self.questions.insert(link, question);
-        self.agenda.after(CALL_TIMEOUT, Happening::Unanswered(link));
+        self.queue.after(CALL_TIMEOUT, SimEvent::Unanswered(link));
     }
 
     /// The connection for a question stands.
@@ -92,19 +92,19 @@ impl World {
     }
 
     /// The asker dies, and what it asked with it.
-    pub(super) fn forget_questions(&mut self, asker: Place) {
+    pub(super) fn forget_questions(&mut self, asker: Host) {
         self.questions.retain(|_, question| question.asker != asker);
     }
 
     fn hear(&mut self, question: Question, reply: Option<Reply>) {
-        let Question { asker, request, purpose, whom, .. } = question;
+        let Question { asker, request, purpose, asked, .. } = question;
         match (purpose, asker) {
             (Purpose::Membership, _) => self.hear_of_membership(asker, request, reply),
-            (Purpose::Reset(reset), Place::Leaf(i)) => self.reset_hears(i, reset, whom, reply),
-            (Purpose::Call(call), Place::Leaf(i)) => self.call_returns(i, call, &request, reply),
-            (Purpose::Reading(id), Place::Broadcast(_)) => self.reading_hears(id, &request, whom, reply),
-            (Purpose::Client, Place::Client(i)) => self.client_hears(i, reply),
-            (Purpose::Check(check), Place::Broadcast(i)) => self.broadcast_checked(i, check, reply),
+            (Purpose::Reset(reset), Host::Leaf(i)) => self.reset_receives(i, reset, asked, reply),
+            (Purpose::Call(call), Host::Leaf(i)) => self.call_returns(i, call, &request, reply),
+            (Purpose::Reading(id), Host::Broadcast(_)) => self.reading_receives(id, &request, asked, reply),
+            (Purpose::Client, Host::Client(i)) => self.client_receives(i, reply),
+            (Purpose::Check(check), Host::Broadcast(i)) => self.broadcast_checked(i, check, reply),
             (purpose, _) => self.violate(Promise::Orderly, format!("{asker} asked for {purpose:?}")),
         }
     }

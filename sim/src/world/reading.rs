@@ -3,10 +3,10 @@
 use super::World;
 use super::questions::Purpose;
 use crate::flaws::Flaw;
-use crate::host::Place;
+use crate::host::Host;
+use crate::model::EventStatus;
 use crate::model::Promise;
-use crate::model::Told;
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use countree_broadcast::machine::complete::{CompleteRead, Step};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::document::{CounterTotal, Snapshot};
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Reading {
     read: CompleteRead,
-    node: Place,
+    node: Host,
     topic: Topic,
     began: Time,
     /// How many of the topic's events had been acked by then.
@@ -34,45 +34,47 @@ pub(super) struct Reading {
 impl World {
     /// Somebody reads a topic, and the next one does before long.
     pub(super) fn read_complete(&mut self) {
-        if self.is_calm {
+        if self.faults.are_over {
             return;
         }
         let wait = self.random.millis(50, 1_000);
-        self.agenda.after(wait, Happening::ReadComplete);
-        let topics = self.truth.topics();
-        let node = self.random.place(self.broadcasts.len()).unwrap_or_default();
-        let Some(topic) = self.random.pick(&topics).cloned().filter(|_| self.broadcasts[node].is_up()) else {
+        self.queue.after(wait, SimEvent::ReadComplete);
+        let topics = self.model.topics();
+        let node = self.random.index(self.cluster.broadcasts.len()).unwrap_or_default();
+        let Some(topic) =
+            self.random.pick(&topics).cloned().filter(|_| self.cluster.broadcasts[node].is_up())
+        else {
             return;
         };
-        let (began, acked) = (self.agenda.now(), self.truth.acked_in(&topic).count());
+        let (began, acked) = (self.queue.now(), self.model.acked_in(&topic).count());
         let mut read = CompleteRead::begin();
-        let complete_to = self.broadcasts[node].complete_to(&topic);
-        let arrived = self.clocks(Place::Broadcast(node)).wall;
+        let complete_to = self.cluster.broadcasts[node].complete_to(&topic);
+        let arrived = self.clocks(Host::Broadcast(node)).wall;
         if self.plan.flaw == Some(Flaw::CompleteByWallClock) && complete_to.is_some_and(|to| to > arrived) {
             read.poll_step();
             read.handle_members(Some((ClusterView::default(), Vec::new())));
         }
-        self.readings_begun += 1;
-        let reading = Reading { read, node: Place::Broadcast(node), topic, began, acked };
-        self.readings.insert(self.readings_begun, reading);
-        self.go_on_reading(self.readings_begun);
+        self.clients.reads_begun += 1;
+        let reading = Reading { read, node: Host::Broadcast(node), topic, began, acked };
+        self.clients.reads.insert(self.clients.reads_begun, reading);
+        self.go_on_reading(self.clients.reads_begun);
     }
 
     fn go_on_reading(&mut self, id: u64) {
-        while let Some(step) = self.readings.get_mut(&id).and_then(|reading| reading.read.poll_step()) {
-            let Some(Reading { node, topic, began, .. }) = self.readings.get(&id) else { return };
+        while let Some(step) = self.clients.reads.get_mut(&id).and_then(|reading| reading.read.poll_step()) {
+            let Some(Reading { node, topic, began, .. }) = self.clients.reads.get(&id) else { return };
             let (node, topic, purpose) = (*node, topic.clone(), Purpose::Reading(id));
             match step {
                 Step::Members => self.ask_a_root(node, Request::Members, purpose),
                 Step::Read => self.ask_a_root(node, Request::Read(topic), purpose),
-                Step::Flush { leaf, read } => match Place::of(&leaf.name) {
-                    Some(place) => self.ask(node, place, Request::FlushTopic { topic, read }, purpose),
+                Step::Flush { leaf, read } => match Host::of(&leaf.name) {
+                    Some(host) => self.ask(node, host, Request::FlushTopic { topic, read }, purpose),
                     None => self.violate(Promise::Orderly, format!("{} is no leaf", leaf.name)),
                 },
-                Step::Wait if self.agenda.now().since(*began) > LIMIT => {
-                    self.readings.remove(&id);
+                Step::Wait if self.queue.now().since(*began) > LIMIT => {
+                    self.clients.reads.remove(&id);
                 }
-                Step::Wait => self.agenda.after(PAUSE, Happening::ReadOn(id)),
+                Step::Wait => self.queue.after(PAUSE, SimEvent::ReadOn(id)),
                 Step::Done { snapshot, away } => self.is_read(id, &snapshot, &away),
             }
         }
@@ -80,26 +82,26 @@ impl World {
 
     /// The pause of a read is over.
     pub(super) fn read_on(&mut self, id: u64) {
-        if let Some(reading) = self.readings.get_mut(&id) {
+        if let Some(reading) = self.clients.reads.get_mut(&id) {
             reading.read.handle_waited();
             self.go_on_reading(id);
         }
     }
 
     /// A read's question is answered, or not.
-    pub(super) fn reading_hears(
+    pub(super) fn reading_receives(
         &mut self,
         id: u64,
         request: &Request,
-        whom: Option<Place>,
+        asked: Option<Host>,
         reply: Option<Reply>,
     ) {
-        let Some(Reading { read, .. }) = self.readings.get_mut(&id) else { return };
+        let Some(Reading { read, .. }) = self.clients.reads.get_mut(&id) else { return };
         match (request, reply) {
             (Request::FlushTopic { .. }, reply) => {
                 let version =
                     if let Some(Reply::FlushedTopic(version)) = reply { Some(version) } else { None };
-                if let Some(leaf) = whom {
+                if let Some(leaf) = asked {
                     read.handle_flushed(&leaf.name(), version);
                 }
             }
@@ -118,7 +120,7 @@ impl World {
 
     /// What was acked before the read began is in it, but for what leaves that are named may hold.
     fn is_read(&mut self, id: u64, snapshot: &Snapshot, away: &[NodeName]) {
-        let Some(Reading { topic, acked, .. }) = self.readings.remove(&id) else { return };
+        let Some(Reading { topic, acked, .. }) = self.clients.reads.remove(&id) else { return };
         let counter = |of: &CounterTotal| Counter {
             topic: topic.clone(),
             item: of.item.clone(),
@@ -127,16 +129,16 @@ impl World {
         let totals: BTreeMap<Counter, i64> =
             snapshot.totals.iter().map(|of| (counter(of), of.total)).collect();
         let is_excused = |leaf: Option<usize>| {
-            !away.is_empty() && leaf.is_none_or(|leaf| away.contains(&Place::Leaf(leaf).name()))
+            !away.is_empty() && leaf.is_none_or(|leaf| away.contains(&Host::Leaf(leaf).name()))
         };
-        let missing = self.truth.acked_in(&topic).take(acked).find(|id| {
-            let event = &self.truth.events[*id];
+        let missing = self.model.acked_in(&topic).take(acked).find(|id| {
+            let event = &self.model.events[*id];
             let total = totals.get(&event.counter).copied().unwrap_or_default();
-            event.told == Told::Acked
+            event.status == EventStatus::Acked
                 && !is_excused(event.leaf)
-                && !self.truth.resets.cover(&event.counter)
-                && !self.truth.may_be_lost(event)
-                && !self.truth.holds(*id, total)
+                && !self.model.resets.cover(&event.counter)
+                && !self.model.losses.may_include(event)
+                && !self.model.holds(*id, total)
         });
         if let Some(missing) = missing {
             let version = snapshot.version;

@@ -2,11 +2,11 @@
 
 use super::World;
 use crate::flaws::Flaw;
-use crate::host::Place;
+use crate::host::Host;
 use crate::model::Promise;
 use crate::network::{LinkId, Message, Side};
 use crate::random::Random;
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use bytes::Bytes;
 use countree_client::machine::viewer::{Departure, Feed, Outdated, ViewerMachine};
 use countree_common::cluster::{ClusterView, Node, Tier};
@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     pub(super) version: Version,
-    /// The place of its era among all eras that the store had the topic in.
-    era_place: usize,
+    /// The rank of its era among all eras that the store had the topic in.
+    era_rank: usize,
     pub(super) totals: BTreeMap<Counter, i64>,
     /// So many acked events were seen to be in it.
     pub(super) verified: usize,
@@ -87,23 +87,23 @@ impl ViewerClient {
 impl World {
     /// The viewer's page is closed and opened again: it knows nothing any more.
     pub(super) fn crash_viewer(&mut self, i: usize) -> bool {
-        let topics = self.viewers[i].topics.clone();
-        self.viewers[i] = ViewerClient::of(topics);
-        self.bury(Place::Viewer(i));
-        self.tune_later(i);
+        let topics = self.clients.viewers[i].topics.clone();
+        self.clients.viewers[i] = ViewerClient::of(topics);
+        self.terminate(Host::Viewer(i));
+        self.find_broadcast_later(i);
         true
     }
 
     /// The viewer goes on at another node, or at the same.
     pub(super) fn move_viewer(&mut self, i: usize) -> bool {
-        let Some((_, link)) = self.viewers[i].at.clone() else { return false };
+        let Some((_, link)) = self.clients.viewers[i].at.clone() else { return false };
         self.leave(link, Side::Opener);
-        self.viewer_loses(i, link);
+        self.viewer_loses_connection(i, link);
         true
     }
 
-    pub(super) fn viewer_sees(&mut self, i: usize, view: ClusterView) {
-        let viewer = &mut self.viewers[i];
+    pub(super) fn viewer_takes_view(&mut self, i: usize, view: ClusterView) {
+        let viewer = &mut self.clients.viewers[i];
         // A registry that has fallen back may have lower epochs.
         if view.epoch <= viewer.view.epoch && viewer.at.is_some() {
             return;
@@ -118,28 +118,28 @@ impl World {
     }
 
     /// The viewer looks for a broadcast node.
-    pub(super) fn tune(&mut self, i: usize) {
-        let nodes: Vec<Node> = self.viewers[i].view.tier(Tier::Broadcast).cloned().collect();
-        let node = self.random.pick(&nodes).cloned().filter(|_| self.viewers[i].at.is_none());
-        match node.and_then(|node| Some((Place::of(&node.name)?, node))) {
+    pub(super) fn find_broadcast(&mut self, i: usize) {
+        let nodes: Vec<Node> = self.clients.viewers[i].view.tier(Tier::Broadcast).cloned().collect();
+        let node = self.random.pick(&nodes).cloned().filter(|_| self.clients.viewers[i].at.is_none());
+        match node.and_then(|node| Some((Host::of(&node.name)?, node))) {
             Some((acceptor, node)) => {
                 let port = node.quic.port();
-                let link = self.open(Place::Viewer(i), acceptor, port, Conversation::Watch);
-                self.viewers[i].at = Some((node, link));
+                let link = self.open(Host::Viewer(i), acceptor, port, Conversation::Watch);
+                self.clients.viewers[i].at = Some((node, link));
             }
-            None => self.tune_later(i),
+            None => self.find_broadcast_later(i),
         }
     }
 
-    fn tune_later(&mut self, i: usize) {
-        if self.viewers[i].at.is_none() {
+    fn find_broadcast_later(&mut self, i: usize) {
+        if self.clients.viewers[i].at.is_none() {
             let wait = self.random.millis(50, 500);
-            self.agenda.after(wait, Happening::Tune { viewer: i });
+            self.queue.after(wait, SimEvent::FindBroadcast { viewer: i });
         }
     }
 
     pub(super) fn viewer_has_node(&mut self, i: usize, link: LinkId) {
-        let viewer = &mut self.viewers[i];
+        let viewer = &mut self.clients.viewers[i];
         viewer.frames = FrameReader::new(NODE_FRAME_BYTES);
         let (messages, feed) = viewer.watch.connected();
         viewer.feed = feed;
@@ -148,18 +148,18 @@ impl World {
         }
     }
 
-    pub(super) fn viewer_loses(&mut self, i: usize, link: LinkId) {
-        if self.viewers[i].at.take_if(|(_, at)| *at == link).is_some() {
-            self.tune_later(i);
+    pub(super) fn viewer_loses_connection(&mut self, i: usize, link: LinkId) {
+        if self.clients.viewers[i].at.take_if(|(_, at)| *at == link).is_some() {
+            self.find_broadcast_later(i);
         }
     }
 
-    pub(super) fn viewer_hears(&mut self, i: usize, link: LinkId, chunks: &[Bytes]) {
-        if let Some(Place::Broadcast(node)) = self.network.link(link).map(|l| l.place(Side::Acceptor)) {
+    pub(super) fn viewer_receives(&mut self, i: usize, link: LinkId, chunks: &[Bytes]) {
+        if let Some(Host::Broadcast(node)) = self.network.link(link).map(|l| l.host(Side::Acceptor)) {
             self.stretch_arrived(node, link);
         }
         let flaw = self.plan.flaw;
-        let viewer = &mut self.viewers[i];
+        let viewer = &mut self.clients.viewers[i];
         chunks.iter().for_each(|chunk| viewer.frames.push(chunk));
         loop {
             match viewer.frames.next_frame().and_then(|frame| match frame {
@@ -173,8 +173,8 @@ impl World {
                     match viewer.watch.handle_message(&mut viewer.feed, message) {
                         Ok(None) => {}
                         Ok(Some(Departure { reason, .. })) => {
-                            let story = format!("viewer-{i} was told to leave: {reason}");
-                            return self.violate(Promise::Orderly, story);
+                            let what = format!("viewer-{i} was told to leave: {reason}");
+                            return self.violate(Promise::Orderly, what);
                         }
                         Err(Outdated) => {
                             self.move_viewer(i);
@@ -191,14 +191,14 @@ impl World {
         self.drain_viewer(i);
     }
 
-    pub(super) fn viewer_hears_datagram(&mut self, i: usize, _link: LinkId, bytes: &[u8]) {
-        let viewer = &mut self.viewers[i];
+    pub(super) fn viewer_receives_datagram(&mut self, i: usize, _link: LinkId, bytes: &[u8]) {
+        let viewer = &mut self.clients.viewers[i];
         viewer.watch.handle_datagram(&viewer.feed, bytes);
         self.drain_viewer(i);
     }
 
     fn drain_viewer(&mut self, i: usize) {
-        while let Some(view) = self.viewers[i].watch.poll_view() {
+        while let Some(view) = self.clients.viewers[i].watch.poll_view() {
             self.show(i, view);
         }
     }
@@ -208,19 +208,23 @@ impl World {
     fn show(&mut self, i: usize, view: TopicView) {
         let TopicView { topic, era, version, counts, complete_to, .. } = view;
         let version = Version { era, number: version };
-        let shown = self.viewers[i].shown.entry(topic.clone()).or_default();
+        let shown = self.clients.viewers[i].shown.entry(topic.clone()).or_default();
         let before = shown.version;
-        let era_place = self.aside.as_ref().unwrap_or(&self.store).place_of(&topic, era, shown.era_place);
+        let era_rank = self.operator.displaced_store.as_ref().unwrap_or(&self.store).era_rank(
+            &topic,
+            era,
+            shown.era_rank,
+        );
         let went_back = if era == before.era {
             version < before
         } else {
             shown.totals.clear();
             shown.verified = 0;
             // Of another store, whose roots were believed for a while, there is no order.
-            !self.was_misled && era_place.is_none_or(|place| place < shown.era_place)
+            !self.operator.has_used_another_store && era_rank.is_none_or(|rank| rank < shown.era_rank)
         };
         shown.version = version;
-        shown.era_place = era_place.unwrap_or_default();
+        shown.era_rank = era_rank.unwrap_or_default();
         for (item, kinds) in counts {
             for (kind, total) in kinds {
                 let counter = Counter { topic: topic.clone(), item: item.clone(), kind };

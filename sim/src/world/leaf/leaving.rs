@@ -1,11 +1,11 @@
 //! How a leaf leaves in good order.
 
 use crate::disk::{Crash, Disk};
-use crate::faults::Mishap;
+use crate::faults::BackgroundFault;
 use crate::flaws::Flaw;
-use crate::host::Place;
+use crate::host::Host;
 use crate::world::World;
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use crate::world::questions::Purpose;
 use countree_common::cluster::NodeName;
 use countree_common::time::WallMs;
@@ -20,8 +20,8 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(20);
 impl World {
     /// The leaf takes nothing more, and leaves once nothing is needed of it any more. Says whether it could.
     pub(in crate::world) fn drain_and_leave(&mut self, i: usize) -> bool {
-        let now = self.clocks(Place::Leaf(i));
-        let Some(process) = self.leaves[i].process.as_mut().filter(|p| p.leaving.is_none()) else {
+        let now = self.clocks(Host::Leaf(i));
+        let Some(process) = self.cluster.leaves[i].process.as_mut().filter(|p| p.leaving.is_none()) else {
             return false;
         };
         let Some(machine) = &mut process.machine else { return false };
@@ -32,8 +32,8 @@ impl World {
     }
 
     pub(super) fn leave_if_overdue(&mut self, i: usize) {
-        let now = self.agenda.now();
-        let Some(process) = &self.leaves[i].process else { return };
+        let now = self.queue.now();
+        let Some(process) = &self.cluster.leaves[i].process else { return };
         if process.leaving.is_some_and(|since| now.since(since) >= LEAVE_TIMEOUT) {
             self.leave_unsettled(i);
         }
@@ -41,22 +41,22 @@ impl World {
 
     /// The leaf goes, and its log stays.
     fn leave_unsettled(&mut self, i: usize) {
-        let Some(process) = &mut self.leaves[i].process else { return };
-        process.is_silent = true;
-        if !std::mem::replace(&mut process.has_said_goodbye, true) {
-            let name = self.leaves[i].name.clone();
-            self.ask_a_root(Place::Leaf(i), Request::Leave(name), Purpose::Membership);
+        let Some(process) = &mut self.cluster.leaves[i].process else { return };
+        process.is_without_heartbeats = true;
+        if !std::mem::replace(&mut process.has_sent_leave, true) {
+            let name = self.cluster.leaves[i].name.clone();
+            self.ask_a_root(Host::Leaf(i), Request::Leave(name), Purpose::Membership);
         }
     }
 
     /// The machine says that the process may end. Where nothing on its disk is needed, the disk may go with it.
-    pub(super) fn leaf_may_go(&mut self, i: usize, keeps_keys: bool) {
+    pub(super) fn leaf_settled(&mut self, i: usize, keeps_keys: bool) {
         self.leaf_has_left(i);
-        self.tally.note(Mishap::LeafSettled);
+        self.faults.tally.note(BackgroundFault::LeafSettled);
         let keeps_keys = keeps_keys && self.plan.flaw != Some(Flaw::DiscardedKeys);
         if self.plan.cluster.discards_disks && !keeps_keys && self.random.chance(60) {
-            self.leaves[i].disk = Disk::new(self.plan.flaw);
-            self.tally.note(Mishap::DiskThrownAway);
+            self.cluster.leaves[i].disk = Disk::new(self.plan.flaw);
+            self.faults.tally.note(BackgroundFault::DiskThrownAway);
         }
     }
 
@@ -68,26 +68,28 @@ impl World {
         }
         let is_everyones =
             |flaw| matches!(flaw, Flaw::UnaskedKeys | Flaw::UnfollowedNotes | Flaw::CountedNotes);
-        let flaw = self.plan.flaw.filter(|flaw| is_everyones(*flaw) || self.leaves[i].is_leaving());
-        let now = self.clocks(Place::Leaf(i)).wall;
-        if let Some(reply) = flaw.and_then(|flaw| feigned(flaw, self.leaves[i].name(), &request, now)) {
+        let flaw = self.plan.flaw.filter(|flaw| is_everyones(*flaw) || self.cluster.leaves[i].is_leaving());
+        let now = self.clocks(Host::Leaf(i)).wall;
+        if let Some(reply) =
+            flaw.and_then(|flaw| faked_reply(flaw, self.cluster.leaves[i].name(), &request, now))
+        {
             return self.call_returns(i, call, &request, Some(reply));
         }
-        let (me, purpose) = (Place::Leaf(i), Purpose::Call(call));
-        let is_last_word = matches!(request, Request::Drained { .. });
+        let (me, purpose) = (Host::Leaf(i), Purpose::Call(call));
+        let is_final = matches!(request, Request::Drained { .. });
         let is_beating = self.questions.values().any(|q| q.asker == me && q.is_heartbeat());
-        let Some(process) = &mut self.leaves[i].process else { return };
-        process.is_silent |= is_last_word;
-        if is_last_word && is_beating {
-            process.last_word = Some((call, request));
+        let Some(process) = &mut self.cluster.leaves[i].process else { return };
+        process.is_without_heartbeats |= is_final;
+        if is_final && is_beating {
+            process.final_request = Some((call, request));
             return;
         }
         match callee {
             Callee::Root => self.ask_a_root(me, request, purpose),
             Callee::Leaf(name) => {
                 let is_listed = process.membership.view.node(&name).is_some();
-                match Place::of(&name).filter(|_| is_listed) {
-                    Some(place) => self.ask(me, place, request, purpose),
+                match Host::of(&name).filter(|_| is_listed) {
+                    Some(host) => self.ask(me, host, request, purpose),
                     None => self.call_returns(i, call, &request, None),
                 }
             }
@@ -95,10 +97,10 @@ impl World {
     }
 
     /// The last heartbeat is over.
-    pub(in crate::world) fn say_last_word(&mut self, i: usize) {
-        let last_word = self.leaves[i].process.as_mut().and_then(|p| p.last_word.take());
-        if let Some((call, request)) = last_word {
-            self.ask_a_root(Place::Leaf(i), request, Purpose::Call(call));
+    pub(in crate::world) fn send_final_request(&mut self, i: usize) {
+        let final_request = self.cluster.leaves[i].process.as_mut().and_then(|p| p.final_request.take());
+        if let Some((call, request)) = final_request {
+            self.ask_a_root(Host::Leaf(i), request, Purpose::Call(call));
         }
     }
 
@@ -110,12 +112,12 @@ impl World {
         request: &Request,
         reply: Option<Reply>,
     ) {
-        let now = self.clocks(Place::Leaf(i));
+        let now = self.clocks(Host::Leaf(i));
         if reply.is_none() && matches!(request, Request::Drained { .. }) {
             // Heartbeats bring no views any more, and the owners of keys may be others by now.
-            self.ask_a_root(Place::Leaf(i), Request::Members, Purpose::Membership);
+            self.ask_a_root(Host::Leaf(i), Request::Members, Purpose::Membership);
         }
-        if let Some(machine) = self.leaves[i].machine() {
+        if let Some(machine) = self.cluster.leaves[i].machine() {
             machine.handle_reply(now, call, reply);
         }
         self.drain_leaf(i);
@@ -125,13 +127,13 @@ impl World {
     pub(in crate::world) fn leaf_has_left(&mut self, i: usize) {
         if self.crash_leaf(i, Crash::Process) {
             let wait = self.random.millis(100, 3_000);
-            self.agenda.after(wait, Happening::Restart(Place::Leaf(i)));
+            self.queue.after(wait, SimEvent::Restart(Host::Leaf(i)));
         }
     }
 }
 
 /// What a flawed world answers to a leaf's call, without asking anybody.
-fn feigned(flaw: Flaw, me: &NodeName, request: &Request, now: WallMs) -> Option<Reply> {
+fn faked_reply(flaw: Flaw, me: &NodeName, request: &Request, now: WallMs) -> Option<Reply> {
     match (flaw, request) {
         (Flaw::UnpublishedSessions, Request::Publish(_)) => Some(Reply::Published { durable: true }),
         (Flaw::UnpublishedSessions, Request::SessionEnd { leaf, .. }) if leaf == me => {

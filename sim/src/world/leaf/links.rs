@@ -1,11 +1,11 @@
 //! The leaf's connections: producers that came to it, and the roots of its view.
 
-use super::Process;
+use super::LeafProcess;
 use crate::flaws::Flaw;
-use crate::host::Place;
+use crate::host::Host;
 use crate::network::{LinkId, Message, Side};
 use crate::world::World;
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use countree_client::machine::producer::Outgoing;
 use countree_common::cluster::{Node, NodeName, Tier};
 use countree_common::cut::{Cut, Outcome};
@@ -32,8 +32,8 @@ pub(super) struct RootLink {
 
 impl World {
     /// The view has changed: conversations with its roots are kept, and with no others.
-    pub(in crate::world) fn leaf_sees(&mut self, i: usize) {
-        let Some(process) = &mut self.leaves[i].process else { return };
+    pub(in crate::world) fn leaf_takes_view(&mut self, i: usize) {
+        let Some(process) = &mut self.cluster.leaves[i].process else { return };
         let view = process.membership.view.clone();
         if let Some(machine) = &mut process.machine {
             machine.handle_view(view.clone());
@@ -45,10 +45,10 @@ impl World {
             .map(|(name, _)| name.clone())
             .collect();
         for name in stale {
-            self.let_go_of_root(i, &name);
+            self.disconnect_root(i, &name);
         }
         for node in view.tier(Tier::Root) {
-            let Some(process) = &mut self.leaves[i].process else { return };
+            let Some(process) = &mut self.cluster.leaves[i].process else { return };
             if !process.roots.contains_key(&node.name) {
                 let root = RootLink { node: node.clone(), link: None, is_connected: false };
                 process.roots.insert(node.name.clone(), root);
@@ -58,8 +58,8 @@ impl World {
         self.drain_leaf(i);
     }
 
-    fn let_go_of_root(&mut self, i: usize, name: &NodeName) {
-        let Some(process) = &mut self.leaves[i].process else { return };
+    fn disconnect_root(&mut self, i: usize, name: &NodeName) {
+        let Some(process) = &mut self.cluster.leaves[i].process else { return };
         let Some(root) = process.roots.remove(name) else { return };
         if let Some(machine) = process.machine.as_mut().filter(|_| root.is_connected) {
             machine.handle_root_lost(name);
@@ -70,20 +70,20 @@ impl World {
     }
 
     pub(in crate::world) fn leaf_connects(&mut self, i: usize, name: &NodeName) {
-        let roots = self.leaves[i].process.as_ref().map(|p| &p.roots);
+        let roots = self.cluster.leaves[i].process.as_ref().map(|p| &p.roots);
         let Some(root) = roots.and_then(|roots| roots.get(name)).filter(|r| r.link.is_none()) else { return };
-        let (port, acceptor) = (root.node.quic.port(), Place::of(name));
+        let (port, acceptor) = (root.node.quic.port(), Host::of(name));
         let Some(acceptor) = acceptor else { return };
-        let link = self.open(Place::Leaf(i), acceptor, port, Conversation::Uplink);
-        let roots = self.leaves[i].process.as_mut().map(|p| &mut p.roots);
+        let link = self.open(Host::Leaf(i), acceptor, port, Conversation::Uplink);
+        let roots = self.cluster.leaves[i].process.as_mut().map(|p| &mut p.roots);
         if let Some(root) = roots.and_then(|roots| roots.get_mut(name)) {
             root.link = Some(link);
         }
     }
 
     pub(in crate::world) fn leaf_has_root(&mut self, i: usize, link: LinkId) {
-        let now = self.clocks(Place::Leaf(i));
-        let Some(process) = &mut self.leaves[i].process else { return };
+        let now = self.clocks(Host::Leaf(i));
+        let Some(process) = &mut self.cluster.leaves[i].process else { return };
         let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) else { return };
         root.is_connected = true;
         if let Some(machine) = &mut process.machine {
@@ -92,13 +92,13 @@ impl World {
         self.drain_leaf(i);
     }
 
-    pub(in crate::world) fn leaf_loses(&mut self, i: usize, link: LinkId) {
+    pub(in crate::world) fn leaf_loses_connection(&mut self, i: usize, link: LinkId) {
         if self.is_replied(link, None) {
             return;
         }
-        let Some(life) = self.leaves[i].life() else { return };
-        let Some(process) = &mut self.leaves[i].process else { return };
-        process.desk.forget(link);
+        let Some(life) = self.cluster.leaves[i].life() else { return };
+        let Some(process) = &mut self.cluster.leaves[i].process else { return };
+        process.pending_rpcs.forget(link);
         if process.producers.remove(&link) {
             if let Some(machine) = &mut process.machine {
                 machine.handle_disconnected(link);
@@ -109,23 +109,25 @@ impl World {
                 machine.handle_root_lost(name);
             }
             root.is_connected = false;
-            let again = Happening::Reconnect { place: Place::Leaf(i), life, root: name.clone() };
-            self.agenda.after(RECONNECT, again);
+            let again = SimEvent::Reconnect { host: Host::Leaf(i), life, root: name.clone() };
+            self.queue.after(RECONNECT, again);
         }
         self.drain_leaf(i);
     }
 
-    pub(in crate::world) fn producer_came(&mut self, i: usize, link: LinkId) {
-        if let Some(Process { machine: Some(machine), producers, .. }) = &mut self.leaves[i].process {
+    pub(in crate::world) fn accept_producer(&mut self, i: usize, link: LinkId) {
+        if let Some(LeafProcess { machine: Some(machine), producers, .. }) =
+            &mut self.cluster.leaves[i].process
+        {
             producers.insert(link);
             machine.handle_connected(link);
         }
         self.drain_leaf(i);
     }
 
-    pub(in crate::world) fn leaf_hears_producer(&mut self, i: usize, link: LinkId, frame: Outgoing) {
-        let (now, flaw) = (self.clocks(Place::Leaf(i)), self.plan.flaw);
-        if let Some(machine) = self.leaves[i].machine() {
+    pub(in crate::world) fn leaf_receives_producer(&mut self, i: usize, link: LinkId, frame: Outgoing) {
+        let (now, flaw) = (self.clocks(Host::Leaf(i)), self.plan.flaw);
+        if let Some(machine) = self.cluster.leaves[i].machine() {
             match frame {
                 Outgoing::Message(ToLeaf::Resume(session)) if flaw == Some(Flaw::ReopenedSessions) => {
                     machine.handle_message(now, link, ToLeaf::Open(session));
@@ -150,14 +152,14 @@ impl World {
         self.drain_leaf(i);
     }
 
-    pub(in crate::world) fn leaf_hears_root(&mut self, i: usize, link: LinkId, message: FromRoot) {
-        let (now, flaw) = (self.clocks(Place::Leaf(i)), self.plan.flaw);
-        let Some(root) = self.network.link(link).map(|l| l.place(Side::Acceptor).name()) else { return };
+    pub(in crate::world) fn leaf_receives_root(&mut self, i: usize, link: LinkId, message: FromRoot) {
+        let (now, flaw) = (self.clocks(Host::Leaf(i)), self.plan.flaw);
+        let Some(root) = self.network.link(link).map(|l| l.host(Side::Acceptor).name()) else { return };
         let root = &root;
         if let (FromRoot::Stamp(stamp), Some(Flaw::HastyEcho)) = (&message, flaw) {
             return self.tell_root(i, root, ToRoot::Echo(*stamp));
         }
-        if let Some(machine) = self.leaves[i].machine() {
+        if let Some(machine) = self.cluster.leaves[i].machine() {
             match message {
                 FromRoot::Outcomes(outcomes) => machine.handle_outcomes(now, outcomes),
                 FromRoot::NearLimit(totals) => machine.handle_near_limit(&totals),
@@ -172,8 +174,8 @@ impl World {
     }
 
     pub(in crate::world) fn leaf_retired(&mut self, i: usize, streams: &[StreamId], is_done: bool) {
-        let now = self.clocks(Place::Leaf(i));
-        if let Some(machine) = self.leaves[i].machine() {
+        let now = self.clocks(Host::Leaf(i));
+        if let Some(machine) = self.cluster.leaves[i].machine() {
             if is_done {
                 streams.iter().for_each(|stream| machine.handle_retired(now, stream));
             } else {
@@ -184,18 +186,18 @@ impl World {
     }
 
     /// The leaf says something to who came to it.
-    pub(super) fn leaf_says(&mut self, i: usize, link: LinkId, message: Message) {
-        let waits = self.plan.flaw == Some(Flaw::EarlyMerge) && self.leaves[i].disk.is_behind();
-        match &mut self.leaves[i].process {
-            Some(process) if waits => process.held.push((link, message)),
+    pub(super) fn leaf_sends(&mut self, i: usize, link: LinkId, message: Message) {
+        let waits = self.plan.flaw == Some(Flaw::EarlyMerge) && self.cluster.leaves[i].disk.is_behind();
+        match &mut self.cluster.leaves[i].process {
+            Some(process) if waits => process.delayed.push((link, message)),
             _ => self.send(link, Side::Acceptor, message),
         }
     }
 
     /// Everything is on disk: what waited for it is said.
-    pub(super) fn say_what_was_held(&mut self, i: usize) {
-        if !self.leaves[i].disk.is_behind() {
-            let held = self.leaves[i].process.as_mut().map(|p| std::mem::take(&mut p.held));
+    pub(super) fn send_delayed_messages(&mut self, i: usize) {
+        if !self.cluster.leaves[i].disk.is_behind() {
+            let held = self.cluster.leaves[i].process.as_mut().map(|p| std::mem::take(&mut p.delayed));
             held.into_iter().flatten().for_each(|(link, message)| self.send(link, Side::Acceptor, message));
         }
     }
@@ -206,12 +208,12 @@ impl World {
         {
             let probes = cuts.extract_if(.., |cut| cut.from == cut.to && cut.from > 0);
             let outcomes = probes.map(all_is_well).collect();
-            let now = self.clocks(Place::Leaf(i));
-            if let Some(machine) = self.leaves[i].machine() {
+            let now = self.clocks(Host::Leaf(i));
+            if let Some(machine) = self.cluster.leaves[i].machine() {
                 machine.handle_outcomes(now, outcomes);
             }
         }
-        let roots = self.leaves[i].process.as_ref().map(|p| &p.roots);
+        let roots = self.cluster.leaves[i].process.as_ref().map(|p| &p.roots);
         let root = roots.and_then(|roots| roots.get(root)).filter(|r| r.is_connected);
         if let Some(link) = root.and_then(|r| r.link) {
             self.send(link, Side::Opener, Message::Uplink(message));

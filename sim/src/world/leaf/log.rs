@@ -1,12 +1,12 @@
 //! The leaf's log: what its writer does, and how it is read back.
 
 use crate::disk::Written;
-use crate::faults::Mishap;
+use crate::faults::BackgroundFault;
 use crate::flaws::Flaw;
-use crate::host::Place;
+use crate::host::Host;
 use crate::model::Promise;
 use crate::world::World;
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use countree_common::stream::StreamId;
 use countree_leaf::log::recovery::Recut;
 use countree_leaf::machine::{DiskState, Found};
@@ -18,13 +18,13 @@ const FULL_RETRY: Duration = Duration::from_millis(200);
 impl World {
     /// Lets the log's writer go on.
     pub(super) fn write_log(&mut self, i: usize) {
-        let Some(life) = self.leaves[i].life() else { return };
-        let incarnation = self.leaves[i].process.as_ref().map_or(0, |p| p.incarnation);
-        let (report, goes_on) = self.leaves[i].disk.begin(incarnation, self.agenda.now());
+        let Some(life) = self.cluster.leaves[i].life() else { return };
+        let incarnation = self.cluster.leaves[i].process.as_ref().map_or(0, |p| p.incarnation);
+        let (report, goes_on) = self.cluster.leaves[i].disk.begin(incarnation, self.queue.now());
         if goes_on {
             let is_full = report == Some(Written::Full);
             let wait = if is_full { FULL_RETRY } else { self.fsync_time() };
-            self.agenda.after(wait, Happening::Disk { leaf: i, life });
+            self.queue.after(wait, SimEvent::Disk { leaf: i, life });
         }
         if let Some(report) = report {
             self.log_written(i, report);
@@ -32,22 +32,22 @@ impl World {
     }
 
     fn fsync_time(&mut self) -> Duration {
-        let most = if self.is_calm { 1_000 } else { self.plan.cluster.fsync_us };
+        let most = if self.faults.are_over { 1_000 } else { self.plan.cluster.fsync_us };
         self.random.micros(50, most)
     }
 
     /// An fsync is over, or a full disk is tried again.
     pub(in crate::world) fn disk_done(&mut self, i: usize) {
-        if let Some(report) = self.leaves[i].disk.finish() {
+        if let Some(report) = self.cluster.leaves[i].disk.finish() {
             self.log_written(i, report);
         }
-        self.say_what_was_held(i);
+        self.send_delayed_messages(i);
         self.drain_leaf(i);
     }
 
     fn log_written(&mut self, i: usize, report: Written) {
-        let now = self.clocks(Place::Leaf(i));
-        let Some(machine) = self.leaves[i].machine() else { return };
+        let now = self.clocks(Host::Leaf(i));
+        let Some(machine) = self.cluster.leaves[i].machine() else { return };
         match report {
             Written::Durable { last, bytes } => machine.handle_durable(now, last, bytes),
             Written::Full => machine.handle_disk(DiskState::Full),
@@ -59,13 +59,13 @@ impl World {
     }
 
     pub(in crate::world) fn scanned(&mut self, i: usize, stream: &StreamId, recut: Recut) {
-        let now = self.clocks(Place::Leaf(i));
-        let fails = !self.is_calm && self.plan.faults.has_background && self.random.chance(5);
-        let found = self.leaves[i].disk.scan(stream.incarnation, recut);
-        match (found, self.leaves[i].machine()) {
+        let now = self.clocks(Host::Leaf(i));
+        let fails = !self.faults.are_over && self.plan.faults.has_background && self.random.chance(5);
+        let found = self.cluster.leaves[i].disk.scan(stream.incarnation, recut);
+        match (found, self.cluster.leaves[i].machine()) {
             (Ok(_), Some(machine)) if fails => {
                 machine.handle_scan_failed(stream);
-                self.tally.note(Mishap::ScanFailed);
+                self.faults.tally.note(BackgroundFault::ScanFailed);
             }
             (Ok(_), Some(machine)) if self.plan.flaw == Some(Flaw::BlindReadBack) => {
                 machine.handle_scan(now, stream, Found::default());

@@ -1,8 +1,8 @@
 //! What a leaf is asked by HTTP clients and by other nodes, and what its resets ask.
 
-use super::Process;
+use super::LeafProcess;
 use crate::flaws::Flaw;
-use crate::host::Place;
+use crate::host::Host;
 use crate::model::Promise;
 use crate::network::{LinkId, Message};
 use crate::world::World;
@@ -19,21 +19,21 @@ use std::collections::BTreeMap;
 
 /// Who waits for an answer of the machine.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
-    waiting: BTreeMap<SubmissionId, Waiting>,
+pub(super) struct PendingRpcs {
+    waiting: BTreeMap<SubmissionId, PendingRpc>,
     asked: u64,
 }
 
 /// Somebody who waits.
 #[derive(Debug)]
-struct Waiting {
+struct PendingRpc {
     link: LinkId,
-    wants: Wants,
+    wants: ReplyKind,
 }
 
 /// What somebody waits for.
 #[derive(Debug)]
-enum Wants {
+enum ReplyKind {
     /// Events to be counted.
     Counted,
     /// Keys to be taken over.
@@ -41,15 +41,15 @@ enum Wants {
     Other,
 }
 
-impl Desk {
+impl PendingRpcs {
     fn open(&mut self, link: LinkId, request: &Request) -> SubmissionId {
         self.asked += 1;
         let wants = match request {
-            Request::Count(_) => Wants::Counted,
-            Request::TakeOverKeys(_) => Wants::TakenOver,
-            _ => Wants::Other,
+            Request::Count(_) => ReplyKind::Counted,
+            Request::TakeOverKeys(_) => ReplyKind::TakenOver,
+            _ => ReplyKind::Other,
         };
-        self.waiting.insert(self.asked, Waiting { link, wants });
+        self.waiting.insert(self.asked, PendingRpc { link, wants });
         self.asked
     }
 
@@ -60,12 +60,14 @@ impl Desk {
 }
 
 impl World {
-    pub(in crate::world) fn leaf_is_asked(&mut self, i: usize, link: LinkId, request: Request) {
-        let now = self.clocks(Place::Leaf(i));
-        let Some(Process { machine: Some(machine), desk, .. }) = &mut self.leaves[i].process else {
+    pub(in crate::world) fn leaf_takes_request(&mut self, i: usize, link: LinkId, request: Request) {
+        let now = self.clocks(Host::Leaf(i));
+        let Some(LeafProcess { machine: Some(machine), pending_rpcs, .. }) =
+            &mut self.cluster.leaves[i].process
+        else {
             return;
         };
-        let id = desk.open(link, &request);
+        let id = pending_rpcs.open(link, &request);
         match request {
             Request::Count(submission) => machine.handle_submission(now, id, submission),
             Request::Reset(reset) => machine.handle_reset(now, id, reset),
@@ -91,12 +93,12 @@ impl World {
 
     /// Counts events as an HTTP client's that nothing guards against repeats.
     pub(in crate::world) fn leaf_is_submitted(&mut self, i: usize, events: &[(Counter, i64)]) {
-        let now = self.clocks(Place::Leaf(i));
+        let now = self.clocks(Host::Leaf(i));
         let event = |(counter, delta): &(Counter, i64)| {
             Some(Event { counter: counter.clone(), delta: Delta::new(*delta).ok()? })
         };
         let events = events.iter().filter_map(event).collect();
-        if let Some(machine) = self.leaves[i].machine() {
+        if let Some(machine) = self.cluster.leaves[i].machine() {
             machine.handle_submission(now, 0, Submission { events, idempotency: Idempotency::None });
         }
         self.drain_leaf(i);
@@ -104,16 +106,16 @@ impl World {
 
     pub(super) fn submitted(&mut self, i: usize, id: SubmissionId, result: Result<Counted, SubmitError>) {
         let reply = match (self.wants(i, id), result) {
-            (Some(Wants::TakenOver), Ok(_)) => Reply::Done,
-            (Some(Wants::TakenOver), Err(e)) => Reply::Failed(e.to_string()),
-            (Some(Wants::Counted), result) => Reply::Counted(result),
+            (Some(ReplyKind::TakenOver), Ok(_)) => Reply::Done,
+            (Some(ReplyKind::TakenOver), Err(e)) => Reply::Failed(e.to_string()),
+            (Some(ReplyKind::Counted), result) => Reply::Counted(result),
             (_, result) => Reply::Submitted(result.map(|_| ())),
         };
         self.answer(i, id, reply);
     }
 
-    fn wants(&self, i: usize, id: SubmissionId) -> Option<&Wants> {
-        let waiting = self.leaves[i].process.as_ref()?.desk.waiting.get(&id)?;
+    fn wants(&self, i: usize, id: SubmissionId) -> Option<&ReplyKind> {
+        let waiting = self.cluster.leaves[i].process.as_ref()?.pending_rpcs.waiting.get(&id)?;
         Some(&waiting.wants)
     }
 
@@ -122,51 +124,52 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, i: usize, id: SubmissionId, reply: Reply) {
-        let waiting = self.leaves[i].process.as_mut().and_then(|p| p.desk.waiting.remove(&id));
-        let Some(Waiting { link, .. }) = waiting else { return };
-        self.leaf_says(i, link, Message::Reply(reply));
+        let waiting =
+            self.cluster.leaves[i].process.as_mut().and_then(|p| p.pending_rpcs.waiting.remove(&id));
+        let Some(PendingRpc { link, .. }) = waiting else { return };
+        self.leaf_sends(i, link, Message::Reply(reply));
     }
 
     /// A reset has a question to the cluster.
-    pub(super) fn reset_asks(&mut self, i: usize, reset: SubmissionId, question: Question) {
-        let (me, purpose) = (Place::Leaf(i), Purpose::Reset(reset));
+    pub(super) fn send_reset_question(&mut self, i: usize, reset: SubmissionId, question: Question) {
+        let (me, purpose) = (Host::Leaf(i), Purpose::Reset(reset));
         match question {
             Question::Flush { leaf, .. } if self.plan.flaw == Some(Flaw::HastyReset) => {
                 let nothing = Reply::FlushedTopic(Version::default());
-                self.reset_hears(i, reset, Place::of(&leaf.name), Some(nothing));
+                self.reset_receives(i, reset, Host::of(&leaf.name), Some(nothing));
             }
             Question::Members => self.ask_a_root(me, Request::Members, purpose),
             Question::Totals(topic) => self.ask_a_root(me, Request::Read(topic), purpose),
             Question::Forget { topic, at } => self.ask_a_root(me, Request::ForgetAt { topic, at }, purpose),
-            Question::Flush { topic, leaf, read } => match Place::of(&leaf.name) {
-                Some(place) => self.ask(me, place, Request::Flush { topic, by: me.name(), read }, purpose),
+            Question::Flush { topic, leaf, read } => match Host::of(&leaf.name) {
+                Some(host) => self.ask(me, host, Request::Flush { topic, by: me.name(), read }, purpose),
                 None => self.violate(Promise::Orderly, format!("{} is no leaf", leaf.name)),
             },
         }
     }
 
     /// The cluster has answered a reset's question, or not.
-    pub(in crate::world) fn reset_hears(
+    pub(in crate::world) fn reset_receives(
         &mut self,
         i: usize,
         reset: SubmissionId,
-        whom: Option<Place>,
+        asked: Option<Host>,
         reply: Option<Reply>,
     ) {
-        let answer = match (reply, whom) {
+        let answer = match (reply, asked) {
             (Some(Reply::Members { view, away }), _) => Answer::Members { view, away },
             (Some(Reply::Snapshot(SnapshotPart { version, totals, .. })), _) => {
                 Answer::Totals { version, totals }
             }
-            (Some(Reply::FlushedTopic(version)), Some(place)) => {
+            (Some(Reply::FlushedTopic(version)), Some(host)) => {
                 let is_blind = self.plan.flaw == Some(Flaw::ResetOfAnyVersion);
-                Answer::Flushed(place.name(), if is_blind { Version::default() } else { version })
+                Answer::Flushed(host.name(), if is_blind { Version::default() } else { version })
             }
             (Some(Reply::ForgetOutcome(forgetting)), _) => Answer::ForgetOutcome(forgetting),
             _ => Answer::Silence,
         };
-        let now = self.clocks(Place::Leaf(i));
-        if let Some(machine) = self.leaves[i].machine() {
+        let now = self.clocks(Host::Leaf(i));
+        if let Some(machine) = self.cluster.leaves[i].machine() {
             machine.handle_answer(now, reset, answer);
         }
         self.drain_leaf(i);

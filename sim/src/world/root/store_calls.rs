@@ -1,12 +1,12 @@
 //! What roots ask of the store, and what it answers; on the way there and back things get lost.
 
 use super::World;
-use crate::faults::Mishap;
-use crate::host::{Life, Place};
+use crate::faults::BackgroundFault;
+use crate::host::{Host, Life};
 use crate::model::Promise;
 use crate::network::{Message, Side};
 use crate::store::{Answer, Operation};
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use countree_common::cut::{CounterSum, Cut};
 use countree_common::forget::ForgetOutcome;
 use countree_common::key::Counter;
@@ -18,34 +18,34 @@ impl World {
     /// Sends a request to the store. On the way there and back things get lost, and some requests arrive long
     /// after their root has stopped waiting.
     pub(super) fn ask_store(&mut self, i: usize, operation: Operation) {
-        let Some(life) = self.roots[i].life() else { return };
-        let Some(bound) = self.roots[i].standing().map(|standing| standing.served()) else { return };
+        let Some(life) = self.cluster.roots[i].life() else { return };
+        let Some(bound) = self.cluster.roots[i].standing().map(|standing| standing.served()) else { return };
         self.send_again_later((i, life), bound, &operation);
-        let mishap =
-            (!self.is_calm && self.random.chance(self.plan.store.failures)).then(|| self.random.below(3));
+        let mishap = (!self.faults.are_over && self.random.chance(self.plan.store.failures))
+            .then(|| self.random.below(3));
         let timeout = self.timeout();
         let (arrives, is_heard) = match mishap {
             None => (self.random.micros(50, 3_000), true),
             Some(0) => {
-                self.tally.note(Mishap::AnswerLost);
+                self.faults.tally.note(BackgroundFault::AnswerLost);
                 (self.random.micros(50, 3_000), false)
             }
             Some(1) => {
-                self.tally.note(Mishap::RequestLost);
+                self.faults.tally.note(BackgroundFault::RequestLost);
                 let answer = Box::new(operation.silence());
-                return self.agenda.after(timeout, Happening::StoreAnswered { root: i, life, answer });
+                return self.queue.after(timeout, SimEvent::StoreAnswered { root: i, life, answer });
             }
             Some(_) => {
-                self.tally.note(Mishap::RequestLate);
+                self.faults.tally.note(BackgroundFault::RequestLate);
                 (timeout + self.random.millis(0, 5_000), false)
             }
         };
         if !is_heard {
             let answer = Box::new(operation.silence());
-            self.agenda.after(timeout, Happening::StoreAnswered { root: i, life, answer });
+            self.queue.after(timeout, SimEvent::StoreAnswered { root: i, life, answer });
         }
-        let asked = Happening::StoreAsked { root: i, life, bound, operation: Box::new(operation), is_heard };
-        self.agenda.after(arrives, asked);
+        let asked = SimEvent::StoreAsked { root: i, life, bound, operation: Box::new(operation), is_heard };
+        self.queue.after(arrives, asked);
     }
 
     /// A forget is asked for again and again until somebody answers, so that one of those requests may arrive long after it
@@ -55,9 +55,9 @@ impl World {
             && self.random.chance(50)
         {
             let operation = Box::new(Operation::Forget(*link, topic.clone(), *at));
-            let asked = Happening::StoreAsked { root, life, bound, operation, is_heard: false };
+            let asked = SimEvent::StoreAsked { root, life, bound, operation, is_heard: false };
             let wait = self.random.millis(50, 5_000);
-            self.agenda.after(wait, asked);
+            self.queue.after(wait, asked);
         }
     }
 
@@ -68,15 +68,15 @@ impl World {
         operation: Operation,
         is_heard: bool,
     ) {
-        if self.agenda.now() < self.store.paused_until {
+        if self.queue.now() < self.store.paused_until {
             // What waits in its socket is done when it goes on; by then its root has given up.
             if is_heard {
                 let (answer, timeout) = (Box::new(operation.silence()), self.timeout());
-                self.agenda.after(timeout, Happening::StoreAnswered { root, life, answer });
+                self.queue.after(timeout, SimEvent::StoreAnswered { root, life, answer });
             }
             let operation = Box::new(operation);
-            let asked = Happening::StoreAsked { root, life, bound, operation, is_heard: false };
-            return self.agenda.at(self.store.paused_until, asked);
+            let asked = SimEvent::StoreAsked { root, life, bound, operation, is_heard: false };
+            return self.queue.at(self.store.paused_until, asked);
         }
         let (answer, wait) = if self.store.is_down {
             (operation.silence(), self.timeout())
@@ -91,7 +91,7 @@ impl World {
         };
         if is_heard {
             let answer = Box::new(answer);
-            self.agenda.after(wait, Happening::StoreAnswered { root, life, answer });
+            self.queue.after(wait, SimEvent::StoreAnswered { root, life, answer });
         }
     }
 
@@ -102,7 +102,7 @@ impl World {
             for CounterSum { item, kind, .. } in &cut.sums {
                 let counter = Counter { topic: cut.topic.clone(), item: item.clone(), kind: kind.clone() };
                 let total = document.totals.get(&(item.clone(), kind.clone())).copied().unwrap_or_default();
-                if let Err(e) = self.truth.check_once(&counter, total) {
+                if let Err(e) = self.model.check_once(&counter, total) {
                     return self.violate(Promise::Exact, e);
                 }
             }
@@ -110,9 +110,9 @@ impl World {
     }
 
     pub(in crate::world) fn store_answered(&mut self, i: usize, answer: Answer) {
-        let (now, registrar_now) = (self.clocks(Place::Root(i)), self.registrar_clocks(Place::Root(i)));
+        let (now, registrar_now) = (self.clocks(Host::Root(i)), self.registrar_clocks(Host::Root(i)));
         let silent = || "the store does not answer".to_owned();
-        let Some(process) = &mut self.roots[i].process else { return };
+        let Some(process) = &mut self.cluster.roots[i].process else { return };
         match answer {
             Answer::Merged(batch, outcomes) => process.machine.handle_merged(batch, outcomes),
             Answer::Read(read, result) => {

@@ -2,13 +2,13 @@
 
 use super::World;
 use super::questions::Purpose;
-use super::requests::Wish;
+use super::requests::ClientRequest;
 use crate::faults::Fault;
-use crate::host::Place;
+use crate::host::Host;
 use crate::model::Promise;
-use crate::model::{EventId, Told};
+use crate::model::{EventId, EventStatus};
 use crate::plan::Plan;
-use crate::world::event::Happening;
+use crate::world::event::SimEvent;
 use countree_common::cluster::{ClusterView, Tier};
 use countree_common::ring::Ring;
 use countree_common::time::Time;
@@ -18,7 +18,7 @@ use countree_leaf::machine::idempotency::verdict::{Heard, Verdict};
 use std::time::Duration;
 
 /// How long a client repeats what a leaf that has lost its folder may know.
-const BEREFT: Duration = Duration::from_secs(30);
+const LOST_FOLDER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An HTTP client: one request at a time.
 #[derive(Debug)]
@@ -35,12 +35,12 @@ pub(super) struct HttpClient {
 /// A request that is not settled.
 #[derive(Debug)]
 struct Pending {
-    wish: Wish,
+    wanted: ClientRequest,
     began: Time,
     tries: u64,
     verdict: Verdict,
     /// It was answered, and is repeated as if the client had not heard.
-    is_echo: bool,
+    is_repeat: bool,
 }
 
 impl HttpClient {
@@ -68,8 +68,8 @@ impl HttpClient {
 }
 
 impl World {
-    pub(super) fn client_sees(&mut self, i: usize, view: ClusterView) {
-        let client = &mut self.clients[i];
+    pub(super) fn client_takes_view(&mut self, i: usize, view: ClusterView) {
+        let client = &mut self.clients.http[i];
         if view.keys.owners != client.view.keys.owners {
             client.owners = Ring::new(view.keys.owners.iter().cloned());
         }
@@ -78,67 +78,68 @@ impl World {
 
     /// The client sends what it has to send.
     pub(super) fn submit(&mut self, i: usize) {
-        let now = self.agenda.now();
-        if self.clients[i].current.is_none() {
-            if self.clients[i].to_submit == 0 {
+        let now = self.queue.now();
+        if self.clients.http[i].current.is_none() {
+            if self.clients.http[i].to_submit == 0 {
                 return;
             }
-            self.clients[i].to_submit -= 1;
-            let wish = self.wish(i);
+            self.clients.http[i].to_submit -= 1;
+            let wanted = self.next_request(i);
             let verdict = Verdict::default();
-            self.clients[i].current = Some(Pending { wish, began: now, tries: 0, verdict, is_echo: false });
+            self.clients.http[i].current =
+                Some(Pending { wanted, began: now, tries: 0, verdict, is_repeat: false });
         }
-        let Some(wish) = self.clients[i].current.as_ref().map(|p| p.wish.clone()) else { return };
-        let Some((owner, request)) = self.request(i, &wish) else { return self.submit_again(i) };
-        if let Some(pending) = &mut self.clients[i].current {
+        let Some(wanted) = self.clients.http[i].current.as_ref().map(|p| p.wanted.clone()) else { return };
+        let Some((owner, request)) = self.request(i, &wanted) else { return self.submit_again(i) };
+        if let Some(pending) = &mut self.clients.http[i].current {
             pending.tries += 1;
         }
-        self.ask(Place::Client(i), owner, request, Purpose::Client);
+        self.ask(Host::Client(i), owner, request, Purpose::Client);
     }
 
     fn submit_again(&mut self, i: usize) {
         let wait = self.random.millis(20, 600);
-        self.agenda.after(wait, Happening::Submit { client: i });
+        self.queue.after(wait, SimEvent::Submit { client: i });
     }
 
     /// Whom to ask, and what. `None` while no leaf is known.
-    fn request(&mut self, i: usize, wish: &Wish) -> Option<(Place, Request)> {
-        match wish {
-            Wish::Count(order) => {
-                let leaf = match order.first_key() {
+    fn request(&mut self, i: usize, wanted: &ClientRequest) -> Option<(Host, Request)> {
+        match wanted {
+            ClientRequest::Count(to_count) => {
+                let leaf = match to_count.first_key() {
                     Some(key) => self.key_owner(i, key)?,
                     None => self.some_leaf(i)?,
                 };
-                Some((leaf, Request::Count(self.submission(order))))
+                Some((leaf, Request::Count(self.submission(to_count))))
             }
-            Wish::Reset(key, id) => {
-                let reset = self.truth.resets.get(*id)?;
+            ClientRequest::Reset(key, id) => {
+                let reset = self.model.resets.get(*id)?;
                 let (topic, item, kind) = (reset.topic.clone(), reset.item.clone(), reset.kind.clone());
                 let owner = self.key_owner(i, *key)?;
                 Some((owner, Request::Reset(Reset { key: *key, topic, item, kind })))
             }
-            Wish::Forget(key, id) => {
-                let topic = self.truth.resets.get(*id)?.topic.clone();
+            ClientRequest::Forget(key, id) => {
+                let topic = self.model.resets.get(*id)?.topic.clone();
                 Some((self.key_owner(i, *key)?, Request::ForgetTopic(topic)))
             }
         }
     }
 
     /// The leaf that remembers a key, by the view at hand.
-    fn key_owner(&self, i: usize, key: u128) -> Option<Place> {
-        let client = &self.clients[i];
+    fn key_owner(&self, i: usize, key: u128) -> Option<Host> {
+        let client = &self.clients.http[i];
         let owner = client.owners.key_owner(key).filter(|owner| client.view.node(owner).is_some())?;
-        Place::of(owner)
+        Host::of(owner)
     }
 
-    fn some_leaf(&mut self, i: usize) -> Option<Place> {
-        let leaves: Vec<Place> =
-            self.clients[i].view.tier(Tier::Leaf).filter_map(|leaf| Place::of(&leaf.name)).collect();
+    fn some_leaf(&mut self, i: usize) -> Option<Host> {
+        let leaves: Vec<Host> =
+            self.clients.http[i].view.tier(Tier::Leaf).filter_map(|leaf| Host::of(&leaf.name)).collect();
         self.random.pick(&leaves).copied()
     }
 
     /// A leaf has answered, or none has.
-    pub(super) fn client_hears(&mut self, i: usize, reply: Option<Reply>) {
+    pub(super) fn client_receives(&mut self, i: usize, reply: Option<Reply>) {
         let heard = match reply {
             Some(Reply::Counted(result)) => Heard::Answer(result),
             Some(Reply::Submitted(result)) => Heard::Answer(result.map(|()| Counted::default())),
@@ -148,7 +149,7 @@ impl World {
                 return self.violate(Promise::Orderly, format!("client-{i} was told {other:?}"));
             }
         };
-        let Some(pending) = &mut self.clients[i].current else { return };
+        let Some(pending) = &mut self.clients.http[i].current else { return };
         match pending.verdict.hear(heard) {
             Ok(counted) => self.client_succeeds(i, counted),
             Err(SubmitError::Refused(e)) => self.client_is_refused(i, &e),
@@ -157,43 +158,43 @@ impl World {
     }
 
     fn client_succeeds(&mut self, i: usize, counted: Counted) {
-        let now = self.agenda.now();
-        let Some(Pending { wish, is_echo, tries, .. }) = &self.clients[i].current else { return };
-        let (wish, is_echo, is_first) = (wish.clone(), *is_echo, *tries == 1);
-        let mut can_echo = !is_echo && self.plan.workload.repeats;
-        match &wish {
-            Wish::Reset(_, id) if !is_echo => self.truth.resets.done(*id, now),
-            Wish::Reset(..) => {}
+        let now = self.queue.now();
+        let Some(Pending { wanted, is_repeat, tries, .. }) = &self.clients.http[i].current else { return };
+        let (wanted, is_repeat, is_first) = (wanted.clone(), *is_repeat, *tries == 1);
+        let mut can_echo = !is_repeat && self.plan.workload.repeats;
+        match &wanted {
+            ClientRequest::Reset(_, id) if !is_repeat => self.model.resets.done(*id, now),
+            ClientRequest::Reset(..) => {}
             // Once more would be another one.
-            Wish::Forget(_, id) => {
-                self.truth.resets.done(*id, now);
-                self.truth.resets.forgets += 1;
+            ClientRequest::Forget(_, id) => {
+                self.model.resets.done(*id, now);
+                self.model.resets.forgets += 1;
                 can_echo = false;
             }
-            Wish::Count(order) => {
-                if order.is_mistake {
+            ClientRequest::Count(to_count) => {
+                if to_count.is_mistake {
                     let what =
-                        format!("client-{i} used a key for something else, and it was taken: {order:?}");
-                    return self.violate(Promise::Told, what);
+                        format!("client-{i} used a key for something else, and it was taken: {to_count:?}");
+                    return self.violate(Promise::Truthful, what);
                 }
-                let is_shared = order.events.iter().any(|(event, _)| self.truth.events[*event].is_shared);
-                let may_be_replay = is_echo || is_shared || !is_first;
-                let is_right = if counted.is_replay { may_be_replay } else { !is_echo };
+                let is_shared = to_count.events.iter().any(|(event, _)| self.model.events[*event].is_shared);
+                let may_be_replay = is_repeat || is_shared || !is_first;
+                let is_right = if counted.is_replay { may_be_replay } else { !is_repeat };
                 if !is_right {
-                    let what = format!("client-{i} was told {counted:?} (echo: {is_echo}) of {order:?}");
-                    return self.violate(Promise::Told, what);
+                    let what = format!("client-{i} was told {counted:?} (echo: {is_repeat}) of {to_count:?}");
+                    return self.violate(Promise::Truthful, what);
                 }
-                can_echo &= order.is_repeatable();
-                self.sent.keys.extend(order.key);
-                self.tell(&order.ids(), Told::Acked);
+                can_echo &= to_count.is_repeatable();
+                self.clients.sent.keys.extend(to_count.key);
+                self.set_statuses(&to_count.ids(), EventStatus::Acked);
             }
         }
-        let Some(pending) = &mut self.clients[i].current else { return };
+        let Some(pending) = &mut self.clients.http[i].current else { return };
         if can_echo && self.random.chance(25) {
-            (pending.is_echo, pending.verdict) = (true, Verdict::default());
+            (pending.is_repeat, pending.verdict) = (true, Verdict::default());
             // Some repeat when leaves have come and gone.
             let wait = self.random.millis(20, 6_000);
-            self.agenda.after(wait, Happening::Submit { client: i });
+            self.queue.after(wait, SimEvent::Submit { client: i });
         } else {
             self.settle(i);
         }
@@ -201,69 +202,71 @@ impl World {
 
     /// A key or an id stands for something else: so it has to be, and nothing of the request is counted.
     fn client_is_refused(&mut self, i: usize, error: &EventError) {
-        let wish = self.clients[i].current.as_ref().map(|p| &p.wish);
-        match wish {
-            Some(Wish::Count(order)) if order.is_mistake && error.code == EventErrorCode::KeyReused => {
-                let events = order.ids();
-                self.tell(&events, Told::Rejected);
+        let wanted = self.clients.http[i].current.as_ref().map(|p| &p.wanted);
+        match wanted {
+            Some(ClientRequest::Count(to_count))
+                if to_count.is_mistake && error.code == EventErrorCode::KeyReused =>
+            {
+                let events = to_count.ids();
+                self.set_statuses(&events, EventStatus::Rejected);
                 self.settle(i);
             }
             _ => {
                 let what = format!("client-{i} kept to the rules and was refused: {error}");
-                self.violate(Promise::Told, what);
+                self.violate(Promise::Truthful, what);
             }
         }
     }
 
     fn client_fails(&mut self, i: usize, error: &SubmitError) {
-        let now = self.agenda.now();
-        let Some(Pending { wish, began, is_echo, .. }) = &self.clients[i].current else { return };
-        if *error == SubmitError::KeyLost && self.nobody_has_forgotten() {
+        let now = self.queue.now();
+        let Some(Pending { wanted, began, is_repeat, .. }) = &self.clients.http[i].current else { return };
+        if *error == SubmitError::KeyLost && self.no_key_can_be_lost() {
             return self.violate(
-                Promise::Told,
+                Promise::Truthful,
                 format!("client-{i} heard that its key is lost, and no leaf lost any"),
             );
         }
         // What only a lost folder said is never known again.
-        let is_hopeless =
-            *error == SubmitError::KeyLost || self.truth.has_lost_folders() && now.since(*began) > BEREFT;
+        let is_hopeless = *error == SubmitError::KeyLost
+            || self.model.losses.has_folders() && now.since(*began) > LOST_FOLDER_TIMEOUT;
         let is_over = is_hopeless || now.since(*began) > self.plan.workload.rules.give_up;
-        let (is_repeatable, open) = match wish {
-            Wish::Count(order) => (order.is_repeatable(), order.ids()),
-            Wish::Reset(..) | Wish::Forget(..) => (true, Vec::new()),
+        let (is_repeatable, open) = match wanted {
+            ClientRequest::Count(to_count) => (to_count.is_repeatable(), to_count.ids()),
+            ClientRequest::Reset(..) | ClientRequest::Forget(..) => (true, Vec::new()),
         };
         if is_repeatable && self.plan.workload.repeats && !is_over {
             return self.submit_again(i);
         }
         let is_in_doubt = *error == SubmitError::InDoubt;
-        if let Wish::Reset(_, id) | Wish::Forget(_, id) = wish
+        if let ClientRequest::Reset(_, id) | ClientRequest::Forget(_, id) = wanted
             && !is_in_doubt
-            && !is_echo
+            && !is_repeat
         {
-            self.truth.resets.refused(*id);
+            self.model.resets.refused(*id);
         }
-        self.tell(&open, if is_in_doubt { Told::InDoubt } else { Told::Rejected });
+        self.set_statuses(&open, if is_in_doubt { EventStatus::InDoubt } else { EventStatus::Rejected });
         self.settle(i);
     }
 
     /// Neither leaves' folders nor the registry were lost or put back, so that every key is remembered.
-    fn nobody_has_forgotten(&self) -> bool {
+    fn no_key_can_be_lost(&self) -> bool {
         let forgetful =
-            [Fault::RegistryRollback, Fault::StoreEmptied, Fault::StoreExchanged, Fault::RootsMisled];
-        !self.truth.has_lost_folders() && forgetful.iter().all(|fault| self.tally.of(*fault) == 0)
+            [Fault::RegistryRollback, Fault::StoreEmptied, Fault::StoreExchanged, Fault::RootsOnOtherStore];
+        !self.model.losses.has_folders() && forgetful.iter().all(|fault| self.faults.tally.of(*fault) == 0)
     }
 
     /// What was told before stays as it is: echoes come again.
-    fn tell(&mut self, events: &[EventId], told: Told) {
-        if let Err(e) = self.truth.tell_client(events, told, self.agenda.now()) {
-            self.violate(Promise::Told, e);
+    fn set_statuses(&mut self, events: &[EventId], status: EventStatus) {
+        if let Err(e) = self.model.set_client_statuses(events, status, self.queue.now()) {
+            self.violate(Promise::Truthful, e);
         }
     }
 
     fn settle(&mut self, i: usize) {
-        self.clients[i].current = None;
+        self.clients.http[i].current = None;
         let mean = self.plan.faults.duration / (self.plan.workload.requests as u32 + 1);
         let wait = self.random.micros(1_000, 2 * mean.as_micros() as u64);
-        self.agenda.after(wait.max(Duration::from_millis(1)), Happening::Submit { client: i });
+        self.queue.after(wait.max(Duration::from_millis(1)), SimEvent::Submit { client: i });
     }
 }

@@ -1,0 +1,130 @@
+//! Requests and messages that reach a root, from leaves, broadcast nodes and others.
+
+use super::World;
+use crate::flaws::Flaw;
+use crate::host::Host;
+use crate::model::Promise;
+use crate::network::{LinkId, Message, Side};
+use crate::store::Operation;
+use countree_common::wire::rpc::{Reply, Request};
+use countree_common::wire::{publish, uplink};
+use countree_root::machine::ConnectionId;
+use countree_root::machine::registry::registrar::{Ask, AskId};
+
+impl World {
+    /// Puts a question to a root's registrar; `asker` is the conversation that waits for the answer.
+    pub(super) fn ask_registrar(&mut self, i: usize, asker: Option<LinkId>, question: Ask) {
+        let now = self.registrar_clocks(Host::Root(i));
+        let Some(process) = &mut self.cluster.roots[i].process else { return };
+        let ask = AskId(process.next_ask);
+        process.next_ask += 1;
+        process.asks.insert(ask, asker);
+        process.registrar.handle_ask(ask, question, now);
+    }
+
+    pub(in crate::world) fn root_takes_request(&mut self, i: usize, link: LinkId, request: Request) {
+        let question = match request {
+            Request::Join { name, tier, at_least } => Ask::Join { name, tier, at_least },
+            Request::JoinOnLog { leaf, log, store } => {
+                let Some(process) = &mut self.cluster.roots[i].process else { return };
+                match process.standing.admit(&store) {
+                    Ok(admission) => drop(process.admitted.insert(link, admission)),
+                    Err(e) => {
+                        return self.send(
+                            link,
+                            Side::Acceptor,
+                            Message::Reply(Reply::Refused(e.to_string())),
+                        );
+                    }
+                }
+                Ask::JoinOnLog { leaf, log }
+            }
+            Request::Heartbeat { node, epoch, .. } => Ask::Heartbeat { node, epoch, reached: None },
+            Request::LeafHeartbeat { node, epoch, progress, .. } => {
+                Ask::Heartbeat { node, epoch, reached: Some(progress) }
+            }
+            Request::Leave(name) => Ask::Leave(name),
+            Request::Retire(ledgers) => Ask::Retire(ledgers),
+            Request::Drained { stream, handover } => Ask::Settled { stream, handover },
+            Request::Members => Ask::Members,
+            Request::Ledgers => Ask::Ledgers,
+            Request::Read(topic) => return self.ask_store(i, Operation::Show(link, topic)),
+            Request::ForgetAt { topic, at } => return self.ask_store(i, Operation::Forget(link, topic, at)),
+            Request::Publish(table) => return self.ask_store(i, Operation::Publish(link, table)),
+            Request::SessionEnd { leaf, session } => {
+                return self.ask_store(i, Operation::Ended(link, leaf, session));
+            }
+            other => return self.violate(Promise::Orderly, format!("nobody asks {other:?} here")),
+        };
+        self.ask_registrar(i, Some(link), question);
+        self.drain_root(i);
+    }
+
+    pub(in crate::world) fn accept_leaf(&mut self, i: usize, link: LinkId, leaf: Host) {
+        let store = match leaf {
+            Host::Leaf(of) if self.plan.flaw != Some(Flaw::UnboundFolders) => self.cluster.leaves[of].store(),
+            _ => None,
+        };
+        if let Some(process) = &mut self.cluster.roots[i].process {
+            process.machine.handle_leaf_opened(ConnectionId(link), leaf.name());
+            // The first that it says.
+            let said =
+                store.map(|id| process.machine.handle_leaf(ConnectionId(link), uplink::ToRoot::Store(id)));
+            if said.is_some_and(|said| said.is_err()) {
+                process.machine.handle_leaf_closed(ConnectionId(link));
+                self.leave(link, Side::Acceptor);
+                // Once all is calm, the operator starts it again, to be adopted.
+                if let (Host::Leaf(of), true) = (leaf, self.faults.are_over) {
+                    self.leaf_is_refused(of);
+                }
+                return;
+            }
+            process.leaves.insert(link);
+        }
+        self.drain_root(i);
+    }
+
+    pub(in crate::world) fn accept_broadcast(&mut self, i: usize, link: LinkId) {
+        if let Some(process) = &mut self.cluster.roots[i].process {
+            process.broadcasts.insert(link);
+            if let Err(e) = process.machine.handle_broadcast_opened(ConnectionId(link)) {
+                self.violate(Promise::Orderly, format!("a root turned a broadcast node away: {e}"));
+            }
+        }
+        self.drain_root(i);
+    }
+
+    pub(in crate::world) fn root_receives_leaf(&mut self, i: usize, link: LinkId, message: uplink::ToRoot) {
+        if let Some(machine) = self.cluster.roots[i].machine()
+            && let Err(e) = machine.handle_leaf(ConnectionId(link), message)
+        {
+            self.violate(Promise::Orderly, format!("a leaf sent an unsound cut: {e}"));
+        }
+        self.drain_root(i);
+    }
+
+    pub(in crate::world) fn root_receives_broadcast(
+        &mut self,
+        i: usize,
+        link: LinkId,
+        message: publish::ToRoot,
+    ) {
+        if let Some(machine) = self.cluster.roots[i].machine()
+            && let Err(e) = machine.handle_broadcast(ConnectionId(link), message)
+        {
+            self.violate(Promise::Orderly, format!("a broadcast node wants too much: {e}"));
+        }
+        self.drain_root(i);
+    }
+
+    pub(in crate::world) fn root_loses_connection(&mut self, i: usize, link: LinkId) {
+        let Some(process) = &mut self.cluster.roots[i].process else { return };
+        if process.leaves.remove(&link) {
+            process.machine.handle_leaf_closed(ConnectionId(link));
+        }
+        if process.broadcasts.remove(&link) {
+            process.machine.handle_broadcast_closed(ConnectionId(link));
+        }
+        self.drain_root(i);
+    }
+}
