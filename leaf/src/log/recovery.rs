@@ -245,6 +245,9 @@ pub struct Stretch {
     pub to: Lsn,
 }
 
+/// Topics with the pieces that a reading of the log found for them.
+pub type Found = BTreeMap<Topic, Vec<Piece>>;
+
 /// Sums some topics over a stream's log again, each from where the store says that it stands.
 #[derive(Debug)]
 pub struct Recut {
@@ -313,7 +316,7 @@ impl Recut {
     }
 
     /// The pieces of each topic, in order; a topic without events has none.
-    pub fn finish(mut self) -> BTreeMap<Topic, Vec<Piece>> {
+    pub fn finish(mut self) -> Found {
         for piece in self.open.into_values().filter(|piece| piece.events > 0) {
             self.done.entry(piece.topic.clone()).or_default().push(piece.close());
         }

@@ -1,7 +1,7 @@
 //! Questions to other nodes: an output for each, and one answer, whoever wants to know.
 
-use super::SubmissionId;
 use super::idempotency::questions::Question;
+use super::ids::SubmissionId;
 use countree_common::cluster::NodeName;
 use countree_common::session::SessionId;
 use std::collections::BTreeMap;

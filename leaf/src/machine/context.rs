@@ -2,16 +2,32 @@
 
 use super::calls::{Asker, Callee, Calls};
 use super::clocks::Clocks;
+use super::config::LeafConfig;
+use super::ids::SubmissionId;
 use super::intake::acks::{Acks, Waiting};
 use super::log_builder::LogBuilder;
 use super::members::Members;
 use super::output::{Output, Outputs};
 use super::resets::question::Question;
-use super::{DiskState, LeafConfig, SubmissionId};
+
 use crate::log::record::Record;
 use countree_common::stream::Lsn;
 use countree_common::wire::codec::CodecError;
 use countree_common::wire::rpc::Request;
+
+/// How long producers and HTTP clients are asked to wait before they try again, in milliseconds.
+pub(super) const RETRY_AFTER_MS: u32 = 100;
+
+/// The state of the disk under the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskState {
+    /// All is well.
+    Works,
+    /// No room; what waits will be written when there is.
+    Full,
+    /// A write or fsync failed: nothing is acked any more by this process (fail stop).
+    Failed,
+}
 
 /// Whether the leaf takes anything new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

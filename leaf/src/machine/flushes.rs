@@ -4,12 +4,13 @@
 //! before the asker reads it; so the answer names the version that holds it all, and an asker who then reads another
 //! asks again.
 
+use super::LeafMachine;
 use super::counters::Counters;
 use super::counters::names::TopicId;
+use super::output::Output;
 use super::output::Outputs;
 use super::uplink::Uplink;
 use super::uplink::stream::StreamUplink;
-use super::{LeafMachine, Output};
 use countree_common::document::Version;
 use countree_common::key::Topic;
 use countree_common::limits;

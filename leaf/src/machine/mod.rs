@@ -1,13 +1,42 @@
-//! The leaf as a pure machine: batches and answers in; log bytes, acks and cuts out. No IO, no clock, no
-//! threads. Most rules of `docs/exactly-once.md` live here: append, cut, repeat,
-//! read back, expiry, reset.
+//! The leaf's machine: takes batches and answers, and puts out log bytes, acks and cuts. No IO, no clock, no threads.
+//!
+//! Its caller, the shell or the simulator, **feeds** it with one call for each thing that has happened, and the time of it:
+//!
+//! * producers: [`handle_connected`](LeafMachine::handle_connected), [`handle_message`](LeafMachine::handle_message),
+//!   [`handle_batch`](LeafMachine::handle_batch), [`handle_disconnected`](LeafMachine::handle_disconnected);
+//! * HTTP requests: [`handle_submission`](LeafMachine::handle_submission), [`handle_reset`](LeafMachine::handle_reset),
+//!   [`handle_forget`](LeafMachine::handle_forget);
+//! * other leaves: [`handle_recall`](LeafMachine::handle_recall), [`handle_attempts`](LeafMachine::handle_attempts),
+//!   [`handle_note`](LeafMachine::handle_note), [`handle_inheritance`](LeafMachine::handle_inheritance),
+//!   [`handle_flush`](LeafMachine::handle_flush), [`handle_topic_flush`](LeafMachine::handle_topic_flush);
+//! * roots: [`handle_view`](LeafMachine::handle_view), [`handle_confirmation`](LeafMachine::handle_confirmation),
+//!   [`handle_root_connected`](LeafMachine::handle_root_connected), [`handle_root_lost`](LeafMachine::handle_root_lost),
+//!   [`handle_outcomes`](LeafMachine::handle_outcomes), [`handle_near_limit`](LeafMachine::handle_near_limit),
+//!   [`handle_stamp`](LeafMachine::handle_stamp), [`handle_ask_again`](LeafMachine::handle_ask_again);
+//! * the disk: [`handle_durable`](LeafMachine::handle_durable), [`handle_disk`](LeafMachine::handle_disk);
+//! * answers to its outputs: [`handle_reply`](LeafMachine::handle_reply), [`handle_answer`](LeafMachine::handle_answer),
+//!   [`handle_scan`](LeafMachine::handle_scan), [`handle_retired`](LeafMachine::handle_retired) and their failures;
+//! * the operator: [`handle_drain`](LeafMachine::handle_drain);
+//! * time: [`handle_time`](LeafMachine::handle_time), once [`next_timeout`](LeafMachine::next_timeout) has come.
+//!
+//! After any of these, or several, it **drains** the machine, in this order:
+//!
+//! 1. [`next_append`](LeafMachine::next_append) until there is none. The bytes go to the log in this order; no output may
+//!    overtake them, since a reading of the log has to find them.
+//! 2. [`poll_output`](LeafMachine::poll_output) until there is none. Outputs are done in their order; those to one
+//!    connection or root arrive in it. A caller that can't keep this up for a peer ends that connection, and says so.
+//! 3. [`next_timeout`](LeafMachine::next_timeout), to know how long to wait for the next input.
+//!
+//! Times never go back. Most rules of `docs/exactly-once.md` live here: append, cut, repeat, read back, expiry, reset.
 
 pub mod calls;
 mod clocks;
+mod config;
 mod context;
 pub mod counters;
 mod flushes;
 pub mod idempotency;
+mod ids;
 mod intake;
 mod leaving;
 pub mod log_builder;
@@ -16,145 +45,56 @@ mod output;
 mod report;
 pub mod resets;
 mod segments;
+mod start;
 pub mod uplink;
 mod window_end;
 
-use crate::log::recovery::{Carried, OldStream, Piece};
-use calls::{Asker, CallId, Calls};
-use clocks::Clocks;
-use context::{Context, Phase};
+use calls::{Asker, CallId};
+use context::Context;
 use counters::Counters;
-use counters::table::Table;
-use countree_common::cluster::{ClusterView, NodeName};
-use countree_common::key::Topic;
-use countree_common::stream::{Lsn, StreamId};
+use countree_common::cluster::ClusterView;
+use countree_common::stream::Lsn;
 use countree_common::time::{Now, Time};
 use countree_common::wire::rpc::Reply;
 use flushes::Flushes;
 use idempotency::Idempotency;
-use idempotency::keys::Keys;
 use intake::Intake;
-use intake::acks::Acks;
-use intake::sessions::Sessions;
 use leaving::Leaving;
-use log_builder::{Append, LogBuilder};
-use members::Members;
-use output::Outputs;
+use log_builder::Append;
 use resets::Resets;
-use std::collections::BTreeMap;
-use std::time::Duration;
 use uplink::Uplink;
-use uplink::stream::StreamUplink;
 
+pub use crate::log::recovery::Found;
+pub use config::LeafConfig;
+pub use context::DiskState;
+pub use ids::{ConnectionId, SubmissionId};
 pub use output::Output;
 
-/// A producer's connection, numbered by the shell.
-pub type ConnectionId = u64;
-/// An HTTP request that waits for its answer, numbered by the shell.
-pub type SubmissionId = u64;
-
-/// How long producers and HTTP clients are told to wait, in milliseconds.
-const RETRY_AFTER_MS: u32 = 100;
-
-/// What a leaf is told.
-#[derive(Debug, Clone)]
-pub struct LeafConfig {
-    /// Its name.
-    pub leaf: NodeName,
-    /// How long it sums before it sends up.
-    pub window: Duration,
-    /// How long it remembers idle sessions and idempotency keys.
-    pub horizon: Duration,
-    /// How long merged records stay in the log when the store may forget.
-    pub retention: Duration,
-    /// The most bytes of log that it keeps.
-    pub log_bytes: u64,
-    /// A log segment is closed at about this many bytes.
-    pub segment_bytes: u64,
-    /// Events per second that it is meant to carry: items with too large a share of that are split.
-    pub capacity: u64,
-}
-
-/// What the disk is able to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DiskState {
-    /// All is well.
-    Works,
-    /// No room; what waits will be written when there is.
-    Full,
-    /// A write or fsync failed: nothing is acked any more by this process (fail stop).
-    Failed,
-}
-
-/// A leaf.
+/// A leaf. Each part owns its fields, and is handed the context, which all of them share.
 #[derive(Debug)]
 pub struct LeafMachine {
     context: Context,
-    counters: Counters,
-    uplink: Uplink,
     intake: Intake,
     idempotency: Idempotency,
+    counters: Counters,
+    uplink: Uplink,
     resets: Resets,
     flushes: Flushes,
     leaving: Leaving,
 }
 
 impl LeafMachine {
-    /// Begins the stream of this incarnation. The first append carries over what earlier ones knew; until it
-    /// is durable nothing is acked, and until then the old streams' logs must stay.
-    ///
-    /// # Errors
-    /// When the checkpoint can't be encoded.
-    pub fn new(
-        config: LeafConfig,
-        incarnation: u64,
-        carried: &Carried,
-        old: BTreeMap<StreamId, OldStream>,
-        now: Now,
-    ) -> Result<Self, countree_common::wire::codec::CodecError> {
-        let stream = StreamId { leaf: config.leaf.clone(), incarnation };
-        let mut table = Table::default();
-        let mut sealed = |(id, old): (StreamId, _)| {
-            (id.clone(), StreamUplink::sealed(id, old, config.retention, &mut table))
-        };
-        let old = old.into_iter().map(&mut sealed).collect();
-        let context = Context {
-            members: Members::new(now.mono),
-            clocks: Clocks::begin(now, carried.latest()),
-            log: LogBuilder::new(config.segment_bytes),
-            disk: DiskState::Works,
-            phase: Phase::Open,
-            acks: Acks::default(),
-            calls: Calls::default(),
-            outputs: Outputs::default(),
-            config,
-        };
-        let mut machine = Self {
-            counters: Counters::new(table, now.mono + context.config.window),
-            uplink: Uplink::new(StreamUplink::live(stream, context.config.retention), old),
-            intake: Intake::new(Sessions::carried(carried)),
-            idempotency: Idempotency::new(Keys::carried(carried), incarnation),
-            resets: Resets::default(),
-            flushes: Flushes::default(),
-            leaving: Leaving::carried(carried),
-            context,
-        };
-        machine.begin_segment()?;
-        machine.leaving.begin(machine.context.log.appended());
-        Ok(machine)
-    }
-
-    /// The next thing to do.
+    /// Takes the next thing to do, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.context.outputs.pop()
     }
 
-    /// The next bytes to put on disk, in order.
+    /// Takes the next bytes to put on disk, in their order. Each comes back as [`LeafMachine::handle_durable`].
     pub fn next_append(&mut self) -> Option<Append> {
         self.context.log.next_append()
     }
 
-    /// When [`LeafMachine::handle_time`] wants to be called at the latest.
+    /// When [`LeafMachine::handle_time`] is due. Any input may change it.
     pub fn next_timeout(&self) -> Time {
         let leaving = self.leaving.next_timeout();
         self.uplink.next_timeout().into_iter().chain(leaving).fold(self.counters.window_end(), Time::min)
@@ -175,7 +115,8 @@ impl LeafMachine {
         self.go_on_leaving(now);
     }
 
-    /// An append is on disk: acks go out, and a window that waited for it goes up.
+    /// The log is on disk up to its record `last`, by appends of this many `bytes`: acks go out, and a window that waited
+    /// for it goes up.
     pub fn handle_durable(&mut self, now: Now, last: Lsn, bytes: u64) {
         self.handle_disk(DiskState::Works);
         self.context.log.note_durable(last, bytes);
@@ -193,7 +134,7 @@ impl LeafMachine {
         }
     }
 
-    /// The nodes have changed.
+    /// A root has sent a new view of the cluster.
     pub fn handle_view(&mut self, view: ClusterView) {
         self.uplink.handle_view(&view);
         self.intake.handle_view(&view, &mut self.context);
@@ -211,7 +152,7 @@ impl LeafMachine {
         }
     }
 
-    /// An [`Output::Call`] was answered; `None` when nobody did.
+    /// An [`Output::Call`] was answered; `None` when it got no answer.
     pub fn handle_reply(&mut self, now: Now, call: CallId, reply: Option<Reply>) {
         match self.context.calls.end(call) {
             Some(Asker::Leave) => self.leave_answered(now, reply),
@@ -226,13 +167,6 @@ impl LeafMachine {
         }
     }
 }
-
-/// Topics with the pieces that a reading of the log found for them.
-pub type Found = BTreeMap<Topic, Vec<Piece>>;
-
-#[cfg(test)]
-#[path = "machine_tests.rs"]
-mod tests;
 
 #[cfg(test)]
 #[path = "random_tests.rs"]

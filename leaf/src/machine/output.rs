@@ -3,8 +3,8 @@
 #[cfg(doc)]
 use super::LeafMachine;
 use super::calls::{CallId, Callee};
+use super::ids::{ConnectionId, SubmissionId};
 use super::resets::question::Question;
-use super::{ConnectionId, SubmissionId};
 use crate::log::recovery::Recut;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;

@@ -1,10 +1,11 @@
 //! Reports on the leaf: its ledgers, its progress, its load, and why it can't work.
 
+use super::LeafMachine;
+use super::context::DiskState;
 use super::context::{Context, Phase};
 use super::counters::Counters;
 use super::uplink::Uplink;
 use super::uplink::stream::StreamUplink;
-use super::{DiskState, LeafMachine};
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 use countree_common::time::WallMs;

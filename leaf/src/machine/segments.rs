@@ -29,3 +29,7 @@ impl LeafMachine {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "segments_tests.rs"]
+mod tests;

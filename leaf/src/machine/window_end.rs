@@ -55,3 +55,7 @@ impl LeafMachine {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "window_end_tests.rs"]
+mod tests;

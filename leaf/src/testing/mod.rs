@@ -2,6 +2,7 @@
 
 mod client;
 mod disk;
+mod log;
 mod producer;
 mod rig;
 mod session;
@@ -9,6 +10,7 @@ mod store;
 mod world;
 
 pub(crate) use disk::TestDisk;
+pub(crate) use log::logged;
 pub(crate) use producer::Names;
 pub(crate) use rig::{Rig, config, leaf_name, leaf_node, ledgers_balance, name, root_name, view};
 pub(crate) use store::TestStore;
@@ -63,4 +65,9 @@ pub(crate) fn counter(topic: &str, item: &str) -> Counter {
 
 pub(crate) fn sum(item: &str, delta: i64) -> CounterSum {
     CounterSum { item: Item::new(item).unwrap(), kind: Kind::new("like").unwrap(), delta }
+}
+
+/// One like of an item of topic `t`.
+pub(crate) fn likes(item: &str) -> Vec<(Counter, i64)> {
+    vec![(counter("t", item), 1)]
 }

@@ -3,13 +3,15 @@
 use super::Idempotency;
 use super::request::KeyedRequest;
 use crate::log::record::Record;
+use crate::machine::LeafMachine;
 use crate::machine::context::Context;
+use crate::machine::context::RETRY_AFTER_MS;
 use crate::machine::counters::Counters;
+use crate::machine::ids::SubmissionId;
 use crate::machine::intake::acks::Waiting;
 use crate::machine::intake::admission::Admission;
 use crate::machine::resets::Resets;
 use crate::machine::uplink::Uplink;
-use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId};
 use countree_common::stream::Lsn;
 use countree_common::time::Now;
 use countree_common::wire::keys::{Attempt, IdempotencyKey, Remembered};

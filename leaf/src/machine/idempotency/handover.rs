@@ -3,9 +3,11 @@
 use super::Idempotency;
 use super::keys::Keys;
 use crate::log::record::Record;
+use crate::machine::LeafMachine;
 use crate::machine::context::Context;
+use crate::machine::context::RETRY_AFTER_MS;
+use crate::machine::ids::SubmissionId;
 use crate::machine::intake::acks::Waiting;
-use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId};
 use countree_common::cluster::NodeName;
 use countree_common::limits;
 use countree_common::ring::Ring;

@@ -3,7 +3,8 @@
 use super::lookup::{Lookup, OpenLookup, Step};
 use super::questions::Question;
 use super::request::KeyedRequest;
-use crate::machine::{LeafMachine, SubmissionId};
+use crate::machine::LeafMachine;
+use crate::machine::ids::SubmissionId;
 use countree_common::time::Now;
 use countree_common::wire::rpc::{Reply, SubmitError};
 

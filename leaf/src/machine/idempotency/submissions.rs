@@ -5,13 +5,15 @@ use super::Idempotency;
 use super::keyed_events::{Fresh, KeyedEvents};
 use super::request::KeyedRequest;
 use crate::log::record::{self, Record};
+use crate::machine::LeafMachine;
 use crate::machine::context::Context;
+use crate::machine::context::RETRY_AFTER_MS;
 use crate::machine::counters::Counters;
 use crate::machine::counters::names::CounterId;
+use crate::machine::ids::SubmissionId;
 use crate::machine::intake::acks::Waiting;
 use crate::machine::intake::admission::Admission;
 use crate::machine::uplink::Uplink;
-use crate::machine::{LeafMachine, RETRY_AFTER_MS, SubmissionId};
 use countree_common::event::Event;
 use countree_common::key::Counter;
 use countree_common::stream::Lsn;
@@ -144,3 +146,7 @@ fn encode(events: &[(u32, &Event)]) -> (Vec<u8>, Vec<u8>) {
     }
     (names, words)
 }
+
+#[cfg(test)]
+#[path = "submissions_tests.rs"]
+mod tests;

@@ -1,8 +1,8 @@
 //! Holds answers back until the log is on disk up to the records that they rest on.
 
+use crate::machine::ids::{ConnectionId, SubmissionId};
 use crate::machine::log_builder::LogBuilder;
 use crate::machine::output::{Output, Outputs};
-use crate::machine::{ConnectionId, SubmissionId};
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;
 use countree_common::wire::keys::Remembered;

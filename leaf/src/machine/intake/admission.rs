@@ -1,10 +1,11 @@
 //! Decides how much the leaf can take at the moment: shedding begins here, before anything is logged.
 
+use crate::machine::LeafMachine;
 use crate::machine::context::Context;
+use crate::machine::context::DiskState;
 use crate::machine::counters::Counters;
 use crate::machine::counters::names::CounterId;
 use crate::machine::uplink::Uplink;
-use crate::machine::{DiskState, LeafMachine};
 use countree_common::limits;
 use countree_common::wire::producer::{BusyReason, EventError, EventErrorCode};
 
@@ -85,3 +86,7 @@ impl LeafMachine {
         Admission { context: &self.context, counters: &self.counters, uplink: &self.uplink }
     }
 }
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

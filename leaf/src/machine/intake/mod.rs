@@ -8,11 +8,13 @@ mod producer;
 mod session_outcomes;
 pub(super) mod sessions;
 
+use super::LeafMachine;
+use super::context::RETRY_AFTER_MS;
 use super::context::{Context, Phase};
 use super::counters::Counters;
 use super::counters::names::CounterId;
+use super::ids::ConnectionId;
 use super::uplink::Uplink;
-use super::{ConnectionId, LeafMachine, RETRY_AFTER_MS};
 use crate::log::record::Record;
 use acks::Waiting;
 use admission::Admission;
@@ -190,3 +192,7 @@ impl LeafMachine {
         intake.handle_message(now, connection, message, (counters, uplink), context);
     }
 }
+
+#[cfg(test)]
+#[path = "intake_tests.rs"]
+mod tests;

@@ -4,8 +4,9 @@
 use super::Intake;
 use crate::machine::calls::{Asker, Callee};
 use crate::machine::context::Context;
+use crate::machine::context::RETRY_AFTER_MS;
+use crate::machine::ids::ConnectionId;
 use crate::machine::output::Outputs;
-use crate::machine::{ConnectionId, RETRY_AFTER_MS};
 use countree_common::cluster::NodeName;
 use countree_common::session::SessionId;
 use countree_common::wire::producer::{BusyReason, FromLeaf};

@@ -4,9 +4,9 @@
 
 use super::Parts;
 use super::retirement::{SETTLING, are_kept};
-use crate::machine::Output;
 use crate::machine::calls::{Asker, Callee};
 use crate::machine::context::Phase;
+use crate::machine::output::Output;
 use crate::machine::uplink::stream::StreamUplink;
 use countree_common::limits;
 use countree_common::session::SessionId;

@@ -4,12 +4,12 @@ mod drain;
 mod retirement;
 
 use super::LeafMachine;
-#[cfg(doc)]
-use super::Output;
 use super::context::{Context, Phase};
 use super::counters::Counters;
 use super::idempotency::Idempotency;
 use super::intake::Intake;
+#[cfg(doc)]
+use super::output::Output;
 use super::report;
 use super::uplink::Uplink;
 use crate::log::record::Record;

@@ -4,9 +4,9 @@
 use super::Parts;
 use crate::log::record::Record;
 use crate::log::recovery::Carried;
-use crate::machine::Output;
 use crate::machine::calls::{Asker, Callee};
 use crate::machine::context::Context;
+use crate::machine::output::Output;
 use countree_common::cluster::NodeName;
 use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::{Lsn, StreamId};

@@ -11,8 +11,11 @@
 //! wish for the same topic gets in between.
 
 use super::{OpenReset, Question, Resets};
+use crate::machine::LeafMachine;
 use crate::machine::context::Context;
-use crate::machine::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
+use crate::machine::context::RETRY_AFTER_MS;
+use crate::machine::ids::SubmissionId;
+use crate::machine::output::Output;
 use countree_common::document::Version;
 use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::key::Topic;

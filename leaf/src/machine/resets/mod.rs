@@ -17,11 +17,14 @@ mod leaf_versions;
 mod negatives;
 pub(super) mod question;
 
+use super::LeafMachine;
 use super::context::Context;
+use super::context::RETRY_AFTER_MS;
 use super::idempotency::keys::Keys;
 use super::idempotency::request::KeyedRequest;
+use super::ids::SubmissionId;
 use super::intake::acks::Waiting;
-use super::{LeafMachine, Output, RETRY_AFTER_MS, SubmissionId};
+use super::output::Output;
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::document::{CounterTotal, Version};
 use countree_common::key::Topic;

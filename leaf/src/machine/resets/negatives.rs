@@ -2,7 +2,9 @@
 
 use super::{TotalsRead, content};
 use crate::log::record::{self, Record};
-use crate::machine::{LeafMachine, RETRY_AFTER_MS};
+use crate::machine::LeafMachine;
+use crate::machine::context::RETRY_AFTER_MS;
+use countree_common::document::CounterTotal;
 use countree_common::key::Counter;
 use countree_common::limits;
 use countree_common::stream::Lsn;
@@ -27,7 +29,7 @@ impl LeafMachine {
             // Used by a submission in the meantime; a repeat of the reset is answered accordingly.
             return Err(SubmitError::Unreachable);
         }
-        let is_meant = |t: &countree_common::document::CounterTotal| {
+        let is_meant = |t: &CounterTotal| {
             t.total != 0
                 && t.total != i64::MIN
                 && reset.item.as_ref().is_none_or(|item| *item == t.item)

@@ -1,6 +1,8 @@
 //! Takes what roots and the log say of cuts.
 
-use crate::machine::{Found, LeafMachine, Output};
+use crate::log::recovery::Found;
+use crate::machine::LeafMachine;
+use crate::machine::output::Output;
 use countree_common::cluster::NodeName;
 use countree_common::key::Counter;
 use countree_common::stamp::Stamp;

@@ -1,8 +1,8 @@
 //! Reading sums back from the log, where the store stands elsewhere than the sums in memory.
 
 use super::{Position, StreamUplink};
+use crate::log::recovery::Found;
 use crate::log::recovery::{Piece, Recut, Stretch};
-use crate::machine::Found;
 use crate::machine::counters::names::Names;
 use crate::machine::counters::pending::{Pending, Sum};
 use crate::machine::counters::table::Table;
