@@ -17,7 +17,7 @@ use countree_common::shell::node::NodeOptions;
 use countree_common::shell::overview;
 use countree_common::shell::routes::json_errors;
 use countree_common::shell::shutdown::Shutdown;
-use countree_leaf::shell::{LeafNode, LeafOptions};
+use countree_leaf::shell::{LeafConfig, LeafNode, LeafOptions};
 use countree_root::shell::{RootNode, RootOptions};
 use countree_root::store::{self, Binding, BoundStore};
 use std::path::PathBuf;
@@ -77,17 +77,16 @@ impl AnyNode {
         let (cluster, leaf) = (&config.cluster, &config.leaf);
         Ok(match tier {
             Tier::Leaf => {
-                let options = LeafOptions {
-                    node,
-                    data,
-                    adopts,
+                let machine = LeafConfig {
+                    leaf: node.name.clone(),
                     window: cluster.window,
                     retention: leaf.retention,
                     horizon: leaf.horizon,
                     log_bytes: leaf.log_bytes,
+                    segment_bytes: LeafConfig::SEGMENT_BYTES,
                     capacity: leaf.capacity,
-                    access,
                 };
+                let options = LeafOptions { node, machine, data, adopts, access };
                 Self::Leaf(LeafNode::start(options, stop).await?)
             }
             Tier::Root => {

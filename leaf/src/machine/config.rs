@@ -21,3 +21,9 @@ pub struct LeafConfig {
     /// Events per second that it is meant to carry: items with too large a share of that are split.
     pub capacity: u64,
 }
+
+impl LeafConfig {
+    /// A size of segments that suits most disks. Larger ones repeat names and checkpoints less often; smaller ones
+    /// free the disk sooner.
+    pub const SEGMENT_BYTES: u64 = 128 << 20;
+}

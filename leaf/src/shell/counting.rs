@@ -1,20 +1,20 @@
-//! Getting a request counted: one leaf takes all of it, the owner of its first key where it has any.
+//! Gets a request counted: one leaf takes all of it, the owner of its first key where it has any.
 
-use super::http::Front;
-use super::inputs::{CoreHandle, Input};
+use super::core_requests::count_here;
+use super::http_state::HttpState;
 use super::owners;
 use super::request::Parsed;
 use crate::machine::idempotency::verdict::{Heard, Verdict};
 use countree_common::cluster::NodeName;
 use countree_common::shell::peers::PeerError;
 use countree_common::wire::rpc::{Counted, Idempotency, Reply, Request, Submission, SubmitError};
-use std::time::Duration;
-
-/// A leaf that does not answer for so long leaves the request in doubt.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Counts a request's events under its `Idempotency-Key`, if it has one, and their ids.
-pub(super) async fn count(front: &Front, parsed: Parsed, key: Option<u128>) -> Result<Counted, SubmitError> {
+pub(super) async fn count(
+    state: &HttpState,
+    parsed: Parsed,
+    key: Option<u128>,
+) -> Result<Counted, SubmitError> {
     let first = key.or_else(|| parsed.ids.iter().copied().find(|id| *id != 0));
     let request = key.map(|key| (key, parsed.content_hash()));
     let idempotency = match first {
@@ -23,25 +23,29 @@ pub(super) async fn count(front: &Front, parsed: Parsed, key: Option<u128>) -> R
     };
     let submission = Submission { events: parsed.events, idempotency };
     match first {
-        None => Verdict::default().hear(count_here(&front.core, submission).await),
-        Some(first) => count_at_owner(front, first, submission).await,
+        None => Verdict::default().hear(count_here(&state.core, submission).await),
+        Some(first) => count_at_owner(state, first, submission).await,
     }
 }
 
 /// The key's owner counts it; when the ring changes on the way, the next one.
-async fn count_at_owner(front: &Front, key: u128, submission: Submission) -> Result<Counted, SubmitError> {
+async fn count_at_owner(
+    state: &HttpState,
+    key: u128,
+    submission: Submission,
+) -> Result<Counted, SubmitError> {
     let mut verdict = Verdict::default();
     let mut tried = 0;
     loop {
-        let view = front.membership.view().borrow().clone();
-        let owner = match front.owners.owner(&view, key) {
+        let view = state.membership.view().borrow().clone();
+        let owner = match state.owners.owner(&view, key) {
             Ok(owner) => owner,
             Err(e) => return verdict.hear(Heard::Answer(Err(e))),
         };
         tried += 1;
-        match try_at(front, &owner, &submission, &mut verdict).await {
+        match try_at(state, &owner, &submission, &mut verdict).await {
             Err(SubmitError::NotOwner { epoch }) if tried < owners::TRIES => {
-                owners::agree(&front.membership, epoch).await;
+                owners::agree(&state.membership, epoch).await;
             }
             told => return told,
         }
@@ -50,17 +54,17 @@ async fn count_at_owner(front: &Front, key: u128, submission: Submission) -> Res
 
 /// Tries at one leaf, and once more if that does not answer and a repeat is harmless.
 async fn try_at(
-    front: &Front,
+    state: &HttpState,
     leaf: &NodeName,
     submission: &Submission,
     verdict: &mut Verdict,
 ) -> Result<Counted, SubmitError> {
-    if *leaf == front.me {
-        return verdict.hear(count_here(&front.core, submission.clone()).await);
+    if *leaf == state.me {
+        return verdict.hear(count_here(&state.core, submission.clone()).await);
     }
-    match verdict.hear(count_there(front, leaf, submission.clone()).await) {
+    match verdict.hear(count_there(state, leaf, submission.clone()).await) {
         Err(SubmitError::InDoubt) if is_repeatable(submission) => {
-            verdict.hear(count_there(front, leaf, submission.clone()).await)
+            verdict.hear(count_there(state, leaf, submission.clone()).await)
         }
         told => told,
     }
@@ -75,21 +79,12 @@ fn is_repeatable(submission: &Submission) -> bool {
     }
 }
 
-async fn count_there(front: &Front, leaf: &NodeName, submission: Submission) -> Heard {
-    let node = front.membership.view().borrow().node(leaf).cloned();
+async fn count_there(state: &HttpState, leaf: &NodeName, submission: Submission) -> Heard {
+    let node = state.membership.view().borrow().node(leaf).cloned();
     let Some(node) = node else { return Heard::Answer(Err(SubmitError::Away(vec![leaf.clone()]))) };
-    match front.membership.peers().call(&node, &Request::Count(submission)).await {
+    match state.membership.peers().call(&node, &Request::Count(submission)).await {
         Ok(Reply::Counted(answer)) => Heard::Answer(answer),
         Err(PeerError::Unreachable { .. }) => Heard::Unreached,
         Ok(_) | Err(_) => Heard::Silence,
-    }
-}
-
-/// Counts on this leaf, and waits until that is durable.
-pub(super) async fn count_here(core: &CoreHandle, submission: Submission) -> Heard {
-    let answer = core.ask(|reply| Input::Submission { submission, reply });
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-        Ok(Some(answer)) => Heard::Answer(answer),
-        Ok(None) | Err(_) => Heard::Silence,
     }
 }

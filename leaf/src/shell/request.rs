@@ -1,6 +1,7 @@
-//! The body of `POST /v1/events`: one JSON event, an array, or NDJSON. All of it is read and checked
-//! before any of it is counted.
+//! Reads the body of `POST /v1/events`, which is one JSON event, an array, or NDJSON, and its `Idempotency-Key`. All of it
+//! is read and checked before any of it is counted.
 
+use axum::http::HeaderMap;
 use countree_common::delta::Delta;
 use countree_common::event::Event;
 use countree_common::key::Counter;
@@ -28,7 +29,7 @@ struct Written<'a> {
     id: Option<Cow<'a, str>>,
 }
 
-/// What some programs begin a UTF-8 text with. JSON allows a reader to pass over it (RFC 8259, 8.1).
+/// Some programs begin a UTF-8 text with it. JSON allows a reader to pass over it (RFC 8259, 8.1).
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 fn one() -> i64 {
@@ -50,6 +51,36 @@ pub(super) fn key_hash(namespace: &str, key: &str) -> u128 {
     hash.update(key.as_bytes());
     // 0 stands for "no key".
     hash.digest128().max(1)
+}
+
+/// The hash of the `Idempotency-Key` header; `None` without one.
+///
+/// # Errors
+/// When there are several, or it is no valid key.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<u128>, EventError> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(EventError {
+            code: EventErrorCode::Malformed,
+            message: "the request has several Idempotency-Key headers: send one".into(),
+            index: None,
+        });
+    }
+    let bytes = value.as_bytes();
+    match value.to_str() {
+        Ok(key) if (1..=limits::IDEMPOTENCY_KEY_BYTES).contains(&bytes.len()) => {
+            Ok(Some(key_hash("request", key)))
+        }
+        _ => Err(EventError {
+            code: EventErrorCode::BadName,
+            message: format!(
+                "Idempotency-Key takes 1 to {} visible ASCII characters",
+                limits::IDEMPOTENCY_KEY_BYTES
+            ),
+            index: None,
+        }),
+    }
 }
 
 fn error(code: EventErrorCode, message: impl Into<String>, index: Option<usize>) -> EventError {

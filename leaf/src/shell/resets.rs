@@ -1,10 +1,12 @@
-//! `DELETE /v1/topics/{topic}`: sets a topic's counters to 0, or those of one item or kind. With `forget=true` the topic is
+//! Serves `DELETE /v1/topics/{topic}`: sets a topic's counters to 0, or those of one item or kind. With `forget=true` the topic is
 //! [gone](super::forgets).
 
+use super::core_requests::{RESET_TIMEOUT, reset_here};
 use super::forgets;
-use super::http::{Front, idempotency_key, refusal};
-use super::inputs::{CoreHandle, Input};
+use super::http_state::HttpState;
 use super::owners;
+use super::refusals::refusal;
+use super::request::idempotency_key;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -17,10 +19,6 @@ use countree_common::shell::peers::PeerError;
 use countree_common::shell::routes::Parameters;
 use countree_common::wire::rpc::{Reply, Request, Reset, SubmitError};
 use serde::Deserialize;
-use std::time::Duration;
-
-/// Longer than a leaf may take to merge what it holds, so that the answer is its own.
-pub(super) const RESET_TIMEOUT: Duration = Duration::from_secs(12);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,17 +29,17 @@ struct Which {
     forget: bool,
 }
 
-pub(super) fn router(front: Front) -> Router {
-    Router::new().route("/v1/topics/{*topic}", delete(reset)).with_state(front)
+pub(super) fn router(state: HttpState) -> Router {
+    Router::new().route("/v1/topics/{*topic}", delete(reset)).with_state(state)
 }
 
 async fn reset(
-    State(front): State<Front>,
+    State(state): State<HttpState>,
     Path(topic): Path<String>,
     Parameters(which): Parameters<Which>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(e) = front.access.check_headers(&headers, Right::Reset) {
+    if let Err(e) = state.access.check_headers(&headers, Right::Reset) {
         return e.into_response();
     }
     if which.forget {
@@ -49,7 +47,7 @@ async fn reset(
             let message = "forget=true is about a whole topic: leave item and kind out. Nothing changed";
             return error(StatusCode::BAD_REQUEST, "bad_query", message, None);
         }
-        return forgets::answer(&front, &topic).await;
+        return forgets::answer(&state, &topic).await;
     }
     let key = match idempotency_key(&headers) {
         // Without a key it is no repeat of anything.
@@ -60,7 +58,7 @@ async fn reset(
         Ok(reset) => reset,
         Err(e) => return error(StatusCode::BAD_REQUEST, "bad_name", e.to_string(), None),
     };
-    match pass_on(&front, reset).await {
+    match pass_on(&state, reset).await {
         Ok(()) => Json(serde_json::json!({ "reset": true, "durability": "disk" })).into_response(),
         Err(e) => refusal(&e),
     }
@@ -76,15 +74,15 @@ fn named(key: u128, topic: &str, which: &Which) -> Result<Reset, NameError> {
 }
 
 /// The key's owner does it; when the ring changes on the way, the next one.
-async fn pass_on(front: &Front, reset: Reset) -> Result<(), SubmitError> {
+async fn pass_on(state: &HttpState, reset: Reset) -> Result<(), SubmitError> {
     let mut tried = 0;
     loop {
-        let view = front.membership.view().borrow().clone();
-        let leaf = if reset.key == 0 { front.me.clone() } else { front.owners.owner(&view, reset.key)? };
+        let view = state.membership.view().borrow().clone();
+        let leaf = if reset.key == 0 { state.me.clone() } else { state.owners.owner(&view, reset.key)? };
         tried += 1;
-        match reset_at(front, &view, &leaf, reset.clone()).await {
+        match reset_at(state, &view, &leaf, reset.clone()).await {
             Err(SubmitError::NotOwner { epoch }) if tried < owners::TRIES => {
-                owners::agree(&front.membership, epoch).await;
+                owners::agree(&state.membership, epoch).await;
             }
             result => return result,
         }
@@ -92,27 +90,18 @@ async fn pass_on(front: &Front, reset: Reset) -> Result<(), SubmitError> {
 }
 
 async fn reset_at(
-    front: &Front,
+    state: &HttpState,
     view: &ClusterView,
     leaf: &NodeName,
     reset: Reset,
 ) -> Result<(), SubmitError> {
-    if *leaf == front.me {
-        return reset_here(&front.core, reset).await;
+    if *leaf == state.me {
+        return reset_here(&state.core, reset).await;
     }
     let Some(node) = view.node(leaf) else { return Err(SubmitError::Unreachable) };
-    match front.membership.peers().call_within(node, &Request::Reset(reset), RESET_TIMEOUT).await {
+    match state.membership.peers().call_within(node, &Request::Reset(reset), RESET_TIMEOUT).await {
         Ok(Reply::Submitted(result)) => result,
         Err(PeerError::Unreachable { .. }) => Err(SubmitError::Unreachable),
         Ok(_) | Err(_) => Err(SubmitError::InDoubt),
-    }
-}
-
-/// Resets on this leaf's log, and waits until that is durable.
-pub(super) async fn reset_here(core: &CoreHandle, reset: Reset) -> Result<(), SubmitError> {
-    let answer = core.ask(|reply| Input::Reset { reset, reply });
-    match tokio::time::timeout(RESET_TIMEOUT, answer).await {
-        Ok(Some(result)) => result.map(|_| ()),
-        Ok(None) | Err(_) => Err(SubmitError::InDoubt),
     }
 }

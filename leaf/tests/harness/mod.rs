@@ -7,7 +7,7 @@
 pub mod producer;
 pub mod root;
 
-use super::shell::{LeafNode, LeafOptions, StartError};
+use super::shell::{LeafConfig, LeafNode, LeafOptions, StartError};
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::shell::access::Access;
 use countree_common::shell::folder::FolderError;
@@ -74,11 +74,15 @@ impl Cluster {
             },
             adopts: false,
             data: self.data(),
-            window: Duration::from_millis(20),
-            retention: Duration::from_secs(60),
-            horizon: Duration::from_secs(600),
-            log_bytes: 1 << 30,
-            capacity: 2_000_000,
+            machine: LeafConfig {
+                leaf: name(called),
+                window: Duration::from_millis(20),
+                retention: Duration::from_secs(60),
+                horizon: Duration::from_secs(600),
+                log_bytes: 1 << 30,
+                segment_bytes: LeafConfig::SEGMENT_BYTES,
+                capacity: 2_000_000,
+            },
             access: Access::open(),
         }
     }
