@@ -15,7 +15,7 @@ impl LeafMachine {
         self.settle_flushes();
         self.retire_settled(now);
         self.uplink.survey(now.mono, &self.context);
-        self.uplink.ask_unconfirmed();
+        self.uplink.ask_unanswered();
         self.uplink.trim(now.mono, &mut self.context);
         self.uplink.echo(&mut self.context.outputs);
         self.uplink.begin_scans(self.counters.names(), &mut self.context.outputs);

@@ -63,7 +63,7 @@ impl Uplink {
         if !is_known && (self.echoes.era == 0 || now >= self.echoes.since + ERA_LASTS) {
             (self.echoes.era, self.echoes.since) = (stamp.era, now);
             self.streams_mut().for_each(|stream| stream.begin_era(stamp.era));
-            self.ask_unconfirmed();
+            self.ask_unanswered();
         }
         let open = Open { stamp, accepted };
         let of_root = self.echoes.by_root.entry(root.clone()).or_default();
@@ -75,13 +75,13 @@ impl Uplink {
     }
 
     /// Asks about topics for which the store has not answered in its era.
-    pub(in crate::machine) fn ask_unconfirmed(&mut self) {
-        self.streams_mut().for_each(|stream| stream.ask_unconfirmed(ASKED_PER_WINDOW));
+    pub(in crate::machine) fn ask_unanswered(&mut self) {
+        self.streams_mut().for_each(|stream| stream.ask_unanswered(ASKED_PER_WINDOW));
     }
 
     /// Says back what can be.
     pub(in crate::machine) fn echo(&mut self, outputs: &mut Outputs) {
-        let is_whole = self.complete_to().is_some() && self.streams().all(StreamUplink::is_confirmed);
+        let is_whole = self.complete_to().is_some() && self.streams().all(StreamUplink::is_answered_in_era);
         if !is_whole {
             return;
         }

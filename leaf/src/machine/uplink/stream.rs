@@ -1,10 +1,10 @@
-//! One stream's sums on their way to the store: cut, sent, confirmed, and cut again where the store says
-//! that it stands elsewhere.
+//! Brings one stream's sums to the store: cuts them, sends them, has them confirmed, and cuts them again where the store
+//! says that it stands elsewhere.
 //!
 //! At most one cut of a topic is under way, and it is repeated verbatim until it is answered: a repeat
-//! that was applied before is told `Have` with its own `to`, and so is never counted twice.
+//! that was applied before is answered `Have` with its own `to`, and so is never counted twice.
 
-mod confirming;
+mod era;
 mod outcomes;
 mod positions;
 mod probes;
@@ -16,19 +16,35 @@ mod topics;
 pub use outcomes::{Findings, NearLimit};
 pub use sending::NamedSums;
 
-use crate::log::recovery::{OldStream, Stretch, TopicInLog};
+use crate::log::recovery::{OldStream, TopicInLog};
 use crate::machine::counters::names::{CounterId, TopicId};
 use crate::machine::counters::pending::{Pending, Places};
 use crate::machine::counters::table::{Table, TopicSums};
 use crate::machine::uplink::progress::{Progress, WindowId};
 use countree_common::ledger::Ledger;
 use countree_common::stream::{Lsn, StreamId};
-use countree_common::time::{Time, WallMs};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use countree_common::time::WallMs;
+use era::EraAnswers;
+use probes::Probing;
+use readings::Readings;
+use sending::Sending;
 use std::time::Duration;
-use topics::{InFlight, InLog, Position, TopicState, Topics, Wait};
+use survey::Survey;
+use topics::{InLog, Position, TopicState, Topics};
 
-/// One leaf stream's way up.
+/// Counts the events of a stream, for its ledger.
+#[derive(Debug, Default)]
+struct EventCounts {
+    accepted: u64,
+    /// Events that the uplink was given or that are in the log alone, and that the store has not confirmed.
+    in_flight: u64,
+    merged: u64,
+    declared_lost: u64,
+    /// Σ|δ| of the sums that wait.
+    volume: u64,
+}
+
+/// Sends one leaf stream's sums.
 #[derive(Debug)]
 pub struct StreamUplink {
     stream: StreamId,
@@ -36,31 +52,14 @@ pub struct StreamUplink {
     sealed_at: Option<Lsn>,
     topics: Topics,
     places: Places,
-    ready: VecDeque<TopicId>,
-    timers: BTreeMap<(Time, u64), TopicId>,
-    attempts: u64,
-    /// Sums of cuts that a root was sent and has not answered.
-    sums_sent: usize,
-    retention: Duration,
-    probes: BTreeSet<(Time, TopicId)>,
-    /// The topics of which the store may still forget something, by when it last answered for them.
-    doubtful: BTreeSet<(Time, TopicId)>,
-    scans: BTreeMap<TopicId, Stretch>,
-    scanning: BTreeMap<TopicId, Stretch>,
-    is_scanning: bool,
+    sending: Sending,
+    probing: Probing,
+    readings: Readings,
     progress: Progress,
     last_window_to: Lsn,
-    accepted: u64,
-    /// Events that it was given or has in the log alone, and that the store has not confirmed.
-    in_flight: u64,
-    merged: u64,
-    declared_lost: u64,
-    volume: u64,
-    survey: survey::Survey,
-    /// The era that the process of the store began with that is known to serve; 0 as long as none is.
-    era: u64,
-    /// Topics that something is merged of, and for which the store has not answered in that process.
-    unconfirmed: BTreeSet<TopicId>,
+    events: EventCounts,
+    survey: Survey,
+    answers: EraAnswers,
 }
 
 impl StreamUplink {
@@ -72,26 +71,14 @@ impl StreamUplink {
             sealed_at: None,
             topics: Topics::default(),
             places: Places::default(),
-            ready: VecDeque::new(),
-            timers: BTreeMap::new(),
-            attempts: 0,
-            sums_sent: 0,
-            retention,
-            probes: BTreeSet::new(),
-            doubtful: BTreeSet::new(),
-            scans: BTreeMap::new(),
-            scanning: BTreeMap::new(),
-            is_scanning: false,
+            sending: Sending::default(),
+            probing: Probing::new(retention),
+            readings: Readings::default(),
             progress: Progress::default(),
             last_window_to: 0,
-            accepted: 0,
-            in_flight: 0,
-            merged: 0,
-            declared_lost: 0,
-            volume: 0,
-            survey: survey::Survey::default(),
-            era: 0,
-            unconfirmed: BTreeSet::new(),
+            events: EventCounts::default(),
+            survey: Survey::default(),
+            answers: EraAnswers::default(),
         }
     }
 
@@ -99,10 +86,10 @@ impl StreamUplink {
     pub fn sealed(stream: StreamId, old: OldStream, retention: Duration, table: &mut Table) -> Self {
         let live = Self::live(stream, retention);
         let mut uplink = Self { sealed_at: Some(old.end), last_window_to: old.end, ..live };
-        uplink.accepted = old.accepted;
-        uplink.in_flight = old.topics.values().map(|t| t.events).sum();
+        uplink.events.accepted = old.accepted;
+        uplink.events.in_flight = old.topics.values().map(|t| t.events).sum();
         // What is no longer in the log was trimmed, and only merged records are.
-        uplink.merged = old.accepted - uplink.in_flight;
+        uplink.events.merged = old.accepted - uplink.events.in_flight;
         for (topic, TopicInLog { last, events }) in old.topics {
             let topic = table.intern_topic(&topic);
             let state = TopicState::new(Position::Unknown, Some(InLog { events, last, expected: None }));
@@ -130,17 +117,17 @@ impl StreamUplink {
 
     /// Notes events that were logged.
     pub fn note_accepted(&mut self, events: u64) {
-        self.accepted += events;
+        self.events.accepted += events;
     }
 
     /// Events accepted so far.
     pub fn accepted(&self) -> u64 {
-        self.accepted
+        self.events.accepted
     }
 
     /// Σ|δ| of the sums that wait.
     pub fn volume(&self) -> u64 {
-        self.volume
+        self.events.volume
     }
 
     /// How far its windows are merged.
@@ -150,12 +137,15 @@ impl StreamUplink {
 
     /// The ledger; `open_events` are logged and not yet offered here. Its sides are counted apart.
     pub fn ledger(&self, open_events: u64) -> Ledger {
-        debug_assert_eq!(self.in_flight, self.topics.values().map(TopicState::in_flight_events).sum::<u64>());
+        debug_assert_eq!(
+            self.events.in_flight,
+            self.topics.values().map(TopicState::in_flight_events).sum::<u64>()
+        );
         Ledger {
-            accepted: self.accepted,
-            merged: self.merged,
-            in_flight: self.in_flight + open_events,
-            declared_lost: self.declared_lost,
+            accepted: self.events.accepted,
+            merged: self.events.merged,
+            in_flight: self.events.in_flight + open_events,
+            declared_lost: self.events.declared_lost,
         }
     }
 
@@ -180,8 +170,8 @@ impl StreamUplink {
     fn take(&mut self, window: WindowId, to: Lsn, sums: Vec<TopicSums>) {
         for TopicSums { topic, sums, events } in sums {
             let pending = Pending::new(to, sums, events, window);
-            self.volume = self.volume.saturating_add(pending.volume);
-            self.in_flight += events;
+            self.events.volume = self.events.volume.saturating_add(pending.volume);
+            self.events.in_flight += events;
             let state = self.topics.entry(topic);
             let state = state.get_or_insert_with(|| Box::new(TopicState::new(Position::Known(0), None)));
             if !self.places.join(&mut state.queue, pending) {

@@ -2,13 +2,14 @@ use super::outcomes::OVERFLOW_RETRY;
 use super::sending::{ANSWER_TIMEOUT, SUMS_SENT};
 use super::topics::SUMS_OF_A_CUT;
 use super::*;
-use crate::log::recovery::{Piece, Recut};
-use crate::machine::Found;
+use crate::log::recovery::{Found, Piece, Recut, Stretch};
+
 use crate::testing::{TestStore, decoded, leaf_name, root_name, sum, topic};
 use countree_common::cluster::NodeName;
 use countree_common::cut::{CounterSum, Cut, Outcome};
 use countree_common::key::{Counter, Topic};
 use countree_common::limits::{self, WINDOW_COUNTERS_PER_TOPIC};
+use countree_common::time::Time;
 use countree_common::wire::codec;
 use countree_common::wire::uplink::{CutOutcome, ToRoot};
 use std::ops::{Deref, DerefMut};
@@ -105,7 +106,7 @@ fn piece(to: Lsn, sums: Vec<CounterSum>) -> Piece {
     Piece { to, events: sums.len() as u64, sums }
 }
 
-fn found(pieces: Vec<Piece>) -> BTreeMap<Topic, Vec<Piece>> {
+fn found(pieces: Vec<Piece>) -> Found {
     [(topic("t"), pieces)].into()
 }
 

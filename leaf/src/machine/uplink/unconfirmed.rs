@@ -1,5 +1,5 @@
-//! What a store may still forget (probe and trim): merges that it confirmed and did not call durable. Their topic is
-//! asked about again and again until a retention has passed; only then may the log let go of them.
+//! Remembers merges that a store has answered and not called durable, and so may still forget. Their topic is asked about
+//! again and again until a retention has passed; only then may the log let go of them.
 
 use countree_common::time::Time;
 use std::time::Duration;
@@ -9,12 +9,12 @@ const FIRST_PROBE: Duration = Duration::from_secs(1);
 
 /// A topic whose last merge the store may still forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Doubt {
+pub struct UnconfirmedMerge {
     merged: Time,
     answered: Time,
 }
 
-impl Doubt {
+impl UnconfirmedMerge {
     /// When it was merged.
     pub fn merged_at(self) -> Time {
         self.merged

@@ -1,6 +1,7 @@
-//! What the store answers to cuts, and what follows from it.
+//! Takes the store's answers to cuts.
 
-use super::{InFlight, InLog, Position, StreamUplink};
+use super::StreamUplink;
+use super::topics::{InFlight, InLog, Position};
 use crate::log::recovery::Stretch;
 use crate::machine::counters::names::{CounterId, Names, TopicId};
 use crate::machine::counters::pending::{Pending, Sum};
@@ -26,7 +27,7 @@ pub struct NearLimit {
     pub total: i64,
 }
 
-/// What an outcome brought to light, beyond the merge itself.
+/// Discoveries of an outcome, beyond the merge itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Totals near their limit.
@@ -56,7 +57,7 @@ impl StreamUplink {
         let Some(in_flight) = state.in_flight.take_if(|f| f.from == from && f.sums.to == to) else {
             return findings;
         };
-        self.sums_sent -= in_flight.sums_sent();
+        self.sending.sums_sent -= in_flight.sums_sent();
         if let Some(version) = answer.outcome.as_ref().and_then(told) {
             (state.told, state.is_asked) = (version, false);
             self.note_told(topic, version);
@@ -115,14 +116,14 @@ impl StreamUplink {
         match state.in_log {
             Some(InLog { last, .. }) if last > have => {
                 state.position = Position::Scanning;
-                self.scans.insert(topic, Stretch { from: have, to: last });
+                self.readings.wanted.insert(topic, Stretch { from: have, to: last });
             }
             settled => {
                 state.position = Position::Known(have);
                 if let Some(InLog { events, .. }) = settled {
                     state.in_log = None;
-                    self.in_flight -= events;
-                    self.merged += events;
+                    self.events.in_flight -= events;
+                    self.events.merged += events;
                     self.progress.release(0);
                 }
                 self.make_ready(topic);
@@ -141,9 +142,9 @@ impl StreamUplink {
         let state = self.topics.get_mut(topic)?;
         let Pending { to, events, volume, window, .. } = in_flight.sums;
         state.position = Position::Known(to);
-        self.in_flight -= events;
-        self.merged += events;
-        self.volume = self.volume.saturating_sub(volume);
+        self.events.in_flight -= events;
+        self.events.merged += events;
+        self.events.volume = self.events.volume.saturating_sub(volume);
         state.confirmed = state.confirmed.map(|before| before + events);
         self.progress.release(window);
         self.make_ready(topic);
@@ -171,7 +172,7 @@ impl StreamUplink {
         self.progress.hold(0);
         for pending in dropped {
             events += pending.events;
-            self.volume = self.volume.saturating_sub(pending.volume);
+            self.events.volume = self.events.volume.saturating_sub(pending.volume);
             self.progress.release(pending.window);
         }
         let expected = state.confirmed.map(|before| (before + events).saturating_sub(store_events));
@@ -179,7 +180,7 @@ impl StreamUplink {
         state.position = Position::Scanning;
         state.confirmed = Some(store_events);
         state.in_log = Some(InLog { events, last, expected });
-        self.scans.insert(topic, Stretch { from: have, to: last });
+        self.readings.wanted.insert(topic, Stretch { from: have, to: last });
     }
 }
 

@@ -1,6 +1,7 @@
-//! How far a stream has come, for those who follow an event's road.
+//! Tells how far a stream has come, for those who follow an event through the system.
 
-use super::{Position, StreamUplink, TopicState, Wait};
+use super::StreamUplink;
+use super::topics::{Position, TopicState, Wait};
 use crate::machine::counters::names::TopicId;
 use countree_common::document::Version;
 use countree_common::stream::Lsn;

@@ -1,26 +1,56 @@
-//! Asking about idle topics, for as long as the store may forget their last merge (probe and trim).
+//! Asks about idle topics for as long as the store may forget their last merge (probe and trim).
 
 use super::StreamUplink;
 use crate::machine::counters::names::TopicId;
-use crate::machine::uplink::unconfirmed::Doubt;
+use crate::machine::uplink::unconfirmed::UnconfirmedMerge;
 use countree_common::document::Version;
 use countree_common::time::Time;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The topics of which the store may still forget something.
+#[derive(Debug)]
+pub(super) struct Probing {
+    /// For how long the store may forget what it confirms without calling it durable.
+    retention: Duration,
+    /// Topics by the time to ask about them.
+    due: BTreeSet<(Time, TopicId)>,
+    /// Topics by the time when the store last answered for them.
+    unconfirmed: BTreeSet<(Time, TopicId)>,
+}
+
+impl Probing {
+    pub(super) fn new(retention: Duration) -> Self {
+        Self { retention, due: BTreeSet::new(), unconfirmed: BTreeSet::new() }
+    }
+
+    /// Takes a topic whose time has come.
+    pub(super) fn take_due(&mut self, now: Time) -> Option<TopicId> {
+        self.due.first().filter(|(due, _)| *due <= now)?;
+        self.due.pop_first().map(|(_, topic)| topic)
+    }
+
+    /// The time of the first.
+    pub(super) fn next_due(&self) -> Option<Time> {
+        self.due.first().map(|(due, _)| *due)
+    }
+}
 
 impl StreamUplink {
     /// Whether the store can't forget any of it either, so that its log can go.
     pub fn is_settled(&self) -> bool {
-        self.is_drained() && self.doubtful.is_empty()
+        self.is_drained() && self.probing.unconfirmed.is_empty()
     }
 
     /// Whether the store can't forget anything any more that was merged by `at`.
     pub fn is_proven(&self, at: Time) -> bool {
-        self.is_answered_since(at + self.retention)
+        self.is_answered_since(at + self.probing.retention)
     }
 
     /// Asks about every topic of which the store may still forget something.
     pub fn probe_all(&mut self) {
-        let doubtful: Vec<TopicId> = self.doubtful.iter().map(|(_, topic)| *topic).collect();
-        for topic in doubtful {
+        let unconfirmed: Vec<TopicId> = self.probing.unconfirmed.iter().map(|(_, topic)| *topic).collect();
+        for topic in unconfirmed {
             if let Some(state) = self.topics.get_mut(topic) {
                 state.is_probe_due = true;
                 self.make_ready(topic);
@@ -48,20 +78,22 @@ impl StreamUplink {
 
     /// When it last merged something that it may still forget, if there is such a thing.
     pub fn last_unconfirmed_merge(&self) -> Option<Time> {
-        let doubts = self.doubtful.iter().filter_map(|(_, topic)| self.topics.get(*topic)?.doubt);
-        doubts.map(Doubt::merged_at).max()
+        let merges =
+            self.probing.unconfirmed.iter().filter_map(|(_, topic)| self.topics.get(*topic)?.unconfirmed);
+        merges.map(UnconfirmedMerge::merged_at).max()
     }
 
     /// Whether it has said since then, for each topic, that it stands where it should.
     pub fn is_answered_since(&self, at: Time) -> bool {
-        self.doubtful.first().is_none_or(|(answered, _)| *answered >= at)
+        self.probing.unconfirmed.first().is_none_or(|(answered, _)| *answered >= at)
     }
 
     /// Asks about a topic, unless the store has answered for it of late.
     pub(super) fn probe(&mut self, now: Time, topic: TopicId) {
         let Some(state) = self.topics.get_mut(topic) else { return };
         state.has_probe = false;
-        state.is_probe_due = state.doubt.is_some_and(|d| d.next_probe(self.retention) <= now);
+        state.is_probe_due =
+            state.unconfirmed.is_some_and(|merge| merge.next_probe(self.probing.retention) <= now);
         if state.is_probe_due {
             self.make_ready(topic);
         } else {
@@ -71,37 +103,41 @@ impl StreamUplink {
 
     pub(super) fn plan_probe(&mut self, topic: TopicId) {
         let Some(state) = self.topics.get_mut(topic) else { return };
-        if let Some(doubt) = state.doubt
+        if let Some(unconfirmed) = state.unconfirmed
             && !state.has_probe
         {
             state.has_probe = true;
-            self.probes.insert((doubt.next_probe(self.retention), topic));
+            self.probing.due.insert((unconfirmed.next_probe(self.probing.retention), topic));
         }
     }
 
-    fn set_doubt(&mut self, topic: TopicId, doubt: impl FnOnce(Option<Doubt>) -> Option<Doubt>) {
+    fn set_unconfirmed(
+        &mut self,
+        topic: TopicId,
+        unconfirmed: impl FnOnce(Option<UnconfirmedMerge>) -> Option<UnconfirmedMerge>,
+    ) {
         let Some(state) = self.topics.get_mut(topic) else { return };
-        let (old, new) = (state.doubt, doubt(state.doubt));
-        state.doubt = new;
+        let (old, new) = (state.unconfirmed, unconfirmed(state.unconfirmed));
+        state.unconfirmed = new;
         if let Some(old) = old {
-            self.doubtful.remove(&(old.answered_at(), topic));
+            self.probing.unconfirmed.remove(&(old.answered_at(), topic));
         }
         if let Some(new) = new {
-            self.doubtful.insert((new.answered_at(), topic));
+            self.probing.unconfirmed.insert((new.answered_at(), topic));
             self.plan_probe(topic);
         }
     }
 
     /// The store stands where it should.
     pub(super) fn note_answered(&mut self, now: Time, topic: TopicId) {
-        let retention = self.retention;
-        self.set_doubt(topic, |doubt| doubt?.answered(now, retention));
+        let retention = self.probing.retention;
+        self.set_unconfirmed(topic, |unconfirmed| unconfirmed?.answered(now, retention));
     }
 
     /// The store has merged more, which it may forget unless it is durable. Durable is then all of the topic.
     pub(super) fn note_merged(&mut self, now: Time, topic: TopicId, is_durable: bool) {
-        let retention = self.retention;
-        let doubt = Doubt::merged(now).answered(now, retention);
-        self.set_doubt(topic, |_| doubt.filter(|_| !is_durable));
+        let retention = self.probing.retention;
+        let unconfirmed = UnconfirmedMerge::merged(now).answered(now, retention);
+        self.set_unconfirmed(topic, |_| unconfirmed.filter(|_| !is_durable));
     }
 }

@@ -1,6 +1,7 @@
-//! Cuts on their way to a root: sent, repeated when no answer comes, made ready again when the root is lost.
+//! Sends cuts to roots, repeats them when no answer comes, and makes them ready again when the root is lost.
 
-use super::{InFlight, StreamUplink, Wait};
+use super::StreamUplink;
+use super::topics::{InFlight, Wait};
 use crate::machine::counters::names::{NEAR, Names, TopicId};
 use crate::machine::counters::pending::Sum;
 use countree_common::cluster::NodeName;
@@ -9,6 +10,7 @@ use countree_common::limits;
 use countree_common::time::Time;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A cut without an answer is sent again after this long.
@@ -18,6 +20,18 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// to a root that is behind would only be sent again.
 pub(super) const SUMS_SENT: usize = 256 << 10;
 
+/// The cuts that can be sent, or wait for an answer or another try.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// Topics that have a cut to send.
+    ready: VecDeque<TopicId>,
+    /// Topics by the time of their next try, each for one attempt.
+    timers: BTreeMap<(Time, u64), TopicId>,
+    attempts: u64,
+    /// Sums of cuts that a root was sent and has not answered.
+    pub(super) sums_sent: usize,
+}
+
 /// Sums that are written as [`countree_common::cut::CounterSum`]s.
 #[derive(Debug, Clone, Copy)]
 pub struct NamedSums<'a> {
@@ -26,7 +40,7 @@ pub struct NamedSums<'a> {
 }
 
 impl NamedSums<'_> {
-    /// As many bytes as they may take.
+    /// The most bytes that they may take.
     pub fn bytes_at_most(&self) -> usize {
         self.sums.len() * (limits::ITEM_BYTES + limits::KIND_BYTES + 12)
     }
@@ -60,7 +74,7 @@ impl StreamUplink {
             && !state.is_ready
         {
             state.is_ready = true;
-            self.ready.push_back(topic);
+            self.sending.ready.push_back(topic);
         }
     }
 
@@ -72,14 +86,14 @@ impl StreamUplink {
         root_of: impl Fn(TopicId) -> Option<NodeName>,
     ) -> Vec<(NodeName, TopicId)> {
         let mut cuts = Vec::new();
-        for _ in 0..self.ready.len() {
-            if self.sums_sent >= SUMS_SENT {
+        for _ in 0..self.sending.ready.len() {
+            if self.sending.sums_sent >= SUMS_SENT {
                 break;
             }
-            let Some(topic) = self.ready.pop_front() else { break };
+            let Some(topic) = self.sending.ready.pop_front() else { break };
             let Some(state) = self.topics.get_mut(topic) else { continue };
             let Some(root) = root_of(topic) else {
-                self.ready.push_back(topic);
+                self.sending.ready.push_back(topic);
                 continue;
             };
             state.is_ready = false;
@@ -87,12 +101,12 @@ impl StreamUplink {
             if in_flight.wait != Wait::Turn {
                 continue;
             }
-            self.attempts += 1;
-            in_flight.attempt = self.attempts;
+            self.sending.attempts += 1;
+            in_flight.attempt = self.sending.attempts;
             in_flight.wait = Wait::Answer(root.clone());
-            self.sums_sent += in_flight.sums_sent();
+            self.sending.sums_sent += in_flight.sums_sent();
             cuts.push((root, topic));
-            self.timers.insert((now + ANSWER_TIMEOUT, self.attempts), topic);
+            self.sending.timers.insert((now + ANSWER_TIMEOUT, self.sending.attempts), topic);
         }
         cuts
     }
@@ -122,7 +136,7 @@ impl StreamUplink {
 
     fn send_again(&mut self, topic: TopicId) {
         if let Some(in_flight) = self.topics.get_mut(topic).and_then(|s| s.in_flight.as_mut()) {
-            self.sums_sent -= in_flight.sums_sent();
+            self.sending.sums_sent -= in_flight.sums_sent();
             in_flight.wait = Wait::Turn;
             self.make_ready(topic);
         }
@@ -130,7 +144,7 @@ impl StreamUplink {
 
     /// Makes ready what has waited long enough.
     pub fn handle_time(&mut self, now: Time) {
-        while let Some(entry) = self.timers.first_entry() {
+        while let Some(entry) = self.sending.timers.first_entry() {
             let (due, attempt) = *entry.key();
             if due > now {
                 break;
@@ -141,23 +155,22 @@ impl StreamUplink {
                 self.send_again(topic);
             }
         }
-        while self.probes.first().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, topic)) = self.probes.pop_first() else { break };
+        while let Some(topic) = self.probing.take_due(now) {
             self.probe(now, topic);
         }
     }
 
     /// When [`StreamUplink::handle_time`] has something to do.
     pub fn next_timeout(&self) -> Option<Time> {
-        let timer = self.timers.keys().next().map(|(due, _)| *due);
-        timer.into_iter().chain(self.probes.first().map(|(due, _)| *due)).min()
+        let timer = self.sending.timers.keys().next().map(|(due, _)| *due);
+        timer.into_iter().chain(self.probing.next_due()).min()
     }
 
     pub(super) fn retry_after(&mut self, topic: TopicId, now: Time, wait: Duration) {
         let Some(in_flight) = self.topics.get_mut(topic).and_then(|s| s.in_flight.as_mut()) else { return };
-        self.attempts += 1;
-        in_flight.attempt = self.attempts;
+        self.sending.attempts += 1;
+        in_flight.attempt = self.sending.attempts;
         in_flight.wait = Wait::Retry;
-        self.timers.insert((now + wait, self.attempts), topic);
+        self.sending.timers.insert((now + wait, self.sending.attempts), topic);
     }
 }

@@ -1,7 +1,8 @@
-//! Asking about every topic, over and over, whatever the store has said: other hands may have changed it since. What it
+//! Asks about every topic, over and over, whatever the store has said: other hands may have changed it since. What it
 //! does not hold any more is read back from the log, or declared lost.
 
-use super::{Position, StreamUplink};
+use super::StreamUplink;
+use super::topics::Position;
 use crate::machine::counters::names::TopicId;
 use countree_common::time::Time;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 /// Between the beginnings of two surveys; with many topics they take longer.
 const SURVEY_GAP: Duration = Duration::from_secs(10);
 
-/// How far the survey has come.
+/// The progress of a survey.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     next: TopicId,
@@ -17,7 +18,7 @@ pub(super) struct Survey {
 }
 
 impl StreamUplink {
-    /// Asks about the next topics, at most so many; returns how many it looked at.
+    /// Asks about the next topics, `most` at most; returns how many it looked at.
     pub fn survey(&mut self, now: Time, most: usize) -> usize {
         let Survey { next, began } = self.survey;
         if next == 0 && now < began + SURVEY_GAP {

@@ -1,14 +1,14 @@
-//! Where each topic of a stream stands.
+//! Keeps the state of each topic of a stream.
 
 use crate::machine::counters::names::TopicId;
 use crate::machine::counters::pending::{Pending, Sum};
-use crate::machine::uplink::unconfirmed::Doubt;
+use crate::machine::uplink::unconfirmed::UnconfirmedMerge;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
 use countree_common::stream::Lsn;
 use std::collections::VecDeque;
 
-/// What a cut waits for.
+/// The next event in the life of a cut.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     /// To be sent.
@@ -19,7 +19,7 @@ pub(super) enum Wait {
     Retry,
 }
 
-/// A cut costs root and store about as much as so many sums, however few it has: its topic's document and stream.
+/// A cut costs root and store about as much as this many sums, however few it has: its topic's document and stream.
 pub(super) const SUMS_OF_A_CUT: usize = 16;
 
 /// A cut that was sent, or is about to be.
@@ -33,13 +33,13 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// How many sums a root has to answer for, or what comes to as many.
+    /// The sums that a root has to answer for, or as many as the cut costs.
     pub(super) fn sums_sent(&self) -> usize {
         if matches!(self.wait, Wait::Answer(_)) { SUMS_OF_A_CUT + self.sums.sums.len() } else { 0 }
     }
 }
 
-/// Where the store's document stands for this stream, as far as the leaf knows.
+/// The position of the store's document in this stream, as far as the leaf knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
     /// Merged up to here.
@@ -73,9 +73,9 @@ pub(super) struct TopicState {
     pub(super) is_asked: bool,
     /// The last record that was cut out of a window which had not ended; 0 for none.
     pub(super) early_to: Lsn,
-    /// What the store may still forget.
-    pub(super) doubt: Option<Doubt>,
-    /// Whether a time to ask about the doubt is set, and whether it has come.
+    /// The last merge, while the store may still forget it.
+    pub(super) unconfirmed: Option<UnconfirmedMerge>,
+    /// Whether a time to ask about it is set, and whether that has come.
     pub(super) has_probe: bool,
     pub(super) is_probe_due: bool,
     pub(super) in_flight: Option<InFlight>,
@@ -95,7 +95,7 @@ impl TopicState {
             told: Version::default(),
             is_asked: false,
             early_to: 0,
-            doubt: None,
+            unconfirmed: None,
             has_probe: false,
             is_probe_due: false,
             in_flight: None,

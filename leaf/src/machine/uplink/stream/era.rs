@@ -1,0 +1,53 @@
+//! Tells whether the store has answered for each topic in the process that serves. What another process answered, this one
+//! may have forgotten.
+
+use super::StreamUplink;
+use crate::machine::counters::names::TopicId;
+use countree_common::document::Version;
+use countree_common::era;
+use std::collections::BTreeSet;
+
+/// The store's answers in the process that serves.
+#[derive(Debug, Default)]
+pub(super) struct EraAnswers {
+    /// The era that the process of the store began with that is known to serve; 0 as long as none is.
+    era: u64,
+    /// Topics that something is merged of, and for which the store has not answered in that process.
+    missing: BTreeSet<TopicId>,
+}
+
+impl StreamUplink {
+    /// This process serves. What is merged has to be confirmed by it.
+    pub fn begin_era(&mut self, era: u64) {
+        self.answers.era = era;
+        let told = self.topics.iter().map(|(topic, state)| (topic, state.told));
+        self.answers.missing =
+            told.filter(|(_, told)| !is_of_era(era, *told)).map(|(topic, _)| topic).collect();
+    }
+
+    /// Whether all that is merged is known to be in the store that serves.
+    pub fn is_answered_in_era(&self) -> bool {
+        self.answers.missing.is_empty()
+    }
+
+    /// Asks about topics without an answer, `most` of them at most.
+    pub fn ask_unanswered(&mut self, most: usize) {
+        let topics: Vec<TopicId> = self.answers.missing.iter().take(most).copied().collect();
+        topics.into_iter().for_each(|topic| self.ask_about(topic));
+    }
+
+    /// The store has answered for a topic.
+    pub(super) fn note_told(&mut self, topic: TopicId, told: Version) {
+        if is_of_era(self.answers.era, told) {
+            self.answers.missing.remove(&topic);
+        } else {
+            self.answers.missing.insert(topic);
+        }
+    }
+}
+
+/// Whether that version can be in this process. Where the store holds nothing, there is nothing that it may have forgotten
+/// since.
+fn is_of_era(era: u64, told: Version) -> bool {
+    told.number == 0 || era == 0 || era::is_of(era, told.era)
+}
