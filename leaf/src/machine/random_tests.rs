@@ -14,7 +14,7 @@ fn every_acked_event_is_counted_once_whatever_fails() {
             (0..STEPS).for_each(|_| world.step());
             world.calm_down();
             world.verify();
-            (world.crashes, world.went_back, world.leaves)
+            (world.crashes, world.went_back(), world.leaves)
         });
         let (of_crashes, of_going_back, of_leaves) =
             result.unwrap_or_else(|_| panic!("seed {seed} went wrong"));
