@@ -40,6 +40,7 @@ mod store_side;
 mod stores;
 mod terminal;
 mod trace;
+mod tutorial;
 mod upgrade;
 mod verdicts;
 mod waiting;

@@ -1,6 +1,6 @@
 //! Runs a leaf with a producer, a disk without delay, and a root that merges everything.
 
-use crate::{counter, draws};
+use crate::counters::{counter, draws};
 use countree_common::cluster::{ClusterView, KeyHistory, Node, NodeName, Tier};
 use countree_common::cut::{Applied, Cut, Outcome};
 use countree_common::delta::Delta;

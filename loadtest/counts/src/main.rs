@@ -1,25 +1,22 @@
 //! Runs one path of the machines a given number of times, for `check` to count its instructions.
 //!
-//! `counts PATH TIMES`. What is prepared does not depend on TIMES, so that the difference of two runs is the path
-//! alone.
+//! `counts PATH TIMES`. The preparation does not depend on TIMES, so the difference of two runs is the path alone.
 
+mod counters;
 mod leaf;
 mod root;
 
+use counters::counter;
 use countree_common::cluster::NodeName;
-use countree_common::key::{Counter, NameError};
 use countree_common::ring::Ring;
 use countree_common::wire::batch::{BatchView, Events};
 use std::error::Error;
 use std::hint::black_box;
 use std::process::ExitCode;
 
-/// Topics that counters are dealt to.
-const TOPICS: u32 = 100;
-
 type Work = fn(u32) -> Result<(), Box<dyn Error>>;
 
-/// The paths, and how much of what each walk is made of.
+/// The paths: name, units of work in each run, the unit, and the function.
 const PATHS: [(&str, u32, &str, Work); 7] = [
     ("decode", leaf::BATCH_EVENTS, "event of a batch, read", decode),
     ("take", leaf::BATCH_EVENTS, "event: read, deduplicated, logged, summed, acked", leaf::take),
@@ -52,23 +49,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// A counter by number, with 24 bytes of names.
-fn counter(number: u32) -> Result<Counter, NameError> {
-    Counter::new(&format!("t-{:04}", number % TOPICS), &format!("item-{number:09}"), "like")
-}
-
-/// Yields the same numbers every time (an LCG), low ones more often than high ones.
-fn draws(seed: u64, below: u32) -> impl Iterator<Item = u32> {
-    let next = |state: &u64| {
-        Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
-    };
-    std::iter::successors(Some(seed), next).skip(1).map(move |state| {
-        let share = (state >> 11) as f64 / (1u64 << 53) as f64;
-        // Cubed: half of the draws fall on an eighth of the numbers.
-        (share.powi(3) * f64::from(below)) as u32
-    })
 }
 
 fn decode(times: u32) -> Result<(), Box<dyn Error>> {

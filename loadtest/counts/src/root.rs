@@ -1,6 +1,6 @@
 //! Runs a root's queue before a store that holds its documents in memory.
 
-use crate::counter;
+use crate::counters::counter;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{CounterSum, Cut};
 use countree_common::key::Topic;

@@ -36,7 +36,7 @@ impl Rival {
 /// `loadtest versus`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Both sides do the same work in one run, in turns, each server in processes of its own whose CPU \
+    after_help = "Both contenders do the same work in one run, in turns, each server in processes of its own whose CPU \
     time is read from /proc. Every event is a message of its own to the counter, and all totals are checked. What is \
     not installed is skipped."
 )]

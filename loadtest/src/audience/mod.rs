@@ -1,18 +1,18 @@
-//! Viewers, and how old what they are shown is.
+//! Runs viewers, and measures the age of the totals that they are shown.
 //!
-//! Every counter that is shown grows by one at each beat of a [`Pulse`]: a total tells which changes it holds, and
-//! each of them was due at a known time. A change that is skipped by a viewer is as old as the one that it sees
-//! instead, so no delay is left out (coordinated omission).
+//! Every shown counter grows by one with each change of a [`ChangeSchedule`]. So a total tells the changes in it, and
+//! each of them was due at a known time. A change that a viewer skips is as old as the one that it sees instead, so no
+//! delay is left out (coordinated omission).
 
-pub(crate) mod pulse;
+pub(crate) mod changes;
 
 use crate::clock::now;
 use crate::load::latency::{Percentiles, Point, curve, histogram};
+use changes::{ChangeSchedule, SHOWN_ITEM, SHOWN_KIND};
 use countree_client::{Cluster, Viewer};
 use countree_common::key::Topic;
 use countree_common::shell::failure::Failure;
 use hdrhistogram::Histogram;
-use pulse::{Pulse, SHOWN_ITEM, SHOWN_KIND};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// Records of what all viewers have seen.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    pulse: OnceLock<Pulse>,
+    schedule: OnceLock<ChangeSchedule>,
     state: Mutex<State>,
     /// The latest change that each viewer has seen.
     latest: Vec<AtomicU64>,
@@ -44,9 +44,9 @@ struct State {
     steps_back: u64,
 }
 
-/// Records of the deliveries of one pulse.
+/// Records of the deliveries of one schedule.
 #[derive(Debug, Clone)]
-pub(crate) struct Sight {
+pub(crate) struct Deliveries {
     /// Updates that reached viewers.
     pub(crate) deliveries: u64,
     /// Times that a viewer saw a lower total than before.
@@ -64,28 +64,28 @@ impl Seen {
     pub(crate) fn new(viewers: usize) -> Result<Arc<Self>, Failure> {
         let state = State { micros: histogram()?, deliveries: 0, steps_back: 0 };
         let latest = (0..viewers).map(|_| AtomicU64::new(0)).collect();
-        Ok(Arc::new(Self { pulse: OnceLock::new(), state: Mutex::new(state), latest }))
+        Ok(Arc::new(Self { schedule: OnceLock::new(), state: Mutex::new(state), latest }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on changes are due as the pulse says, and are counted. There is one pulse.
-    pub(crate) fn begin(&self, pulse: Pulse) {
-        let _ = self.pulse.set(pulse);
+    /// From now on changes are due as the schedule says, and are counted. There is one schedule.
+    pub(crate) fn begin(&self, schedule: ChangeSchedule) {
+        let _ = self.schedule.set(schedule);
     }
 
     /// A viewer is shown the total.
     pub(crate) fn saw(&self, viewer: usize, total: u64, at: Instant) {
         let Some(latest) = self.latest.get(viewer) else { return };
         let before = latest.fetch_max(total, Relaxed);
-        let Some(pulse) = self.pulse.get() else { return };
+        let Some(schedule) = self.schedule.get() else { return };
         let mut state = self.state();
         state.deliveries += 1;
         state.steps_back += u64::from(total < before);
         for change in before + 1..=total {
-            let Some(due) = pulse.due(change) else { continue };
+            let Some(due) = schedule.due(change) else { continue };
             let waited = at.saturating_duration_since(due);
             state.micros.saturating_record(waited.as_micros().max(1) as u64);
         }
@@ -114,9 +114,9 @@ impl Seen {
     }
 
     /// The deliveries so far.
-    pub(crate) fn sight(&self) -> Sight {
+    pub(crate) fn deliveries(&self) -> Deliveries {
         let State { micros, deliveries, steps_back } = &*self.state();
-        Sight {
+        Deliveries {
             deliveries: *deliveries,
             steps_back: *steps_back,
             staleness_ms: Percentiles::of(micros),

@@ -16,10 +16,10 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_POLL: Duration = Duration::from_millis(20);
 
-/// The process. Dropping it ends it, by SIGTERM and then by force.
+/// A running `countree up`. Dropping it ends it, by SIGTERM and then by force.
 #[derive(Debug)]
 pub(crate) struct Server {
-    process: ServerProcess,
+    process: UpProcess,
     /// Its HTTP address, `http://host:port`.
     pub(crate) url: String,
     log: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Server {
 }
 
 #[derive(Debug)]
-struct ServerProcess {
+struct UpProcess {
     child: Child,
 }
 
@@ -69,7 +69,7 @@ impl Server {
         let child = command
             .spawn()
             .map_err(|e| Failure::failed(format!("{} can't be run: {e}", binary.display())))?;
-        let mut process = ServerProcess { child };
+        let mut process = UpProcess { child };
         let Some(output) = process.child.stdout.take() else {
             return Err(Failure::failed("the cluster's output can't be read"));
         };
@@ -88,7 +88,7 @@ impl Server {
     }
 }
 
-impl Drop for ServerProcess {
+impl Drop for UpProcess {
     fn drop(&mut self) {
         // Until it is waited for, its number can't belong to another process.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);

@@ -1,7 +1,7 @@
 //! The results of a fanout run.
 
 use crate::arguments::Show;
-use crate::audience::Sight;
+use crate::audience::Deliveries;
 use crate::cluster::usage::Usage;
 use crate::load::latency::{Percentiles, Point};
 use crate::report::Rows;
@@ -69,8 +69,8 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn new(show: &Show, sight: Sight, measured: Measured) -> Self {
-        let Sight { deliveries, steps_back, staleness_ms, curve } = sight;
+    pub(super) fn new(show: &Show, delivered: Deliveries, measured: Measured) -> Self {
+        let Deliveries { deliveries, steps_back, staleness_ms, curve } = delivered;
         let Measured { elapsed, used, own, connecting, bytes, datagrams, behind, wrong_topics, beyond } =
             measured;
         let viewers = f64::from(show.viewers);

@@ -3,7 +3,7 @@
 mod figures;
 
 use crate::arguments::{FanoutArguments, Show, Target};
-use crate::audience::pulse::Heart;
+use crate::audience::changes::ChangeProducer;
 use crate::audience::{self, Seen};
 use crate::clock::now;
 use crate::cluster::Cluster;
@@ -57,7 +57,7 @@ async fn perform(show: &Show, cluster: &Cluster, is_loud: bool) -> Result<Figure
         .collect::<Result<_, _>>()?;
     let client = ClientCluster::discover(&cluster.endpoints.url, None).await?;
     let producer = Producer::new(client, ProducerOptions::default());
-    let mut heart = Heart::new(producer, &topics, show.counters).await?;
+    let mut changer = ChangeProducer::new(producer, &topics, show.counters).await?;
 
     let viewers = show.viewers as usize;
     let seen = Seen::new(viewers)?;
@@ -70,13 +70,13 @@ async fn perform(show: &Show, cluster: &Cluster, is_loud: bool) -> Result<Figure
         eprintln!("{viewers} viewers are connected");
     }
 
-    let pulse = heart.pulse(now() + LEAD, show.period(), show.changes());
-    seen.begin(pulse);
+    let schedule = changer.schedule(now() + LEAD, show.period(), show.changes());
+    seen.begin(schedule);
     tokio::time::sleep(LEAD).await;
     let datagrams = cluster.metric(DELIVERIES).await;
     let (start, before, own_before) = (now(), cluster.usage()?, usage::seconds("self")?);
-    heart.follow(pulse).await?;
-    let behind = seen.all_saw(pulse.last(), REQUEST_TIMEOUT).await.err().unwrap_or(0);
+    changer.follow(schedule).await?;
+    let behind = seen.all_saw(schedule.last(), REQUEST_TIMEOUT).await.err().unwrap_or(0);
     let (elapsed, after, own) = (start.elapsed(), cluster.usage()?, usage::seconds("self")?);
     let datagrams = cluster.metric(DELIVERIES).await.zip(datagrams).map(|(after, before)| after - before);
     drop(watching);
@@ -85,13 +85,13 @@ async fn perform(show: &Show, cluster: &Cluster, is_loud: bool) -> Result<Figure
     for topic in &topics {
         let view = cluster.endpoints.topic(topic).await?;
         let totals = view.iter().flat_map(|view| view.counts.values()).flat_map(|kinds| kinds.values());
-        let right = totals.filter(|total| u64::try_from(**total) == Ok(heart.total())).count();
+        let right = totals.filter(|total| u64::try_from(**total) == Ok(changer.total())).count();
         wrong_topics += u32::from(right != show.counters as usize);
     }
     let used: Usage = after.since(&before);
     Ok(Figures::new(
         show,
-        seen.sight(),
+        seen.deliveries(),
         figures::Measured {
             elapsed,
             used,
@@ -101,7 +101,7 @@ async fn perform(show: &Show, cluster: &Cluster, is_loud: bool) -> Result<Figure
             datagrams,
             behind,
             wrong_topics,
-            beyond: seen.is_beyond(pulse.last()),
+            beyond: seen.is_beyond(schedule.last()),
         },
     ))
 }

@@ -3,7 +3,7 @@
 mod figures;
 
 use crate::arguments::{LatencyArguments, Target};
-use crate::audience::pulse::Heart;
+use crate::audience::changes::ChangeProducer;
 use crate::audience::{self, Seen};
 use crate::clock::now;
 use crate::cluster::Cluster;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Changes that viewers wait for: often enough for the percentiles, and at no fixed distance to windows and ticks.
-const BEAT: Duration = Duration::from_micros(10_700);
+const CHANGE_PERIOD: Duration = Duration::from_micros(10_700);
 /// Time for viewers to see the last change.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Events that measure the capacity: the first such round is to warm up, the second one counts.
@@ -73,7 +73,7 @@ async fn measure(arguments: &LatencyArguments, cluster: &Cluster, is_loud: bool)
     Ok(Figures::new(capacity, *window, *tick, points, complaint))
 }
 
-/// Load at one rate, with a pulse that viewers watch beside it.
+/// Load at one rate, with a schedule that viewers watch beside it.
 async fn at_share(
     arguments: &LatencyArguments,
     share: u32,
@@ -84,11 +84,11 @@ async fn at_share(
     let topic = Topic::new(&format!("{}/pulse", plan.prefix))?;
     let mut load = Load::connect(plan, MANNER, cluster, false).await?;
     let pulse_acks = Arc::new(AckLatency::new()?);
-    let mut heart = {
+    let mut changer = {
         let acks = pulse_acks.clone();
         let on_ack: OnAck = Arc::new(move |batch| acks.record(batch));
         let client = ClientCluster::discover(&cluster.endpoints.url, None).await?;
-        Heart::new(
+        ChangeProducer::new(
             Producer::with_ack_listener(client, ProducerOptions::default(), on_ack),
             std::slice::from_ref(&topic),
             1,
@@ -104,13 +104,13 @@ async fn at_share(
     )
     .await?;
 
-    let beats = (f64::from(arguments.seconds) / BEAT.as_secs_f64()) as u64;
-    let pulse = heart.pulse(now(), BEAT, beats);
-    seen.begin(pulse);
+    let changes = (f64::from(arguments.seconds) / CHANGE_PERIOD.as_secs_f64()) as u64;
+    let schedule = changer.schedule(now(), CHANGE_PERIOD, changes);
+    seen.begin(schedule);
     pulse_acks.begin();
-    let (round, beaten) = tokio::join!(load.round(cluster, 0), heart.follow(pulse));
-    let (round, ()) = (round?, beaten?);
-    let behind = seen.all_saw(pulse.last(), REQUEST_TIMEOUT).await.err().unwrap_or(0);
+    let (round, changed) = tokio::join!(load.round(cluster, 0), changer.follow(schedule));
+    let (round, ()) = (round?, changed?);
+    let behind = seen.all_saw(schedule.last(), REQUEST_TIMEOUT).await.err().unwrap_or(0);
     drop(watching);
     let wrong = load.differences(cluster).await?.len();
     let mut complaint = None;
@@ -119,20 +119,20 @@ async fn at_share(
             complaint.get_or_insert(format!("at {share} %: {what}"));
         }
     };
-    let sight = seen.sight();
+    let delivered = seen.deliveries();
     complain(wrong > 0, format!("{wrong} counters are not exact"));
     complain(round.tally.acked != round.tally.sent, "not every event was acked".into());
     complain(behind > 0, format!("{behind} viewers were never shown the last change"));
-    complain(sight.steps_back > 0, format!("viewers were shown {} steps back", sight.steps_back));
+    complain(delivered.steps_back > 0, format!("viewers were shown {} steps back", delivered.steps_back));
     Ok(Point {
         share,
         rate,
         events: round.tally.acked,
         reached: round.tally.acked as f64 / round.elapsed.as_secs_f64(),
-        screen_ms: sight.staleness_ms,
+        screen_ms: delivered.staleness_ms,
         ack_ms: load.latency.percentiles(),
         pulse_ack_ms: pulse_acks.percentiles(),
-        screen_curve: sight.curve,
+        screen_curve: delivered.curve,
         ack_curve: load.latency.curve(),
         complaint,
     })

@@ -32,7 +32,7 @@ use walk::Walk;
 const CALM: Duration = Duration::from_secs(2);
 /// Viewers have this long after the last event to be shown it.
 const SHOWN: Duration = Duration::from_secs(5);
-/// Differences that are told.
+/// Differences that are reported.
 const EXAMPLES: usize = 10;
 
 /// The part of `countree plan --json` that is kept.

@@ -1,10 +1,10 @@
-//! Runs many subscribers of a broker, and one publisher that sends them a total at each beat of a pulse.
+//! Runs many subscribers of a broker, and one publisher that sends them a total with each change of a schedule.
 
 use super::broker::Broker;
 use super::wire_protocol::WireProtocol;
 use crate::arguments::Show;
 use crate::audience::Seen;
-use crate::audience::pulse::Pulse;
+use crate::audience::changes::ChangeSchedule;
 use crate::clock::now;
 use crate::cluster::usage::between;
 use countree_common::shell::failure::Failure;
@@ -50,24 +50,24 @@ pub(super) async fn perform(broker: &Broker, show: &Show) -> Result<Shown, Failu
         let mut buffer = vec![0; BUFFER_BYTES];
         while answers.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     });
-    let pulse = Pulse::new(now() + LEAD, show.period(), 0, show.changes());
-    seen.begin(pulse);
+    let schedule = ChangeSchedule::new(now() + LEAD, show.period(), 0, show.changes());
+    seen.begin(schedule);
     tokio::time::sleep(LEAD).await;
     let before = broker.seconds()?;
-    for total in 1..=pulse.last() {
-        if let Some(due) = pulse.due(total) {
+    for total in 1..=schedule.last() {
+        if let Some(due) = schedule.due(total) {
             tokio::time::sleep_until(due.into()).await;
         }
         publisher
             .write_all(&broker.wire_protocol.publish(format!("{total:<MESSAGE_BYTES$}").as_bytes()))
             .await?;
     }
-    let behind = seen.all_saw(pulse.last(), REQUEST_TIMEOUT).await.err().unwrap_or(0);
+    let behind = seen.all_saw(schedule.last(), REQUEST_TIMEOUT).await.err().unwrap_or(0);
     let core_s = between(before, broker.seconds()?);
     ignoring.abort();
-    let sight = seen.sight();
-    let (p50_ms, p99_ms) = (sight.staleness_ms.p50, sight.staleness_ms.p99);
-    Ok(Shown { deliveries: sight.deliveries, core_s, p50_ms, p99_ms, behind })
+    let delivered = seen.deliveries();
+    let (p50_ms, p99_ms) = (delivered.staleness_ms.p50, delivered.staleness_ms.p99);
+    Ok(Shown { deliveries: delivered.deliveries, core_s, p50_ms, p99_ms, behind })
 }
 
 async fn connect(broker: &Broker) -> Result<TcpStream, Failure> {

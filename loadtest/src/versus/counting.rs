@@ -119,7 +119,7 @@ impl Comparison {
             rows.push(("", format!("{} per core-second, leaf alone, over {over}", ratio(leaf))));
             rows.push(("", format!("{} per second, over {over}", ratio(pace))));
         }
-        let exact = if self.exact { "yes: every total on every side is what was sent" } else { "NO" };
+        let exact = if self.exact { "yes: every total of every contender is what was sent" } else { "NO" };
         rows.push(("exact", exact.into()));
         rows
     }

@@ -159,7 +159,7 @@ impl Figures {
     pub(in crate::exact) fn rows(&self) -> Vec<(&'static str, String)> {
         let Verdict { sent, acked, rejected, in_doubt, in_doubt_counted, .. } = self.verdict;
         let wrong = format!(
-            "{} lost, {} doubled, {} rejected but counted, {} counters with what nobody sent",
+            "{} lost, {} doubled, {} rejected but counted, {} counters with events that nobody sent",
             self.verdict.lost, self.verdict.doubled, self.verdict.rejected_counted, self.verdict.strange
         );
         let nodes = format!(

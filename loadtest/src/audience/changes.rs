@@ -1,4 +1,4 @@
-//! Changes at known times: at each beat every counter that is shown grows by one.
+//! Makes changes at known times: with each, every shown counter grows by one.
 
 use crate::clock::now;
 use countree_client::{CounterHandle, Producer};
@@ -11,43 +11,43 @@ use std::time::{Duration, Instant};
 pub(crate) const SHOWN_ITEM: &str = "item-0";
 pub(crate) const SHOWN_KIND: &str = "like";
 
-/// The due time of each change.
+/// The schedule of changes, which gives the due time of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pulse {
+pub(crate) struct ChangeSchedule {
     start: Instant,
     period: Duration,
-    /// The total before the first beat.
+    /// The total before the first change.
     base: u64,
-    beats: u64,
+    changes: u64,
 }
 
-impl Pulse {
-    /// `beats` changes, one each `period` from `start` on, of counters that stand at `base`.
-    pub(crate) fn new(start: Instant, period: Duration, base: u64, beats: u64) -> Self {
-        Self { start, period, base, beats }
+impl ChangeSchedule {
+    /// A schedule of this many changes, one each `period` from `start` on, of counters that stand at `base`.
+    pub(crate) fn new(start: Instant, period: Duration, base: u64, changes: u64) -> Self {
+        Self { start, period, base, changes }
     }
 
-    /// The due time of the change that brings a total to this value; `None` when it is not one of the pulse's.
+    /// The due time of the change that brings a total to this value; `None` when it is not in the schedule.
     pub(crate) fn due(&self, total: u64) -> Option<Instant> {
-        let beat = total.checked_sub(self.base + 1).filter(|beat| *beat < self.beats)?;
-        Some(self.start + Duration::from_secs_f64(self.period.as_secs_f64() * beat as f64))
+        let change = total.checked_sub(self.base + 1).filter(|change| *change < self.changes)?;
+        Some(self.start + Duration::from_secs_f64(self.period.as_secs_f64() * change as f64))
     }
 
-    /// The total after the last beat.
+    /// The total after the last change.
     pub(crate) fn last(&self) -> u64 {
-        self.base + self.beats
+        self.base + self.changes
     }
 }
 
-/// The producer of the changes.
-pub(crate) struct Heart {
+/// Makes the changes of a schedule.
+pub(crate) struct ChangeProducer {
     producer: Producer,
     handles: Vec<CounterHandle>,
     /// The total of each counter so far.
     total: u64,
 }
 
-impl Heart {
+impl ChangeProducer {
     /// Sets every counter of every topic to 1, so that viewers see a total at once.
     ///
     /// # Errors
@@ -55,31 +55,31 @@ impl Heart {
     pub(crate) async fn new(producer: Producer, topics: &[Topic], counters: u32) -> Result<Self, Failure> {
         let all = topics.iter().flat_map(|topic| (0..counters).map(move |number| counter(topic, number)));
         let handles = all.map(|counter| Ok(producer.counter(&counter?)?)).collect::<Result<_, Failure>>()?;
-        let mut heart = Self { producer, handles, total: 0 };
-        heart.beat(now()).await?;
-        heart.settle().await?;
-        Ok(heart)
+        let mut changer = Self { producer, handles, total: 0 };
+        changer.make_change(now()).await?;
+        changer.settle().await?;
+        Ok(changer)
     }
 
-    /// The pulse that [`Heart::follow`] would keep from `start` on.
-    pub(crate) fn pulse(&self, start: Instant, period: Duration, beats: u64) -> Pulse {
-        Pulse::new(start, period, self.total, beats)
+    /// Makes a schedule from `start` on, for [`ChangeProducer::follow`].
+    pub(crate) fn schedule(&self, start: Instant, period: Duration, changes: u64) -> ChangeSchedule {
+        ChangeSchedule::new(start, period, self.total, changes)
     }
 
-    /// Makes every change of the pulse when it is due, whether or not earlier ones were acked, and waits for all
+    /// Makes every change of the schedule when it is due, whether or not earlier ones were acked, and waits for all
     /// acks.
     ///
     /// # Errors
     /// When a change is not acked.
-    pub(crate) async fn follow(&mut self, pulse: Pulse) -> Result<(), Failure> {
-        while let Some(due) = pulse.due(self.total + 1) {
+    pub(crate) async fn follow(&mut self, schedule: ChangeSchedule) -> Result<(), Failure> {
+        while let Some(due) = schedule.due(self.total + 1) {
             tokio::time::sleep_until(due.into()).await;
-            self.beat(due).await?;
+            self.make_change(due).await?;
         }
         self.settle().await
     }
 
-    async fn beat(&mut self, due: Instant) -> Result<(), Failure> {
+    async fn make_change(&mut self, due: Instant) -> Result<(), Failure> {
         for handle in &self.handles {
             self.producer.send_due(handle, Delta::ONE, due).await?;
         }
