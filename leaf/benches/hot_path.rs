@@ -1,5 +1,5 @@
-//! What an event costs a leaf without its network and its disk: decode, deduplicate, log, sum, cut, hear the answer.
-//! Batches are made beforehand, a root answers as fast as a store would, and each part's time is told apart.
+//! Measures the cost of an event to a leaf without network and disk: decode, deduplicate, log, sum, cut, take the answer.
+//! Batches are made beforehand, a root answers as fast as a store would, and each part is timed by itself.
 //!
 //! `cargo bench -p countree-leaf --bench hot_path [-- COUNTERS EXPONENT [SECONDS [MERGES_PER_S [PRODUCERS]]]]`
 
@@ -28,7 +28,7 @@ const TOPICS: u64 = 100;
 /// Batches that share an fsync.
 const GROUP: usize = 16;
 
-/// What is measured.
+/// The parts that are measured.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     counters: u64,
@@ -125,7 +125,7 @@ impl FakeRoot {
     }
 }
 
-/// Where the time goes.
+/// The time that each part takes.
 #[derive(Default)]
 struct Spent(BTreeMap<&'static str, Duration>);
 
@@ -138,7 +138,7 @@ impl Spent {
     }
 }
 
-/// What this thread has had of a processor, so that others on the machine don't count.
+/// The processor time of this thread, so that others on the machine don't count.
 fn on_cpu() -> Duration {
     let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(spent.split(' ').next().unwrap().parse().unwrap())

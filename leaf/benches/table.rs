@@ -1,4 +1,4 @@
-//! What the leaf's table takes for an event, for a name, and for a changed counter.
+//! Measures the leaf's table by event, by name, and by changed counter.
 //!
 //! `cargo bench -p countree-leaf --bench table`
 
@@ -67,7 +67,7 @@ fn names_found(bencher: Bencher<'_, '_>, counters: u32) {
     });
 }
 
-/// What is gained by looking for many together.
+/// The gain of looking for many together.
 #[divan::bench(args = [10_000, 1_000_000])]
 fn names_found_one_by_one(bencher: Bencher<'_, '_>, counters: u32) {
     let (mut table, names) = (table(counters), names(counters));

@@ -1,4 +1,4 @@
-//! The leaf tier: takes events, logs them, sums them over windows, and sends the sums up.
+//! The leaf tier: takes events, logs them, sums them over windows, and sends the sums to the roots.
 //!
 //! [`machine`] decides, [`log`] gives the log its form, and [`shell`] moves bytes, files and time.
 

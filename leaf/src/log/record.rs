@@ -1,4 +1,4 @@
-//! One record: what it says, and its bytes.
+//! Names the records of a log, and gives each its bytes.
 //!
 //! ```text
 //! length u32 (of the body) | crc32 u32 (of all that follows) | lsn u64 | durable u64 | kind u8 | body
@@ -27,22 +27,22 @@ pub enum Record<'a> {
     Keys(Vec<Remembered>),
     /// A session begins.
     Open {
-        /// Which.
+        /// The session.
         session: SessionId,
         /// When, to age it.
         at: WallMs,
     },
     /// A producer's batch.
     Batch {
-        /// Whose batch it is.
+        /// The session that the batch is of.
         session: SessionId,
         /// Its number in the session.
         seq: Seq,
         /// When it came.
         at: WallMs,
-        /// How many events it has.
+        /// The number of its events.
         event_count: u32,
-        /// What ids mean from here on in this segment, where no record before has said so: `id u32`, then
+        /// The meaning of ids from here on in this segment, where no record before has given it: `id u32`, then
         /// the name, again and again.
         definitions: &'a [u8],
         /// The events.
@@ -60,7 +60,7 @@ pub enum Record<'a> {
         keys: Vec<IdempotencyKey>,
         /// When, to age them.
         at: WallMs,
-        /// Who.
+        /// The attempt.
         by: Attempt,
     },
     /// The last ledgers of streams whose logs are about to go, by incarnation: a registry that falls back forgets them.
@@ -76,13 +76,13 @@ pub struct Submission<'a> {
     pub keys: Vec<KeyUse>,
     /// The names of ids 0, 1, 2 ….
     pub names: &'a [u8],
-    /// How many events it has.
+    /// The number of its events.
     pub event_count: u32,
     /// The events.
     pub words: &'a [u8],
 }
 
-/// How far a session has come.
+/// The progress of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// Its last batch in the log.
@@ -93,16 +93,16 @@ pub struct SessionRecord {
     pub is_ended: bool,
 }
 
-/// What a reader must know of earlier segments and streams.
+/// The knowledge of earlier segments and streams that a reader needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Whose log this is; another leaf's is refused.
+    /// The leaf that the log is of; another leaf refuses it.
     pub leaf: Option<NodeName>,
     /// Events accepted into this stream so far.
     pub accepted: u64,
     /// Every session that is not forgotten.
     pub sessions: Vec<(SessionId, SessionRecord)>,
-    /// How many [`Record::Keys`] follow. Without all of them the checkpoint does not count: it was torn.
+    /// The number of [`Record::Keys`] that follow. Without all of them the checkpoint does not count: it was torn.
     pub key_records: u32,
 }
 
@@ -120,7 +120,7 @@ const INHERITED: u8 = 11;
 const NOTED: u8 = 12;
 const RETIRED: u8 = 16;
 
-/// How many idempotency keys one [`Record::Keys`] or [`Record::Inherited`] holds.
+/// The most idempotency keys that one [`Record::Keys`] or [`Record::Inherited`] holds.
 pub const KEYS_PER_RECORD: usize = 65_536;
 
 /// Appends a record to a segment's bytes.
@@ -203,9 +203,9 @@ fn put_body(record: &Record<'_>, out: &mut Vec<u8>) -> Result<u8, codec::CodecEr
     }
 }
 
-/// A record's place: what the header says, and how many bytes header and body take.
+/// The header of a record, and the length of the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct RecordHead {
     /// Its position in the stream.
     pub lsn: Lsn,
     /// The last LSN on disk when it was made.
@@ -215,9 +215,9 @@ pub struct Place {
 }
 
 /// Takes one whole record off the front; `None` when the bytes there are not one.
-pub fn take(bytes: &[u8]) -> Option<(Place, Record<'_>)> {
-    let (place, kind, body) = take_whole(bytes)?;
-    Some((place, take_body(kind, body)?))
+pub fn take(bytes: &[u8]) -> Option<(RecordHead, Record<'_>)> {
+    let (head, kind, body) = take_whole(bytes)?;
+    Some((head, take_body(kind, body)?))
 }
 
 /// The kind of the whole record at the front, which nothing has torn, whether this build knows that kind or not.
@@ -225,7 +225,7 @@ pub fn whole_kind(bytes: &[u8]) -> Option<u8> {
     take_whole(bytes).map(|(_, kind, _)| kind)
 }
 
-fn take_whole(bytes: &[u8]) -> Option<(Place, u8, Fields<'_>)> {
+fn take_whole(bytes: &[u8]) -> Option<(RecordHead, u8, Fields<'_>)> {
     let mut fields = Fields(bytes);
     let (length, crc) = (fields.u32()? as usize, fields.u32()?);
     let checked = fields.0.get(..HEADER_BYTES - 8 + length)?;
@@ -233,9 +233,9 @@ fn take_whole(bytes: &[u8]) -> Option<(Place, u8, Fields<'_>)> {
         return None;
     }
     let mut fields = Fields(checked);
-    let place = Place { lsn: fields.u64()?, durable: fields.u64()?, bytes: HEADER_BYTES + length };
+    let head = RecordHead { lsn: fields.u64()?, durable: fields.u64()?, bytes: HEADER_BYTES + length };
     let kind = fields.u8()?;
-    Some((place, kind, fields))
+    Some((head, kind, fields))
 }
 
 fn take_body(kind: u8, mut fields: Fields<'_>) -> Option<Record<'_>> {

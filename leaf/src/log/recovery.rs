@@ -1,4 +1,4 @@
-//! What a leaf knows after reading its old streams: the sessions and keys to carry over, and which topics
+//! Recovers a leaf's knowledge from its old streams: the sessions and keys to carry over, and which topics
 //! may have sums that were never merged. And the sums themselves, once it is known from where.
 
 use super::record::{Checkpoint, Record, SessionRecord};
@@ -21,9 +21,9 @@ use std::collections::BTreeMap;
 /// Sessions and idempotency keys, folded over streams and segments from the oldest on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Carried {
-    /// How far each session has come.
+    /// The progress of each session.
     pub sessions: BTreeMap<SessionId, SessionRecord>,
-    /// What is known of each idempotency key.
+    /// The knowledge of each idempotency key.
     pub keys: BTreeMap<IdempotencyKey, Remembered>,
     /// The last ledgers of the streams that retired last, by incarnation.
     pub retired: BTreeMap<u64, Ledger>,
@@ -109,7 +109,7 @@ pub struct OldStream {
     pub topics: BTreeMap<Topic, TopicInLog>,
 }
 
-/// Where old streams end, for the registry to compare.
+/// The ends of old streams, for the registry to compare.
 pub fn ends(old: &BTreeMap<StreamId, OldStream>) -> Vec<LogEnd> {
     let end = |(stream, old): (&StreamId, &OldStream)| LogEnd {
         incarnation: stream.incarnation,
@@ -124,7 +124,7 @@ pub fn ends(old: &BTreeMap<StreamId, OldStream>) -> Vec<LogEnd> {
 pub struct TopicInLog {
     /// Its last record.
     pub last: Lsn,
-    /// How many events.
+    /// The number of events.
     pub events: u64,
 }
 
@@ -132,7 +132,7 @@ pub struct TopicInLog {
 #[derive(Debug)]
 pub struct Recovery {
     leaf: NodeName,
-    /// What is to be carried over into the next stream.
+    /// The knowledge to be carried over into the next stream.
     pub carried: Carried,
     checkpoint: Option<OpenCheckpoint>,
     stream: OldStream,
@@ -232,7 +232,7 @@ pub struct Piece {
     pub to: Lsn,
     /// Σδ per counter.
     pub sums: Vec<CounterSum>,
-    /// How many events.
+    /// The number of events.
     pub events: u64,
 }
 

@@ -87,18 +87,18 @@ fn another_leafs_log_is_refused() {
 }
 
 #[test]
-fn a_journal_reads_back_as_it_was_written() {
-    let mut journal = LogBuilder::new(1);
+fn a_log_reads_back_as_it_was_written() {
+    let mut log = LogBuilder::new(1);
     let keys: Vec<_> = (1..=3).map(used).collect();
     for _ in 0..3 {
         let checkpoint = Checkpoint { leaf: Some(leaf_name()), ..Checkpoint::default() };
-        journal.begin_segment(checkpoint, &keys).unwrap();
-        journal.append(&Record::Open { session: SessionId(9), at: WallMs(1) }).unwrap();
+        log.begin_segment(checkpoint, &keys).unwrap();
+        log.append(&Record::Open { session: SessionId(9), at: WallMs(1) }).unwrap();
     }
     let mut recovery = Recovery::new(leaf_name());
     recovery.begin_stream();
     let mut next = 1;
-    while let Some(append) = journal.next_append() {
+    while let Some(append) = log.next_append() {
         assert_eq!(append.segment, next);
         recovery.begin_segment();
         let take = |lsn, record: Record<'_>| recovery.record(lsn, &record);

@@ -1,4 +1,4 @@
-//! Reading events back out of a log, with their names.
+//! Reads events back out of a log, with their names.
 
 use super::record::{Fields, Record};
 use super::segment::LogError;

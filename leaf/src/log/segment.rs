@@ -1,10 +1,10 @@
-//! A segment: records one after another, the last of them perhaps torn by a crash.
+//! Reads and writes segments: records one after another, the last of them perhaps torn by a crash.
 
 use super::record::{self, HEADER_BYTES, Record};
 use countree_common::cluster::NodeName;
 use countree_common::stream::Lsn;
 
-/// What is wrong with a log. The leaf does not start on it, so nothing is counted wrong.
+/// Damage to a log. The leaf does not start on it, so nothing is counted wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// A record that had been on disk can't be read any more.
@@ -13,9 +13,9 @@ pub enum LogError {
          Restore the file, or move the stream's folder away and declare its unmerged events lost"
     )]
     Damaged {
-        /// Where in the segment.
+        /// Its offset in the segment.
         offset: usize,
-        /// Which record.
+        /// The record's LSN.
         lsn: Lsn,
     },
     /// A whole record that this build can't read. Taken for torn, it would be cut off, acked or not.
@@ -24,7 +24,7 @@ pub enum LogError {
          that build (docs/upgrading.md)"
     )]
     Newer {
-        /// Which record.
+        /// The record's LSN.
         lsn: Lsn,
         /// Its kind.
         kind: u8,
@@ -42,22 +42,22 @@ pub enum LogError {
     /// Another leaf's log: under this leaf's name the store would count all of it again.
     #[error("this is the log of {found}, not of {expected}: give each leaf its own data folder")]
     WrongLeaf {
-        /// Whose it is.
+        /// The leaf that it is of.
         found: NodeName,
-        /// Whose it should be.
+        /// The leaf that it should be of.
         expected: NodeName,
     },
     /// A record's content contradicts the records before it.
     #[error("record {lsn} of the log can't be understood: {what}")]
     Inconsistent {
-        /// Which record.
+        /// The record's LSN.
         lsn: Lsn,
-        /// What is wrong with it.
+        /// The fault.
         what: &'static str,
     },
 }
 
-/// How a segment ends.
+/// The end of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// With its last record.

@@ -1,4 +1,4 @@
-//! Questions to other nodes: an output for each, and one answer, whoever wants to know.
+//! Numbers the questions to other nodes, and remembers for which part of the machine each answer is.
 
 use super::idempotency::questions::Question;
 use super::ids::SubmissionId;
@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 /// A question that waits for its answer.
 pub type CallId = u64;
 
-/// Who is asked.
+/// The node to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Callee {
-    /// Whichever root answers.
+    /// Any root that answers.
     Root,
-    /// That leaf.
+    /// This leaf.
     Leaf(NodeName),
 }
 
-/// Who wants to know.
+/// The part of the machine that asks.
 #[derive(Debug)]
 pub(super) enum Asker {
     /// The leaf's own leave.
@@ -46,7 +46,7 @@ impl Calls {
         self.last
     }
 
-    /// Who asked it, once; `None` when it was answered before.
+    /// Takes the asker of a question; `None` when it was answered before.
     pub(super) fn end(&mut self, call: CallId) -> Option<Asker> {
         self.waiting.remove(&call)
     }

@@ -10,9 +10,9 @@ pub struct LeafConfig {
     pub leaf: NodeName,
     /// The length of a window: how long it sums before it sends up.
     pub window: Duration,
-    /// How long it remembers idle sessions and idempotency keys.
+    /// The time for which it remembers idle sessions and idempotency keys.
     pub horizon: Duration,
-    /// How long merged records stay in the log when the store may forget.
+    /// The time for which merged records stay in the log when the store may forget.
     pub retention: Duration,
     /// The most bytes of log that it keeps.
     pub log_bytes: u64,

@@ -1,4 +1,4 @@
-//! Holds what all parts of the machine share: settings, the cluster as this leaf knows it, the log, and the ways out.
+//! Holds the state that all parts of the machine share: settings, the cluster as this leaf knows it, the log, the outputs.
 
 use super::calls::{Asker, Callee, Calls};
 use super::clocks::Clocks;
@@ -15,7 +15,7 @@ use countree_common::stream::Lsn;
 use countree_common::wire::codec::CodecError;
 use countree_common::wire::rpc::Request;
 
-/// How long producers and HTTP clients are asked to wait before they try again, in milliseconds.
+/// The time after which producers and HTTP clients are asked to try again, in milliseconds.
 pub(super) const RETRY_AFTER_MS: u32 = 100;
 
 /// The state of the disk under the log.
@@ -29,10 +29,10 @@ pub enum DiskState {
     Failed,
 }
 
-/// Whether the leaf takes anything new.
+/// The phases of a leaf's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It does.
+    /// It takes what is new.
     Open,
     /// It leaves, and the seal of its log is on its way to the disk: no session has ended yet.
     Sealing,

@@ -53,7 +53,7 @@ impl Flushes {
         self.0.len() < limits::FLUSHES_PER_LEAF
     }
 
-    /// Answers the flushes whose records are merged. Where streams were told of different eras, the store may have
+    /// Answers the flushes whose records are merged. Where the store named different eras to the streams, it may have
     /// forgotten what one of them had merged, and nobody can tell which: both are asked about.
     pub(super) fn settle(&mut self, counters: &Counters, uplink: &mut Uplink, outputs: &mut Outputs) {
         let done = self.0.iter().filter(|flush| flush.is_done(counters, uplink)).copied().collect::<Vec<_>>();
@@ -73,7 +73,7 @@ impl Flushes {
     }
 }
 
-/// The version that holds what every stream has merged; all were told of the same era.
+/// The version that holds what every stream has merged; the store named one era to all.
 fn version_of(topic: TopicId, uplink: &Uplink) -> Version {
     let told = uplink.streams().filter_map(|uplink: &StreamUplink| uplink.version_of(topic));
     told.max().unwrap_or_default()

@@ -1,5 +1,4 @@
-//! The live stream's log as the machine writes it: records with their LSNs, in segments that can each be
-//! read by themselves.
+//! Builds the live stream's log: records with their LSNs, in segments that can each be read by themselves.
 
 use crate::log::record::{self, Checkpoint, KEYS_PER_RECORD, Record};
 use countree_common::stream::Lsn;
@@ -47,7 +46,7 @@ pub struct LogBuilder {
 }
 
 impl LogBuilder {
-    /// An empty log whose segments have about so many bytes. Begin a segment before the first record.
+    /// An empty log whose segments have about `segment_bytes`. Begin a segment before the first record.
     pub fn new(segment_bytes: u64) -> Self {
         Self {
             segment_bytes,
@@ -73,7 +72,7 @@ impl LogBuilder {
         self.durable
     }
 
-    /// How many segments were begun.
+    /// The number of segments that were begun.
     pub fn segments(&self) -> u32 {
         self.segments
     }

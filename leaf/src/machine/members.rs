@@ -81,7 +81,7 @@ impl Members {
         &self.view
     }
 
-    /// How many leaves the view lists, 1 at least.
+    /// The number of leaves in the view, 1 at least.
     pub(super) fn leaves(&self) -> usize {
         self.view.tier(Tier::Leaf).count().max(1)
     }

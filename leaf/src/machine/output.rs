@@ -1,4 +1,4 @@
-//! Tells the shell what to do.
+//! Names the outputs of the machine, which its caller has to do.
 
 #[cfg(doc)]
 use super::LeafMachine;
@@ -17,19 +17,19 @@ use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::rpc::{Counted, Reply, Request, SubmitError};
 use std::collections::VecDeque;
 
-/// What the shell has to do.
+/// A thing for the machine's caller to do.
 #[derive(Debug)]
 pub enum Output {
-    /// Tell a producer.
+    /// Send a message to a producer.
     Send {
-        /// Which.
+        /// The producer's connection.
         connection: ConnectionId,
-        /// What.
+        /// The message.
         message: FromLeaf,
     },
     /// End a conversation: the producer does not keep to the protocol.
     Close {
-        /// Whose.
+        /// The producer's connection.
         connection: ConnectionId,
         /// For programs.
         code: RefusalCode,
@@ -38,54 +38,54 @@ pub enum Output {
     },
     /// Answer an HTTP request.
     Submitted {
-        /// Which.
+        /// The request.
         submission: SubmissionId,
         /// Whether it was counted.
         result: Result<Counted, SubmitError>,
     },
     /// Answer the request to forget a topic.
     Forgotten {
-        /// Which request.
+        /// The request.
         submission: SubmissionId,
-        /// What is gone; `None` for a topic that nothing was ever counted in.
+        /// The record of what is gone; `None` for a topic that nothing was ever counted in.
         result: Result<Option<Tombstone>, SubmitError>,
     },
     /// Send cuts to a root.
     Cuts {
-        /// Which.
+        /// The root.
         root: NodeName,
         /// A [`countree_common::wire::uplink::ToRoot::Cuts`], encoded.
         message: Vec<u8>,
     },
     /// Say a root's stamp back.
     Echo {
-        /// Which.
+        /// The root.
         root: NodeName,
-        /// Everything is merged that was accepted when it came.
+        /// Its stamp: everything is merged that was accepted when it came.
         stamp: Stamp,
     },
     /// Read back from a stream's log, and hand the result to [`LeafMachine::handle_scan`].
     Scan {
-        /// Which.
+        /// The stream.
         stream: StreamId,
-        /// What is looked for.
+        /// The stretches to read, by topic.
         recut: Recut,
     },
     /// Ask another node, and hand its answer to [`LeafMachine::handle_reply`]. With [`Request::Drained`] the leaf
     /// leaves the cluster: no heartbeat may follow it.
     Call {
-        /// Which question.
+        /// The question's number.
         call: CallId,
-        /// Who is asked.
+        /// The node to ask.
         callee: Callee,
-        /// What.
+        /// The question.
         request: Request,
     },
     /// Answer another node's question.
     Answer {
-        /// Which.
+        /// The question's number.
         question: SubmissionId,
-        /// How.
+        /// The answer.
         reply: Reply,
     },
     /// The drain is done: all sessions have ended, all is merged, and the process may end.
@@ -101,14 +101,14 @@ pub enum Output {
     DropSegment(Lsn),
     /// Ask the cluster, for a reset.
     Ask {
-        /// Which reset.
+        /// The reset.
         reset: SubmissionId,
-        /// What.
+        /// The question.
         question: Question,
     },
     /// Answer a flush: all is merged that had been accepted of its topic when it came.
     Flushed {
-        /// Which.
+        /// The flush.
         flush: u64,
         /// The version that holds it, 0-0 where there was nothing.
         version: Version,

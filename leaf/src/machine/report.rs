@@ -45,7 +45,7 @@ impl LeafMachine {
         is_drained(&self.counters, &self.uplink, &self.context)
     }
 
-    /// How far a stream has come; `None` when there is no log of it here.
+    /// The positions that a stream has reached; `None` when there is no log of it here.
     pub fn positions(&self, stream: &StreamId) -> Option<StreamPositions> {
         if stream == self.uplink.live().stream() {
             return Some(
@@ -57,7 +57,7 @@ impl LeafMachine {
         Some(old.positions(end, end))
     }
 
-    /// How far the live stream has come, for the registry to remember.
+    /// The progress of the live stream, for the registry to remember.
     pub fn reached(&self) -> StreamProgress {
         let ledger = self.ledgers().pop().map(|live| live.ledger).unwrap_or_default();
         StreamProgress { last: self.context.log.durable(), ledger }
@@ -80,7 +80,7 @@ impl LeafMachine {
         }
     }
 
-    /// How often the store's count of this leaf's events was not the leaf's own. Anything but 0 is a bug.
+    /// The number of times that the store's count of this leaf's events was not the leaf's own. Anything but 0 is a bug.
     pub fn imbalances(&self) -> u64 {
         self.uplink.imbalances()
     }

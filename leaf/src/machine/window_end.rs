@@ -1,4 +1,4 @@
-//! Ends windows, and does what is due with each of them.
+//! Ends windows, and runs the work that is due with each of them.
 
 use super::LeafMachine;
 use super::counters::names::TopicId;

@@ -1,4 +1,4 @@
-//! What the machine asks other nodes, over QUIC.
+//! Asks other nodes over QUIC, on behalf of the machine.
 
 use crate::machine::calls::Callee;
 use countree_common::cluster::Node;

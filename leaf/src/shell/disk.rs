@@ -1,4 +1,4 @@
-//! The log on disk: `streams/INCARNATION/FIRST_LSN.log` in the leaf's data folder.
+//! Keeps the log on disk, in files `streams/INCARNATION/FIRST_LSN.log` in the leaf's data folder.
 
 mod deleter;
 mod device;
@@ -27,17 +27,17 @@ pub enum DiskError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A segment does not hold what it should.
     #[error("{path}: {source}")]
     Log {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: LogError,
     },
 }
@@ -64,7 +64,7 @@ pub(super) struct Disk {
     _folder: Arc<DataFolder>,
 }
 
-/// What a stream's folder is called while it is being deleted.
+/// The name of a stream's folder while it is being deleted.
 const DROPPED: &str = "dropped";
 
 impl Disk {

@@ -1,4 +1,4 @@
-//! What the core is told, and the way to it.
+//! Names the inputs of the core, and holds the channel to it.
 
 use super::disk::{DiskError, Written};
 use crate::machine::calls::CallId;
@@ -22,11 +22,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Inputs that wait for the core; senders wait when it is full.
 pub(super) const INPUTS: usize = 1_024;
-/// Messages that wait for one producer or root. One that falls behind by so many is cut off; it reconnects
+/// Messages that wait for one producer or root. One that falls further behind is cut off; it reconnects
 /// and both sides take up where they stand.
 pub(super) const OUTBOX: usize = 4_096;
 
-/// What the leaf says of itself, now and then.
+/// The leaf's report on itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Latest {
     pub(super) stats: NodeStats,
@@ -34,14 +34,14 @@ pub(super) struct Latest {
     pub(super) reached: StreamProgress,
 }
 
-/// What a producer's task is to send.
+/// A message for a producer's task to send.
 #[derive(Debug)]
 pub(super) enum ToProducer {
     Message(FromLeaf),
     Close(Refusal),
 }
 
-/// What the core is told.
+/// An input of the core.
 #[derive(Debug)]
 pub(super) enum Input {
     Connected {
@@ -113,13 +113,13 @@ pub(super) enum Input {
         keys: Vec<Remembered>,
         reply: oneshot::Sender<Result<Counted, SubmitError>>,
     },
-    /// What does this leaf remember of keys, as of an epoch?
+    /// Asks what this leaf remembers of keys, as of an epoch.
     Recall {
         keys: Vec<IdempotencyKey>,
         epoch: u64,
         reply: oneshot::Sender<Reply>,
     },
-    /// Did these attempts of this leaf use up these keys?
+    /// Asks whether these attempts of this leaf used up these keys.
     Attempts {
         attempts: Vec<(IdempotencyKey, Attempt)>,
         reply: oneshot::Sender<Reply>,

@@ -33,26 +33,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a stopping leaf takes to leave for good: its sums merged, what only it knows handed over. What is not by
-/// then is in the log, for the next start.
+/// The time that a stopping leaf has to leave for good: its sums merged, the knowledge that only it has handed over. The
+/// rest is in the log, for the next start.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long it then waits for its last heartbeat.
+/// The wait for its last heartbeat after that.
 const PULSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it then waits for its threads; one that waits for room on the disk does not end.
+/// The wait for its threads after that; one that waits for room on the disk does not end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The options of a leaf's start.
 #[derive(Debug, Clone)]
 pub struct LeafOptions {
-    /// Those of every node.
+    /// The options of every node.
     pub node: NodeOptions,
-    /// Those of its machine, under the same name.
+    /// The settings of its machine, under the same name.
     pub machine: LeafConfig,
     /// Its data folder.
     pub data: PathBuf,
     /// The operator's word to use the folder with whatever store there is.
     pub adopts: bool,
-    /// Who may send.
+    /// The rule by which clients may send and reset.
     pub access: Access,
 }
 
@@ -80,9 +80,9 @@ impl LeafNode {
     /// # Errors
     /// When the folder, the log, the certificates or the socket can't be used.
     pub async fn start(options: LeafOptions, stop: &Shutdown) -> Result<Self, StartError> {
-        let told = &options.node;
-        let folder = DataFolder::claim(&options.data, &told.cluster)?;
-        let disk = Disk::open(folder, &told.name)?;
+        let node_options = &options.node;
+        let folder = DataFolder::claim(&options.data, &node_options.cluster)?;
+        let disk = Disk::open(folder, &node_options.name)?;
         let (reading, recovering) = (disk.clone(), std::time::Instant::now());
         let span = tracing::Span::current();
         let recovered = tokio::task::spawn_blocking(move || span.in_scope(|| reading.recover())).await;
@@ -90,14 +90,15 @@ impl LeafNode {
             recovered.map_err(|e| StartError::io("reading the log", io::Error::other(e)))??;
         tracing::info!(streams = old.len(), ms = recovering.elapsed().as_millis(), "recovered the log");
 
-        let server = quic::server_config(told.identity.server_tls()?, Profile::Bulk)?;
-        let endpoint = quic::node_endpoint(told.quic, server, &told.identity)
-            .map_err(|e| StartError::io(&format!("listening for QUIC on {} (UDP)", told.quic), e))?;
+        let server = quic::server_config(node_options.identity.server_tls()?, Profile::Bulk)?;
+        let endpoint = quic::node_endpoint(node_options.quic, server, &node_options.identity)
+            .map_err(|e| StartError::io(&format!("listening for QUIC on {} (UDP)", node_options.quic), e))?;
         let bound = endpoint.local_addr().map_err(|e| StartError::io("asking for the QUIC address", e))?;
-        let client = quic::client_config(told.identity.client_tls()?, Profile::Bulk)?;
-        let name = told.name.clone();
-        let peers = Peers::new(endpoint.clone(), client, told.cluster.clone(), Some(name.clone()), None);
-        let membership = Membership::new(peers, told.roots.clone());
+        let client = quic::client_config(node_options.identity.client_tls()?, Profile::Bulk)?;
+        let name = node_options.name.clone();
+        let peers =
+            Peers::new(endpoint.clone(), client, node_options.cluster.clone(), Some(name.clone()), None);
+        let membership = Membership::new(peers, node_options.roots.clone());
         let memory = store_memory::recall(&options.data)?;
         let known = memory.as_ref().map(|memory| (memory.id, memory.start));
         let belongs = FolderStore { known, adopts: options.adopts };
@@ -126,8 +127,13 @@ impl LeafNode {
         let caller = Caller { membership: membership.clone(), pulse: pulse.clone() };
         let (core, threads) = core::start(machine, incarnation, clock, disk, caller)
             .map_err(|e| StartError::io("starting the leaf's threads", e))?;
-        let node =
-            Node { name, tier: Tier::Leaf, quic: told.reached_at(bound), http: told.http, incarnation };
+        let node = Node {
+            name,
+            tier: Tier::Leaf,
+            quic: node_options.reached_at(bound),
+            http: node_options.http,
+            incarnation,
+        };
         let stats = Stats::default();
         let (accepting, linked) = (Shutdown::new(), Shutdown::new());
         let leaf = Self {

@@ -1,4 +1,4 @@
-//! Which leaf is asked about an idempotency key: the key's owner by the view at hand. Whether the key may be taken there
+//! Finds the leaf to ask about an idempotency key: the key's owner by the view at hand. Whether the key may be taken there
 //! is the machine's to decide.
 
 use countree_common::cluster::{ClusterView, NodeName};
@@ -8,11 +8,11 @@ use countree_common::wire::rpc::SubmitError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often a request is sent on when the owner is another by now.
+/// The most owners that a request is sent to, as they change.
 pub(super) const TRIES: usize = 4;
 /// A view that has not come by then comes too late for the request.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a leaf with an older view is given.
+/// The time that a leaf with an older view has to catch up.
 const CATCH_UP: Duration = Duration::from_millis(200);
 
 /// The ring of the leaves that remember keys, kept for as long as the view stays.

@@ -1,4 +1,4 @@
-//! One producer's conversation: frames in to the core, answers out.
+//! Holds producers' conversations: frames in to the core, answers out.
 
 use super::inputs::{CoreHandle, Input, OUTBOX, ToProducer};
 use countree_common::limits;
@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 /// A producer that has not taken the leaf's last words by then is left without.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What the conversations of one leaf share.
+/// The state that the conversations of one leaf share.
 #[derive(Debug, Clone)]
 pub(super) struct Intake {
     core: CoreHandle,

@@ -1,4 +1,4 @@
-//! What a reset asks the cluster, over QUIC.
+//! Asks the cluster over QUIC, on behalf of a reset.
 
 use super::inputs::{CoreHandle, Input};
 use crate::machine::resets::{Answer, Question};

@@ -1,4 +1,4 @@
-//! The leaf's connections to the roots: one conversation each, opened again whenever it breaks.
+//! Keeps one conversation with each root, and opens it again whenever it breaks.
 
 use super::inputs::{CoreHandle, Input, OUTBOX};
 use countree_common::cluster::{Node, NodeName, Tier};
@@ -59,13 +59,13 @@ pub(super) async fn run(
 }
 
 /// Tells the core that a root is lost, however its task ends.
-struct Link {
+struct LinkGuard {
     core: CoreHandle,
     root: NodeName,
     link: u64,
 }
 
-impl Drop for Link {
+impl Drop for LinkGuard {
     fn drop(&mut self) {
         let (core, root, link) = (self.core.clone(), self.root.clone(), self.link);
         // Without a runtime the whole node is going down.
@@ -107,7 +107,7 @@ async fn converse(
     let (outbox, mut messages) = mpsc::channel(OUTBOX);
     let link = LINKS.fetch_add(1, Ordering::Relaxed);
     core.tell(Input::RootConnected { root: root.name.clone(), link, outbox }).await;
-    let _link = Link { core: core.clone(), root: root.name.clone(), link };
+    let _guard = LinkGuard { core: core.clone(), root: root.name.clone(), link };
     let send = async {
         while let Some(message) = messages.recv().await {
             sender.send_body(FrameKind::Message, message).await?;

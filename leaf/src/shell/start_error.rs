@@ -26,18 +26,18 @@ pub enum StartError {
     /// The socket or a thread could not be had.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The attempt that failed.
         what: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// What the folder says of its store can't be read.
+    /// The folder's memory of its store can't be read.
     #[error(transparent)]
     Memory(#[from] MemoryError),
     /// The folder belongs to another store.
     #[error(transparent)]
     Refused(#[from] JoinRefused),
-    /// It was told to stop before a root had answered.
+    /// It was stopped before a root had answered.
     #[error("stopped before any root had answered")]
     Stopped,
 }

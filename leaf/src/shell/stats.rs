@@ -8,7 +8,7 @@ use countree_common::wire::rpc::{NodeStats, StreamProgress};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often the machine is asked.
+/// The interval at which the machine is asked.
 const STATS_EVERY: Duration = Duration::from_millis(250);
 
 /// The latest report. Copies are of the same one.

@@ -62,7 +62,7 @@ impl Client {
             match result {
                 Ok(_) => self.is_acked = true,
                 Err(SubmitError::Busy { .. } | SubmitError::Draining) => {}
-                Err(other) => panic!("a sound request was told {other}"),
+                Err(other) => panic!("a sound request was answered {other}"),
             }
         }
     }

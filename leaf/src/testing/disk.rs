@@ -30,7 +30,7 @@ impl TestDisk {
         Some((last, length))
     }
 
-    /// What was not fsynced is lost, but for some of its first bytes.
+    /// Loses what was not fsynced, but for some of its first bytes.
     pub(crate) fn crash(&mut self, incarnation: u64, chance: &mut Chance) {
         let segments = self.streams.entry(incarnation).or_default();
         for Append { segment, bytes, .. } in self.pending.drain(..) {
@@ -74,7 +74,7 @@ impl TestDisk {
         Ok((recovery, old))
     }
 
-    /// What a restart would know of sessions and keys from what is on disk.
+    /// The knowledge of sessions and keys that a restart would take from the disk.
     pub(crate) fn carried(&self, leaf: &NodeName) -> Carried {
         let mut copy = Self { streams: self.streams.clone(), ..Self::default() };
         copy.recover(leaf).unwrap().0.carried

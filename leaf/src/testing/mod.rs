@@ -1,4 +1,4 @@
-//! What the tests of this crate stand the machine on: a disk, a store, a producer's dictionary, and chance.
+//! Supplies the tests of this crate: a disk, a store, a producer's dictionary, and chance.
 
 mod client;
 mod disk;

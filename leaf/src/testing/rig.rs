@@ -196,7 +196,7 @@ impl Rig {
         taken
     }
 
-    /// What a producer was told since it was last asked, the view left out.
+    /// The messages to a producer since this was called last, the view left out.
     pub(crate) fn said(&mut self, to: ConnectionId) -> Vec<FromLeaf> {
         let said = self.take(|o| matches!(o, Output::Send { connection, .. } if *connection == to));
         let message = |output| if let Output::Send { message, .. } = output { Some(message) } else { None };
@@ -219,7 +219,7 @@ impl Rig {
         self.collect();
     }
 
-    /// What was said back of it since this was asked last.
+    /// The stamps that were echoed since this was called last.
     pub(crate) fn echoes(&mut self) -> Vec<u64> {
         let echoes = self.take(|o| matches!(o, Output::Echo { .. })).into_iter();
         echoes
@@ -240,7 +240,7 @@ impl Rig {
         self.verdicts().into_iter().map(|(id, result)| (id, result.map(|_| ()))).collect()
     }
 
-    /// What other nodes were answered.
+    /// The answers to other nodes.
     pub(crate) fn answers(&mut self) -> Vec<(SubmissionId, Reply)> {
         let answer = |output| match output {
             Output::Answer { question, reply } => Some((question, reply)),
@@ -255,7 +255,7 @@ impl Rig {
         self.collect();
     }
 
-    /// What other nodes were asked.
+    /// The questions to other nodes.
     pub(crate) fn calls(&mut self) -> Vec<(CallId, Callee, Request)> {
         let call = |output| match output {
             Output::Call { call, callee, request } => Some((call, callee, request)),

@@ -141,7 +141,7 @@ impl Producer {
                 acked
             }
             FromLeaf::View(_) | FromLeaf::Draining | FromLeaf::Ended { .. } => Vec::new(),
-            other => panic!("a sound producer was told {other:?}"),
+            other => panic!("a sound producer was sent {other:?}"),
         }
     }
 

@@ -52,7 +52,7 @@ pub(crate) struct World {
     promises: Promises,
     is_disk_full: bool,
     pub(crate) crashes: u32,
-    /// How often the leaf has left.
+    /// The number of times that the leaf has left.
     pub(crate) leaves: u32,
     has_left: bool,
 }

@@ -74,7 +74,7 @@ impl Producer {
         self.batch_of(seq, item, delta, 1).await;
     }
 
-    /// A batch of so many of the same event.
+    /// A batch of the same event, many times.
     pub async fn batch_of(&mut self, seq: Seq, item: &str, delta: i64, events: u32) {
         let mut batch = BatchBuilder::default();
         batch.reset_names();
@@ -108,7 +108,7 @@ impl Producer {
         }
     }
 
-    /// How the conversation ends.
+    /// The end of the conversation.
     pub async fn end(&mut self) -> StreamError {
         loop {
             match in_time(self.receiver.next()).await {

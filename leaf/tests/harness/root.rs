@@ -1,4 +1,4 @@
-//! A root that merges into memory, and can be told to be silent.
+//! A root that merges into memory, and can be silenced.
 
 use super::{in_time, name};
 use countree_common::cluster::{ClusterView, Node, NodeName, PastOwners, Tier};
@@ -101,7 +101,7 @@ impl FakeRoot {
         (state.retired.clone(), state.settled.clone())
     }
 
-    /// How many counters have a total.
+    /// The number of counters that have a total.
     pub fn counters(&self) -> usize {
         self.state.lock().unwrap().totals.len()
     }

@@ -1,25 +1,25 @@
-//! The heaviest of very many keys in little memory: Space-Saving (Metwally, Agrawal and El Abbadi, 2005).
+//! Finds the heaviest of very many keys in little memory: Space-Saving (Metwally, Agrawal and El Abbadi, 2005).
 
 use std::collections::BTreeMap;
 
 /// Keeps a fixed number of keys. One that comes when all places are taken gets the lightest one's place and count, so
 /// that a key which really is heavy is there in the end, whatever came before it.
 #[derive(Debug)]
-pub struct Sketch<K> {
+pub struct HeavyHitters<K> {
     places: usize,
     counts: BTreeMap<K, Count>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Count {
-    /// What the key weighs at most.
+    /// The most that the key may weigh.
     most: u64,
-    /// How much of that may have been others'.
+    /// The part of it that may have been others'.
     error: u64,
 }
 
-impl<K: Ord + Clone> Sketch<K> {
-    /// With room for so many keys; any that weighs more than its share of all is among them.
+impl<K: Ord + Clone> HeavyHitters<K> {
+    /// With room for this many keys; any that weighs more than its share of all is among them.
     pub fn new(places: usize) -> Self {
         Self { places, counts: BTreeMap::new() }
     }

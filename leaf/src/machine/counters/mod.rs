@@ -19,7 +19,7 @@ use std::time::Duration;
 use table::Table;
 use windows::{Frozen, Windows};
 
-/// Counters are not looked for to forget before so many may go.
+/// The fewest counters that are worth looking for ones to forget.
 const ABANDONED_MIN: usize = 65_536;
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Counters {
         events
     }
 
-    /// A dictionary that held on to so many names is gone.
+    /// A dictionary that held on to this many names is gone.
     pub(super) fn note_abandoned(&mut self, names: usize) {
         self.abandoned += names;
     }

@@ -1,4 +1,4 @@
-//! The names of all counters that the leaf has to do with, each once, by dense ids. They share one run of text, which is
+//! Keeps the names of all counters that the leaf has to do with, each once, by dense ids. They share one run of text, which is
 //! checked to be text once and for all: a counter costs its name, and some twenty bytes more.
 
 use countree_common::indexed::{Indexed, spread};
@@ -18,8 +18,8 @@ pub type TopicId = u32;
 const TOPICS_PER_LEAF: usize = 4 << 20;
 /// Names begin at multiples of this, so that 32 bits reach all of them.
 const ALIGN: usize = 4;
-/// Names that are brought into the cache together.
-pub const NEAR: usize = 32;
+/// Names that are prefetched together.
+pub const PREFETCHED: usize = 32;
 /// The longest item and kind, with their lengths, which the hash tells apart by.
 const NAME_BYTES: usize = 2 + limits::ITEM_BYTES + limits::KIND_BYTES;
 
@@ -28,7 +28,7 @@ const NAME_BYTES: usize = 2 + limits::ITEM_BYTES + limits::KIND_BYTES;
 struct Entry {
     /// [`FREE`] while the id is.
     topic: TopicId,
-    /// Where its name begins, in units of [`ALIGN`].
+    /// The start of its name, in units of [`ALIGN`].
     at: u32,
     item_bytes: u8,
     kind_bytes: u8,
@@ -66,7 +66,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// How many counters have a name.
+    /// The number of counters that have a name.
     pub fn counters(&self) -> usize {
         self.index.len()
     }
@@ -76,21 +76,21 @@ impl Names {
         self.counters.len()
     }
 
-    /// Whether so many more counters fit, each perhaps of a new topic.
+    /// Whether `more` counters fit, each perhaps of a new topic.
     pub fn has_room(&self, more: usize) -> bool {
         self.counters() + more <= limits::COUNTERS_PER_LEAF && self.topics.len() + more <= TOPICS_PER_LEAF
     }
 
     /// The ids of these counters, in their order; those that have none get one.
     pub fn intern_all(&mut self, names: &[CounterName<'_>], mut each: impl FnMut(CounterId)) {
-        for names in names.chunks(NEAR) {
-            let mut places = [(0, 0); NEAR];
-            for (place, name) in places.iter_mut().zip(names) {
-                *place = self.place(*name);
+        for names in names.chunks(PREFETCHED) {
+            let mut slots = [(0, 0); PREFETCHED];
+            for (slot, name) in slots.iter_mut().zip(names) {
+                *slot = self.place(*name);
             }
             let likely = |(_, hash): &(TopicId, u32)| self.index.find(spread(*hash), |i| i.hash == *hash);
-            self.prefetch(places.iter().take(names.len()).filter_map(likely).map(|i| i.id));
-            names.iter().zip(places).for_each(|(name, place)| each(self.intern_at(*name, place)));
+            self.prefetch(slots.iter().take(names.len()).filter_map(likely).map(|i| i.id));
+            names.iter().zip(slots).for_each(|(name, slot)| each(self.intern_at(*name, slot)));
         }
     }
 
@@ -172,7 +172,7 @@ impl Names {
         self.counters.get(id as usize)?.names(&self.text)
     }
 
-    /// Brings the names of these counters into the cache.
+    /// Prefetches the names of these counters.
     pub fn prefetch(&self, ids: impl Iterator<Item = CounterId> + Clone) {
         let text = self.text.as_bytes();
         let begins = ids.filter_map(|id| Some(self.counters.get(id as usize)?.at));
@@ -186,10 +186,10 @@ impl Names {
         Some(CounterName { topic: self.topic(self.topic_of(id)?).as_str(), item, kind })
     }
 
-    /// Says what these ids mean, in the form of [`crate::log::record::Record::Batch`].
+    /// Defines these ids, in the form of [`crate::log::record::Record::Batch`].
     pub fn define(&self, ids: &[CounterId]) -> Vec<u8> {
         let mut definitions = Vec::new();
-        for ids in ids.chunks(NEAR) {
+        for ids in ids.chunks(PREFETCHED) {
             self.prefetch(ids.iter().copied());
             for (id, name) in ids.iter().filter_map(|id| Some((id, self.name(*id)?))) {
                 definitions.extend_from_slice(&id.to_le_bytes());
@@ -242,7 +242,7 @@ fn pack<'a>(name: CounterName<'_>, buffer: &'a mut [u8; NAME_BYTES]) -> &'a [u8]
     &buffer[..end + kind.len()]
 }
 
-/// Which counters are in use.
+/// Marks the counters that are in use.
 #[derive(Debug)]
 pub struct Marks(Vec<bool>);
 

@@ -7,8 +7,9 @@ fn intern(names: &mut Names, topic: &str, item: &str, kind: &str) -> CounterId {
 
 #[test]
 fn many_names_at_once_are_what_they_are_one_by_one() {
-    let counters: Vec<Counter> = (0..3 * NEAR).map(|n| counter("t", &format!("{}", n * n % 50))).collect();
-    let known = &counters[NEAR / 2];
+    let counters: Vec<Counter> =
+        (0..3 * PREFETCHED).map(|n| counter("t", &format!("{}", n * n % 50))).collect();
+    let known = &counters[PREFETCHED / 2];
     let (mut together, mut apart) = (Names::default(), Names::default());
     assert_eq!(together.intern(known.into()), apart.intern(known.into()));
     let names: Vec<CounterName<'_>> = counters.iter().map(CounterName::from).collect();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub(in crate::machine) struct NearLimits(BTreeMap<CounterId, i64>);
 
 impl NearLimits {
-    /// Notes a total; one that has left the neighbourhood of its limit is forgotten.
+    /// Notes a total; one that is no longer near its limit is forgotten.
     pub(in crate::machine) fn note(&mut self, counter: CounterId, total: i64) {
         if total.unsigned_abs() < limits::TOTAL_NEAR_LIMIT.unsigned_abs() {
             self.0.remove(&counter);

@@ -1,4 +1,4 @@
-//! Sums that wait to be cut, and windows that join them.
+//! Keeps sums that wait to be cut, and has later windows join them.
 
 use crate::machine::counters::names::CounterId;
 use crate::machine::uplink::progress::WindowId;
@@ -7,10 +7,10 @@ use countree_common::prefetch::prefetch;
 use countree_common::stream::Lsn;
 use std::collections::VecDeque;
 
-/// What one counter gained.
+/// The gain of one counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
-    /// Which.
+    /// The counter.
     pub counter: CounterId,
     /// Σ of the deltas.
     pub delta: i64,
@@ -49,12 +49,12 @@ impl Pending {
     }
 }
 
-/// Where each counter stands in the sums that windows still join. A place is right if the sum there is the
+/// The index of each counter among the sums that windows still join. An index is right if the sum there is the
 /// counter's; so none has to be cleared when sums are cut.
 #[derive(Debug, Default)]
-pub(in crate::machine) struct Places(Vec<u32>);
+pub(in crate::machine) struct SumIndex(Vec<u32>);
 
-impl Places {
+impl SumIndex {
     /// Adds a window's sums to the last that wait, so that a slow root costs memory by counters and not by
     /// windows. `false` when they have to wait apart.
     pub(in crate::machine) fn join(&mut self, queue: &mut VecDeque<Pending>, new: Pending) -> bool {
@@ -66,12 +66,12 @@ impl Places {
             last.volume += new.volume;
             return true;
         }
-        (0..).zip(&new.sums).for_each(|(at, sum)| *self.place(sum.counter) = at);
+        (0..).zip(&new.sums).for_each(|(at, sum)| *self.index(sum.counter) = at);
         queue.push_back(new);
         false
     }
 
-    fn place(&mut self, counter: CounterId) -> &mut u32 {
+    fn index(&mut self, counter: CounterId) -> &mut u32 {
         let counter = counter as usize;
         if self.0.len() <= counter {
             self.0.resize(counter + 1, 0);
@@ -80,11 +80,11 @@ impl Places {
     }
 
     fn add(&mut self, sums: &mut Vec<Sum>, new: Sum) {
-        let place = self.place(new.counter);
-        match sums.get_mut(*place as usize) {
+        let index = self.index(new.counter);
+        match sums.get_mut(*index as usize) {
             Some(sum) if sum.counter == new.counter => sum.delta += new.delta,
             _ => {
-                *place = sums.len() as u32;
+                *index = sums.len() as u32;
                 sums.push(new);
             }
         }

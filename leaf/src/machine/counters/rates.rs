@@ -1,6 +1,6 @@
-//! What a leaf says of its load: events per second, and its busiest items.
+//! Measures a leaf's load: events per second, and its busiest items.
 
-use crate::machine::counters::heavy_hitters::Sketch;
+use crate::machine::counters::heavy_hitters::HeavyHitters;
 use crate::machine::counters::names::Names;
 use crate::machine::counters::table::Window;
 use countree_common::key::{Counter, Item, Topic};
@@ -18,7 +18,7 @@ const WATCHED: usize = 256;
 pub struct Rates {
     began: Time,
     events: u64,
-    items: Sketch<(Topic, Item)>,
+    items: HeavyHitters<(Topic, Item)>,
     /// Events per second over the last period.
     pub events_per_s: f64,
     /// The busiest items of the last period, with events per second.
@@ -27,7 +27,7 @@ pub struct Rates {
 
 impl Default for Rates {
     fn default() -> Self {
-        let items = Sketch::new(WATCHED);
+        let items = HeavyHitters::new(WATCHED);
         Self { began: Time::default(), events: 0, items, events_per_s: 0.0, hot_items: Vec::new() }
     }
 }

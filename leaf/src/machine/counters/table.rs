@@ -1,4 +1,4 @@
-//! What every counter has gained in the open window: the one structure that every event touches.
+//! Sums every counter's gain in the open window: the one structure that every event touches.
 
 use crate::machine::counters::names::{CounterId, Marks, Names, TopicId};
 use crate::machine::counters::pending::Sum;
@@ -7,7 +7,7 @@ use countree_common::limits;
 use countree_common::prefetch::prefetch;
 use countree_common::wire::batch;
 
-/// What the leaf holds of one counter. Small, so that many share the cache.
+/// The entry of one counter. Small, so that many share the cache.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cell {
     sum: i64,
@@ -23,11 +23,11 @@ pub struct TopicSums {
     pub topic: TopicId,
     /// Σδ per counter that had events.
     pub sums: Vec<Sum>,
-    /// How many events.
+    /// The number of events.
     pub events: u64,
 }
 
-/// How many of a window's busiest counters are kept.
+/// The most of a window's busiest counters that are kept.
 const BUSIEST: usize = 10;
 
 /// A window's sums, taken out of the table.
@@ -35,7 +35,7 @@ const BUSIEST: usize = 10;
 pub struct Window {
     /// Per topic that had events.
     pub topics: Vec<TopicSums>,
-    /// How many events in all.
+    /// The number of events in all.
     pub events: u64,
     /// Σ|δ| in all, which bounds any sum.
     pub volume: u64,
@@ -59,7 +59,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Who is who.
+    /// The names of the counters and topics.
     pub fn names(&self) -> &Names {
         &self.names
     }
@@ -98,7 +98,7 @@ impl Table {
         self.volume
     }
 
-    /// Whether a topic has changed in so many counters that the window should end.
+    /// Whether a topic has changed in too many counters, and the window should end.
     pub fn is_window_full(&self) -> bool {
         self.largest_topic >= limits::WINDOW_COUNTERS_PER_TOPIC
     }

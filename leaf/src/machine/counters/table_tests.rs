@@ -89,6 +89,6 @@ fn what_is_neither_marked_nor_in_the_window_is_forgotten() {
     assert_eq!((table.intern(&counter("t", "marked")), table.intern(&counter("t", "open"))), (marked, open));
     let reused = table.intern(&counter("t", "another"));
     assert_eq!(reused, idle);
-    assert!(!table.define([reused].into_iter(), 1).is_empty(), "the log is told that it means another");
+    assert!(!table.define([reused].into_iter(), 1).is_empty(), "the log defines it anew");
     assert_eq!(taken(&mut table).0, [named("t", "open", 7)]);
 }

@@ -1,4 +1,4 @@
-//! Which idempotency keys are used up, and which others may have used.
+//! Remembers the idempotency keys that are used up, and attempts of other leaves that may have used one.
 
 use crate::log::recovery::Carried;
 use countree_common::limits;
@@ -25,7 +25,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Those of the streams before.
+    /// The keys of the streams before.
     pub fn carried(carried: &Carried) -> Self {
         let mut keys = Self::default();
         let mut known: Vec<_> = carried.keys.values().collect();
@@ -39,12 +39,12 @@ impl Keys {
         self.entries.is_empty()
     }
 
-    /// Whether so many more may be remembered.
+    /// Whether there is room for `more` of them.
     pub fn has_room(&self, more: usize) -> bool {
         self.entries.len() + more <= limits::IDEMPOTENCY_KEYS_PER_LEAF
     }
 
-    /// What used up the key, and the record that says so (0 for one of an earlier stream). An id that an earlier build counted has
+    /// The request that used up the key, and the record that says so (0 for one of an earlier stream). An id that an earlier build counted has
     /// no topic, and is used up in all of them.
     pub fn used(&self, key: IdempotencyKey) -> Option<(Lsn, KeyUse)> {
         let used = |key| match self.entries.get(&key)? {
@@ -71,7 +71,7 @@ impl Keys {
         Some((*lsn, Remembered { key, at: *at, state: state.clone() }))
     }
 
-    /// What of somebody else's memory is news.
+    /// Whether somebody else's memory of a key is news here.
     pub fn news(&self, of: &Remembered) -> bool {
         match self.entries.get(&of.key) {
             None => true,

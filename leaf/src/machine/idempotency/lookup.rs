@@ -28,13 +28,13 @@ use std::collections::{BTreeMap, BTreeSet};
 const REQUESTS: usize = 1_024;
 /// Keys that other leaves are asked about at once.
 const KEYS_ASKED: usize = 8 * limits::HTTP_EVENTS;
-/// How often a request asks anew because others have noted its keys meanwhile.
+/// The most rounds of questions for a request: others may note its keys meanwhile.
 const ROUNDS: u32 = 4;
 
 /// The result of looking up a request's keys.
 #[derive(Debug)]
 pub(in crate::machine) enum Lookup {
-    /// What is known of the keys here is all that there is to know: the request may be taken.
+    /// All that there is to know of the keys is known here: the request may be taken.
     Admit(KeyedRequest),
     /// Other leaves are asked; the last answer brings the request back.
     Wait,

@@ -72,7 +72,7 @@ fn counted(rig: &Rig) -> u64 {
     rig.machine.ledgers().iter().map(|l| l.ledger.accepted).sum()
 }
 
-/// What the one request was told.
+/// The answer to the one request.
 fn told(rig: &mut Rig) -> Result<(), SubmitError> {
     rig.sync();
     let mut told = rig.submitted();

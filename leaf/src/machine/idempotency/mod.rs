@@ -87,7 +87,7 @@ impl Idempotency {
             .collect()
     }
 
-    /// What is remembered of a key, without attempts of leaves that have left: another leaf may not have seen them.
+    /// The memory of a key, without attempts of leaves that have left: another leaf may not have seen them.
     fn recall(&self, key: IdempotencyKey, members: &Members) -> Option<(Lsn, Remembered)> {
         let (lsn, mut remembered) = self.keys.recall(key)?;
         without_those_that_left(&mut remembered, lsn, members).then_some((lsn, remembered))

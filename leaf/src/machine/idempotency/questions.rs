@@ -55,7 +55,7 @@ impl Questions {
         self.0.is_empty()
     }
 
-    /// How many keys they are about, counted once per question.
+    /// The number of keys that they are about, counted once per question.
     pub(super) fn keys(&self) -> usize {
         self.0.values().map(Vec::len).sum()
     }

@@ -1,9 +1,9 @@
-//! What a client is told of a request that was sent more than once.
+//! Decides the answer to a request that was sent more than once.
 
 use countree_common::wire::producer::EventErrorCode;
 use countree_common::wire::rpc::{Counted, SubmitError};
 
-/// How one try to have a request counted ended.
+/// The end of one try to have a request counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
     /// The leaf has answered.
@@ -22,7 +22,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Takes up another try; returns what the client is told if it is the last.
+    /// Takes up another try; returns the client's answer if it is the last.
     ///
     /// # Errors
     /// When the request is not known to be counted.

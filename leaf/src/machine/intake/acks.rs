@@ -20,7 +20,7 @@ pub(in crate::machine) enum Waiting {
     Remembered { question: SubmissionId, keys: Vec<Remembered> },
 }
 
-/// Those that wait, in the order of their records.
+/// The answers that wait, in the order of their records.
 #[derive(Debug, Default)]
 pub(in crate::machine) struct Acks(VecDeque<(Lsn, Waiting)>);
 

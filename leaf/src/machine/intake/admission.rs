@@ -12,7 +12,7 @@ use countree_common::wire::producer::{BusyReason, EventError, EventErrorCode};
 /// From [`limits::TOTAL_MAX`] to the end of what the store can hold: what all leaves together may hold unmerged.
 const ROOM_ABOVE: u64 = i64::MAX.abs_diff(limits::TOTAL_MAX);
 
-/// What the decision rests on.
+/// Decides by the state of the parts that hold events.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::machine) struct Admission<'a> {
     pub(in crate::machine) context: &'a Context,

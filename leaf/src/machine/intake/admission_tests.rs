@@ -52,7 +52,7 @@ fn a_total_at_its_limit_goes_no_further_out_and_may_come_back() {
     for _ in 0..4 {
         assert_eq!(submit(&mut rig, &vec![(a.clone(), -limits::DELTA_MAX); 128]), Ok(()));
     }
-    assert!(rig.machine.counters.near_limit().is_empty(), "what left its limit's neighbourhood is forgotten");
+    assert!(rig.machine.counters.near_limit().is_empty(), "a total far from its limit is forgotten");
 }
 
 #[test]

@@ -110,16 +110,16 @@ impl Intake {
         counters: &mut Counters,
         context: &mut Context,
     ) -> bool {
-        let Self { sessions, producers, translated, .. } = self;
+        let Self { sessions, producers, words_by_table_id, .. } = self;
         let Some(producer) = producers.get(&connection) else { return false };
         let (dictionary, table) = (&producer.dictionary, counters.table_mut());
         let Admitted { session, batch: BatchView { seq, event_count, words, .. }, volume } = *admitted;
-        translated.clear();
+        words_by_table_id.clear();
         dictionary.prefetch(words);
         // Every id was checked to have a meaning.
-        batch::put_translated(words, |id| dictionary.counter(id).unwrap_or_default(), translated);
-        table.prefetch(translated);
-        let words = translated.as_slice();
+        batch::put_translated(words, |id| dictionary.counter(id).unwrap_or_default(), words_by_table_id);
+        table.prefetch(words_by_table_id);
+        let words = words_by_table_id.as_slice();
         let definitions = &table.define(Events::new(words).map(|(id, _)| id), context.log.segments());
         let at = context.clocks.age(now);
         let record = Record::Batch { session, seq, at, event_count, definitions, words };

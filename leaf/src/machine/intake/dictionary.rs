@@ -1,4 +1,4 @@
-//! One connection's names: which counter each of its ids means.
+//! Keeps one connection's names: the counter that each of its ids means.
 
 use crate::machine::counters::names::CounterId;
 use countree_common::limits;
@@ -12,12 +12,12 @@ pub(in crate::machine) struct Dictionary {
 }
 
 impl Dictionary {
-    /// How many ids have a meaning.
+    /// The number of ids that have a meaning.
     pub(in crate::machine) fn defined(&self) -> usize {
         self.counters.len()
     }
 
-    /// Whether so many more names fit.
+    /// Whether `more` names fit.
     pub(in crate::machine) fn has_room(&self, more: usize) -> bool {
         self.counters.len() + more <= limits::NAMES_PER_CONNECTION
     }
@@ -32,7 +32,7 @@ impl Dictionary {
         self.counters.get(id as usize).copied()
     }
 
-    /// Brings what the ids of these events mean into the cache.
+    /// Prefetches the counters that the ids of these events mean.
     pub(in crate::machine) fn prefetch(&self, words: &[u8]) {
         prefetch(batch::likely_ids(words).filter_map(|id| self.counter(id)));
     }

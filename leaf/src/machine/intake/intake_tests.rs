@@ -100,7 +100,7 @@ fn nothing_is_taken_before_the_registry_lists_the_leaf() {
     let mut view = view();
     view.keys.owners.push(name);
     rig.see(view.clone());
-    // A lease may run out: whoever asks all leaves still counts it among them.
+    // A lease may run out: a reset that asks all leaves still counts it among them.
     view.keys.owners.pop();
     rig.see(view);
     rig.said(1);

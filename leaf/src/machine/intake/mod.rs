@@ -36,7 +36,7 @@ pub(super) struct Intake {
     /// Names that all producers together have defined.
     names: usize,
     /// A batch's events with the table's ids; kept for its room.
-    translated: Vec<u8>,
+    words_by_table_id: Vec<u8>,
     /// Sessions with other leaves that producers ask about, and the connections that do.
     asked: BTreeMap<(NodeName, SessionId), BTreeSet<ConnectionId>>,
 }
@@ -44,8 +44,8 @@ pub(super) struct Intake {
 impl Intake {
     /// With the sessions of earlier streams.
     pub(super) fn new(sessions: Sessions) -> Self {
-        let (producers, translated, asked) = Default::default();
-        Self { sessions, producers, names: 0, translated, asked }
+        let (producers, words_by_table_id, asked) = Default::default();
+        Self { sessions, producers, names: 0, words_by_table_id, asked }
     }
 
     /// The sessions that are remembered.
@@ -53,7 +53,7 @@ impl Intake {
         &self.sessions
     }
 
-    /// How many producers are connected.
+    /// The number of producers that are connected.
     pub(super) fn connections(&self) -> usize {
         self.producers.len()
     }
@@ -73,7 +73,7 @@ impl Intake {
         self.send_all(&FromLeaf::View(view.clone()), context);
     }
 
-    /// Ends every session for good. Nobody is told before the seal is on disk; if it can't be, nobody ever is.
+    /// Ends every session for good. No producer hears of it before the seal is on disk; if it can't be, none ever does.
     pub(super) fn end_all(&mut self, context: &mut Context) {
         self.send_all(&FromLeaf::Draining, context);
         self.sessions.end_all();
@@ -122,7 +122,7 @@ impl Intake {
         producer.is_refused = context.is_leaving();
         producer.repeat_from = None;
         match self.sessions.get(session) {
-            // Nobody is told before the seal is on disk, and then everybody.
+            // All producers hear of it once the seal is on disk.
             Some(known) if known.is_ended && context.phase == Phase::Sealing => {}
             Some(known) if known.is_ended => {
                 let ended = Waiting::Ended { connection, session, last: known.last };

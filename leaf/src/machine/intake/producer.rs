@@ -11,6 +11,6 @@ pub(super) struct Producer {
     pub(super) dictionary: Dictionary,
     /// A batch of the session was refused for good: it takes no more.
     pub(super) is_refused: bool,
-    /// The batch that it was told to repeat; those after it are on their way and to be ignored.
+    /// The batch that it was asked to repeat; those after it are on their way and to be ignored.
     pub(super) repeat_from: Option<Seq>,
 }

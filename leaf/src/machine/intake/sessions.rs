@@ -1,4 +1,4 @@
-//! Which batches of which sessions are in the log already.
+//! Remembers the sessions of the log, and the last batch of each.
 
 use crate::log::record::SessionRecord;
 use crate::log::recovery::Carried;
@@ -23,12 +23,12 @@ pub(in crate::machine) struct Session {
     pub(in crate::machine) is_ended: bool,
 }
 
-/// What a batch's number says about it.
+/// The meaning of a batch's number in its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::machine) enum Standing {
     /// The session was never opened, or is forgotten.
     Unknown,
-    /// The session has ended: nothing more of it is taken, and the producer is told so.
+    /// The session has ended: nothing more of it is taken.
     Ended,
     /// In the log already: to be acked once that is durable.
     Repeat,
@@ -45,7 +45,7 @@ pub(in crate::machine) struct Sessions {
 }
 
 impl Sessions {
-    /// Those of the streams before.
+    /// The sessions of the streams before.
     pub(in crate::machine) fn carried(carried: &Carried) -> Self {
         let session = |(id, known): (&SessionId, &SessionRecord)| {
             let SessionRecord { last, at, is_ended } = *known;
@@ -64,7 +64,7 @@ impl Sessions {
         self.sessions.len() < limits::SESSIONS_PER_LEAF
     }
 
-    /// What batch `seq` of a session is.
+    /// The standing of batch `seq` of a session.
     pub(in crate::machine) fn standing(&self, id: SessionId, seq: Seq) -> Standing {
         match self.sessions.get(&id) {
             None => Standing::Unknown,

@@ -17,7 +17,7 @@ fn ended(last: u64) -> FromLeaf {
     FromLeaf::Ended { session: SessionId(7), last }
 }
 
-/// A leaf with one session of one batch, all of it on disk, that is told to leave.
+/// A leaf with one session of one batch, all of it on disk, that begins to leave.
 fn leaving() -> Rig {
     let mut rig = Rig::start(config());
     rig.open(1, 7);
@@ -103,7 +103,7 @@ fn nobody_is_told_that_a_session_has_ended_before_the_seal_is_on_disk() {
 }
 
 #[test]
-fn a_sealed_leaf_takes_nothing_and_says_so_to_whoever_comes() {
+fn a_sealed_leaf_takes_nothing_and_says_so_to_all_that_come() {
     let mut rig = leaving();
     rig.batch(1, 2, &likes());
     rig.sync();

@@ -15,7 +15,7 @@ use countree_common::wire::rpc::{Reply, Request};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a store that does not call its writes durable is given to make them so: twice the second that Redis
+/// The time that a store which does not call its writes durable is given to make them so: twice the second that Redis
 /// lets pass between two fsyncs.
 pub(super) const SETTLING: Duration = Duration::from_secs(2);
 

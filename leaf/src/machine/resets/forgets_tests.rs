@@ -86,7 +86,7 @@ fn a_topic_that_was_gone_before_is_answered_once_nothing_of_it_is_on_its_way() {
     questions(&mut rig);
     let tombstone = gone(version(4, 10), true);
     answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Forgotten(tombstone)));
-    assert_eq!(told(&mut rig), [], "a leaf was told of an era before");
+    assert_eq!(told(&mut rig), [], "a leaf named an earlier era");
     flush(&mut rig, &[version(4, 10), Version::default()]);
     assert_eq!(questions(&mut rig), [forget_at(version(4, 10))]);
     answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Forgotten(tombstone)));

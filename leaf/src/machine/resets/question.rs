@@ -10,23 +10,23 @@ use countree_common::key::Topic;
 /// A question that a reset has to the cluster. The shell asks it, and answers with [`LeafMachine::handle_answer`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// Who is in the cluster, by the store's word?
+    /// Asks for the members of the cluster, by the store's word.
     Members,
-    /// Is all merged that this leaf has accepted by now, and does it not reset the topic itself? May be asked of this
-    /// very leaf.
+    /// Asks a leaf, perhaps this one, to say when all is merged that it has accepted by now. It refuses while it resets
+    /// the topic itself.
     Flush {
-        /// The reset's.
+        /// The reset's topic.
         topic: Topic,
-        /// Who is asked.
+        /// The leaf to ask.
         leaf: Node,
         /// The version that was read before, 0-0 for none.
         read: Version,
     },
-    /// What does the store hold of the reset's topic?
+    /// Asks for the totals that the store holds of the reset's topic.
     Totals(Topic),
-    /// May the store forget the topic, if its document stands at that version?
+    /// Asks the store to forget the topic, if its document stands at that version.
     Forget {
-        /// Which.
+        /// The topic.
         topic: Topic,
         /// The version that holds all that every leaf said.
         at: Version,
@@ -47,9 +47,9 @@ pub enum Answer {
     Flushed(NodeName, Version),
     /// To [`Question::Totals`].
     Totals {
-        /// Where the document stood.
+        /// The version of the document.
         version: Version,
-        /// What it held.
+        /// Its totals.
         totals: Vec<CounterTotal>,
     },
     /// To [`Question::Forget`].

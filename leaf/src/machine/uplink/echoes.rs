@@ -1,4 +1,4 @@
-//! Echoes: a root's stamps, said back once all is merged that this leaf had accepted when they came. Order decides, by LSN;
+//! Echoes a root's stamps once all is merged that this leaf had accepted when they came. Order decides, by LSN;
 //! no clock of this leaf has a say in how far totals are called complete.
 //!
 //! A stamp names the process of the store that serves. What this leaf merged in another one may be forgotten by now: before
@@ -27,7 +27,7 @@ struct Open {
     accepted: Lsn,
 }
 
-/// Those of one root.
+/// The stamps of one root.
 #[derive(Debug, Default)]
 struct OfRoot {
     /// The one that is said back next.
@@ -79,7 +79,7 @@ impl Uplink {
         self.streams_mut().for_each(|stream| stream.ask_unanswered(ASKED_PER_WINDOW));
     }
 
-    /// Says back what can be.
+    /// Echoes the stamps that can be.
     pub(in crate::machine) fn echo(&mut self, outputs: &mut Outputs) {
         let is_whole = self.complete_to().is_some() && self.streams().all(StreamUplink::is_answered_in_era);
         if !is_whole {

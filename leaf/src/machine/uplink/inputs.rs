@@ -1,4 +1,4 @@
-//! Takes what roots and the log say of cuts.
+//! Takes the inputs that roots and the log have for the uplink.
 
 use crate::log::recovery::Found;
 use crate::machine::LeafMachine;

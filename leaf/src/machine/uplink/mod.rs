@@ -1,5 +1,5 @@
-//! Sends sums to the store through the roots: one way up for the stream that this start writes, and one for each earlier
-//! one that is not wholly merged.
+//! Sends sums to the store through the roots: those of the stream that this start writes, and of each earlier one that is
+//! not wholly merged.
 
 pub(super) mod echoes;
 mod frames;
@@ -78,7 +78,7 @@ impl Uplink {
         if self.live.stream() == stream { Some(&mut self.live) } else { self.old.get_mut(stream) }
     }
 
-    /// How often the store's count of this leaf's events was not the leaf's own.
+    /// The number of times that the store's count of this leaf's events was not the leaf's own.
     pub(super) fn imbalances(&self) -> u64 {
         self.imbalances
     }

@@ -1,4 +1,4 @@
-//! How far a stream's windows have been merged: what the watermark and the trimming of the log rest on.
+//! Tells how far a stream's windows have been merged, which the watermark and the trimming of the log rest on.
 
 use countree_common::stream::Lsn;
 use countree_common::time::WallMs;

@@ -18,7 +18,7 @@ pub use sending::NamedSums;
 
 use crate::log::recovery::{OldStream, TopicInLog};
 use crate::machine::counters::names::{CounterId, TopicId};
-use crate::machine::counters::pending::{Pending, Places};
+use crate::machine::counters::pending::{Pending, SumIndex};
 use crate::machine::counters::table::{Table, TopicSums};
 use crate::machine::uplink::progress::{Progress, WindowId};
 use countree_common::ledger::Ledger;
@@ -51,7 +51,7 @@ pub struct StreamUplink {
     /// The last record, once no more come.
     sealed_at: Option<Lsn>,
     topics: Topics,
-    places: Places,
+    sum_index: SumIndex,
     sending: Sending,
     probing: Probing,
     readings: Readings,
@@ -70,7 +70,7 @@ impl StreamUplink {
             stream,
             sealed_at: None,
             topics: Topics::default(),
-            places: Places::default(),
+            sum_index: SumIndex::default(),
             sending: Sending::default(),
             probing: Probing::new(retention),
             readings: Readings::default(),
@@ -130,7 +130,7 @@ impl StreamUplink {
         self.events.volume
     }
 
-    /// How far its windows are merged.
+    /// The progress of its windows.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
@@ -174,7 +174,7 @@ impl StreamUplink {
             self.events.in_flight += events;
             let state = self.topics.entry(topic);
             let state = state.get_or_insert_with(|| Box::new(TopicState::new(Position::Known(0), None)));
-            if !self.places.join(&mut state.queue, pending) {
+            if !self.sum_index.join(&mut state.queue, pending) {
                 self.progress.hold(window);
             }
             self.make_ready(topic);

@@ -4,7 +4,7 @@
 use countree_common::time::Time;
 use std::time::Duration;
 
-/// How long after its last merge an idle topic is asked about first; each further wait is twice as long.
+/// The wait between a topic's last merge and the first question about it; each further wait is twice as long.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
 
 /// A topic whose last merge the store may still forget.

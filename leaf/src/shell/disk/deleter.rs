@@ -1,4 +1,4 @@
-//! Deleting what nothing needs any more, beside the core: a file system may take long over it.
+//! Deletes segments and streams that nothing needs any more, beside the core: a file system may take long over it.
 
 use super::Disk;
 use countree_common::stream::{Lsn, StreamId};

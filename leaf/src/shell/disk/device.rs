@@ -1,4 +1,4 @@
-//! What the log asks of the file system so that it is durable, in one place: tests can make each of these
+//! Asks the file system for what makes the log durable, in one place: tests can make each of these
 //! calls fail.
 
 use super::{DiskError, at};

@@ -1,4 +1,4 @@
-//! The log's writer: appends in, and what became of them out.
+//! Writes appends to the log, and reports when they are on disk.
 
 use super::device::Device;
 use super::{Disk, DiskError, segment_path};
@@ -11,21 +11,21 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// How long the writer waits before it tries a full disk again.
+/// The wait before a full disk is tried again.
 const FULL_RETRY: Duration = Duration::from_millis(200);
 /// An fsync that takes so long is worth a word: producers notice it.
 const SLOW: Duration = Duration::from_secs(1);
-/// Appends of at most so many bytes share one fsync.
+/// The most bytes of appends that share one fsync.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// What became of appends.
+/// A report on appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::shell) enum Written {
     /// They are on disk.
     Durable {
         /// The last record.
         last: Lsn,
-        /// How many bytes.
+        /// Their bytes.
         bytes: u64,
     },
     /// They wait, or never will be.
@@ -33,7 +33,7 @@ pub(in crate::shell) enum Written {
 }
 
 impl Disk {
-    /// Puts appends on disk until there are no more, telling `report` what became of them. Appends that
+    /// Puts appends on disk until there are no more, and reports on them to `report`. Appends that
     /// wait together share one fsync. Gives up what still waits for room when nobody appends any more.
     pub(in crate::shell) fn write(
         &self,
@@ -71,7 +71,7 @@ struct Writer<R> {
     streams: PathBuf,
     folder: PathBuf,
     open: Option<OpenSegment>,
-    /// What was appended since the last fsync: its last record, and how many bytes.
+    /// The last record that was appended since the last fsync, and the bytes since then.
     unsynced: Option<(Lsn, u64)>,
     is_full: bool,
     report: R,

@@ -18,10 +18,10 @@ const RETRY: Duration = Duration::from_millis(50);
 /// A cut whose total does not fit is tried again after this long: a decrement may have made room.
 pub(super) const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
 
-/// A total that came close to its limit, or may have left its neighbourhood.
+/// A total that came close to its limit, or may have left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NearLimit {
-    /// Which.
+    /// The counter.
     pub counter: CounterId,
     /// The total after a merge.
     pub total: i64,
@@ -30,7 +30,7 @@ pub struct NearLimit {
 /// Discoveries of an outcome, beyond the merge itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Totals near their limit.
+    /// Totals close to their limit.
     pub near_limit: Vec<NearLimit>,
     /// The store stood before what it had confirmed.
     pub store_went_back: bool,

@@ -47,7 +47,7 @@ impl StreamUplink {
         (state.merged() > 0).then_some(state.told)
     }
 
-    /// How far the stream has come, given how far its log has.
+    /// The positions that the stream has reached, given those that its log has.
     pub fn positions(&self, accepted: Lsn, durable: Lsn) -> StreamPositions {
         let offered = self.last_window_to;
         let short = self.topics.values().filter_map(TopicState::cut_short_at).min();

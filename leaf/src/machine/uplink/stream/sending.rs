@@ -2,7 +2,7 @@
 
 use super::StreamUplink;
 use super::topics::{InFlight, Wait};
-use crate::machine::counters::names::{NEAR, Names, TopicId};
+use crate::machine::counters::names::{Names, PREFETCHED, TopicId};
 use crate::machine::counters::pending::Sum;
 use countree_common::cluster::NodeName;
 use countree_common::cut::Cut;
@@ -56,7 +56,7 @@ impl Serialize for NamedSums<'_> {
             delta: i64,
         }
         let mut named = serializer.serialize_seq(Some(self.sums.len()))?;
-        for sums in self.sums.chunks(NEAR) {
+        for sums in self.sums.chunks(PREFETCHED) {
             self.names.prefetch(sums.iter().map(|sum| sum.counter));
             for Sum { counter, delta } in sums {
                 // What has a sum has a name: it is kept for as long.

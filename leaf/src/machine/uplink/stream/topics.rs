@@ -55,7 +55,7 @@ pub(super) struct InLog {
     pub(super) events: u64,
     /// The last LSN that may have any.
     pub(super) last: Lsn,
-    /// How many the log has to yield behind the store's position, where that is known.
+    /// The number that the log has to yield behind the store's position, where that is known.
     pub(super) expected: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct TopicState {
     pub(super) confirmed: Option<u64>,
     /// The document's version by the store's last word; 0-0 before the first one.
     pub(super) told: Version,
-    /// Whether the store is to be asked, whatever it was told before, and has not answered since.
+    /// Whether the store has to be asked anew, and has not answered since.
     pub(super) is_asked: bool,
     /// The last record that was cut out of a window which had not ended; 0 for none.
     pub(super) early_to: Lsn,
