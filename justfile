@@ -1,4 +1,4 @@
-# What is done often. `just` lists it.
+# Frequent tasks. `just` lists them.
 
 _:
     @just --list
@@ -7,7 +7,7 @@ _:
 test:
     ./test.sh
 
-# Form, lints and documentation, in a minute or two.
+# Format, lints and documentation, in a minute or two.
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --quiet -- -D warnings

@@ -13,7 +13,7 @@ fn main() {
     let text = commit.map_or_else(|| version.to_owned(), |commit| format!("{version} ({commit})"));
     println!("cargo::rustc-env=COUNTREE_VERSION={text}");
     println!("cargo::rerun-if-env-changed=COUNTREE_COMMIT");
-    // A branch that moves on writes a line here.
+    // Git appends a line here whenever the branch moves.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={log}");
     }

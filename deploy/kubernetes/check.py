@@ -1,7 +1,7 @@
-"""What no schema knows of a rendered overlay: check.py RENDERED REPOSITORY.
+"""Checks the rules of a rendered overlay that no schema has: check.py RENDERED REPOSITORY.
 
-That selectors find their pods, names lead somewhere, every pod is confined, and what the manifests say of the
-program (its metrics, its settings, its drain) is so.
+Selectors must find their pods, names must exist, every pod must be confined, and the program must have the metrics,
+settings and drain that the manifests rely on.
 """
 
 import re
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import yaml
 
-# Made by the operator (docs/deploying.md), and the keys that they have.
+# Secrets that the operator makes (docs/deploying.md), and their keys.
 SECRETS = {
     "countree-ca": {"ca.pem", "ca.key"},
     "countree-auth": {"secret"},
     "countree-store": {"url", "password"},
     "live-tls": set(),
 }
-# Seconds that a tier's leave may take, at the very least.
+# The least time, in seconds, that a tier gets to leave.
 LEAVE_S = {"leaf": 60, "root": 15, "broadcast": 30, "redis": 30}
 
 problems = []

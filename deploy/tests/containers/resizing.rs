@@ -40,7 +40,7 @@ fn every_event_counts_once_while_containers_come_and_go() {
     project.ready("leaf", 2);
     fares_badly(&project, &load, "kill", "start", &["leaf"]);
     fares_badly(&project, &load, "pause", "unpause", &["leaf", "root"]);
-    // Leaves keep what they take while the store is away.
+    // Leaves keep their events while the store is away.
     project.order("restart", "redis", 1);
     load.goes_on("the store restarted");
     cut_off(&project, &load, &url);

@@ -84,7 +84,7 @@ fn viewers_of_a_store_that_was_wiped_or_replaced_by_an_older_copy_show_the_new_n
     is_shown("25 like · demo");
     let mut held = format!("{}-{}", before["era"], before["version"]);
 
-    // The older copy has 2, of which nobody here has seen; the wiped folder has none.
+    // The older copy has 2, which no viewer here has seen; the wiped folder has none.
     for (is_older, wanted) in [(true, 6), (false, 4)] {
         cluster.stop();
         std::fs::remove_dir_all(cluster.data()).unwrap();

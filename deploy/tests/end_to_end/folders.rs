@@ -31,7 +31,7 @@ fn is_not_who_it_was(cluster: &Cluster, keys: std::ops::Range<u32>, total: i64) 
     eventually("the new event is shown", || (cluster.sum("t", "like") == total + 1).then_some(()));
 
     cluster.tell(&["drain", "leaf-0", "--dead"]);
-    // Documents say how much of the lost log was merged, when they have been read twice.
+    // After two readings of the documents it is known how much of the lost log was merged.
     let audit = eventually("the audit balances", || {
         let (audit, is_balanced) = cluster.ask(&["audit"]);
         is_balanced.then_some(audit)

@@ -63,7 +63,7 @@ fn a_topic_is_gone_with_all_that_was_acked_before_and_what_comes_later_counts_fr
         like(&cluster, TOPIC, 3);
         like(&cluster, "live/other", 1);
         eventually("the other topic is merged", || (cluster.sum("live/other", "like") == 40).then_some(()));
-        // Not waited for: what is acked is forgotten, wherever it is.
+        // Without a wait: acked events are forgotten wherever they are.
         like(&cluster, TOPIC, 3);
         let answer = cluster.tell(&["forget", TOPIC]);
         assert_eq!((&answer["forgotten"], &answer["events"]), (&json!(true), &json!(80)), "{answer}");

@@ -75,7 +75,7 @@ fn accepted(cluster: &Cluster) -> BTreeMap<String, f64> {
 /// The busiest leaf's events in a stretch of time, divided by the mean.
 fn busiest(cluster: &Cluster, stretch: Duration) -> f64 {
     let (before, begun) = (accepted(cluster), Instant::now());
-    // The stretch is what is measured: nothing is waited for.
+    // A pure delay: the stretch of time itself is measured.
     std::thread::sleep(stretch.saturating_sub(begun.elapsed()));
     let after = accepted(cluster);
     let gained: Vec<_> = after.iter().map(|(s, n)| n - before.get(s).copied().unwrap_or_default()).collect();

@@ -42,7 +42,7 @@ pub(crate) fn titles(port: u16) -> Option<Vec<String>> {
     stream.write_all(b"GET /json/list HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").ok()?;
     let mut answer = String::new();
     let pages = loop {
-        // The connection is kept open: the answer ends where it is whole.
+        // The connection stays open, so the answer ends where its JSON is complete.
         let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
         if let Ok(pages) = serde_json::from_str::<serde_json::Value>(body) {
             break pages;

@@ -60,7 +60,7 @@ fn the_python_client_counts_exactly_through_a_crash_and_a_leaf_that_leaves_and_w
     cluster.kill();
     cluster.start_again();
     more();
-    // The client's leaf leaves, and nobody but it was there before.
+    // The client's leaf, the only one so far, leaves.
     cluster.apply("[leaf]\nreplicas = 2\n");
     let drained = cluster.tell(&["drain", "leaf-0"]);
     assert_eq!(drained["audit"]["balanced"], true, "{drained}");

@@ -162,7 +162,7 @@ fn killed_nodes_come_back_and_one_that_never_will_is_given_up() {
     assert_eq!(cluster.sum(TOPIC, "like"), sent);
     cluster.settled_audit();
 
-    // A disk that is gone: what is in its place is no folder.
+    // A lost disk: a file takes the folder's place.
     std::fs::rename(cluster.data().join("leaf-1"), cluster.data().join("gone")).unwrap();
     std::fs::write(cluster.data().join("leaf-1"), "").unwrap();
     kill(process_of("leaf-1", &cluster).unwrap());

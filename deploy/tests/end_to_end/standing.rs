@@ -183,7 +183,7 @@ fn an_older_file_of_the_server_is_noticed_also_under_a_cluster_that_runs() {
     }
     server.start(&folder);
     is_ready(&cluster);
-    // The copy grows older than what a server may forget by itself.
+    // The copy gets older than the 10 s that a server may forget by itself.
     let (begun, mut total) = (Instant::now(), 1);
     while begun.elapsed() < Duration::from_secs(13) {
         post(&cluster, EVENTS);

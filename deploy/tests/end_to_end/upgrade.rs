@@ -163,7 +163,7 @@ fn a_node_of_the_last_release_is_refused_with_words_and_its_clients_are_served()
             let node = view.tier(tier).next().unwrap();
             let connection = peers.connection(node.name.as_str(), node.quic).await.unwrap();
             let (send, receive) = connection.open_bi().await.unwrap();
-            // What the last release says first.
+            // The first frame of the last release.
             let node = Some(name.clone());
             let hello = Hello { protocol: 1, cluster: found.name().clone(), conversation, node, token: None };
             FrameSender::new(send).send(FrameKind::Hello, &hello).await.unwrap();

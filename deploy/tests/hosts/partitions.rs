@@ -99,7 +99,7 @@ fn every_event_counts_once_whatever_is_cut_apart() {
     let load = Load::start(&url);
     load.goes_on("before any cut");
 
-    // A leaf that no root hears of is out, and still answers those who have it in doubt.
+    // A leaf that no root hears is out of the view, and still answers producers with unanswered batches.
     leaves[0].cut(Cut::From(&all_roots));
     cluster.gone(&leaves[0], &broadcasts[1]);
     load.goes_on("a leaf apart from the roots");
@@ -113,7 +113,7 @@ fn every_event_counts_once_whatever_is_cut_apart() {
     // A root without the store merges nothing; the other takes its topics once it is out.
     during(LONG, &roots[0], Cut::From(&[&cluster.redis]));
     load.goes_on("a root apart from the store");
-    // Both without it: leaves keep what they take.
+    // Both roots without the store: leaves keep their events.
     roots.iter().for_each(|root| root.cut(Cut::From(&[&cluster.redis])));
     std::thread::sleep(SHORT);
     load.goes_on("no root has the store");
@@ -124,14 +124,14 @@ fn every_event_counts_once_whatever_is_cut_apart() {
     cluster.gone(&broadcasts[0], &broadcasts[1]);
     broadcasts[0].heal();
 
-    // One way: what a leaf sends to the roots is lost, then what they send to it.
+    // One way: packets of a leaf to the roots are lost, then packets of the roots to it.
     during(LONG, &leaves[1], Cut::Towards(&all_roots));
     roots.iter().for_each(|root| root.cut(Cut::Towards(&[&leaves[1]])));
     std::thread::sleep(LONG);
     roots.iter().for_each(Host::heal);
     // A leaf that all nodes are apart from and producers are not.
     during(SHORT, &leaves[2], Cut::From(&others));
-    // A line that loses a quarter of what it is given.
+    // A link that loses a quarter of its packets.
     during(SHORT, &leaves[0], Cut::Loss(25));
     during(SHORT, &roots[1], Cut::Loss(25));
 

@@ -138,7 +138,7 @@ async fn send(
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        // Any subset of a counter's events has a sum of its own, nearly always: what is lost shows.
+        // Nearly every subset of a counter's events has another sum, so lost events show.
         let delta = (event * 7_919 + sender) as i64 % 1_000_003 + 1;
         let (topic, item) = (topic(event % TOPICS), format!("item-{}", event % ITEMS));
         let counter = Counter::new(topic.as_str(), &item, KIND).map_err(|e| e.to_string())?;

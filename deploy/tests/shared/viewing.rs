@@ -43,7 +43,7 @@ impl Seen {
         for (item, kinds) in counts {
             let total = kinds.values().sum();
             let before = self.totals.insert((topic.as_str().to_owned(), item.as_str().to_owned()), total);
-            // All load is increments, and only a store that has forgotten some may show less.
+            // The load only increments: a total may fall only when a store has forgotten events, which changes the era.
             if let Some(before) = before.filter(|before| era == last.0 && *before > total) {
                 self.went_back.push(format!("{topic} {item} went from {before} to {total}"));
             }

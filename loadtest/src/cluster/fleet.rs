@@ -52,7 +52,7 @@ impl Fleet {
         tiers: Tiers,
         settings: Settings,
     ) -> Result<Self, Failure> {
-        // A build that goes on meanwhile must not change what is tested.
+        // A copy, so that a build meanwhile does not change the tested binary.
         let binary = folder.join(BINARY);
         fs::copy(countree, &binary)?;
         let mut ports = Ports::default();

@@ -59,7 +59,7 @@ impl Posters {
             let (host, token, latency) = (host.clone(), endpoints.token.clone(), latency.clone());
             members.push(Poster { number, batch, host, token, connection, latency });
         }
-        // Writing the events is not what is measured.
+        // Encoding the events is not part of the measurement.
         let line =
             |counter: countree_common::key::Counter| serde_json::to_string(&counter).map(|json| json + "\n");
         let lines = plan.counters()?.into_iter().map(line).collect::<Result<_, _>>()?;

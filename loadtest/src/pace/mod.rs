@@ -54,7 +54,7 @@ async fn measure(arguments: &LatencyArguments, cluster: &Cluster, is_loud: bool)
             let mut load = Load::connect(plan(CAPACITY_EVENTS, None)?, MANNER, cluster, is_loud).await?;
             load.round(cluster, 0).await?;
             let round = load.round(cluster, 1).await?;
-            // Until everything is merged, not only acked: what can be kept up.
+            // Until everything is merged, not only acked: the rate that the cluster can sustain.
             round.tally.acked as f64 / round.merged.as_secs_f64()
         }
     };

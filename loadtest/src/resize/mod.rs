@@ -114,7 +114,7 @@ async fn measure(arguments: &ResizeArguments, is_loud: bool) -> Result<Figures, 
             );
         }
         resizes.push(resize);
-        // What goes wrong ends the run at once, but for what is only found at the end.
+        // Errors end the run at once, except those that are only found at the end.
         if let Some(ended) = senders.try_join_next() {
             ended??;
             return Err(Failure::failed("a sender ended before it was told to"));

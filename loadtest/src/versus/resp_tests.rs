@@ -6,7 +6,7 @@ use crate::cluster::redis::{self, Fsync};
 #[test]
 fn commands_and_answers_of_a_real_server_are_understood() {
     if !redis::is_installed().unwrap() {
-        // Past the harness, which keeps to itself what a test prints that does not fail.
+        // Past the harness, which hides the output of tests that pass.
         let _ = std::io::Write::write_all(&mut std::io::stdout(), b"\nskipped: no redis-server\n");
         return;
     }

@@ -58,7 +58,7 @@ fn every_route_answers_as_the_openapi_document_says() {
         answer_is_as_described(&document, &cluster, &one);
         tried.insert((one.method, one.route, one.status));
     }
-    // Parameters that nobody knows, and other methods, are refused by all.
+    // Every route refuses unknown parameters and other methods.
     for (route, operations) in document["paths"].as_object().unwrap() {
         let path = route.replace("{topic}", "t").replace("{name}", "leaf-9");
         let methods: BTreeSet<_> = operations.as_object().unwrap().keys().cloned().collect();

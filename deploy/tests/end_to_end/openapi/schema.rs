@@ -45,7 +45,7 @@ pub(super) fn check(document: &Value, schema: &Value, value: &Value, at: &str) -
         match known {
             Some(Value::Bool(false)) => return Err(format!("{at} has a {name} that the document lacks")),
             Some(schema @ Value::Object(_)) => check(document, schema, field, &format!("{at}.{name}"))?,
-            // A field that clients are shown is one that they are told of.
+            // The document must list every field of an answer.
             _ if schema.get("properties").is_some() => {
                 return Err(format!("{at} has a {name} that the document lacks"));
             }

@@ -124,7 +124,7 @@ fn show(answer: Result<&Answer, &HttpError>) -> String {
 fn meaning(answer: &Answer) -> Meaning {
     match answer.status {
         202 => Meaning::Accepted,
-        // In doubt, or not now: 409, 429, and all that a server says of itself.
+        // In doubt, or not now: 409, 429 and server errors.
         IN_DOUBT | 429 | 500.. => Meaning::Again,
         _ => Meaning::Refused,
     }

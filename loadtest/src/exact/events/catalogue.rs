@@ -95,7 +95,7 @@ impl EventCatalogue {
 
     fn counter(&self, number: u64, item: &str) -> Result<Counter, CatalogueError> {
         let place = (number.wrapping_mul(SPREAD) >> 40) as usize % self.topics.len();
-        // The remainder is a place, whatever the number.
+        // The remainder is always a valid index.
         let topic = self.topics.get(place).or(self.topics.first()).cloned();
         let topic = topic.map_or_else(|| Topic::new("none"), Ok)?;
         Ok(Counter { topic, item: Item::new(item)?, kind: self.kind.clone() })
@@ -111,7 +111,7 @@ impl Event {
         let times = match self.shape {
             Shape::Alone if *total % delta == 0 => (*total / delta).max(0),
             Shape::Digit(digit) if (0..1 << (2 * DIGITS)).contains(total) => *total >> (2 * digit) & 3,
-            // No set of events makes this total: it stays, to be shown as it is.
+            // No set of events makes this total: it is left over, and reported.
             Shape::Alone | Shape::Digit(_) => 0,
         };
         *total -= times * delta;
