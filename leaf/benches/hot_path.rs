@@ -19,7 +19,7 @@ use countree_common::wire::codec;
 use countree_common::wire::producer::ToLeaf;
 use countree_common::wire::uplink::{CutOutcome, ToRoot};
 use countree_leaf::log::recovery::Carried;
-use countree_leaf::machine::{LeafConfig, LeafMachine, Output};
+use countree_leaf::machine::{ConnectionId, LeafConfig, LeafMachine, Output};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -199,9 +199,9 @@ impl Bench {
         });
         bench.machine.handle_root_connected(now, bench.root_name.clone());
         for producer in 0..case.producers {
-            bench.machine.handle_connected(producer as u64);
+            bench.machine.handle_connected(ConnectionId(producer as u64));
             let open = ToLeaf::Open(SessionId(producer as u128 + 1));
-            bench.machine.handle_message(now, producer as u64, open);
+            bench.machine.handle_message(now, ConnectionId(producer as u64), open);
         }
         bench.sync();
         bench
@@ -227,7 +227,7 @@ impl Bench {
         self.sequences[producer] += 1;
         body[..8].copy_from_slice(&self.sequences[producer].to_le_bytes());
         let now = self.now();
-        self.spent.on("batch", || self.machine.handle_batch(now, producer as u64, body));
+        self.spent.on("batch", || self.machine.handle_batch(now, ConnectionId(producer as u64), body));
         self.since_sync += 1;
         if self.since_sync == GROUP {
             self.since_sync = 0;

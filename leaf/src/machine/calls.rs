@@ -1,13 +1,11 @@
 //! Numbers the questions to other nodes, and remembers for which part of the machine each answer is.
 
 use super::idempotency::questions::Question;
+pub use super::ids::CallId;
 use super::ids::SubmissionId;
 use countree_common::cluster::NodeName;
 use countree_common::session::SessionId;
 use std::collections::BTreeMap;
-
-/// A question that waits for its answer.
-pub type CallId = u64;
 
 /// The node to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +32,7 @@ pub(super) enum Asker {
 /// The questions that wait. Each asker bounds its own.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    last: CallId,
+    last: u64,
     waiting: BTreeMap<CallId, Asker>,
 }
 
@@ -42,8 +40,9 @@ impl Calls {
     /// Numbers a question.
     pub(super) fn begin(&mut self, asker: Asker) -> CallId {
         self.last += 1;
-        self.waiting.insert(self.last, asker);
-        self.last
+        let call = CallId(self.last);
+        self.waiting.insert(call, asker);
+        call
     }
 
     /// Takes the asker of a question; `None` when it was answered before.

@@ -7,6 +7,7 @@
 use super::LeafMachine;
 use super::counters::Counters;
 use super::counters::names::TopicId;
+use super::ids::FlushId;
 use super::output::Output;
 use super::output::Outputs;
 use super::uplink::Uplink;
@@ -21,7 +22,7 @@ use std::collections::{BTreeSet, VecDeque};
 /// A request to say when a topic is merged.
 #[derive(Debug, Clone, Copy)]
 struct Flush {
-    id: u64,
+    id: FlushId,
     topic: TopicId,
     /// The last record by then.
     accepted: Lsn,
@@ -82,7 +83,7 @@ fn version_of(topic: TopicId, uplink: &Uplink) -> Version {
 impl LeafMachine {
     /// Somebody who has read `read` of the topic wants to read all that was accepted of it by now:
     /// [`Output::Flushed`] is to say when that is merged. `false` when too many wait already.
-    pub fn handle_topic_flush(&mut self, now: Now, id: u64, topic: &Topic, read: Version) -> bool {
+    pub fn handle_topic_flush(&mut self, now: Now, id: FlushId, topic: &Topic, read: Version) -> bool {
         if !self.flushes.has_room() {
             return false;
         }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::machine::LeafConfig;
+use crate::machine::ids::FlushId;
 use crate::testing::{Rig, TestStore, config, counter, topic};
 use countree_common::cut::Cut;
 use countree_common::wire::rpc::Idempotency;
@@ -15,13 +16,13 @@ fn submit(rig: &mut Rig, id: u64, of: &str) {
 }
 
 fn flush(rig: &mut Rig, id: u64, of: &str, read: Version) {
-    assert!(rig.machine.handle_topic_flush(rig.now, id, &topic(of), read));
+    assert!(rig.machine.handle_topic_flush(rig.now, FlushId(id), &topic(of), read));
     rig.collect();
 }
 
 fn flushed(rig: &mut Rig) -> Vec<(u64, Version)> {
     let of = |output| match output {
-        Output::Flushed { flush, version } => Some((flush, version)),
+        Output::Flushed { flush, version } => Some((flush.0, version)),
         _ => None,
     };
     rig.take(|o| matches!(o, Output::Flushed { .. })).into_iter().filter_map(of).collect()
@@ -129,5 +130,5 @@ fn flushes_have_a_bound() {
     for id in 0..limits::FLUSHES_PER_LEAF as u64 {
         flush(&mut rig, id, "t", Version::default());
     }
-    assert!(!rig.machine.handle_topic_flush(rig.now, 9_999, &topic("t"), Version::default()));
+    assert!(!rig.machine.handle_topic_flush(rig.now, FlushId(9_999), &topic("t"), Version::default()));
 }

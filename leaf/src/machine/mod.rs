@@ -67,7 +67,7 @@ use uplink::Uplink;
 pub use crate::log::recovery::Found;
 pub use config::LeafConfig;
 pub use context::DiskState;
-pub use ids::{ConnectionId, SubmissionId};
+pub use ids::{ConnectionId, FlushId, SubmissionId};
 pub use output::Output;
 
 /// A leaf. Each part owns its fields, and is handed the context, which all of them share.

@@ -3,7 +3,7 @@
 #[cfg(doc)]
 use super::LeafMachine;
 use super::calls::{CallId, Callee};
-use super::ids::{ConnectionId, SubmissionId};
+use super::ids::{ConnectionId, FlushId, SubmissionId};
 use super::resets::question::Question;
 use crate::log::recovery::Recut;
 use countree_common::cluster::NodeName;
@@ -109,7 +109,7 @@ pub enum Output {
     /// Answer a flush: all is merged that had been accepted of its topic when it came.
     Flushed {
         /// The flush.
-        flush: u64,
+        flush: FlushId,
         /// The version that holds it, 0-0 where there was nothing.
         version: Version,
     },

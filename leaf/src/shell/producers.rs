@@ -1,6 +1,7 @@
 //! Holds producers' conversations: frames in to the core, answers out.
 
 use super::inputs::{CoreHandle, Input, OUTBOX, ToProducer};
+use crate::machine::ConnectionId;
 use countree_common::limits;
 use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
 use countree_common::shell::server::{Greeted, refuse};
@@ -48,7 +49,7 @@ impl Intake {
 
     /// Holds one conversation to its end.
     pub(super) async fn converse(&self, greeted: Greeted) -> Result<(), StreamError> {
-        let connection = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         self.held.send_modify(|held| *held += 1);
         let _held = Held(self.held.clone());
         let Greeted { sender, mut receiver, .. } = greeted;
@@ -79,7 +80,11 @@ impl Intake {
         result
     }
 
-    async fn take_frames(&self, connection: u64, receiver: &mut FrameReceiver) -> Result<(), StreamError> {
+    async fn take_frames(
+        &self,
+        connection: ConnectionId,
+        receiver: &mut FrameReceiver,
+    ) -> Result<(), StreamError> {
         while let Some(frame) = receiver.next().await? {
             let input = match frame.kind {
                 FrameKind::Message => {

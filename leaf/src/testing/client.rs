@@ -39,7 +39,7 @@ impl Client {
     pub(crate) fn submit(&mut self, rig: &mut Rig) {
         self.tries += 1;
         let id = self.number << 32 | self.tries;
-        self.waits_for.push(id);
+        self.waits_for.push(SubmissionId(id));
         let idempotency = if self.has_ids {
             let ids = self.events.iter().map(|(key, _)| *key).collect();
             Idempotency::Keyed { request: None, ids }

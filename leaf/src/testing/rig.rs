@@ -68,7 +68,7 @@ pub(crate) struct Rig {
     pub(crate) incarnation: u64,
     pub(crate) outputs: VecDeque<Output>,
     config: LeafConfig,
-    names: BTreeMap<ConnectionId, Names>,
+    names: BTreeMap<u64, Names>,
 }
 
 impl Rig {
@@ -150,42 +150,42 @@ impl Rig {
         self.collect();
     }
 
-    pub(crate) fn connect(&mut self, connection: ConnectionId) {
+    pub(crate) fn connect(&mut self, connection: u64) {
         self.names.insert(connection, Names::default());
-        self.machine.handle_connected(connection);
+        self.machine.handle_connected(ConnectionId(connection));
         self.collect();
     }
 
-    pub(crate) fn message(&mut self, connection: ConnectionId, message: ToLeaf) {
-        self.machine.handle_message(self.now, connection, message);
+    pub(crate) fn message(&mut self, connection: u64, message: ToLeaf) {
+        self.machine.handle_message(self.now, ConnectionId(connection), message);
         self.collect();
     }
 
-    pub(crate) fn body(&mut self, connection: ConnectionId, body: &[u8]) {
-        self.machine.handle_batch(self.now, connection, body);
+    pub(crate) fn body(&mut self, connection: u64, body: &[u8]) {
+        self.machine.handle_batch(self.now, ConnectionId(connection), body);
         self.collect();
     }
 
-    pub(crate) fn batch(&mut self, connection: ConnectionId, seq: Seq, events: &[(Counter, i64)]) {
+    pub(crate) fn batch(&mut self, connection: u64, seq: Seq, events: &[(Counter, i64)]) {
         let body = self.names.entry(connection).or_default().batch(seq, events);
         self.body(connection, &body);
     }
 
     /// Connects and opens a session, all on disk.
-    pub(crate) fn open(&mut self, connection: ConnectionId, session: u128) {
+    pub(crate) fn open(&mut self, connection: u64, session: u128) {
         self.connect(connection);
         self.message(connection, ToLeaf::Open(SessionId(session)));
         self.sync();
         assert!(self.said(connection).contains(&FromLeaf::Opened { session: SessionId(session), last: 0 }));
     }
 
-    pub(crate) fn submit(&mut self, id: SubmissionId, events: &[(Counter, i64)], idempotency: Idempotency) {
+    pub(crate) fn submit(&mut self, id: u64, events: &[(Counter, i64)], idempotency: Idempotency) {
         let event = |(counter, delta): &(Counter, i64)| Event {
             counter: counter.clone(),
             delta: Delta::new(*delta).unwrap(),
         };
         let submission = Submission { events: events.iter().map(event).collect(), idempotency };
-        self.machine.handle_submission(self.now, id, submission);
+        self.machine.handle_submission(self.now, SubmissionId(id), submission);
         self.collect();
     }
 
@@ -197,8 +197,8 @@ impl Rig {
     }
 
     /// The messages to a producer since this was called last, the view left out.
-    pub(crate) fn said(&mut self, to: ConnectionId) -> Vec<FromLeaf> {
-        let said = self.take(|o| matches!(o, Output::Send { connection, .. } if *connection == to));
+    pub(crate) fn said(&mut self, to: u64) -> Vec<FromLeaf> {
+        let said = self.take(|o| matches!(o, Output::Send { connection, .. } if connection.0 == to));
         let message = |output| if let Output::Send { message, .. } = output { Some(message) } else { None };
         said.into_iter().filter_map(message).filter(|m| !matches!(m, FromLeaf::View(_))).collect()
     }
@@ -227,23 +227,23 @@ impl Rig {
             .collect()
     }
 
-    pub(crate) fn verdicts(&mut self) -> Vec<(SubmissionId, Result<Counted, SubmitError>)> {
+    pub(crate) fn verdicts(&mut self) -> Vec<(u64, Result<Counted, SubmitError>)> {
         let result = |output| match output {
-            Output::Submitted { submission, result } => Some((submission, result)),
+            Output::Submitted { submission, result } => Some((submission.0, result)),
             _ => None,
         };
         self.take(|o| matches!(o, Output::Submitted { .. })).into_iter().filter_map(result).collect()
     }
 
     /// [`Rig::verdicts`], whether they were replays or not.
-    pub(crate) fn submitted(&mut self) -> Vec<(SubmissionId, Result<(), SubmitError>)> {
+    pub(crate) fn submitted(&mut self) -> Vec<(u64, Result<(), SubmitError>)> {
         self.verdicts().into_iter().map(|(id, result)| (id, result.map(|_| ()))).collect()
     }
 
     /// The answers to other nodes.
-    pub(crate) fn answers(&mut self) -> Vec<(SubmissionId, Reply)> {
+    pub(crate) fn answers(&mut self) -> Vec<(u64, Reply)> {
         let answer = |output| match output {
-            Output::Answer { question, reply } => Some((question, reply)),
+            Output::Answer { question, reply } => Some((question.0, reply)),
             _ => None,
         };
         self.take(|o| matches!(o, Output::Answer { .. })).into_iter().filter_map(answer).collect()

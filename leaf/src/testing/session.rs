@@ -91,7 +91,7 @@ impl Producer {
         }
         self.lose_connection();
         self.connections += 1;
-        let connection = (self.session.0 as u64) << 32 | self.connections;
+        let connection = ConnectionId((self.session.0 as u64) << 32 | self.connections);
         self.connection = Some(connection);
         rig.machine.handle_connected(connection);
         self.ask();

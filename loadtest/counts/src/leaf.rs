@@ -13,7 +13,7 @@ use countree_common::wire::codec;
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
 use countree_common::wire::uplink::{CutOutcome, ToRoot};
 use countree_leaf::log::recovery::Carried;
-use countree_leaf::machine::{LeafConfig, LeafMachine, Output};
+use countree_leaf::machine::{ConnectionId, LeafConfig, LeafMachine, Output};
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const NEW_NAMES: u32 = 8;
 /// Different batches that are sent in turn.
 const BATCHES: u64 = 8;
 const WINDOW: Duration = Duration::from_millis(100);
-const PRODUCER: u64 = 1;
+const PRODUCER: ConnectionId = ConnectionId(1);
 
 /// Batches of one producer, without their numbers.
 pub(crate) struct Batches {

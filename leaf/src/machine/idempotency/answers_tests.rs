@@ -1,5 +1,6 @@
 use super::*;
 use crate::machine::calls::{CallId, Callee};
+use crate::machine::ids::SubmissionId;
 use crate::testing::{Chance, Rig, config, counter, leaf_node, name, topic, view};
 use countree_common::cluster::ClusterView;
 use countree_common::key::Counter;
@@ -39,7 +40,7 @@ fn events() -> Vec<(Counter, i64)> {
 }
 
 /// Two events, of whose ids this leaf owns the first.
-fn submit(rig: &mut Rig, id: SubmissionId) {
+fn submit(rig: &mut Rig, id: u64) {
     let ids = vec![id_of("leaf-0", 0), id_of("leaf-1", 0)];
     rig.submit(id, &events(), Idempotency::Keyed { request: None, ids });
 }
@@ -71,7 +72,7 @@ fn counted(rig: &Rig) -> u64 {
 
 fn attempts_of(rig: &mut Rig, attempt: &Attempt) -> Vec<Reply> {
     let about = [(key(id_of("leaf-1", 0)), attempt.clone())];
-    rig.machine.handle_attempts(9, &about);
+    rig.machine.handle_attempts(SubmissionId(9), &about);
     rig.collect();
     rig.answers().into_iter().map(|(_, reply)| reply).collect()
 }
@@ -156,8 +157,8 @@ fn the_taker_knows_after_a_restart_what_it_took_and_what_it_did_not() {
     assert!(matches!(&said[..], [Reply::Remembered(Ok(used))] if used.len() == 1), "{said:?}");
 }
 
-fn note(rig: &mut Rig, id: SubmissionId, by: &Attempt) {
-    rig.machine.handle_note(rig.now, id, vec![key(id_of("leaf-0", 0))], by.clone());
+fn note(rig: &mut Rig, id: u64, by: &Attempt) {
+    rig.machine.handle_note(rig.now, SubmissionId(id), vec![key(id_of("leaf-0", 0))], by.clone());
     rig.collect();
 }
 
@@ -172,7 +173,7 @@ fn a_note_is_on_disk_before_its_taker_is_told() {
     assert_eq!(rig.answers(), []);
     rig.sync();
     assert_eq!(rig.answers(), [(1, Reply::Remembered(Ok(vec![])))]);
-    rig.machine.handle_note(rig.now, 2, vec![key(id_of("leaf-1", 0))], of_leaf_1(2));
+    rig.machine.handle_note(rig.now, SubmissionId(2), vec![key(id_of("leaf-1", 0))], of_leaf_1(2));
     rig.collect();
     let refused = Reply::Remembered(Err(SubmitError::NotOwner { epoch: 5 }));
     assert_eq!(rig.answers(), [(2, refused)], "another's key");
@@ -188,7 +189,11 @@ fn a_leaf_that_was_never_in_the_view_has_not_left() {
     // A leaf that leaves has seen it, and hands its note over.
     let own = id_of("leaf-0", 0);
     let state = KeyState::Noted(vec![of_leaf_1(1)]);
-    rig.machine.handle_inheritance(rig.now, 2, &[Remembered { key: key(own), at: WallMs(1_000), state }]);
+    rig.machine.handle_inheritance(
+        rig.now,
+        SubmissionId(2),
+        &[Remembered { key: key(own), at: WallMs(1_000), state }],
+    );
     rig.collect();
     rig.sync();
     assert_eq!(rig.submitted(), [(2, Ok(()))]);
@@ -294,7 +299,7 @@ fn many_keys_of_one_owner_are_noted_at_once() {
 
 /// What a leaf says of a key that another owns by that epoch.
 fn recall(rig: &mut Rig, id: u128, epoch: u64) -> Vec<Reply> {
-    rig.machine.handle_recall(rig.now, 9, &[key(id)], epoch);
+    rig.machine.handle_recall(rig.now, SubmissionId(9), &[key(id)], epoch);
     rig.collect();
     rig.answers().into_iter().map(|(_, reply)| reply).collect()
 }
@@ -334,11 +339,15 @@ fn a_leaf_that_is_asked_waits_until_what_it_knows_is_on_disk() {
 fn nobody_is_told_that_a_key_is_new_while_a_reset_goes_on_under_it() {
     let mut rig = rig();
     let own = id_of("leaf-0", 0);
-    rig.machine.handle_reset(rig.now, 1, Reset { key: own, topic: topic("t"), item: None, kind: None });
+    rig.machine.handle_reset(
+        rig.now,
+        SubmissionId(1),
+        Reset { key: own, topic: topic("t"), item: None, kind: None },
+    );
     let mut later = shared();
     (later.epoch, later.keys.owners) = (6, vec![name("leaf-1")]);
     rig.see(later);
-    rig.machine.handle_recall(rig.now, 2, &[IdempotencyKey::of_request(own)], 6);
+    rig.machine.handle_recall(rig.now, SubmissionId(2), &[IdempotencyKey::of_request(own)], 6);
     rig.collect();
     let answers = rig.answers();
     assert!(matches!(&answers[..], [(2, Reply::Failed(_))]), "{answers:?}");

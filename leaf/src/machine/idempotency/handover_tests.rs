@@ -1,4 +1,5 @@
 use super::*;
+use crate::machine::ids::SubmissionId;
 use crate::testing::{Chance, Rig, config, counter};
 use countree_common::time::WallMs;
 use countree_common::wire::keys::{Attempt, IdempotencyKey, KeyState};
@@ -9,12 +10,12 @@ fn used(key: u128, at: u64) -> Remembered {
     Remembered { key: IdempotencyKey::of_request(key), at: WallMs(at), state }
 }
 
-fn inherit(rig: &mut Rig, id: SubmissionId, keys: &[Remembered]) {
-    rig.machine.handle_inheritance(rig.now, id, keys);
+fn inherit(rig: &mut Rig, id: u64, keys: &[Remembered]) {
+    rig.machine.handle_inheritance(rig.now, SubmissionId(id), keys);
     rig.collect();
 }
 
-fn repeats(rig: &mut Rig, id: SubmissionId, key: u128) {
+fn repeats(rig: &mut Rig, id: u64, key: u128) {
     rig.submit(id, &[(counter("t", "a"), 1)], Idempotency::Request { key, content: 5 });
 }
 

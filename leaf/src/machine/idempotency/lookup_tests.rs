@@ -1,6 +1,7 @@
 use super::*;
 use crate::machine::Output;
 use crate::machine::calls::CallId;
+use crate::machine::ids::SubmissionId;
 use crate::testing::{Chance, Rig, config, counter, leaf_node, name, view};
 use countree_common::cluster::{ClusterView, PastOwners};
 use countree_common::ring::Ring;
@@ -41,7 +42,7 @@ fn key_of(leaf: &str, n: usize) -> u128 {
     (1..).filter(|key| ring.key_owner(*key) == Some(&name(leaf))).nth(n).unwrap()
 }
 
-fn submit(rig: &mut Rig, id: SubmissionId, content: u128) {
+fn submit(rig: &mut Rig, id: u64, content: u128) {
     let idempotency = Idempotency::Request { key: key_of("leaf-0", 0), content };
     rig.submit(id, &[(counter("t", "a"), 1)], idempotency);
 }
@@ -171,7 +172,7 @@ fn nobody_is_asked_who_has_nothing_to_say() {
 #[test]
 fn nothing_is_reset_under_anothers_key() {
     let mut rig = rig(|_| {});
-    rig.machine.handle_reset(rig.now, 1, reset(key_of("leaf-1", 0)));
+    rig.machine.handle_reset(rig.now, SubmissionId(1), reset(key_of("leaf-1", 0)));
     rig.collect();
     assert_eq!((told(&mut rig), rig.calls().len()), (Err(SubmitError::NotOwner { epoch: 5 }), 0));
 }
@@ -215,7 +216,7 @@ fn reset(key: u128) -> Reset {
 fn a_reset_that_another_leaf_has_done_is_not_done_again() {
     let mut rig = rig(|_| {});
     let key = key_of("leaf-0", 0);
-    rig.machine.handle_reset(rig.now, 1, reset(key));
+    rig.machine.handle_reset(rig.now, SubmissionId(1), reset(key));
     rig.collect();
     let asked = questions(&mut rig);
     assert_eq!(asked.len(), 1);

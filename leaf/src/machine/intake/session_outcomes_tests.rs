@@ -1,4 +1,5 @@
 use super::*;
+use crate::machine::ids::ConnectionId;
 use crate::testing::{Rig, config};
 use countree_common::wire::producer::ToLeaf;
 
@@ -22,7 +23,7 @@ fn a_session_with_a_leaf_that_is_gone_is_asked_about_once_for_all_who_ask() {
         panic!("{calls:?}")
     };
     assert_eq!(leaf.as_str(), "leaf-9");
-    rig.machine.handle_disconnected(2);
+    rig.machine.handle_disconnected(ConnectionId(2));
     rig.reply(*call, Some(Reply::SessionEnd(Some(3))));
     assert_eq!((rig.said(1), rig.said(2)), (vec![told(5, Some(3))], vec![]));
     rig.batch(1, 1, &[(crate::testing::counter("t", "a"), 1)]);

@@ -1,4 +1,6 @@
 use super::*;
+use crate::machine::ids::FlushId;
+use crate::machine::ids::SubmissionId;
 use crate::machine::resets::Answer;
 use crate::testing::{Rig, config, leaf_node, name, topic};
 use countree_common::cluster::ClusterView;
@@ -22,7 +24,7 @@ fn told(rig: &mut Rig) -> Vec<Result<Option<Tombstone>, SubmitError>> {
 }
 
 fn answer(rig: &mut Rig, answer: Answer) {
-    rig.machine.handle_answer(rig.now, 1, answer);
+    rig.machine.handle_answer(rig.now, SubmissionId(1), answer);
     rig.collect();
 }
 
@@ -32,7 +34,7 @@ fn forget_at(at: Version) -> Question {
 
 /// Asks for a topic to be forgotten, and answers up to what the store is asked.
 fn begin(rig: &mut Rig, flushed: &[Version]) {
-    rig.machine.handle_forget(1, topic("t"));
+    rig.machine.handle_forget(SubmissionId(1), topic("t"));
     rig.collect();
     assert_eq!(questions(rig), [Question::Members]);
     let leaves = [leaf_node("leaf-0"), leaf_node("leaf-1")];
@@ -110,13 +112,14 @@ fn a_store_that_does_not_answer_is_asked_until_it_does_and_nobody_resets_the_top
         assert_eq!(questions(&mut rig), [forget_at(version(3, 7))]);
         answer(&mut rig, Answer::Silence);
         assert_eq!((told(&mut rig), questions(&mut rig)), (vec![], vec![]));
-        let is_taken = rig.machine.handle_flush(rig.now, 9, &topic("t"), &name("leaf-1"), Version::default());
+        let is_taken =
+            rig.machine.handle_flush(rig.now, FlushId(9), &topic("t"), &name("leaf-1"), Version::default());
         assert!(!is_taken, "another leaf that resets the topic has to wait");
         rig.pass(1_000);
     }
     answer(&mut rig, Answer::ForgetOutcome(ForgetOutcome::Forgotten(gone(version(4, 8), false))));
     assert_eq!(told(&mut rig).len(), 1);
-    assert!(rig.machine.handle_flush(rig.now, 9, &topic("t"), &name("leaf-1"), Version::default()));
+    assert!(rig.machine.handle_flush(rig.now, FlushId(9), &topic("t"), &name("leaf-1"), Version::default()));
 }
 
 /// The first question had its effect, and only its answer was lost; then a leaf can't be asked any more.
@@ -134,7 +137,7 @@ fn it_is_not_said_that_nothing_changed_where_the_store_was_silent_once() {
 #[test]
 fn nothing_is_forgotten_while_a_leaf_is_away() {
     let mut rig = Rig::start(config());
-    rig.machine.handle_forget(1, topic("t"));
+    rig.machine.handle_forget(SubmissionId(1), topic("t"));
     rig.collect();
     questions(&mut rig);
     let view = ClusterView { epoch: 1, nodes: vec![leaf_node("leaf-0")], ..Default::default() };

@@ -22,7 +22,7 @@ use super::context::Context;
 use super::context::RETRY_AFTER_MS;
 use super::idempotency::keys::Keys;
 use super::idempotency::request::KeyedRequest;
-use super::ids::SubmissionId;
+use super::ids::{FlushId, SubmissionId};
 use super::intake::acks::Waiting;
 use super::output::Output;
 use countree_common::cluster::{NodeName, Tier};
@@ -225,7 +225,7 @@ impl LeafMachine {
     pub fn handle_flush(
         &mut self,
         now: Now,
-        flush: u64,
+        flush: FlushId,
         topic: &Topic,
         by: &NodeName,
         read: Version,

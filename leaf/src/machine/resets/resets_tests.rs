@@ -1,4 +1,6 @@
 use super::*;
+use crate::machine::ids::FlushId;
+use crate::machine::ids::SubmissionId;
 use crate::testing::{Rig, TestStore, config, counter, leaf_node, name, topic};
 use countree_common::cluster::{ClusterView, Node, NodeName};
 use countree_common::key::{Counter, Item};
@@ -27,14 +29,14 @@ fn read(store: &TestStore) -> Answer {
     Answer::Totals { version: store.version(&topic("t")), totals }
 }
 
-fn answer(rig: &mut Rig, id: SubmissionId, answer: Answer) {
-    rig.machine.handle_answer(rig.now, id, answer);
+fn answer(rig: &mut Rig, id: u64, answer: Answer) {
+    rig.machine.handle_answer(rig.now, SubmissionId(id), answer);
     rig.collect();
 }
 
 /// Asks for a reset, and answers up to the question for the totals.
-fn begin(rig: &mut Rig, id: SubmissionId, wanted: Reset, leaves: &[Node]) {
-    rig.machine.handle_reset(rig.now, id, wanted);
+fn begin(rig: &mut Rig, id: u64, wanted: Reset, leaves: &[Node]) {
+    rig.machine.handle_reset(rig.now, SubmissionId(id), wanted);
     rig.collect();
     assert_eq!(questions(rig), [Question::Members]);
     let view = ClusterView { epoch: 1, nodes: leaves.to_vec(), ..Default::default() };
@@ -78,7 +80,7 @@ fn totals_that_the_store_went_back_to_are_not_what_a_reset_takes_away() {
         rig.merge_all(&mut store);
         assert_eq!(store.total(&counter("t", "a")), 0);
 
-        rig.machine.handle_reset(rig.now, 3, reset(9, None));
+        rig.machine.handle_reset(rig.now, SubmissionId(3), reset(9, None));
         rig.collect();
         questions(&mut rig);
         let view = ClusterView { epoch: 1, nodes: vec![leaf_node("leaf-0")], ..Default::default() };
@@ -93,7 +95,7 @@ fn totals_that_the_store_went_back_to_are_not_what_a_reset_takes_away() {
         let again = Question::Flush { topic: topic("t"), leaf: leaf_node("leaf-0"), read: gone_back_to };
         assert_eq!(questions(&mut rig), [again], "the leaf is asked again, and asks the store");
 
-        rig.machine.handle_flush(rig.now, 7, &topic("t"), &name("leaf-0"), gone_back_to);
+        rig.machine.handle_flush(rig.now, FlushId(7), &topic("t"), &name("leaf-0"), gone_back_to);
         rig.collect();
         rig.pass(2_000);
         rig.merge_all(&mut store);
@@ -108,7 +110,7 @@ fn totals_that_the_store_went_back_to_are_not_what_a_reset_takes_away() {
 #[test]
 fn a_reset_whose_store_does_not_come_back_to_what_was_merged_changes_nothing() {
     let mut rig = Rig::start(config());
-    rig.machine.handle_reset(rig.now, 1, reset(9, None));
+    rig.machine.handle_reset(rig.now, SubmissionId(1), reset(9, None));
     rig.collect();
     questions(&mut rig);
     let view =
@@ -137,8 +139,8 @@ fn a_repeat_changes_nothing_and_another_use_of_its_id_is_refused() {
     rig.submit(3, &[(counter("t", "a"), 1)], Idempotency::None);
     rig.merge_all(&mut store);
     rig.submitted();
-    rig.machine.handle_reset(rig.now, 4, reset(9, None));
-    rig.machine.handle_reset(rig.now, 5, reset(9, Some("a")));
+    rig.machine.handle_reset(rig.now, SubmissionId(4), reset(9, None));
+    rig.machine.handle_reset(rig.now, SubmissionId(5), reset(9, Some("a")));
     rig.collect();
     assert!(questions(&mut rig).is_empty());
     let said = rig.submitted();
@@ -151,9 +153,9 @@ fn a_repeat_changes_nothing_and_another_use_of_its_id_is_refused() {
 fn a_reset_that_can_not_know_everything_changes_nothing() {
     let mut rig = Rig::start(config());
     let away = vec![NodeName::new("leaf-1").unwrap()];
-    rig.machine.handle_reset(rig.now, 1, reset(9, None));
+    rig.machine.handle_reset(rig.now, SubmissionId(1), reset(9, None));
     answer(&mut rig, 1, Answer::Members { view: ClusterView::default(), away: away.clone() });
-    rig.machine.handle_reset(rig.now, 2, reset(9, None));
+    rig.machine.handle_reset(rig.now, SubmissionId(2), reset(9, None));
     answer(&mut rig, 2, Answer::Silence);
     assert_eq!(rig.submitted(), [(1, Err(SubmitError::Away(away))), (2, Err(SubmitError::Unreachable))]);
     assert_eq!(rig.machine.ledgers()[0].ledger.accepted, 0);
@@ -163,11 +165,11 @@ fn a_reset_that_can_not_know_everything_changes_nothing() {
 fn a_flush_waits_for_all_that_was_accepted_before_it() {
     let mut rig = Rig::start(config());
     let mut store = TestStore::new(true);
-    rig.machine.handle_flush(rig.now, 1, &topic("t"), &name("leaf-1"), Version::default());
+    rig.machine.handle_flush(rig.now, FlushId(1), &topic("t"), &name("leaf-1"), Version::default());
     rig.collect();
     assert_eq!(flushed(&mut rig), 1, "nothing was accepted yet");
     rig.submit(1, &[(counter("t", "a"), 5)], Idempotency::None);
-    rig.machine.handle_flush(rig.now, 2, &topic("t"), &name("leaf-1"), Version::default());
+    rig.machine.handle_flush(rig.now, FlushId(2), &topic("t"), &name("leaf-1"), Version::default());
     rig.sync();
     rig.pass(100);
     assert_eq!(flushed(&mut rig), 0, "its cut is under way");
@@ -179,8 +181,8 @@ fn a_flush_waits_for_all_that_was_accepted_before_it() {
 #[test]
 fn two_resets_of_a_topic_do_not_subtract_the_same_totals() {
     let mut rig = Rig::start(config());
-    rig.machine.handle_reset(rig.now, 1, reset(1, None));
-    rig.machine.handle_reset(rig.now, 2, reset(2, None));
+    rig.machine.handle_reset(rig.now, SubmissionId(1), reset(1, None));
+    rig.machine.handle_reset(rig.now, SubmissionId(2), reset(2, None));
     rig.collect();
     assert!(matches!(rig.submitted()[..], [(2, Err(SubmitError::Busy { .. }))]));
 }
@@ -188,21 +190,21 @@ fn two_resets_of_a_topic_do_not_subtract_the_same_totals() {
 #[test]
 fn two_leaves_do_not_reset_a_topic_at_once() {
     let mut rig = Rig::start(config());
-    rig.machine.handle_reset(rig.now, 1, reset(1, None));
+    rig.machine.handle_reset(rig.now, SubmissionId(1), reset(1, None));
     assert!(
-        !rig.machine.handle_flush(rig.now, 2, &topic("t"), &name("leaf-1"), Version::default()),
+        !rig.machine.handle_flush(rig.now, FlushId(2), &topic("t"), &name("leaf-1"), Version::default()),
         "the other's reset waits for this one"
     );
     assert!(
-        rig.machine.handle_flush(rig.now, 3, &topic("t"), &name("leaf-0"), Version::default()),
+        rig.machine.handle_flush(rig.now, FlushId(3), &topic("t"), &name("leaf-0"), Version::default()),
         "this one asks every leaf"
     );
     assert!(
-        rig.machine.handle_flush(rig.now, 4, &topic("u"), &name("leaf-1"), Version::default()),
+        rig.machine.handle_flush(rig.now, FlushId(4), &topic("u"), &name("leaf-1"), Version::default()),
         "other topics are others' affair"
     );
     answer(&mut rig, 1, Answer::Silence);
-    assert!(rig.machine.handle_flush(rig.now, 5, &topic("t"), &name("leaf-1"), Version::default()));
+    assert!(rig.machine.handle_flush(rig.now, FlushId(5), &topic("t"), &name("leaf-1"), Version::default()));
 }
 
 #[test]
@@ -223,14 +225,14 @@ fn a_reset_without_a_key_is_never_a_repeat() {
 #[test]
 fn a_leaf_that_is_not_listed_yet_resets_nothing() {
     let mut rig = Rig::start(config());
-    rig.machine.handle_reset(rig.now, 1, reset(9, None));
+    rig.machine.handle_reset(rig.now, SubmissionId(1), reset(9, None));
     rig.collect();
     for nodes in [Vec::new(), vec![leaf_node("leaf-1")]] {
         assert_eq!(questions(&mut rig), [Question::Members]);
         let view = ClusterView { epoch: 1, nodes, ..Default::default() };
         answer(&mut rig, 1, Answer::Members { view, away: Vec::new() });
         assert_eq!(rig.submitted(), [(1, Err(SubmitError::Unreachable))]);
-        rig.machine.handle_reset(rig.now, 1, reset(9, None));
+        rig.machine.handle_reset(rig.now, SubmissionId(1), reset(9, None));
         rig.collect();
     }
 }

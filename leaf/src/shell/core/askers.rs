@@ -1,6 +1,6 @@
 //! Keeps those who wait for an answer of the machine.
 
-use crate::machine::SubmissionId;
+use crate::machine::{FlushId, SubmissionId};
 use countree_common::document::Version;
 use countree_common::wire::rpc::{Counted, Reply, SubmitError};
 use std::collections::HashMap;
@@ -10,15 +10,15 @@ use tokio::sync::oneshot;
 /// what it asked for is done all the same.
 #[derive(Debug, Default)]
 pub(super) struct Askers {
-    last: SubmissionId,
+    last: u64,
     submissions: HashMap<SubmissionId, oneshot::Sender<Result<Counted, SubmitError>>>,
     questions: HashMap<SubmissionId, oneshot::Sender<Reply>>,
-    flushes: HashMap<u64, oneshot::Sender<Version>>,
+    flushes: HashMap<FlushId, oneshot::Sender<Version>>,
     drain: Option<oneshot::Sender<bool>>,
 }
 
 impl Askers {
-    fn next(&mut self) -> SubmissionId {
+    fn next(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
@@ -28,21 +28,21 @@ impl Askers {
         &mut self,
         asker: oneshot::Sender<Result<Counted, SubmitError>>,
     ) -> SubmissionId {
-        let id = self.next();
+        let id = SubmissionId(self.next());
         self.submissions.insert(id, asker);
         id
     }
 
     /// Numbers a question of another node.
     pub(super) fn question(&mut self, asker: oneshot::Sender<Reply>) -> SubmissionId {
-        let id = self.next();
+        let id = SubmissionId(self.next());
         self.questions.insert(id, asker);
         id
     }
 
     /// Numbers a flush. Forgets those whose askers have given up, since a flush may never be answered.
-    pub(super) fn flush(&mut self, asker: oneshot::Sender<Version>) -> u64 {
-        let id = self.next();
+    pub(super) fn flush(&mut self, asker: oneshot::Sender<Version>) -> FlushId {
+        let id = FlushId(self.next());
         self.flushes.retain(|_, waiting| !waiting.is_closed());
         self.flushes.insert(id, asker);
         id
@@ -68,14 +68,14 @@ impl Askers {
     }
 
     /// Answers a flush.
-    pub(super) fn flushed(&mut self, id: u64, version: Version) {
+    pub(super) fn flushed(&mut self, id: FlushId, version: Version) {
         if let Some(asker) = self.flushes.remove(&id) {
             let _ = asker.send(version);
         }
     }
 
     /// Lets go of the asker of a flush that the machine does not take.
-    pub(super) fn refuse_flush(&mut self, id: u64) {
+    pub(super) fn refuse_flush(&mut self, id: FlushId) {
         self.flushes.remove(&id);
     }
 

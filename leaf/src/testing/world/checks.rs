@@ -1,7 +1,7 @@
 //! Does what the machine asks, and checks that it may ask for it.
 
 use super::World;
-use crate::machine::Output;
+use crate::machine::{FlushId, Output};
 use crate::testing::{TestDisk, decoded, leaf_name, ledgers_balance};
 use countree_common::cut::Cut;
 use countree_common::ledger::StreamLedger;
@@ -79,7 +79,7 @@ impl World {
         self.link.send(cut);
     }
 
-    fn check_flush(&mut self, flush: u64) {
+    fn check_flush(&mut self, flush: FlushId) {
         let Some((topic, acked)) = self.promises.end_flush(flush) else { return };
         let merged = self.store.store.events_of_topic(&topic);
         assert!(self.store.went_back > 0 || merged >= acked, "a flush claims what is not merged");

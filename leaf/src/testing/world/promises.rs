@@ -1,5 +1,6 @@
 //! The leaf's promises: what was acked by when, and the flushes that wait for it.
 
+use crate::machine::FlushId;
 use countree_common::key::Topic;
 use countree_common::time::WallMs;
 use std::collections::{BTreeMap, VecDeque};
@@ -10,7 +11,7 @@ pub(super) struct Promises {
     acked: VecDeque<(WallMs, Topic)>,
     complete: BTreeMap<Topic, u64>,
     /// Those who wait for a topic, with the number of its events that had been acked by then.
-    flushes: BTreeMap<u64, (Topic, u64)>,
+    flushes: BTreeMap<FlushId, (Topic, u64)>,
     flushed: u64,
 }
 
@@ -20,19 +21,19 @@ impl Promises {
     }
 
     /// Numbers the next flush.
-    pub(super) fn next_flush(&self) -> u64 {
-        self.flushed + self.flushes.len() as u64
+    pub(super) fn next_flush(&self) -> FlushId {
+        FlushId(self.flushed + self.flushes.len() as u64)
     }
 
     /// Somebody waits for all that was acked of a topic.
-    pub(super) fn open_flush(&mut self, flush: u64, topic: Topic) {
+    pub(super) fn open_flush(&mut self, flush: FlushId, topic: Topic) {
         let acked = self.acked.iter().filter(|(_, of)| *of == topic).count() as u64;
         let acked = acked + self.complete.get(&topic).copied().unwrap_or_default();
         self.flushes.insert(flush, (topic, acked));
     }
 
     /// The flush is answered; returns its topic, and how many events of that are merged at least.
-    pub(super) fn end_flush(&mut self, flush: u64) -> Option<(Topic, u64)> {
+    pub(super) fn end_flush(&mut self, flush: FlushId) -> Option<(Topic, u64)> {
         self.flushed += 1;
         self.flushes.remove(&flush)
     }

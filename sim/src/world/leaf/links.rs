@@ -16,7 +16,7 @@ use countree_common::wire::batch::BatchView;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::producer::{Durability, FromLeaf, ToLeaf};
 use countree_common::wire::uplink::{CutOutcome, FromRoot, ToRoot};
-use countree_leaf::machine::LeafMachine;
+use countree_leaf::machine::{ConnectionId, LeafMachine};
 use std::time::Duration;
 
 /// Between two attempts to reach a root, as in the real shell.
@@ -101,7 +101,7 @@ impl World {
         process.pending_rpcs.forget(link);
         if process.producers.remove(&link) {
             if let Some(machine) = &mut process.machine {
-                machine.handle_disconnected(link);
+                machine.handle_disconnected(ConnectionId(link));
             }
         } else if let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) {
             root.link = None;
@@ -120,7 +120,7 @@ impl World {
             &mut self.cluster.leaves[i].process
         {
             producers.insert(link);
-            machine.handle_connected(link);
+            machine.handle_connected(ConnectionId(link));
         }
         self.drain_leaf(i);
     }
@@ -130,15 +130,15 @@ impl World {
         if let Some(machine) = self.cluster.leaves[i].machine() {
             match frame {
                 Outgoing::Message(ToLeaf::Resume(session)) if flaw == Some(Flaw::ReopenedSessions) => {
-                    machine.handle_message(now, link, ToLeaf::Open(session));
+                    machine.handle_message(now, ConnectionId(link), ToLeaf::Open(session));
                 }
-                Outgoing::Message(message) => machine.handle_message(now, link, message),
+                Outgoing::Message(message) => machine.handle_message(now, ConnectionId(link), message),
                 Outgoing::Batch(body) => {
                     let accepted = |machine: &LeafMachine| -> u64 {
                         machine.ledgers().iter().map(|l| l.ledger.accepted).sum()
                     };
                     let before = accepted(machine);
-                    machine.handle_batch(now, link, &body);
+                    machine.handle_batch(now, ConnectionId(link), &body);
                     if flaw == Some(Flaw::EarlyAck)
                         && accepted(machine) > before
                         && let Ok(batch) = BatchView::parse(&body)

@@ -57,12 +57,12 @@ impl World {
         let life = self.cluster.leaves[i].life().unwrap_or_default();
         match output {
             Output::Send { connection, message } => {
-                self.leaf_sends(i, connection, Message::Produced(message));
+                self.leaf_sends(i, connection.0, Message::Produced(message));
             }
             Output::Close { connection, message, .. } => {
                 // Producers keep to the protocol, whatever the network does.
                 self.violate(Promise::Orderly, format!("leaf-{i} closed a producer's connection: {message}"));
-                self.leave(connection, Side::Acceptor);
+                self.leave(connection.0, Side::Acceptor);
             }
             Output::Submitted { submission, result } => self.submitted(i, submission, result),
             Output::Forgotten { submission, result } => {

@@ -13,8 +13,8 @@ use countree_common::event::Event;
 use countree_common::key::Counter;
 use countree_common::wire::publish::SnapshotPart;
 use countree_common::wire::rpc::{Counted, Idempotency, Reply, Request, Submission, SubmitError};
-use countree_leaf::machine::SubmissionId;
 use countree_leaf::machine::resets::{Answer, Question};
+use countree_leaf::machine::{FlushId, SubmissionId};
 use std::collections::BTreeMap;
 
 /// Who waits for an answer of the machine.
@@ -49,8 +49,9 @@ impl PendingRpcs {
             Request::TakeOverKeys(_) => ReplyKind::TakenOver,
             _ => ReplyKind::Other,
         };
-        self.waiting.insert(self.asked, PendingRpc { link, wants });
-        self.asked
+        let id = SubmissionId(self.asked);
+        self.waiting.insert(id, PendingRpc { link, wants });
+        id
     }
 
     /// Who asked is gone.
@@ -77,12 +78,12 @@ impl World {
             Request::NoteAttempt { keys, by } => machine.handle_note(now, id, keys, by),
             Request::TakeOverKeys(keys) => machine.handle_inheritance(now, id, &keys),
             Request::Flush { topic, by, read } => {
-                if !machine.handle_flush(now, id, &topic, &by, read) {
+                if !machine.handle_flush(now, FlushId(id.0), &topic, &by, read) {
                     self.answer(i, id, Reply::Failed("not now".into()));
                 }
             }
             Request::FlushTopic { topic, read } => {
-                if !machine.handle_topic_flush(now, id, &topic, read) {
+                if !machine.handle_topic_flush(now, FlushId(id.0), &topic, read) {
                     self.answer(i, id, Reply::Failed("not now".into()));
                 }
             }
@@ -99,7 +100,11 @@ impl World {
         };
         let events = events.iter().filter_map(event).collect();
         if let Some(machine) = self.cluster.leaves[i].machine() {
-            machine.handle_submission(now, 0, Submission { events, idempotency: Idempotency::None });
+            machine.handle_submission(
+                now,
+                SubmissionId(0),
+                Submission { events, idempotency: Idempotency::None },
+            );
         }
         self.drain_leaf(i);
     }
@@ -119,8 +124,8 @@ impl World {
         Some(&waiting.wants)
     }
 
-    pub(super) fn flushed(&mut self, i: usize, flush: u64, version: Version) {
-        self.answer(i, flush, Reply::FlushedTopic(version));
+    pub(super) fn flushed(&mut self, i: usize, flush: FlushId, version: Version) {
+        self.answer(i, SubmissionId(flush.0), Reply::FlushedTopic(version));
     }
 
     pub(super) fn answer(&mut self, i: usize, id: SubmissionId, reply: Reply) {
