@@ -1,4 +1,4 @@
-//! What names and numbers cost on their way: batches and cuts read, items placed on the ring.
+//! The cost of names and numbers on their way: reads batches and cuts, and places items on the ring.
 //!
 //! `cargo bench -p countree-common --bench wire_and_ring`
 
@@ -28,7 +28,7 @@ fn counter(number: u32) -> Counter {
     Counter::new(&format!("t-{:04}", number % 100), &format!("item-{number:09}"), "like").unwrap()
 }
 
-/// Ids all over a million, the same ones every time.
+/// Ids spread over a million, the same ones every time.
 fn ids() -> impl Iterator<Item = u32> {
     (0..EVENTS).map(|n| n.wrapping_mul(0x9e37_79b1) % COUNTERS)
 }

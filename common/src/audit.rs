@@ -87,9 +87,9 @@ pub struct TopicGap {
 /// The last comparison of all documents with the ledgers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreCheck {
-    /// When the reading ended.
+    /// When the reading ended, by the root's wall clock.
     pub checked_at: WallMs,
-    /// How long ago that is, in milliseconds.
+    /// The age of the check, in milliseconds.
     pub age_ms: u64,
     /// Whether every field of every document was read, at full speed.
     pub full: bool,

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 /// A name that every node's certificate carries, like its tier's: clients may use it as server name.
 pub const LOCALHOST: &str = "localhost";
 
-/// Why a node or cluster name was refused.
+/// The error of a node or cluster name that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{0}' is not a name for a node or cluster: 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit"
@@ -180,8 +180,8 @@ impl ClusterView {
         self.nodes.iter().filter(move |n| n.tier == tier)
     }
 
-    /// Leaves that are not live and may be away: the owners of keys. One that left as the last leaf, and kept its keys, is
-    /// among them though it has merged everything; a root can tell.
+    /// Leaves that are not live and may be away: owners of keys that are not in the view. A leaf that left as the
+    /// last one kept its keys and is among them, though it has merged everything; a root can tell the two apart.
     pub fn may_be_away(&self) -> impl Iterator<Item = &NodeName> {
         self.keys.owners.iter().filter(|owner| self.node(owner).is_none())
     }

@@ -3,7 +3,7 @@
 use crate::limits::DELTA_MAX;
 use serde::{Deserialize, Serialize};
 
-/// Why a delta was refused. Nothing was counted.
+/// The error of a delta that was refused. Nothing was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DeltaError {
     /// An event that changes nothing is a mistake of its sender.
@@ -16,13 +16,13 @@ pub enum DeltaError {
     OutOfRange(i64),
 }
 
-/// How much one event adds: not 0, at most [`DELTA_MAX`] either way. An unlike is −1.
+/// The increment of one event: not 0, at most [`DELTA_MAX`] either way. An unlike is −1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Delta(i64);
 
 impl Delta {
-    /// One more.
+    /// One more of a kind.
     pub const ONE: Self = Self(1);
 
     /// Checks the range.

@@ -1,5 +1,5 @@
-//! Forgetting a topic: its totals and names go, and the positions of leaf streams stay, so that nothing that was merged
-//! before comes in again. What is left is called a tombstone. Events that are merged later count from 0.
+//! Forgetting a topic removes its totals and names. The positions of leaf streams stay, so that nothing that was
+//! merged before comes in again: they are a tombstone. Events that are merged later count from 0.
 
 use crate::document::Version;
 use serde::{Deserialize, Serialize};

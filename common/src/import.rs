@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 const NAME: &str = "import-";
 /// The incarnation of an import's stream.
 const FORWARDS: u64 = 1;
-/// That of the stream that undoes it.
+/// The incarnation of the stream that undoes an import.
 const BACKWARDS: u64 = 2;
 
 /// A file to import, and the id of its import.
@@ -55,7 +55,7 @@ pub enum Direction {
     Undo,
 }
 
-/// A step of an import, of which any may be repeated.
+/// A step of an import. Each may be repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImportStep {
@@ -63,7 +63,7 @@ pub enum ImportStep {
     Begin,
     /// Rows, in the order of the file, after those of the steps before.
     Rows(Vec<ImportRow>),
-    /// All rows have been sent; the number is that of rows that were answered.
+    /// All rows have been sent. Its number is that of the rows that were answered.
     End(u64),
 }
 
@@ -84,7 +84,7 @@ pub enum ImportRefusal {
     /// The id is another file's.
     #[error("import '{0}' was of another file: choose another --id. Nothing was changed")]
     OtherFile(String),
-    /// It was undone.
+    /// The import was undone.
     #[error("import '{0}' was undone: import the file under another --id. Nothing was changed")]
     Undone(String),
     /// There is nothing to undo.
@@ -92,15 +92,15 @@ pub enum ImportRefusal {
         "there is no import '{0}': --undo takes the file, and the --id, that were imported. Nothing was changed"
     )]
     Unknown(String),
-    /// There are too many.
+    /// The cluster remembers no more imports.
     #[error("the cluster remembers {0} imports and takes no more. Nothing was changed")]
     Full(usize),
-    /// A total would be out of range.
+    /// A total would leave its range.
     #[error(
         "a total of topic '{0}' would leave its range of ±{TOTAL_MAX}: undo the import with --undo, or make room and repeat it"
     )]
     Overflow(Topic),
-    /// The step is not of the form that it has to have.
+    /// The step is malformed.
     #[error("{0}: send the rows in the order of the file")]
     Malformed(String),
 }
@@ -112,7 +112,7 @@ impl ImportPart {
     /// Checks lengths and ranges.
     ///
     /// # Errors
-    /// What is wrong.
+    /// When the step is malformed.
     pub fn check(&self) -> Result<(), ImportRefusal> {
         let malformed = |what: String| Err(ImportRefusal::Malformed(what));
         let ImportFile { id, digest, .. } = &self.file;
@@ -134,7 +134,7 @@ impl ImportFile {
     /// The stream that its rows are in.
     ///
     /// # Errors
-    /// Never: the name is made of the right letters.
+    /// Never: the name has only allowed characters.
     pub fn stream(&self, direction: Direction) -> Result<StreamId, NodeNameError> {
         let mut hasher = Xxh3::new();
         hasher.update(self.id.as_bytes());
@@ -160,7 +160,7 @@ pub fn backwards(forwards: &StreamId) -> Option<StreamId> {
 /// Computes the digest of a file.
 ///
 /// # Errors
-/// When they can't be read.
+/// When the file can't be read.
 pub fn digest(mut file: impl Read) -> io::Result<String> {
     let (mut hasher, mut block) = (Xxh3::new(), vec![0; 64 << 10]);
     loop {

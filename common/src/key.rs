@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Why a name was refused. Nothing was counted.
+/// The error of a name that was refused. Nothing was counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The name has no bytes.
@@ -23,7 +23,7 @@ pub enum NameError {
     TooLong {
         /// `topic`, `item` or `kind`.
         what: &'static str,
-        /// What it has.
+        /// Length of the name, in bytes.
         bytes: usize,
         /// The longest that is allowed.
         max: usize,

@@ -9,12 +9,12 @@ use crate::era;
 use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
 
-/// A root's time, and the process of the store that it knows to serve.
+/// A time by a root's clock, and the process of the store that the root knew then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The era that the process began with; 0 as long as none is known.
+    /// The era that the process began with; 0 if unknown.
     pub era: u64,
-    /// The time; 0 where nothing is known.
+    /// The time; 0 if unknown.
     pub at: WallMs,
 }
 

@@ -1,13 +1,13 @@
 //! Identity of a store, and the record that a data folder keeps of it.
 //!
-//! Logs, ledgers and totals are right only together. So each store has an identity, made at its first start, and each data folder
-//! remembers the one that it was last used with. How the two are compared is [`StoreRecord::continues`].
+//! Logs, ledgers and totals are right only together. So each store has an identity, made at its first start, and each
+//! data folder remembers the one that it was last used with. [`StoreRecord::continues`] compares the two.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Starts that a store remembers, so that a data folder can tell an older copy of it.
+/// Starts that a store remembers, which show a data folder that the store is an older copy.
 const STARTS_REMEMBERED: usize = 64;
 /// Earlier identities that a store remembers.
 const PREDECESSORS_REMEMBERED: usize = 64;
@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for StoreId {
     }
 }
 
-/// One start of a process that serves a store. A copy that was put back gives the number again, with another chance.
+/// One start of a process that serves a store. A copy that was restored repeats the number, with another random one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreStart {
     /// 1, 2, 3 …
@@ -58,31 +58,31 @@ pub struct StoreStart {
     pub chance: u64,
 }
 
-/// A store whose place this one has taken.
+/// A store that this one has replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Predecessor {
     /// Its identity.
     pub id: StoreId,
-    /// Whether its totals are not here: it was given up with `--adopt`, not copied.
+    /// Whether its totals are missing here: it was given up with `--adopt`, not copied.
     pub is_lost: bool,
 }
 
-/// What a store has lost while it was in use, by other hands than ours.
+/// A loss of a store's data while it was in use, caused from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreLoss {
-    /// All that it held, or all of a shard.
+    /// All of its data, or all of a shard.
     Emptied,
-    /// What came after some moment: an older copy was put in its place.
+    /// The data since some moment: an older copy was put in its place.
     WentBack,
 }
 
-/// What a store says of itself. It is kept as JSON, and fields may be added.
+/// A store's record of itself. It is kept as JSON, and fields may be added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreRecord {
     /// Its identity.
     pub id: StoreId,
-    /// How often the record was written.
+    /// Number of times that the record was written.
     #[serde(default)]
     pub revision: u64,
     /// The last starts of processes that serve it, oldest first.
@@ -91,19 +91,19 @@ pub struct StoreRecord {
     /// Fingerprints of the certificate authorities of the cluster that it belongs to.
     #[serde(default)]
     pub authorities: BTreeSet<String>,
-    /// Stores whose place it has taken, oldest first.
+    /// Stores that it has replaced, oldest first.
     #[serde(default)]
     pub predecessors: Vec<Predecessor>,
-    /// The copy of it that is used now.
+    /// The copy of it that is in use now.
     #[serde(default)]
     pub superseded_by: Option<StoreId>,
-    /// What happened to it while it was in use, as long as no operator has acknowledged that.
+    /// A loss while it was in use, until an operator acknowledges it.
     #[serde(default)]
     pub unacknowledged: Option<StoreLoss>,
-    /// The store that its cluster used, until an operator said that it is to go on with this one.
+    /// The store that its cluster used before an operator accepted this one.
     #[serde(default)]
     pub follows: Option<StoreId>,
-    /// Where the process runs that began to serve it last, for people.
+    /// The machine of the process that last began to serve it, for people.
     #[serde(default)]
     pub held_by: String,
     /// In a Redis Cluster, the hash tags of the keys that prove its shards.
@@ -118,47 +118,47 @@ pub struct StoreMemory {
     pub id: StoreId,
     /// The last of its starts that the folder has seen.
     pub start: StoreStart,
-    /// A leaf's folder: streams up to this incarnation are gone, and were merged into stores that the folder belonged to
-    /// before, in another cluster.
+    /// For a leaf's folder: streams up to this incarnation are gone. They were merged into stores that the folder
+    /// belonged to before, in another cluster.
     #[serde(default)]
     pub foreign_to: u64,
 }
 
-/// What a leaf says of its data folder when it joins.
+/// A leaf's description of its data folder, sent when it joins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderStore {
-    /// The store that the folder remembers, and the last of its starts that it has seen.
+    /// The store that the folder remembers, and the last of its starts that the folder has seen.
     pub known: Option<(StoreId, StoreStart)>,
-    /// The operator's word to use the folder with whatever store there is.
+    /// Whether the operator accepts any store for the folder.
     pub adopts: bool,
 }
 
-/// What a leaf's folder belongs to from its joining on.
+/// The store that a leaf's folder belongs to once it has joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderAdmission {
     /// The store.
     pub id: StoreId,
     /// Its last start.
     pub start: StoreStart,
-    /// The folder belonged to a store that this one knows nothing of: streams of which the log is gone are nothing here.
+    /// Whether the folder belonged to a store unknown to this one: streams without a log don't concern this one.
     pub is_foreign: bool,
 }
 
-/// What a store is to somebody who remembers one.
+/// The relation of a store to one that somebody remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Continuity {
-    /// The same, or a copy of it.
+    /// The same store, or a copy of it.
     Same,
-    /// The same, as it was earlier: it has forgotten a start that is remembered.
+    /// The same store at an earlier time: it has forgotten a start that is remembered.
     WentBack,
-    /// Another that has taken its place by an operator's word: what the remembered one held is not in it.
+    /// Another store, which has replaced it by an operator's word: totals of the remembered one are not in it.
     Lost,
-    /// Another.
+    /// Another store.
     Other,
 }
 
 impl StoreRecord {
-    /// A store's first.
+    /// Makes the record of a new store.
     pub fn new(id: StoreId) -> Self {
         Self {
             id,
@@ -174,12 +174,12 @@ impl StoreRecord {
         }
     }
 
-    /// The last start.
+    /// Returns the last start.
     pub fn last_start(&self) -> Option<StoreStart> {
         self.starts.last().copied()
     }
 
-    /// A process begins to serve it.
+    /// Records a start of a process that serves the store.
     pub fn begin_start(&mut self, chance: u64) {
         let number = self.last_start().map_or(1, |last| last.number.saturating_add(1));
         self.starts.push(StoreStart { number, chance });
@@ -188,7 +188,7 @@ impl StoreRecord {
         }
     }
 
-    /// Takes up starts that it was once told of.
+    /// Adds starts that it was sent earlier.
     pub fn remember_starts(&mut self, starts: &[StoreStart]) {
         let news: Vec<_> = starts.iter().filter(|start| !self.starts.contains(start)).copied().collect();
         self.starts.extend(news);
@@ -197,14 +197,14 @@ impl StoreRecord {
         self.starts.drain(..too_many);
     }
 
-    /// The store goes on under another identity; with its totals, or without.
+    /// Returns the record under another identity; with its totals, or without.
     pub fn renamed(&self, id: StoreId, is_lost: bool) -> Self {
         let mut renamed = Self { id, superseded_by: None, follows: None, ..self.clone() };
         renamed.succeed(Predecessor { id: self.id, is_lost });
         renamed
     }
 
-    /// It takes the place of another store.
+    /// Records that it replaces another store.
     pub fn succeed(&mut self, predecessor: Predecessor) {
         self.predecessors.retain(|known| known.id != predecessor.id);
         self.predecessors.push(predecessor);
@@ -213,7 +213,7 @@ impl StoreRecord {
         }
     }
 
-    /// What this store is to whoever remembers a start of the store `id`.
+    /// Compares this store with the start of the store `id` that somebody remembers.
     pub fn continues(&self, id: StoreId, start: StoreStart) -> Continuity {
         let is_lost = if id == self.id {
             Some(false)
@@ -228,7 +228,7 @@ impl StoreRecord {
         }
     }
 
-    /// Whether the start is among its own; one from before all that it remembers is taken for one.
+    /// Whether the start is among its own. A start older than all that it remembers counts as one.
     fn has_seen(&self, start: StoreStart) -> bool {
         match (self.starts.first(), self.starts.last()) {
             (Some(first), _) if start.number < first.number => true,
@@ -238,25 +238,25 @@ impl StoreRecord {
         }
     }
 
-    /// From the store's text.
+    /// Parses the store's text.
     ///
     /// # Errors
-    /// When it is no record.
+    /// When the text is malformed.
     pub fn from_text(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// For the store.
+    /// Encodes the record for the store.
     ///
     /// # Errors
-    /// Never for a record; the type of the JSON writer says otherwise.
+    /// Never for a record; the JSON writer's type allows for one.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 }
 
 impl StoreMemory {
-    /// Of a store that serves in this start.
+    /// Makes the memory of a store that serves in this start.
     pub fn of(id: StoreId, start: StoreStart) -> Self {
         Self { id, start, foreign_to: 0 }
     }

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A monotonic instant of one process, in microseconds since an origin that means nothing elsewhere.
+/// A monotonic instant of one process, in microseconds since an arbitrary origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Time(pub u64);
 
 impl Time {
-    /// How long after `earlier` this is; zero when it is not after.
+    /// The time from `earlier` to this one; zero when this one is not after it.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
@@ -35,7 +35,7 @@ impl Sub<Duration> for Time {
 pub struct WallMs(pub u64);
 
 impl WallMs {
-    /// How long after `earlier` this is; zero when it is not after.
+    /// The time from `earlier` to this one, in milliseconds; zero when this one is not after it.
     pub fn since(self, earlier: WallMs) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -58,7 +58,7 @@ pub struct SteadyClock {
 }
 
 impl SteadyClock {
-    /// A clock that shows `at` now.
+    /// Starts a clock that shows `at` now.
     pub fn begin(at: WallMs, now: Time) -> Self {
         Self { at, since: now }
     }
@@ -79,9 +79,9 @@ impl SteadyClock {
 /// Both clocks, read together by a shell and handed to a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
-    /// For durations.
+    /// The monotonic time, for durations.
     pub mono: Time,
-    /// For people.
+    /// The wall clock's time, for people.
     pub wall: WallMs,
 }
 

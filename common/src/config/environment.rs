@@ -7,7 +7,7 @@ use super::node::NodeConfig;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// Lets a node's file be read to its end.
+/// Values that complete a node's file, so that all of it is read.
 const NODE_FILE: &str = "[node]\nquic = \"127.0.0.1:1\"\n";
 
 /// Every variable that sets a key of a manifest or of a node's file: those that are asked for when an empty one is read.

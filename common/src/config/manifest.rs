@@ -52,12 +52,12 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// How many nodes a tier has.
+    /// Returns the number of nodes of a tier.
     pub fn replicas(&self, tier: Tier) -> u32 {
         self.tier(tier).replicas
     }
 
-    /// A tier's size and ports.
+    /// Returns a tier's size and ports.
     pub fn tier(&self, tier: Tier) -> &TierSettings {
         match tier {
             Tier::Leaf => &self.leaf.tier,
@@ -66,8 +66,8 @@ impl Manifest {
         }
     }
 
-    /// This manifest with as many nodes in each tier as the other has: the only difference that a running cluster
-    /// can follow.
+    /// Returns this manifest with the tier sizes of the other. Nothing else of a running cluster can be changed by
+    /// `apply`.
     pub fn resized_like(&self, other: &Self) -> Self {
         let mut resized = self.clone();
         resized.leaf.tier.replicas = other.leaf.tier.replicas;
@@ -76,7 +76,7 @@ impl Manifest {
         resized
     }
 
-    /// Refuses several root processes on an embedded store, which is one process's.
+    /// Refuses more than one root process on an embedded store, which a single process opens.
     fn check_processes(&self) -> Result<(), ConfigError> {
         let is_shared = self.cluster.processes == Processes::PerNode && self.root.replicas > 1;
         if is_shared && self.cluster.store == StoreUrl::Embedded {

@@ -1,4 +1,4 @@
-//! Reading one TOML table key by key, so that what is left over can be refused.
+//! Reads one TOML table key by key, so that unknown keys can be refused.
 
 use super::host_port::HostPort;
 use super::variable::variable;
@@ -7,10 +7,10 @@ use std::str::FromStr;
 use std::time::Duration;
 use toml::{Table, Value};
 
-/// Why a configuration was refused. Nothing was started or changed.
+/// The error of a configuration that was refused. Nothing was started or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// Not TOML.
+    /// The text is not TOML.
     #[error("not TOML: {0}")]
     Syntax(String),
     /// A key that does not exist.
@@ -28,20 +28,20 @@ pub enum ConfigError {
     BadValue {
         /// The key's path.
         path: String,
-        /// What it was set to.
+        /// The value that it was set to.
         value: String,
-        /// What it takes.
+        /// The values that the key takes.
         expected: String,
     },
-    /// A key that has to be there and is not.
+    /// A required key is missing.
     #[error("{path} is missing: it takes {expected}")]
     Missing {
         /// The key's path.
         path: String,
-        /// What it takes.
+        /// The values that the key takes.
         expected: String,
     },
-    /// Settings that can't hold together.
+    /// Settings that contradict each other.
     #[error("{0}")]
     Contradiction(String),
 }
@@ -75,7 +75,7 @@ pub fn tables(text: &str, known: &[&str]) -> Result<Table, ConfigError> {
 }
 
 impl<'a> Section<'a> {
-    /// The table `[name]`; an absent one is empty.
+    /// Reads the table `[name]`; an absent one is empty.
     pub fn new(name: &'static str, file: &Table, environment: Environment<'a>) -> Self {
         let table = file.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
         Self { name, table, environment, known: Vec::new() }
@@ -85,7 +85,7 @@ impl<'a> Section<'a> {
         format!("{}.{key}", self.name)
     }
 
-    /// The value as text: from the environment (`COUNTREE_SECTION_KEY`), else from the file.
+    /// Returns the value as text: from the environment (`COUNTREE_SECTION_KEY`), else from the file.
     fn take(&mut self, key: &'static str) -> Option<String> {
         self.known.push(key);
         let in_file = self.table.remove(key).map(|value| match value {
@@ -104,10 +104,10 @@ impl<'a> Section<'a> {
         ConfigError::BadValue { path: self.path(key), value: value.to_owned(), expected: expected.into() }
     }
 
-    /// A value of any type that reads from text.
+    /// Reads a value of any type that parses from text.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the text does not parse.
     pub fn optional<T: FromStr>(
         &mut self,
         key: &'static str,
@@ -130,7 +130,7 @@ impl<'a> Section<'a> {
         Ok(self.optional(key, expected)?.unwrap_or(default))
     }
 
-    /// [`Section::optional`], where absence is an error.
+    /// [`Section::optional`] for a key that has to be there.
     ///
     /// # Errors
     /// As [`Section::optional`], and when the key is missing.
@@ -139,10 +139,10 @@ impl<'a> Section<'a> {
         self.optional(key, expected)?.ok_or(missing)
     }
 
-    /// A whole number in a range.
+    /// Reads a whole number in a range.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When it is no whole number, or out of range.
     pub fn number(
         &mut self,
         key: &'static str,
@@ -154,10 +154,10 @@ impl<'a> Section<'a> {
         text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| self.bad(key, &text, expected))
     }
 
-    /// A duration in a range, written `100ms`, `10s`, `15m` or `2h`.
+    /// Reads a duration in a range, written `100ms`, `10s`, `15m` or `2h`.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When it is no duration, or out of range.
     pub fn duration(
         &mut self,
         key: &'static str,
@@ -175,7 +175,7 @@ impl<'a> Section<'a> {
         parse_duration(&text).filter(|d| range.contains(d)).ok_or_else(|| self.bad(key, &text, expected()))
     }
 
-    /// A list of addresses, as an array or separated by commas.
+    /// Reads a list of addresses, as an array or separated by commas.
     ///
     /// # Errors
     /// When one is not `host:port`.
@@ -187,7 +187,7 @@ impl<'a> Section<'a> {
         text.split(',').filter(|p| !p.trim().is_empty()).map(parse).collect()
     }
 
-    /// Refuses what nobody has read.
+    /// Refuses keys that nothing has read.
     ///
     /// # Errors
     /// When the table has a key that no reader asked for.

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// `leaf.replicas` unless it is set: two, so that one leaf may go and events are still taken.
+/// The default of `leaf.replicas`: two, so that events are still taken when one leaf is gone.
 const LEAVES: u64 = 2;
 const MINUTE: Duration = Duration::from_secs(60);
-/// `leaf.capacity` unless it is set: far below what was measured on one core, so that an item is split in time.
+/// The default of `leaf.capacity`, events per second: far below the measured rate of one core, so that an item is
+/// split in time.
 const CAPACITY: u64 = 2_000_000;
 
 /// The settings that all nodes share.
@@ -22,16 +23,16 @@ pub struct ClusterSettings {
     pub name: NodeName,
     /// The store that keeps totals.
     pub store: StoreUrl,
-    /// How long a leaf sums before it sends up. Shorter is more live, longer is fewer merges.
+    /// The time over which a leaf sums before it sends up. Shorter is more live, longer is fewer merges.
     pub window: Duration,
-    /// How `countree up` runs the nodes.
+    /// Whether `countree up` runs the nodes in one process or in many.
     pub processes: Processes,
 }
 
-/// How `countree up` runs the nodes.
+/// The processes that `countree up` runs the nodes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Processes {
-    /// All in its own process.
+    /// All nodes in the process of `up` itself.
     One,
     /// Each in a process of its own, which is started again when it crashes.
     PerNode,
@@ -62,9 +63,9 @@ pub struct TierSettings {
 pub struct LeafSettings {
     /// Number of nodes, and their ports.
     pub tier: TierSettings,
-    /// How long merged records stay in the log, for a store that forgets.
+    /// The time for which merged records stay in the log, for a store that forgets.
     pub retention: Duration,
-    /// How long an idle session, and an idempotency key, is remembered.
+    /// The time for which an idle session, and an idempotency key, is remembered.
     pub horizon: Duration,
     /// The most bytes of log that one leaf keeps; at the limit it sheds.
     pub log_bytes: u64,
@@ -77,11 +78,11 @@ pub struct LeafSettings {
 pub struct BroadcastSettings {
     /// Number of nodes, and their ports.
     pub tier: TierSettings,
-    /// At most one update per viewer in this time.
+    /// The tick: a viewer gets at most one update in this time.
     pub tick: Duration,
 }
 
-/// The HTTP port of `countree up`, and where its nodes listen for QUIC.
+/// The HTTP port of `countree up`, and the address at which its nodes listen for QUIC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
     /// TCP; port 0 picks a free one.

@@ -1,4 +1,4 @@
-//! The setting that says where totals are kept.
+//! The setting that names the store.
 
 use std::str::FromStr;
 

@@ -5,12 +5,12 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How often the wall clock is compared with the time that has passed.
+/// The interval at which the wall clock is compared with the time that has passed.
 const LOOK: Duration = Duration::from_secs(1);
-/// Less than this is no step: time servers slew clocks, and a process may be held up between two readings.
+/// Smaller differences are no step: time servers slew clocks, and a process may be held up between two readings.
 const STEP_MIN: Duration = Duration::from_millis(500);
 
-/// How often this machine's wall clock was stepped since the process began to watch it.
+/// Number of steps of this machine's wall clock since the process began to watch it.
 static STEPS: AtomicU64 = AtomicU64::new(0);
 
 /// Reads both clocks. Copies share their origin.
@@ -20,31 +20,31 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock whose monotonic time begins now, at one second, so that machines may subtract a little.
+    /// Starts a clock. Its monotonic time begins at one second, so that machines may subtract a little.
     pub fn start() -> Self {
         Self { origin: Instant::now() }
     }
 
-    /// Both clocks, now.
+    /// Reads both clocks.
     pub fn now(&self) -> Now {
         let mono = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
         Now { mono: Time(mono.saturating_add(1_000_000)), wall: wall() }
     }
 }
 
-/// The wall clock alone.
+/// Reads the wall clock alone.
 pub fn wall() -> WallMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// How often the wall clock was stepped while [`watch_steps`] looked.
+/// Returns the number of steps of the wall clock that [`watch_steps`] has seen.
 pub fn steps() -> u64 {
     STEPS.load(Ordering::Relaxed)
 }
 
-/// Says so in the log whenever the wall clock is stepped, from now on; once for a process. Nothing that counts rests on
-/// that clock, but what people are shown does.
+/// Logs each step of the wall clock from now on; call it once per process. No count depends on that clock, but times
+/// that people are shown do.
 pub fn watch_steps() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
@@ -67,7 +67,7 @@ pub fn watch_steps() {
     });
 }
 
-/// By how much the wall clock went otherwise than the time that passed, in seconds; `None` where that is no step.
+/// The step of the wall clock against the time that passed, in seconds; `None` where there was none.
 fn step_between(last: Now, now: Now) -> Option<String> {
     let passed = now.mono.since(last.mono);
     let (ahead, expected) = (now.wall, last.wall + passed);

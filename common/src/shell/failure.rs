@@ -11,7 +11,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of a well-formed command, or a bad result: exit code 1.
+    /// An error of a well-formed command, or a bad result: exit code 1.
     pub fn failed(message: impl Display) -> Self {
         Self { code: 1, message: message.to_string() }
     }
@@ -21,7 +21,7 @@ impl Failure {
         Self { code: 2, message: message.to_string() }
     }
 
-    /// The result that was printed is itself the bad news: exit code 1.
+    /// A bad result that was already printed: exit code 1, and no further message.
     pub fn silent() -> Self {
         Self { code: 1, message: String::new() }
     }
@@ -35,12 +35,12 @@ impl Failure {
         Self::usage(format!("{} (see {program} --help)", message.trim_start_matches("error: ")))
     }
 
-    /// What is wrong and what to do; empty where the output has said it.
+    /// The problem and its remedy; empty where the output has shown it.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Prints it and gives the process's exit code.
+    /// Prints the message and returns the process's exit code.
     pub fn report(self, program: &str) -> ExitCode {
         if !self.message.is_empty() {
             eprintln!("{program}: {}", printable(&self.message.replace('\n', " ")));
@@ -49,14 +49,14 @@ impl Failure {
     }
 }
 
-/// Text as a terminal may show it: names can hold what would move its cursor, or turn its text around.
+/// Escapes text for a terminal: names can hold characters that would move its cursor, or reverse its text.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         let turns_text =
             matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if c.is_control() || turns_text {
-            // A String takes all that is written to it.
+            // Writing to a String can't fail.
             let _ = write!(out, "{}", c.escape_default());
         } else {
             out.push(c);
@@ -65,7 +65,7 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-/// Anything that has a good message of its own.
+/// Every error that displays as a message.
 impl<E: std::error::Error> From<E> for Failure {
     fn from(e: E) -> Self {
         Self::failed(e)

@@ -6,31 +6,31 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The form of what is in a data folder: records, segments, the embedded store. It goes up with every release that
-/// writes what the one before can't read. Form 1 is that of release 0.1.0 (b0dc694).
+/// The format of a data folder: of its records, segments and embedded store. It goes up with every release that
+/// writes files which the one before can't read. Format 1 is that of release 0.1.0 (b0dc694).
 const FORMAT: u32 = 2;
 
 /// The reason why a folder can't be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// A process holds it.
+    /// Another process holds it.
     #[error(
         "{0} is in use by a running cluster or node: stop that first, or choose another folder with --data"
     )]
     Held(PathBuf),
-    /// Another cluster's data.
+    /// It belongs to another cluster.
     #[error(
         "{path} belongs to cluster '{found}', not '{expected}': choose another folder with --data, or set cluster.name"
     )]
     WrongCluster {
         /// The folder.
         path: PathBuf,
-        /// Whose it is.
+        /// The cluster that it belongs to.
         found: String,
-        /// Whose it should be.
+        /// The cluster that asks for it.
         expected: NodeName,
     },
-    /// A newer build's data.
+    /// A newer build wrote it.
     #[error(
         "{path} was written by a newer build, in form {found}; this build knows forms up to {FORMAT}: start the newer \
          build (docs/upgrading.md)"
@@ -38,7 +38,7 @@ pub enum FolderError {
     Newer {
         /// The folder.
         path: PathBuf,
-        /// Its form.
+        /// Its format.
         found: u32,
     },
     /// It could not be read or made.
@@ -46,12 +46,12 @@ pub enum FolderError {
     Io {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// A folder that is this process's until it is dropped. The kernel lets go of it when the process dies.
+/// A data folder that this process holds until the value is dropped. The kernel releases it when the process dies.
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
@@ -90,13 +90,14 @@ impl DataFolder {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Where it is.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// What a marker says: the cluster, and the form of the data. Empty after a crash in the middle of the first start.
+/// The content of a folder's marker: the cluster, and the format of the data. Empty after a crash during the first
+/// start.
 fn read_marker(text: &str) -> (&str, u32) {
     let mut lines = text.lines();
     let cluster = lines.next().unwrap_or_default().trim();
@@ -104,8 +105,8 @@ fn read_marker(text: &str) -> (&str, u32) {
     (cluster, format.unwrap_or(1))
 }
 
-/// On disk before anything of that form is. A build of form 1 takes all of the marker for the cluster's name, finds
-/// another than its own, and shows it.
+/// Must be on disk before any data of that format is. A build of format 1 takes all of the marker for the cluster's
+/// name, finds another than its own, and refuses with it.
 fn write_marker(folder: &Path, marker: &Path, cluster: &NodeName) -> io::Result<()> {
     let text = format!("{cluster}\nform {FORMAT}: written by a newer build of Countree, start that one\n");
     let new = marker.with_extension("new");
@@ -116,10 +117,10 @@ fn write_marker(folder: &Path, marker: &Path, cluster: &NodeName) -> io::Result<
     sync_folder(folder)
 }
 
-/// Makes creations, renamings and deletions in a folder durable.
+/// Makes creations, renames and deletions in a folder durable.
 ///
 /// # Errors
-/// What the system said; then they may not be.
+/// The operating system's error; the changes may not be durable then.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
@@ -127,8 +128,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 /// Makes a folder durable together with those above it, any of which may be new: up to the mount point, or
 /// to one that is not ours to read and so was not made by us. `sync` is [`sync_folder`], or watches over it.
 ///
-/// # Errors
-/// The folder that could not be made durable, and what the system said.
+/// The folder that could not be made durable, and the operating system's error.
 pub fn sync_path_to(
     folder: &Path,
     sync: impl Fn(&Path) -> io::Result<()>,

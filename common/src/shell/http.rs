@@ -1,4 +1,5 @@
-//! HTTP that every node speaks: errors, the cluster, and a small client; what serves it is behind the feature `shell`.
+//! HTTP that every node speaks: errors, `GET /v1/cluster`, and a small client. The server is behind the feature
+//! `shell`.
 
 mod connecting;
 #[cfg(feature = "shell")]
@@ -20,18 +21,18 @@ use std::time::Duration;
 /// An error as every route answers it: nothing was counted, unless the code says `in_doubt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// What is wrong.
+    /// The error.
     pub error: ErrorDetail,
 }
 
 /// See [`ErrorBody`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorDetail {
-    /// For programs.
+    /// The code, for programs.
     pub code: String,
-    /// For people.
+    /// The message, for people.
     pub message: String,
-    /// The event to blame, from 0, if it is one.
+    /// The index of the event to blame, from 0, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
 }
@@ -48,35 +49,35 @@ pub struct ClusterInfo {
     pub ca: String,
     /// SHA-256 of the certificate that browsers are to accept, in hex; none while WebTransport is not offered.
     pub certificate_hash: Option<String>,
-    /// What events and requests have to fit in.
+    /// The limits of events and requests.
     pub limits: PublicLimits,
 }
 
 /// The reason why an HTTP request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Not a URL that this client can use.
+    /// The address is not a URL that this client can use.
     #[error("'{0}' is not an address of the form host:port, http://host:port or https://host:port")]
     Url(String),
-    /// Somebody there whose certificate is not believed.
+    /// The server's certificate is not trusted.
     #[error("the certificate at {url} can't be trusted: {reason}")]
     Tls {
-        /// Who was asked.
+        /// The address that was asked.
         url: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// Nobody there, or it broke off.
+    /// No server answers, or the connection broke.
     #[error("no cluster answers at {url}: {reason}")]
     Unreachable {
-        /// Where it was looked for.
+        /// The address that was asked.
         url: String,
-        /// What went wrong.
+        /// The reason.
         reason: String,
     },
 }
 
-/// An HTTP answer, whole.
+/// A whole HTTP answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status code.
@@ -85,9 +86,9 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// The largest answer that is read, in bytes.
+/// Largest answer that is read, in bytes.
 const ANSWER_BYTES: usize = 256 << 20;
-/// A request without a limit of its own takes no longer.
+/// Time limit of requests that have none of their own.
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends a request to a server and reads the whole answer.

@@ -39,7 +39,7 @@ fn write_private(path: &Path, text: &str) -> Result<(), IdentityError> {
     file(path, std::fs::rename(&new, path))
 }
 
-/// What every CA certificate says but for its key. Fixed, so that an issuer can be made from the key alone.
+/// The parameters of every CA certificate, but for its key. Fixed, so that an issuer can be made from the key alone.
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -56,10 +56,10 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// The CA in `dir` (`ca.pem`, `ca.key`), made there if there is none.
+    /// Opens the CA in `dir` (`ca.pem`, `ca.key`), or makes one there.
     ///
     /// # Errors
-    /// When the files can't be read or written, or hold something else.
+    /// When the files can't be read or written, or are malformed.
     pub fn open_or_create(dir: &Path) -> Result<Self, IdentityError> {
         let (certificate_path, key_path) = (dir.join("ca.pem"), dir.join("ca.key"));
         file(dir, std::fs::create_dir_all(dir))?;
@@ -78,10 +78,10 @@ impl Authority {
         Ok(Self { certificate_pem, issuer: Issuer::new(authority_params(), key) })
     }
 
-    /// A node's certificate and key, in PEM, valid for its own name, its tier's name and `localhost`.
+    /// Issues a node's certificate and key, in PEM, valid for its own name, its tier's name and `localhost`.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// When the certificate can't be made.
     pub fn issue(&self, name: &NodeName, tier: Tier) -> Result<(String, String), IdentityError> {
         if name.is_shared() {
             return Err(IdentityError::SharedName(name.clone()));
@@ -97,7 +97,7 @@ impl Authority {
         Ok((certificate.pem(), key.serialize_pem()))
     }
 
-    /// A node's identity, without a trace on disk.
+    /// Issues an identity without writing to disk.
     ///
     /// # Errors
     /// When it can't be made.
@@ -131,10 +131,11 @@ pub struct Identity {
     key: PrivateKeyDer<'static>,
 }
 
-/// What tells one certificate authority from others: the SHA-256 of each certificate in the PEM, in hexadecimal digits.
+/// Returns the fingerprints of certificate authorities: the SHA-256 of each certificate in the PEM, in hexadecimal
+/// digits.
 ///
 /// # Errors
-/// When it holds something else.
+/// When the text is not PEM.
 pub fn fingerprints(ca_pem: &str) -> Result<BTreeSet<String>, IdentityError> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let fingerprint = |certificate: CertificateDer<'_>| {
@@ -146,10 +147,10 @@ pub fn fingerprints(ca_pem: &str) -> Result<BTreeSet<String>, IdentityError> {
 }
 
 impl Identity {
-    /// From PEM texts.
+    /// Builds an identity from PEM texts.
     ///
     /// # Errors
-    /// When one of them is something else.
+    /// When one of them is malformed.
     pub fn from_pem(ca: &str, certificate: &str, key: &str) -> Result<Self, IdentityError> {
         let bad = |what: &str, reason: String| IdentityError::Pem { path: what.into(), reason };
         let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
@@ -160,10 +161,10 @@ impl Identity {
         Ok(Self { ca_pem: ca.to_owned(), roots: root_store(ca)?, chain, key })
     }
 
-    /// From the files `ca.pem`, `NAME.pem` and `NAME.key` in `dir`, as `countree certs` makes them.
+    /// Loads an identity from the files `ca.pem`, `NAME.pem` and `NAME.key` in `dir`, as `countree certs` makes them.
     ///
     /// # Errors
-    /// When one can't be read or holds something else.
+    /// When a file can't be read or is malformed.
     pub fn load(dir: &Path, name: &NodeName) -> Result<Self, IdentityError> {
         let read = |file_name: String| {
             let path = dir.join(file_name);
@@ -177,8 +178,8 @@ impl Identity {
         &self.ca_pem
     }
 
-    /// A key for another purpose, the same at every start of the node. Purposes have different keys, and none of
-    /// them tells anything about the node's own.
+    /// Derives a key for another purpose, the same at every start of the node. Each purpose has its own key, and none
+    /// reveals the node's own.
     pub fn derived_key(&self, purpose: &str) -> [u8; 32] {
         let own = ::ring::hmac::Key::new(::ring::hmac::HMAC_SHA256, self.key.secret_der());
         let mut key = [0; 32];
@@ -186,7 +187,7 @@ impl Identity {
         key
     }
 
-    /// TLS for accepting: peers may show a certificate, and if they do it has to be of this CA.
+    /// TLS settings for accepting: peers may show a certificate, which then has to be of this CA.
     ///
     /// # Errors
     /// When TLS does not accept the identity.
@@ -210,7 +211,7 @@ impl Identity {
         Ok(config)
     }
 
-    /// TLS for connecting to another node, which sees who this is.
+    /// TLS settings for connecting to another node, with this node's certificate.
     ///
     /// # Errors
     /// When TLS does not accept the identity.

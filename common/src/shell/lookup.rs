@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Time limit for the lookup of a name.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The addresses behind these names, as of now. Names that lead nowhere are left out.
+/// Looks up the addresses of these names. Names without an address are left out.
 pub async fn addresses(names: &[HostPort]) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for name in names {
@@ -20,7 +20,8 @@ pub async fn addresses(names: &[HostPort]) -> Vec<SocketAddr> {
     found
 }
 
-/// The address of this machine from which packets go there; nothing is sent. `None` where no way leads there.
+/// Returns this machine's address from which packets to `peer` go, without sending any; `None` where there is no
+/// route.
 pub fn own_address_towards(peer: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = match peer {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

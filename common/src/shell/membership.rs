@@ -1,4 +1,4 @@
-//! Belonging to a cluster: a node's incarnation, its heartbeats, and the view that they bring back.
+//! Membership of a cluster: a node's incarnation, its heartbeats, and the view that they bring back.
 //! Roots keep the registry; all others talk to it through any root.
 
 use super::lookup;
@@ -14,17 +14,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Between two heartbeats; a node learns of a new epoch within this.
+/// Interval of heartbeats; a node learns of a new epoch within this.
 pub const HEARTBEAT: Duration = Duration::from_millis(400);
-/// A node that has not been heard of for this long is out of the view.
+/// A node that sends no heartbeat for this long is dropped from the view.
 pub const LEASE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);
 
-/// A root that has not answered after this long is passed over: well below [`LEASE`], so that a dead root
-/// costs nobody its place.
+/// A root that has not answered after this long is passed over. Well below [`LEASE`], so that a dead root lets no
+/// other node's lease run out.
 const ROOT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// How a leaf has joined.
+/// The result of a leaf's joining.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
     /// Higher than any that the name had before.
@@ -35,24 +35,24 @@ pub struct Joined {
     pub store: Option<FolderAdmission>,
 }
 
-/// A leaf may not join on its folder.
+/// The refusal of a leaf's data folder, for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct JoinRefused(pub String);
 
-/// A node's place in its cluster.
+/// A node's membership of its cluster.
 #[derive(Debug, Clone)]
 pub struct Membership {
     peers: Peers,
     bootstrap: Vec<HostPort>,
-    /// The root that answered last is asked first.
+    /// The root that answered last, which is asked first.
     answering: Arc<Mutex<Option<SocketAddr>>>,
     view: Arc<watch::Sender<Arc<ClusterView>>>,
     confirmed: Arc<watch::Sender<()>>,
 }
 
 impl Membership {
-    /// `bootstrap` is where roots are looked for before a view is known, and when none in it answers.
+    /// `bootstrap` lists roots to ask before a view is known, and when none in it answers.
     pub fn new(peers: Peers, bootstrap: Vec<HostPort>) -> Self {
         Self {
             peers,
@@ -63,12 +63,12 @@ impl Membership {
         }
     }
 
-    /// The nodes, as last heard; follows changes. Epoch 0 means that nothing has been heard yet.
+    /// The view as last heard; the receiver follows changes. Epoch 0 means that nothing was heard yet.
     pub fn view(&self) -> watch::Receiver<Arc<ClusterView>> {
         self.view.subscribe()
     }
 
-    /// Changes whenever a root has confirmed the view, or brought a newer one.
+    /// Signals each time that a root has confirmed the view, or brought a newer one.
     pub fn confirmations(&self) -> watch::Receiver<()> {
         self.confirmed.subscribe()
     }
@@ -78,8 +78,8 @@ impl Membership {
         &self.peers
     }
 
-    /// Asks one root after another until one answers, the one that answered last first. Only when none in the
-    /// view answers are the bootstrap names looked up: what is behind them may have changed by then.
+    /// Asks one root after another until one answers, beginning with the one that answered last. The bootstrap names
+    /// are looked up only when none in the view answers: their addresses may have changed by then.
     ///
     /// # Errors
     /// The last root's, when none answers.
@@ -116,13 +116,13 @@ impl Membership {
         Err(error)
     }
 
-    /// Learns which incarnation this start of the node is; asks until a root answers or `shutdown`.
+    /// Learns the incarnation of this start of the node; asks until a root answers or `shutdown`.
     pub async fn join(&self, name: &NodeName, tier: Tier, at_least: u64, shutdown: &Shutdown) -> Option<u64> {
         let request = Request::Join { name: name.clone(), tier, at_least };
         self.joined(&request, shutdown).await.ok().flatten().map(|joined| joined.incarnation)
     }
 
-    /// The same for a leaf that starts on this log in a folder of that store; `None` after `shutdown`.
+    /// [`Membership::join`] for a leaf that starts on this log, in a folder of that store; `None` after `shutdown`.
     ///
     /// # Errors
     /// When the folder belongs to another store.
@@ -164,7 +164,7 @@ impl Membership {
         self.beats(beat, shutdown).await;
     }
 
-    /// The same with heartbeats of the node's own, for the epoch of the view that it goes by.
+    /// [`Membership::heartbeats`] with heartbeats of the node's own, for the epoch of the view that it uses.
     pub async fn beats(&self, beat: impl Fn(u64) -> Request, shutdown: &Shutdown) {
         let mut failures = 0u32;
         loop {
@@ -190,7 +190,7 @@ impl Membership {
         }
     }
 
-    /// Takes the node out of the view at once, if a root can be told.
+    /// Takes the node out of the view at once, if a root can be reached.
     pub async fn leave(&self, name: &NodeName) {
         if let Err(e) = self.ask_a_root(&Request::Leave(name.clone())).await {
             tracing::warn!("could not tell a root that {name} leaves; its lease will run out: {e}");

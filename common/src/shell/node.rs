@@ -1,4 +1,4 @@
-//! Options that nodes of every tier have.
+//! The options that nodes of every tier share.
 
 use super::identity::Identity;
 use super::shutdown::Shutdown;
@@ -7,7 +7,7 @@ use crate::config::host_port::HostPort;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Options that nodes of every tier have.
+/// The options that nodes of every tier share.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
     /// The cluster's name.
@@ -23,9 +23,9 @@ pub struct NodeOptions {
     pub http: Option<SocketAddr>,
     /// Its certificate and key, and the cluster's CA.
     pub identity: Arc<Identity>,
-    /// Addresses of roots, used at first. A root needs none.
+    /// Addresses of roots to ask first. A root needs none.
     pub roots: Vec<HostPort>,
-    /// Thrown by the node when it is asked to leave the cluster (`Request::Drain`): its runner then stops it.
+    /// Set by the node when another asks it to leave the cluster (`Request::Drain`): its runner then stops it.
     pub leave: Shutdown,
 }
 

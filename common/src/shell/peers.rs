@@ -30,9 +30,9 @@ pub enum PeerError {
     Unreachable {
         /// The name that its certificate must carry.
         name: String,
-        /// Where it was looked for.
+        /// The address that was tried.
         address: SocketAddr,
-        /// What went wrong.
+        /// The reason.
         reason: String,
     },
     /// The conversation broke off; the node may have seen the request.
@@ -41,17 +41,17 @@ pub enum PeerError {
     /// No answer in time; the node may have seen the request.
     #[error("{name} at {address} has not answered within {} ms", limit.as_millis())]
     Timeout {
-        /// Who was asked.
+        /// The node that was asked.
         name: String,
-        /// Where.
+        /// Its address.
         address: SocketAddr,
-        /// How long the answer was waited for.
+        /// The time limit, which has passed.
         limit: Duration,
     },
-    /// The node answered that it can't.
+    /// The node refused, for this reason.
     #[error("{0}")]
     Failed(String),
-    /// The node answered another question.
+    /// The node's reply belongs to another question.
     #[error("the answer is not one to this question")]
     Mismatched,
 }
@@ -73,15 +73,15 @@ struct Shared {
 }
 
 impl PeerError {
-    /// Whether the node may be gone, so that another may have to be asked, or nobody can be.
+    /// Whether the node may be gone, so that the caller may ask another.
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Stream(_))
     }
 }
 
 impl Peers {
-    /// `node` is who speaks, where that is a node; its certificate has to be in `config`. `token` is
-    /// shown to nodes that ask for one.
+    /// `node` is this node's name, if it is one; its certificate has to be in `config`. `token` is shown to nodes
+    /// that ask for one.
     pub fn new(
         endpoint: quinn::Endpoint,
         config: quinn::ClientConfig,
@@ -93,7 +93,7 @@ impl Peers {
         Self { shared: Arc::new(Shared { endpoint, config, cluster, node, token, connections }) }
     }
 
-    /// The node that this belongs to, if it is a node.
+    /// The name of the node that this belongs to, if it is a node.
     pub fn me(&self) -> Option<&NodeName> {
         self.shared.node.as_ref()
     }
@@ -149,7 +149,7 @@ impl Peers {
         Ok((sender, FrameReceiver::new(receive, limits::NODE_FRAME_BYTES), connection))
     }
 
-    /// Asks one question that has a one-frame answer.
+    /// Sends a request and reads its one-frame reply.
     ///
     /// # Errors
     /// When there is no answer; whether the node acted on the request is then known only for
@@ -198,8 +198,8 @@ impl Peers {
         self.within(limit, name, address, self.first_reply(name, address, request)).await
     }
 
-    /// A node that does not answer in time may be dead, and its connection with it: the next question goes over
-    /// a new one. Conversations on the old one go on.
+    /// Drops the connection of a node that does not answer in time: it may be dead, so the next request opens a new
+    /// one. Conversations on the old one go on.
     async fn within<T>(
         &self,
         limit: Duration,
@@ -257,10 +257,10 @@ impl Peers {
         }
     }
 
-    /// Asks a question; the answer's frames are left to be read.
+    /// Sends a request, and leaves the frames of the reply to be read.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When the request can't be sent.
     pub async fn ask(
         &self,
         name: &str,

@@ -13,14 +13,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// After this long without a packet a connection is dead.
+/// A connection without a packet for this long is dead.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// The connecting side says something at least this often.
+/// The connecting side sends at least this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
-/// Asked of the kernel for each direction of a socket; it may give less.
+/// Buffer size that is asked of the kernel for each direction of a socket, in bytes; it may give less.
 const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
-/// What a connection is mostly for.
+/// The main use of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// Few peers, much data: producers to leaves, nodes to nodes.
@@ -100,9 +100,9 @@ pub fn endpoint(address: SocketAddr, server: Option<quinn::ServerConfig>) -> io:
     endpoint_with(EndpointConfig::default(), address, server)
 }
 
-/// An endpoint of a node. After a crash it tells peers of connections that it no longer has, so that they come
-/// again at once and not after [`IDLE_TIMEOUT`]: its stateless resets (RFC 9000, 10.3) are signed with a key of
-/// the node's identity, which every start has.
+/// Binds a node's endpoint. Its stateless resets (RFC 9000, 10.3) are signed with a key of the node's identity, which
+/// every start has. So peers learn after a crash that their connections are gone, and come back at once, not after
+/// [`IDLE_TIMEOUT`].
 ///
 /// # Errors
 /// When the socket can't be bound.
@@ -143,22 +143,22 @@ fn endpoint_with(
     quinn::Endpoint::new(config, server, socket.into(), Arc::new(TokioRuntime))
 }
 
-/// Why a stream of frames ended early.
+/// The reason why a stream of frames ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// The connection or stream is gone.
     #[error("the connection is lost: {0}")]
     Lost(String),
-    /// The peer sent what is not a frame, or not one that belongs here.
+    /// The peer sent bytes that are no frame, or a frame that does not belong here.
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// The peer stopped inside a frame.
     #[error("the stream ends inside a frame")]
     Truncated,
-    /// The peer refuses to go on.
+    /// The peer ended the conversation with a refusal.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// The stream ended where something was still to come.
+    /// The stream ended where a frame was due.
     #[error("the stream has ended")]
     Ended,
 }
@@ -219,13 +219,13 @@ impl FrameSender {
         Ok(self.stream.write_chunk(frames).await?)
     }
 
-    /// Says that nothing more comes; what was sent still arrives.
+    /// Ends the stream; bytes that were sent still arrive.
     pub fn finish(&mut self) {
         // Fails only when the stream was finished or reset before.
         let _ = self.stream.finish();
     }
 
-    /// Waits until the peer has everything, or is gone.
+    /// Waits until the peer has received everything, or is gone.
     pub async fn flushed(&mut self) {
         let _ = self.stream.stopped().await;
     }

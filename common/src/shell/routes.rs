@@ -15,8 +15,8 @@ use std::error::Error;
 /// A plain error's text is kept up to this length, in bytes.
 const PLAIN_BYTES: usize = 4 << 10;
 
-/// A route's query parameters. `T` has to refuse unknown fields: a parameter that nobody reads would be one
-/// that somebody relies on.
+/// A route's query parameters. `T` has to refuse unknown fields: clients would come to rely on a parameter that has
+/// no effect.
 #[derive(Debug, Clone)]
 pub struct Parameters<T>(pub T);
 
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
     }
 }
 
-/// The parameters of a route that takes none.
+/// The parameters of a route without any.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoParameters {}
@@ -49,7 +49,7 @@ pub async fn without_parameters(
     next.run(request).await
 }
 
-/// Makes an error that a library answered in plain text, or without any, the JSON error object.
+/// Turns a library's error, in plain text or empty, into the JSON error object.
 pub async fn json_errors(response: Response) -> Response {
     let status = response.status();
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");

@@ -1,4 +1,4 @@
-//! Accepting connections, and the greeting that every stream begins with.
+//! Accepts connections, and checks the greeting that every stream begins with.
 
 use super::quic::{FrameReceiver, FrameSender, StreamError};
 use super::shutdown::Shutdown;
@@ -13,24 +13,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// A peer has this long to shake hands, and then to greet on each stream it opens.
+/// Time limit of a peer for its handshake, and for the greeting of each stream that it opens.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
-/// With this many connections shaking hands, new ones have to prove their address first.
+/// With this many handshakes under way, new peers have to prove their address first.
 const RETRY_ABOVE: usize = limits::HANDSHAKES_PER_NODE / 4;
 
-/// Decides whether a producer or viewer may hold a conversation; the error is for people.
+/// Decides whether a producer or viewer may hold a conversation; the error is a message for people.
 pub type Admission = Arc<dyn Fn(&Hello) -> Result<(), String> + Send + Sync>;
 
-/// What a node lets in.
+/// The conversations that a node accepts.
 #[derive(Clone)]
 pub struct Policy {
-    /// The cluster that peers must mean.
+    /// The cluster that peers have to name.
     pub cluster: NodeName,
-    /// For the message to those who came to the wrong tier.
+    /// The node's tier, for the message to peers that came to the wrong one.
     pub tier: Tier,
     /// The conversations held here.
     pub conversations: &'static [Conversation],
-    /// Asked for those who are not nodes.
+    /// Decides about peers that are not nodes.
     pub admission: Admission,
 }
 
@@ -46,13 +46,13 @@ impl std::fmt::Debug for Policy {
 /// A stream whose greeting was accepted.
 #[derive(Debug)]
 pub struct Greeted {
-    /// What it is for.
+    /// The purpose of the stream.
     pub conversation: Conversation,
-    /// Who speaks, when it is a node: its certificate says so.
+    /// The peer's name, if it is a node: its certificate is checked for it.
     pub node: Option<NodeName>,
-    /// The way back.
+    /// The sending half.
     pub sender: FrameSender,
-    /// What follows the greeting.
+    /// The receiving half, after the greeting.
     pub receiver: FrameReceiver,
     /// The connection, for datagrams.
     pub connection: quinn::Connection,
@@ -194,7 +194,7 @@ fn has_certificate_of(connection: &quinn::Connection, name: &NodeName) -> bool {
         .is_ok_and(|parsed| rustls::client::verify_server_name(&parsed, &server_name).is_ok())
 }
 
-/// Sends why the conversation ends here, and ends it.
+/// Sends the reason why the conversation ends, and ends it.
 pub async fn refuse(mut sender: FrameSender, code: RefusalCode, message: String) {
     if sender.send(FrameKind::Refusal, &Refusal { code, message }).await.is_ok() {
         sender.finish();

@@ -3,7 +3,7 @@
 use tokio::signal::unix::{self, Signal, SignalKind};
 use tokio::sync::watch;
 
-/// Tells tasks to finish. Copies are one switch.
+/// A switch that asks tasks to finish. Copies are one switch.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     sender: std::sync::Arc<watch::Sender<bool>>,
@@ -16,22 +16,22 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// A switch that nobody has thrown.
+    /// A switch that is off.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Throws it. Throwing it again does nothing.
+    /// Turns it on. Doing so again has no effect.
     pub fn begin(&self) {
         self.sender.send_replace(true);
     }
 
-    /// Whether it was thrown.
+    /// Whether it is on.
     pub fn has_begun(&self) -> bool {
         *self.sender.borrow()
     }
 
-    /// Returns once it is thrown; at once if it was.
+    /// Returns once it is on; at once if it is already.
     pub async fn begun(&self) {
         let mut receiver = self.sender.subscribe();
         // The sender lives as long as `self`.
@@ -47,7 +47,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes both over from the system, which would end the process.
+    /// Takes both signals over from the system, which would end the process.
     ///
     /// # Errors
     /// When the handlers can't be installed.

@@ -6,21 +6,21 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// What the file is called.
+/// Name of the file.
 const FILE_NAME: &str = "store";
 
-/// Why a folder's memory can't be used.
+/// The reason why a folder's memory can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// It could not be read or written.
+    /// The file could not be read or written.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// It is not what was written.
+    /// The file's content is damaged.
     #[error(
         "{path} does not say which store this folder belongs to ({reason}): put it back from a backup, or delete it if \
          the folder was never used with another store"
@@ -28,15 +28,15 @@ pub enum MemoryError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What the folder remembers; nothing if it was never used with a store that has an identity.
+/// Reads the folder's memory; `None` if it was never used with a store that has an identity.
 ///
 /// # Errors
-/// When the file is there and can't be read.
+/// When the file exists and can't be read.
 pub fn recall(folder: &Path) -> Result<Option<StoreMemory>, MemoryError> {
     let path = folder.join(FILE_NAME);
     match fs::read(&path) {
@@ -48,7 +48,7 @@ pub fn recall(folder: &Path) -> Result<Option<StoreMemory>, MemoryError> {
     }
 }
 
-/// Makes the folder remember this, durably, and all of it or nothing. Processes that share the folder may do so at once.
+/// Writes the folder's memory, durably, whole or not at all. Processes that share the folder may do so at once.
 ///
 /// # Errors
 /// When it can't be written.

@@ -25,7 +25,7 @@ where
     runtime.spawn(future.in_current_span())
 }
 
-/// Work that blocks, from a thread outside the runtime.
+/// Runs work that blocks, from a thread outside the runtime.
 pub fn spawn_blocking_on<T: Send + 'static>(
     runtime: &Handle,
     work: impl FnOnce() -> T + Send + 'static,

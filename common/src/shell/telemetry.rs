@@ -12,6 +12,6 @@ pub fn init(default: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     let json = std::env::var("COUNTREE_LOG_FORMAT").is_ok_and(|f| f == "json");
-    // A test or an embedding program may have installed its own; that one stays.
+    // A test or an embedding program may have installed its own subscriber, which stays.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }

@@ -1,4 +1,4 @@
-//! TLS of those who connect: they trust the cluster's CA alone.
+//! TLS settings of clients: they trust the cluster's CA alone.
 
 use crate::cluster::NodeName;
 use crate::wire::ALPN;
@@ -8,26 +8,26 @@ use rustls::{RootCertStore, crypto::ring};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Why there is no identity.
+/// The reason why an identity can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file is not the PEM that it should be.
+    /// A file is not PEM.
     #[error("{path} does not hold a certificate or key in PEM: {reason}")]
     Pem {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// Every node's certificate carries the name, or every one of a tier.
+    /// The name is in the certificate of every node, or of every node of a tier.
     #[error("'{0}' can't be one node's name: the certificates of others carry it too; take one like leaf-0")]
     SharedName(NodeName),
     /// A certificate could not be made.
@@ -38,7 +38,7 @@ pub enum IdentityError {
     Tls(String),
 }
 
-/// The CA certificates in a PEM text.
+/// Reads the CA certificates of a PEM text.
 pub(super) fn root_store(ca_pem: &str) -> Result<Arc<RootCertStore>, IdentityError> {
     let bad = |reason: String| IdentityError::Pem { path: "the CA certificate".into(), reason };
     let mut roots = RootCertStore::empty();
@@ -49,7 +49,7 @@ pub(super) fn root_store(ca_pem: &str) -> Result<Arc<RootCertStore>, IdentityErr
     if roots.is_empty() { Err(bad("it holds no certificate".into())) } else { Ok(Arc::new(roots)) }
 }
 
-/// TLS 1.3 that trusts these alone.
+/// Builds TLS 1.3 settings that trust these certificates alone.
 pub(super) fn client_builder(
     roots: Arc<RootCertStore>,
 ) -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>, rustls::Error> {
@@ -58,7 +58,7 @@ pub(super) fn client_builder(
         .with_root_certificates(roots))
 }
 
-/// TLS for producers and viewers: checks nodes against the CA, shows no certificate.
+/// Builds TLS settings for producers and viewers: they check nodes against the CA, and show no certificate.
 ///
 /// # Errors
 /// When the PEM holds no CA certificate.

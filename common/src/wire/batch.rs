@@ -26,13 +26,13 @@ const LARGE: u32 = 3;
 /// The error of a batch that was refused, whole. Nothing of it was counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// Not of a batch's form.
+    /// The batch is malformed.
     #[error("the batch is malformed: {0}")]
     Malformed(&'static str),
-    /// A name that it defines is bad.
+    /// A name in it is bad.
     #[error("name {index} of the batch: {error}")]
     Name {
-        /// Its place among the batch's names, from 0.
+        /// The name's index in the batch, from 0.
         index: u32,
         /// The error.
         error: NameError,
@@ -40,7 +40,7 @@ pub enum BatchError {
     /// An event's delta is bad.
     #[error("event {index} of the batch: {error}")]
     Delta {
-        /// Its place in the batch, from 0.
+        /// The event's index in the batch, from 0.
         index: u32,
         /// The error.
         error: DeltaError,
@@ -48,14 +48,14 @@ pub enum BatchError {
     /// An event refers to a name that was not defined.
     #[error("event {index} of the batch refers to name {id}, and only {defined} are defined")]
     UnknownName {
-        /// Its place in the batch, from 0.
+        /// The event's index in the batch, from 0.
         index: u32,
-        /// What it refers to.
+        /// The id that it refers to.
         id: u32,
-        /// How many names the connection has.
+        /// Number of names that the connection has defined.
         defined: usize,
     },
-    /// More events than a batch takes.
+    /// The batch has more events than one takes.
     #[error("the batch has {0} events; it takes 1 to {max}", max = limits::BATCH_EVENTS)]
     EventCount(u32),
 }
@@ -78,7 +78,7 @@ pub struct BatchView<'a> {
 }
 
 impl<'a> BatchView<'a> {
-    /// Takes the frame's body apart, without looking at names and events.
+    /// Splits the frame's body into its parts, without checking names and events.
     ///
     /// # Errors
     /// When the parts don't fill the body exactly.
@@ -103,15 +103,15 @@ impl<'a> BatchView<'a> {
         Ok(Self { seq, reset_names, name_count, names, event_count, words })
     }
 
-    /// The names it defines, in the order of their ids.
+    /// Decodes the names that it defines, in the order of their ids.
     ///
     /// # Errors
-    /// When one is bad, or they don't fill their part exactly.
+    /// When a name is bad, or the names don't fill their part exactly.
     pub fn counters(&self) -> Result<Vec<Counter>, BatchError> {
         Ok(self.counter_names()?.into_iter().map(Counter::from).collect())
     }
 
-    /// The same, borrowed from the frame.
+    /// [`BatchView::counters`], borrowed from the frame.
     ///
     /// # Errors
     /// As [`BatchView::counters`].
@@ -159,7 +159,7 @@ impl<'a> BatchView<'a> {
 pub struct Names<'a>(&'a [u8]);
 
 impl<'a> Names<'a> {
-    /// Over a batch's name part.
+    /// Iterates over a batch's name part.
     pub fn new(names: &'a [u8]) -> Self {
         Self(names)
     }
@@ -184,7 +184,7 @@ pub struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
-    /// Over a batch's event part.
+    /// Iterates over a batch's event part.
     pub fn new(words: &'a [u8]) -> Self {
         Self { words: words.chunks_exact(4) }
     }
@@ -217,7 +217,7 @@ impl Iterator for Events<'_> {
     }
 }
 
-/// The ids of encoded events, with deltas among them taken for ids: for a quick look ahead.
+/// Yields the ids of encoded events, and deltas among them as if they were ids: good enough for a prefetch.
 pub fn likely_ids(words: &[u8]) -> impl Iterator<Item = u32> {
     words.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word) >> 2)
 }
@@ -248,7 +248,7 @@ pub fn put_event(id: u32, delta: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends events in the form of [`Events`], with ids translated by `rename`. Events that are cut off stay so.
+/// Appends events in the form of [`Events`], with ids translated by `rename`. Incomplete ones stay incomplete.
 pub fn put_translated(words: &[u8], rename: impl Fn(u32) -> u32, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(words);
@@ -275,7 +275,7 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Makes ids start again from 0 with this batch's first name.
+    /// Restarts ids from 0 with this batch's first name.
     pub fn reset_names(&mut self) {
         self.reset_names = true;
     }
@@ -292,17 +292,17 @@ impl BatchBuilder {
         self.event_count += 1;
     }
 
-    /// Number of bytes of the body so far.
+    /// Returns the length of the body so far, in bytes.
     pub fn bytes(&self) -> usize {
         HEADER_BYTES + self.names.len() + self.words.len()
     }
 
-    /// Number of events so far.
+    /// Returns the number of events so far.
     pub fn events(&self) -> u32 {
         self.event_count
     }
 
-    /// The body, numbered.
+    /// Returns the body, with the batch's number.
     pub fn build(self, seq: Seq) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.bytes());
         body.extend_from_slice(&seq.to_le_bytes());

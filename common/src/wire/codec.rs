@@ -1,28 +1,28 @@
-//! The one place that knows bincode: if it must go, only this file changes.
+//! Encodes and decodes messages. Only this file knows bincode.
 
 use crate::limits::NODE_FRAME_BYTES;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Bytes that are not the message they should be. Nothing was counted.
+/// The error of bytes that are not the expected message. Nothing was counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// Truncated, over a limit, or otherwise not of the message's form.
+    /// The message is truncated, over a limit, or otherwise malformed.
     #[error("the message does not decode: {0}")]
     Malformed(String),
-    /// More than any frame holds.
+    /// The message is larger than any frame.
     #[error("the message has {0} bytes; a frame takes {NODE_FRAME_BYTES}")]
     TooLong(usize),
-    /// A message, and then more.
+    /// Bytes are left after the message.
     #[error("the message is followed by {0} bytes that do not belong to it")]
     Trailing(usize),
 }
 
-/// The limit stops a length prefix in a short message from allocating what it claims.
+/// The limit keeps a length prefix in a short message from allocating as much as it claims.
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<NODE_FRAME_BYTES>()
 }
 
-/// The message as bytes.
+/// Encodes a message.
 ///
 /// # Errors
 /// When the message is larger than [`NODE_FRAME_BYTES`].
@@ -35,29 +35,29 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CodecError> {
 /// Appends the message.
 ///
 /// # Errors
-/// As [`encode`]; what was appended by then is to be thrown away.
+/// As [`encode`]; the caller then has to discard the bytes that were appended.
 pub fn encode_into<T: Serialize>(message: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = bytes.len();
     bincode::serde::encode_into_std_write(message, bytes, config())
         .map_err(|e| CodecError::Malformed(e.to_string()))?;
-    // The limit in the configuration is for decoding alone.
+    // The configured limit applies to decoding alone.
     let length = bytes.len() - start;
     if length > NODE_FRAME_BYTES { Err(CodecError::TooLong(length)) } else { Ok(()) }
 }
 
-/// The message that these bytes are, whole.
+/// Decodes bytes that are exactly one message.
 ///
 /// # Errors
-/// When they are not exactly one message.
+/// When the bytes are not exactly one message.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (message, rest) = decode_prefix(bytes)?;
     if rest.is_empty() { Ok(message) } else { Err(CodecError::Trailing(rest.len())) }
 }
 
-/// The message at the front of these bytes, and what follows it.
+/// Decodes the message at the start of these bytes; returns it with the rest.
 ///
 /// # Errors
-/// When they do not begin with one.
+/// When the bytes do not begin with a message.
 pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), CodecError> {
     let (message, used) = bincode::serde::borrow_decode_from_slice(bytes, config())
         .map_err(|e| CodecError::Malformed(e.to_string()))?;

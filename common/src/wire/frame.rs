@@ -33,29 +33,29 @@ impl FrameKind {
     }
 }
 
-/// Error of a stream of frames, which can't go on. Frames before the bad one are valid.
+/// The error of a stream of frames, which can't go on. Frames before the bad one are valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The length is over the limit; nothing was allocated for it.
     #[error("a frame claims {claimed} bytes; the limit is {limit}")]
     TooLong {
-        /// What the header says.
+        /// The length in the header.
         claimed: usize,
-        /// What this stream takes.
+        /// The limit of this stream.
         limit: usize,
     },
-    /// A frame without even a kind.
+    /// A frame is empty, without even a kind.
     #[error("a frame has no kind")]
     Empty,
-    /// A kind that this version doesn't know.
+    /// This version does not know the kind.
     #[error("frame kind {0} is not known here")]
     UnknownKind(u8),
-    /// A kind that doesn't belong here.
+    /// The kind does not belong here.
     #[error("a frame of kind {got:?} where {expected:?} belongs")]
     Unexpected {
-        /// What came.
+        /// The kind that came.
         got: FrameKind,
-        /// What belongs here.
+        /// The kind that was expected.
         expected: FrameKind,
     },
     /// The body does not decode.
@@ -66,14 +66,14 @@ pub enum FrameError {
 /// One frame, taken off a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// What the body holds.
+    /// The kind of the body's content.
     pub kind: FrameKind,
     /// The bytes after the header.
     pub body: Bytes,
 }
 
 impl Frame {
-    /// The body as a message, if this frame is of that kind.
+    /// Decodes the body as a message, if this frame is of that kind.
     ///
     /// # Errors
     /// When the kind is another, or the body does not decode.
@@ -92,13 +92,13 @@ pub fn put(kind: FrameKind, body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(body);
 }
 
-/// The header of a frame with a body of that length.
+/// Returns the header of a frame with a body of that length.
 pub fn header(kind: FrameKind, body_bytes: usize) -> [u8; HEADER_BYTES] {
     let length = u32::try_from(body_bytes + 1).unwrap_or(u32::MAX).to_le_bytes();
     [length[0], length[1], length[2], length[3], kind as u8]
 }
 
-/// A whole frame around a message.
+/// Encodes a message as a whole frame.
 ///
 /// # Errors
 /// When the message is larger than any frame.
@@ -110,7 +110,7 @@ pub fn message<T: Serialize>(kind: FrameKind, message: &T) -> Result<Bytes, Code
     Ok(out.into())
 }
 
-/// Cuts a stream's bytes into frames.
+/// Splits a stream's bytes into frames.
 #[derive(Debug)]
 pub struct FrameReader {
     buffer: BytesMut,
@@ -118,27 +118,27 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// For a stream whose frame bodies have at most `limit` bytes.
+    /// Makes a decoder for a stream whose frame bodies have at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { buffer: BytesMut::new(), limit }
     }
 
-    /// The same stream, with another limit from the next frame on.
+    /// Changes the limit from the next frame on.
     pub fn with_limit(self, limit: usize) -> Self {
         Self { limit, ..self }
     }
 
-    /// Takes bytes as they arrive.
+    /// Takes received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Whether the stream stopped inside a frame.
+    /// Whether the bytes so far end inside a frame.
     pub fn is_mid_frame(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// The next whole frame, if it is here.
+    /// Returns the next frame, if all of it has arrived.
     ///
     /// # Errors
     /// When the stream is not a sequence of frames; it can't be read any further.

@@ -1,12 +1,12 @@
-//! The first frame of every stream, and the last of one that is refused.
+//! The first frame of every stream, and the last frame of one that is refused.
 
 use crate::cluster::NodeName;
 use serde::{Deserialize, Serialize};
 
-/// The version of what producers and viewers speak; a node refuses another.
+/// The protocol version of producers and viewers; a node refuses any other.
 pub const PROTOCOL: u16 = 1;
-/// The version of what nodes speak among themselves. It goes up with every release that changes a message or what it
-/// means, so that nodes of two releases refuse each other rather than misunderstand.
+/// The protocol version between nodes. It goes up with every release that changes a message or its meaning, so that
+/// nodes of two releases refuse each other rather than misunderstand.
 pub const NODE_PROTOCOL: u16 = 2;
 
 /// The purpose of a stream.
@@ -30,18 +30,18 @@ impl Conversation {
         !matches!(self, Self::Produce | Self::Watch)
     }
 
-    /// The version of the protocol that it is held in.
+    /// Returns the protocol version of the conversation.
     pub fn protocol(self) -> u16 {
         if self.is_for_nodes() { NODE_PROTOCOL } else { PROTOCOL }
     }
 }
 
-/// Opens a conversation. The server answers only to refuse; the peer may go on at once.
+/// Opens a conversation. The server answers only to refuse; the peer need not wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// [`Conversation::protocol`]
+    /// The protocol version, see [`Conversation::protocol`].
     pub protocol: u16,
-    /// The cluster that the peer believes it speaks to.
+    /// The cluster that the peer wants to reach.
     pub cluster: NodeName,
     /// The purpose of the stream.
     pub conversation: Conversation,
@@ -51,29 +51,29 @@ pub struct Hello {
     pub token: Option<String>,
 }
 
-/// The refusal of a conversation, which ends it. Events that were not acked were not counted by it.
+/// The refusal of a conversation, which ends it. Unacked events were not counted by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// For programs.
+    /// The code, for programs.
     pub code: RefusalCode,
-    /// For people: what is wrong and what to do.
+    /// The problem and its remedy, for people.
     pub message: String,
 }
 
-/// [`Refusal`]s that programs tell apart.
+/// The codes of [`Refusal`]s, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalCode {
-    /// Not a protocol version that is spoken here.
+    /// The protocol version is not spoken here.
     Protocol,
-    /// Bytes that are not what they should be.
+    /// The bytes are malformed.
     Malformed,
-    /// Another cluster.
+    /// The node belongs to another cluster.
     WrongCluster,
-    /// No certificate or token, or one that does not allow this.
+    /// The peer has no certificate or token, or one without the right.
     Unauthorized,
-    /// Another tier's conversation.
+    /// The conversation belongs to another tier.
     WrongTier,
-    /// The node has as much as it can carry, or is leaving; go to another.
+    /// The node is full or leaving; go to another.
     Unavailable,
 }

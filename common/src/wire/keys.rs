@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 /// An idempotency key: the `Idempotency-Key` of a request, or the id of an event within its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IdempotencyKey {
-    /// Hash of what the client sent. It places the key on the ring.
+    /// Hash of the client's text. It places the key on the ring.
     pub hash: u128,
     /// Hash of the event's topic. 0 for a request's key, and for the id of an event whose topic is not known:
     /// earlier builds did not keep it.
@@ -18,12 +18,12 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// A request's.
+    /// The key of a request.
     pub fn of_request(hash: u128) -> Self {
         Self { hash, scope: 0 }
     }
 
-    /// An event's.
+    /// The key of an event.
     pub fn of_event(hash: u128, topic: &Topic) -> Self {
         Self { hash, scope: xxh3_64(topic.as_str().as_bytes()).max(1) }
     }
@@ -34,7 +34,7 @@ impl IdempotencyKey {
     }
 }
 
-/// Hash of what a key stands for; never 0, which stands for "not known".
+/// Hash of a key's content; never 0, which stands for "not known".
 pub fn content<'a>(events: impl IntoIterator<Item = &'a Event>) -> u128 {
     let mut hash = Xxh3::new();
     for Event { counter, delta } in events {
@@ -52,12 +52,12 @@ pub fn content<'a>(events: impl IntoIterator<Item = &'a Event>) -> u128 {
 pub struct KeyUse {
     /// The key.
     pub key: IdempotencyKey,
-    /// Hash of its content; 0 where that is not known, which matches any.
+    /// Hash of its content; 0 if unknown, which matches any.
     pub content: u128,
 }
 
 impl KeyUse {
-    /// Whether a repeat with this content is one.
+    /// Whether a request with this content repeats this one.
     pub fn matches(&self, content: u128) -> bool {
         self.content == content || self.content == 0
     }
@@ -78,12 +78,12 @@ pub struct Attempt {
 /// The state of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyState {
-    /// It is used up.
+    /// The key is used.
     Used {
-        /// As in [`KeyUse`].
+        /// The content's hash, as in [`KeyUse`].
         content: u128,
     },
-    /// These attempts meant to use it up. Whether one did, its taker knows.
+    /// These attempts wanted to use it. Only the leaf of each knows whether it did.
     Noted(Vec<Attempt>),
 }
 

@@ -13,7 +13,7 @@ use crate::cluster::{ClusterView, NodeName};
 use crate::session::{Seq, SessionId};
 use serde::{Deserialize, Serialize};
 
-/// From a producer.
+/// A message from a producer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToLeaf {
     /// Begins a session. May be repeated until it is answered.
@@ -30,14 +30,14 @@ pub enum ToLeaf {
     },
 }
 
-/// From a leaf.
+/// A message from a leaf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromLeaf {
     /// The session is in the log; batches go on after `last`.
     Opened {
-        /// Which session.
+        /// The session.
         session: SessionId,
-        /// The last batch that is in the log; it and those before it are acked hereby.
+        /// The last logged batch; it and those before it are acked hereby.
         last: Seq,
     },
     /// The session was idle past its horizon, or never opened. Its unacked batches stay in doubt for good.
@@ -45,7 +45,7 @@ pub enum FromLeaf {
     /// The leaf has sealed its log: the batches up to `last` are counted, for good, and those after it never
     /// will be. They may go anywhere.
     Ended {
-        /// Which session.
+        /// The session.
         session: SessionId,
         /// Its last counted batch.
         last: Seq,
@@ -54,18 +54,18 @@ pub enum FromLeaf {
     SessionEnd {
         /// The session that was asked about.
         session: SessionId,
-        /// As in `Ended`; `None` when its leaf has published nothing about it (yet): ask again later.
+        /// As in `Ended`; `None` while its leaf has published nothing about it: ask again later.
         last: Option<Seq>,
     },
-    /// Every batch up to `seq` is counted, as durably as said.
+    /// Every batch up to `seq` is counted, with this durability.
     Ack {
-        /// The last batch of which that is true.
+        /// The last batch of these.
         seq: Seq,
         /// The durability of the batches.
         durability: Durability,
     },
-    /// Batch `seq` is bad and was not counted, nor was any after it. The session takes no more batches:
-    /// what followed goes into a new one.
+    /// Batch `seq` is bad and was not counted, nor was any after it. The session takes no more batches: later ones go
+    /// into a new session.
     Refused {
         /// The bad batch.
         seq: Seq,
@@ -76,12 +76,12 @@ pub enum FromLeaf {
     Busy {
         /// The first batch that was not counted; 0 when the session could not be opened: send `Open` again.
         seq: Seq,
-        /// Why.
+        /// The reason.
         reason: BusyReason,
-        /// How long to wait before the next try, in milliseconds.
+        /// The wait before the next try, in milliseconds.
         retry_after_ms: u32,
     },
-    /// The leaf is leaving: take new batches to others. `Ended` says which of those that were sent are counted.
+    /// The leaf is leaving: send new batches to others. `Ended` will say which of the sent ones are counted.
     Draining,
     /// The nodes, at the start and whenever they change.
     View(ClusterView),
@@ -95,25 +95,25 @@ pub enum Durability {
     Disk,
 }
 
-/// The reason why a leaf takes no events at the moment.
+/// The reason why a leaf takes no events for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum BusyReason {
-    /// More than it can log arrives.
+    /// Load exceeds the rate at which it can log.
     #[error("the leaf is shedding load")]
     Overload,
-    /// No room for the log.
+    /// The disk has no room for the log.
     #[error("the leaf's disk is full")]
     DiskFull,
     /// The log could not be written; the leaf takes nothing more until it is restarted.
     #[error("the leaf's disk has failed")]
     DiskFailed,
-    /// A table is at its limit.
+    /// A table is full.
     #[error("the leaf holds as many counters, sessions or keys as it can")]
     TableFull,
-    /// No registry has listed it yet: a reset, or a reader that waits for all leaves, would not know of it.
+    /// No registry has listed the leaf yet, so resets and readers that ask all leaves would miss it.
     #[error("the leaf is joining the cluster")]
     Joining,
-    /// A request that brought one of the keys earlier is not decided yet.
+    /// An earlier request with one of the same keys is still undecided.
     #[error("an earlier request under one of these keys is still being decided")]
     UnderWay,
 }
@@ -122,28 +122,28 @@ pub enum BusyReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct EventError {
-    /// For programs.
+    /// The code, for programs.
     pub code: EventErrorCode,
-    /// For people: what is wrong and what is allowed.
+    /// The problem and the allowed range, for people.
     pub message: String,
-    /// The event's place in the batch or request, from 0, if one event is to blame.
+    /// The event's index in the batch or request, from 0, if one event is to blame.
     pub index: Option<u32>,
 }
 
-/// [`EventError`]s that programs tell apart.
+/// The codes of [`EventError`]s, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventErrorCode {
-    /// Not of the form of an event or batch.
+    /// The event or batch is malformed.
     Malformed,
-    /// An empty, over-long or non-UTF-8 name.
+    /// A name is empty, too long or not UTF-8.
     BadName,
-    /// A delta of 0 or out of range.
+    /// A delta is 0 or out of range.
     BadDelta,
     /// The total would leave its range.
     TotalOverflow,
-    /// More events or bytes than one batch or request takes.
+    /// The batch or request has too many events or bytes.
     TooLarge,
-    /// The same idempotency key was used for something else.
+    /// The idempotency key was used for another content.
     KeyReused,
 }

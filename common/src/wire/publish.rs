@@ -1,11 +1,11 @@
-//! Root ⇄ broadcast node: interest up, totals down.
+//! Root ⇄ broadcast node: subscriptions up, totals down.
 
 use crate::document::{CounterTotal, Update, Version};
 use crate::key::Topic;
 use crate::stamp::Stamp;
 use serde::{Deserialize, Serialize};
 
-/// From a broadcast node.
+/// A message from a broadcast node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRoot {
     /// Send snapshots of these topics, and then their updates. Repeated for a topic, it asks for a new snapshot.
@@ -14,15 +14,15 @@ pub enum ToRoot {
     Disinterest(Vec<Topic>),
 }
 
-/// From a root.
+/// A message from a root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRoot {
     /// A piece of a snapshot.
     Snapshot(SnapshotPart),
     /// The changes of a merge. They apply to a copy at `base`; holders of another version ask for a snapshot.
     Update(Update),
-    /// The totals published by this root so far hold everything that live leaves acked up to here, where they are
-    /// [of its era](Stamp::completes). It may be earlier than one before: the last one holds.
+    /// The totals that this root has published so far hold everything that live leaves acked before this time, where
+    /// they are [of its era](Stamp::completes). It may be earlier than the one before: the last one holds.
     Watermark(Stamp),
 }
 
@@ -40,14 +40,14 @@ pub struct SnapshotPart {
     pub last: bool,
 }
 
-/// Cuts totals into snapshot pieces of at most `bytes` bytes each (one total always fits).
+/// Splits totals into snapshot pieces of at most `bytes` bytes each (one total always fits).
 pub fn snapshot_parts(
     topic: &Topic,
     version: Version,
     totals: Vec<CounterTotal>,
     bytes: usize,
 ) -> Vec<SnapshotPart> {
-    // Two length prefixes, and the longest varint.
+    // Room for two length prefixes, and the longest varint.
     let size = |t: &CounterTotal| t.item.as_str().len() + t.kind.as_str().len() + 13;
     let part = |totals| SnapshotPart { topic: topic.clone(), version, totals, last: false };
     let mut parts = Vec::new();
@@ -64,14 +64,14 @@ pub fn snapshot_parts(
     parts
 }
 
-/// Puts snapshot pieces together again. The pieces of different topics may interleave.
+/// Joins snapshot pieces. Pieces of different topics may interleave.
 #[derive(Debug, Default)]
 pub struct SnapshotAssembly {
     open: std::collections::HashMap<Topic, Vec<CounterTotal>>,
 }
 
 impl SnapshotAssembly {
-    /// Takes a piece; returns the snapshot when it was the last.
+    /// Adds a piece; returns the snapshot when it was the last.
     pub fn push(&mut self, part: SnapshotPart) -> Option<crate::document::Snapshot> {
         let SnapshotPart { topic, version, mut totals, last } = part;
         if !last {

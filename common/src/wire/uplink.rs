@@ -7,26 +7,26 @@ use crate::store::StoreId;
 use crate::stream::{Lsn, StreamId};
 use serde::{Deserialize, Serialize};
 
-/// From a leaf.
+/// A message from a leaf.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRoot<S = Vec<CounterSum>> {
-    /// Sums to be merged. At most one cut of each (stream, topic) is under way at a time.
+    /// Cuts to be merged. At most one of each (stream, topic) is under way at a time.
     Cuts(Vec<Cut<S>>),
-    /// Everything is merged that this leaf had accepted when this stamp came, and the store has answered for all of it
-    /// in the stamp's era.
+    /// Everything is merged that this leaf had accepted when this stamp came, and the store has answered for all of
+    /// it in the stamp's era.
     Echo(Stamp),
-    /// The store that this leaf's folder belongs to; said first. A root that serves another ends the conversation.
+    /// The store of this leaf's folder; sent first. A root that serves another one ends the conversation.
     Store(StoreId),
 }
 
-/// From a root.
+/// A message from a root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromRoot {
     /// Answers to cuts, in any order.
     Outcomes(Vec<CutOutcome>),
-    /// Totals near their limit, and totals that have left its neighbourhood, whichever leaf's events took them there.
+    /// Totals near their limit, and totals that are no longer near it, whichever leaf's events caused that.
     NearLimit(Vec<(Counter, i64)>),
-    /// To be said back, in an `Echo`. A later one may be said back in the place of those before it.
+    /// A stamp to be returned in an `Echo`. Returning a later one stands for all before it.
     Stamp(Stamp),
 }
 

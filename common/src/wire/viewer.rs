@@ -1,4 +1,4 @@
-//! Viewer ⇄ broadcast node. Snapshots and settled values come on the stream, steady changes as datagrams.
+//! Viewer ⇄ broadcast node. Snapshots and settled values come on the stream, changes in between as datagrams.
 
 use super::codec::{self, CodecError};
 use super::publish::SnapshotPart;
@@ -9,24 +9,24 @@ use crate::time::WallMs;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// From a viewer.
+/// A message from a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToBroadcast {
-    /// Watch these topics too.
+    /// Watch these topics, too.
     Subscribe(Vec<Topic>),
-    /// Watch these no more.
+    /// Stop watching these.
     Unsubscribe(Vec<Topic>),
-    /// Watch these topics too, of which the viewer holds these versions. Another era than the one that it holds is sent
-    /// only once the store was read after this came.
+    /// Watch these topics, too; the viewer has these versions of them. The node sends another era than the viewer's
+    /// only after it has read the store anew.
     Resume(Vec<(Topic, Version)>),
-    /// Say which leaves are away, now and whenever it changes.
+    /// Send the list of leaves that are away, now and whenever it changes.
     Away,
 }
 
-/// From a broadcast node, on the stream.
+/// A message from a broadcast node, on the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromBroadcast {
-    /// The topic is watched; changes call it by this number.
+    /// The topic is watched; changes refer to it by this number.
     Subscribed {
         /// The topic.
         topic: Topic,
@@ -35,16 +35,16 @@ pub enum FromBroadcast {
     },
     /// A piece of the first snapshot, or of a newer one when the era changed.
     Snapshot(SnapshotPart),
-    /// Totals that changed, for certain: sent when a topic goes quiet, when more changed than a datagram
-    /// holds, and from time to time while it is busy, since datagrams get lost.
+    /// Totals that changed, sent reliably: when a topic goes quiet, when more changed than fits a datagram, and from
+    /// time to time while it is busy, since datagrams get lost.
     Changes(Changes),
-    /// Watch elsewhere: this node is leaving, or can't carry the subscription.
+    /// Watch elsewhere: this node is leaving, or is full.
     Move {
-        /// For people.
+        /// The reason, for people.
         reason: String,
-        /// Other nodes that take viewers; empty when this node knows none.
+        /// Other nodes that take viewers; empty if this node knows none.
         alternates: Vec<(NodeName, SocketAddr)>,
-        /// Go at a random moment within this many milliseconds, so that not all arrive at once.
+        /// Move at a random moment within this many milliseconds, so that not all viewers arrive at once.
         within_ms: u32,
     },
     /// Leaves that are not live and may hold events which are in no total yet. Sent to those who asked, with `Away`.
@@ -64,10 +64,10 @@ pub struct Changes {
     pub totals: Vec<CounterTotal>,
 }
 
-/// Takes a datagram apart: [`Changes`] of several topics, one after another.
+/// Splits a datagram into the [`Changes`] of several topics.
 ///
 /// # Errors
-/// When it is not that. A viewer drops it: totals are repeated on the stream.
+/// When it is malformed. A viewer drops it: totals are repeated on the stream.
 pub fn decode_datagram(mut bytes: &[u8]) -> Result<Vec<Changes>, CodecError> {
     let mut changes = Vec::new();
     while !bytes.is_empty() {

@@ -10,7 +10,7 @@ const DOCUMENTS: [&str; 2] = ["protocol.md", "protocol-nodes.md"];
 
 type Rows = BTreeSet<[String; 3]>;
 
-/// What the code says: a table's name, and the first three cells of its rows.
+/// The tables of the code: each a name, and the first three cells of its rows.
 fn tables() -> BTreeMap<String, Rows> {
     let mut tables = BTreeMap::<String, Rows>::new();
     for (name, definition) in golden().1 {
@@ -30,7 +30,7 @@ fn tables() -> BTreeMap<String, Rows> {
     tables
 }
 
-/// What the documents say.
+/// Reads the tables of the documents.
 fn described() -> BTreeMap<String, Rows> {
     let mut tables = BTreeMap::<String, Rows>::new();
     for document in DOCUMENTS {

@@ -11,7 +11,7 @@ use countree_common::wire::{codec, hello, producer, publish, rpc, uplink, viewer
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::{Debug, Write};
 
-/// Where the golden file is.
+/// Path of the golden file.
 pub(crate) const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol-bytes.txt");
 
 const HEAD: &str = "\
@@ -20,7 +20,7 @@ const HEAD: &str = "\
 # and every variant of every enum once.
 ";
 
-/// The text that the golden file has to be, and the types that are in it.
+/// Returns the text that the golden file should have, and the types in it.
 pub(crate) fn golden() -> (String, Definitions) {
     let (mut text, mut all) = (HEAD.to_owned(), Definitions::new());
     section::<hello::Hello>("Hello", &mut text, &mut all);

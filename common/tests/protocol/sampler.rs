@@ -10,7 +10,7 @@ use serde::de::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Which variant to make of which enum; 0 of those that are not named.
+/// The variant to make of each enum; 0 for enums that are not listed.
 type Plan = BTreeMap<String, usize>;
 
 const OPTION: &str = "Option";
@@ -53,7 +53,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Which variant to make of an enum.
+    /// Returns the variant to make of an enum.
     fn choose(&mut self, name: &str, variants: usize) -> usize {
         if !self.met.iter().any(|(met, _)| met == name) {
             self.met.push((name.to_owned(), variants));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What a value is made of.
+/// The structure of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Not met yet: the other branch of an option or a result.
@@ -24,7 +24,7 @@ impl Shape {
         Self::Named(name.to_owned())
     }
 
-    /// What two decodings of the same type have shown of it.
+    /// Merges the results of two decodings of the same type.
     pub(crate) fn merge(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unknown, known) | (known, Self::Unknown) => known,
@@ -60,7 +60,7 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// What stands in a message or a type of its own.
+/// The content of a message or a type of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fields {
     /// Nothing.

@@ -9,12 +9,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Whose certificates are believed at `https://` addresses.
+/// The certificate authorities that are trusted at `https://` addresses.
 #[derive(Debug, Clone)]
 pub struct Trust(Arc<ClientConfig>);
 
 impl Trust {
-    /// The public certificate authorities, as browsers know them.
+    /// Trusts the public certificate authorities, as browsers do.
     ///
     /// # Errors
     /// When TLS can't be set up.
@@ -22,10 +22,10 @@ impl Trust {
         Self::of(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
     }
 
-    /// The authorities in this PEM text, and no others.
+    /// Trusts the authorities in this PEM text, and no others.
     ///
     /// # Errors
-    /// When it holds none.
+    /// When the text holds no certificate.
     pub fn only(ca_pem: &str) -> Result<Self, IdentityError> {
         Self::of(Arc::unwrap_or_clone(root_store(ca_pem)?))
     }
@@ -41,12 +41,13 @@ impl Trust {
     }
 }
 
-/// A server, and whose certificates are believed there. Made of an address, it believes the public authorities.
+/// A server's address, and the authorities that are trusted there. Made from an address alone, it trusts the public
+/// ones.
 #[derive(Debug, Clone, Copy)]
 pub struct Server<'a> {
     /// `host:port`, `http://host[:port]` or `https://host[:port]`.
     pub url: &'a str,
-    /// None for the public authorities.
+    /// The trusted authorities; `None` for the public ones.
     pub trust: Option<&'a Trust>,
 }
 
@@ -64,7 +65,7 @@ pub fn is_https(url: &str) -> bool {
 /// A URL in its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address<'a> {
-    /// As the `host` header says it.
+    /// The authority, as the `host` header gives it.
     pub(super) authority: &'a str,
     host: &'a str,
     port: u16,
@@ -105,7 +106,7 @@ impl<'a> Address<'a> {
 pub(super) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
-/// Connects, and shakes hands where the address says so.
+/// Connects, with a TLS handshake where the address asks for one.
 pub(super) async fn connect(server: Server<'_>, address: Address<'_>) -> Result<Box<dyn Bytes>, HttpError> {
     let unreachable = |reason: String| HttpError::Unreachable { url: server.url.to_owned(), reason };
     let untrusted = |reason: String| HttpError::Tls { url: server.url.to_owned(), reason };

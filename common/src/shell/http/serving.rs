@@ -12,27 +12,27 @@ use axum::{Json, Router, routing::get};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// An error response.
+/// Makes an error response.
 pub fn error(status: StatusCode, code: &str, message: impl Into<String>, index: Option<u32>) -> Response {
     let detail = ErrorDetail { code: code.to_owned(), message: message.into(), index };
     (status, Json(ErrorBody { error: detail })).into_response()
 }
 
-/// All routes of all nodes; a test holds it to them.
+/// All routes of all nodes, as OpenAPI; a test compares the two.
 const OPENAPI: &str = include_str!("../openapi.json");
 
-/// What the routes of every node show.
+/// The state that the routes of every node show.
 #[derive(Clone)]
 pub struct NodeRoutes {
     /// The cluster's name.
     pub cluster: NodeName,
-    /// For the CA certificate.
+    /// The identity, for the CA certificate.
     pub identity: Arc<Identity>,
-    /// The nodes.
+    /// The view of the cluster.
     pub view: watch::Receiver<Arc<ClusterView>>,
-    /// Why the node can't do its work right now, if it can't.
+    /// Returns the reason why the node can't do its work right now, if there is one.
     pub trouble: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    /// The metrics page.
+    /// Returns the metrics page.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
@@ -43,7 +43,7 @@ impl std::fmt::Debug for NodeRoutes {
 }
 
 impl NodeRoutes {
-    /// `/healthz`, `/readyz`, `/metrics`, `/v1/cluster` and `/v1/openapi.json`.
+    /// Builds the router of `/healthz`, `/readyz`, `/metrics`, `/v1/cluster` and `/v1/openapi.json`.
     pub fn router(self) -> Router {
         let Self { cluster, identity, view, trouble, metrics } = self;
         let ready = move || async move {

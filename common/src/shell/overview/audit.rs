@@ -1,4 +1,4 @@
-//! The ledger: of all streams together, and the road of one.
+//! The audit over HTTP: the ledger of all streams together, and the progress of one.
 
 use super::checks::{check_all, last_check};
 use super::{Office, Unanswered, members, standing};
@@ -16,14 +16,14 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-/// What `GET /v1/audit` answers: the sum, and each stream by itself.
+/// The answer to `GET /v1/audit`: the sum, and each stream by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
     /// The sum over all streams.
     #[serde(flatten)]
     pub total: Ledger,
-    /// How many of the merged events are of topics that were forgotten, when documents were last read; `None` as long as
-    /// nobody can say.
+    /// Number of merged events of topics that are forgotten, when documents were last read; `None` while that is
+    /// unknown.
     #[serde(default)]
     pub forgotten: Option<u64>,
     /// Whether each stream balances by itself, none is missing, and the store is what it was and holds what was merged.
@@ -31,26 +31,26 @@ pub struct Audit {
     /// Leaves that are not live and may hold events: their live streams are missing here.
     #[serde(default)]
     pub away: Vec<NodeName>,
-    /// What is wrong with the store as a whole, and what to do; `None` if it is what it was.
+    /// The problem with the store as a whole, and its remedy; `None` if it is what it was.
     #[serde(default)]
     pub trouble: Option<String>,
-    /// What documents hold, when they were last read; `None` as long as they were not, or nobody can say.
+    /// The content of the documents, when they were last read; `None` while that is unknown.
     #[serde(default)]
     pub store: Option<StoreCheck>,
-    /// Streams whose logs were given up: what their leaf acked after it was last heard of, and had not merged, is lost
-    /// beyond what is declared.
+    /// Streams whose logs were given up: events that their leaf acked after its last heartbeat, and had not merged,
+    /// are lost beyond the declared ones.
     #[serde(default)]
     pub given_up: Vec<GivenUp>,
     /// Each stream's own ledger.
     pub streams: Vec<StreamLedger>,
 }
 
-/// What `GET /v1/audit?stream=leaf-0/3` answers: how far one stream's events have come.
+/// The answer to `GET /v1/audit?stream=leaf-0/3`: the progress of one stream's events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamAudit {
     /// The stream.
     pub stream: StreamId,
-    /// Where its log is.
+    /// The place of its log.
     pub state: StreamState,
     /// Its events.
     #[serde(flatten)]
@@ -61,7 +61,7 @@ pub struct StreamAudit {
     pub positions: Option<StreamPositions>,
 }
 
-/// Where a stream's log is.
+/// The place of a stream's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamState {
@@ -69,7 +69,7 @@ pub enum StreamState {
     Live,
     /// Its leaf has it and writes to another: it is being merged, or kept for a store that may forget.
     Sealed,
-    /// All of it is merged for good; only its ledger is kept.
+    /// Its leaf has deleted it, and all of it is merged for good; only its ledger is kept.
     Retired,
 }
 
@@ -110,11 +110,11 @@ async fn books(membership: &Membership) -> Result<AuditRecords, PeerError> {
 /// Sums the ledgers of live and retired streams. A leaf that does not answer is away, also while its lease still runs:
 /// its live streams are missing, and nothing balances without them. Fails when no root can be asked.
 async fn read(membership: &Membership, full: bool) -> Result<Audit, Unanswered> {
-    // Before the ledgers: what it says of losses is in them then.
+    // Before the ledgers: losses that it names are in them then.
     let view = membership.view().borrow().clone();
     let store =
         if full { Some(check_all(membership, &view).await?) } else { last_check(membership, &view).await };
-    // Retired first: a leaf that is about to delete a retired stream still lists it, to the same effect.
+    // Retired streams first: a leaf that is about to delete one still lists it, with the same numbers.
     let mut books = books(membership).await?;
     let mut asked = JoinSet::new();
     for leaf in books.view.tier(Tier::Leaf).cloned() {
@@ -165,7 +165,7 @@ fn alarm(stream: &StreamId, ledger: &Ledger) {
     }
 }
 
-/// Where one stream's events are.
+/// Finds one stream's ledger and positions.
 async fn follow(membership: &Membership, stream: StreamId) -> Result<StreamAudit, Unanswered> {
     let (view, away) = members(membership).await?;
     // The leaf before the root: a stream that is retired in between is found at the second.

@@ -11,7 +11,7 @@ use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-/// Where it is to be, on the machine of the root.
+/// The file to write, on the root's machine.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
@@ -20,10 +20,10 @@ pub(super) struct Wanted {
     id: String,
 }
 
-/// What `POST /v1/backups` answers; the same request asks again.
+/// The answer to `POST /v1/backups`; the same request asks again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackedUp {
-    /// How large it is; none while it is written.
+    /// Its size in bytes; `None` while it is written.
     pub bytes: Option<u64>,
 }
 

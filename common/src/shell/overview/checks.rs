@@ -9,9 +9,9 @@ use crate::wire::rpc::{Reply, Request};
 use axum::http::StatusCode;
 use std::time::Duration;
 
-/// Between two questions whether a full round is over.
+/// The interval of questions whether a full round is over.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// A full round of more documents than can be read in this time fails.
+/// Time limit of a full round.
 const FULL_ROUND: Duration = Duration::from_secs(3_600);
 
 struct Checked {
@@ -30,7 +30,7 @@ async fn ask(membership: &Membership, root: &Node, full: bool) -> Result<Checked
     }
 }
 
-/// What the last round found; `None` when the root that reads has not come round yet, or does not answer.
+/// Asks for the result of the last round; `None` when the root that reads has not ended one yet, or does not answer.
 pub(super) async fn last_check(membership: &Membership, view: &ClusterView) -> Option<StoreCheck> {
     let root = view.tier(Tier::Root).next()?;
     match ask(membership, root, false).await {
@@ -42,7 +42,7 @@ pub(super) async fn last_check(membership: &Membership, view: &ClusterView) -> O
     }
 }
 
-/// Has every document read now.
+/// Requests a full round now, and waits for it.
 pub(super) async fn check_all(membership: &Membership, view: &ClusterView) -> Result<StoreCheck, Unanswered> {
     let root = view.tier(Tier::Root).next().ok_or_else(|| PeerError::Failed("no root is known".into()))?;
     let wanted = ask(membership, root, true).await?.full_begun + 1;

@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A root has this long to merge a step's rows.
+/// Time limit of a root for the merge of a step's rows.
 const ROOT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// What `POST /v1/imports` answers.
+/// The answer to `POST /v1/imports`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
-    /// How many rows of the step count.
+    /// Number of rows of the step that are counted.
     pub rows: u64,
 }
 
@@ -74,7 +74,7 @@ fn counted(reply: Reply) -> Result<u64, Unanswered> {
     }
 }
 
-/// Each topic's rows for the root that shows it.
+/// Groups rows by topic, for the root that owns each.
 fn by_root(membership: &Membership, rows: Vec<ImportRow>) -> Result<Vec<(Node, Vec<ImportRow>)>, PeerError> {
     let view = membership.view().borrow().clone();
     let roots: BTreeMap<NodeName, Node> =

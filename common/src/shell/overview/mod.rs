@@ -1,4 +1,4 @@
-//! The cluster as a whole over HTTP: the audit, the status, the topics, and taking nodes out. Any node can
+//! The cluster as a whole over HTTP: the audit, the status, the topics, and the removal of nodes. Any node can
 //! answer, by asking the others.
 
 mod audit;
@@ -32,26 +32,26 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-/// What `GET /v1/topics` answers.
+/// The answer to `GET /v1/topics`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicList {
     /// Some topics, the last merged first.
     pub topics: Vec<Topic>,
 }
 
-/// What `GET /v1/topics?after=…` answers.
+/// The answer to `GET /v1/topics?after=…`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicPage {
-    /// Some of all topics. One may come in several pages.
+    /// Some of all topics. One may be in several pages.
     pub topics: Vec<Topic>,
-    /// What `after` takes for the next page; none after the last.
+    /// The value of `after` for the next page; `None` after the last.
     pub next: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TopicsQuery {
-    /// Pages of all topics, rather than the last merged; empty for the first.
+    /// Asks for pages of all topics, rather than the last merged; empty for the first page.
     after: Option<String>,
 }
 
@@ -63,7 +63,7 @@ struct Office {
 }
 
 impl Office {
-    /// Answers those who may watch.
+    /// Answers if the request may watch.
     async fn answer<T: Serialize>(
         &self,
         headers: &HeaderMap,
@@ -78,7 +78,7 @@ impl Office {
         }
     }
 
-    /// A page of all topics.
+    /// Reads a page of all topics.
     async fn page(&self, after: String) -> Result<TopicPage, Unanswered> {
         let after = (!after.is_empty()).then_some(after);
         match self.membership.ask_a_root(&Request::Scan { after, limit: TOPICS_SCANNED }).await? {
@@ -95,7 +95,7 @@ impl Office {
     }
 }
 
-/// The live nodes, and the leaves that are away, by what the store has now.
+/// Returns the live nodes, and the leaves that are away, by the registry in the store.
 async fn members(membership: &Membership) -> Result<(ClusterView, Vec<NodeName>), PeerError> {
     match membership.ask_a_root(&Request::Members).await? {
         Reply::Members { view, away } => Ok((view, away)),
@@ -106,9 +106,9 @@ async fn members(membership: &Membership) -> Result<(ClusterView, Vec<NodeName>)
 /// The reason why a request has no answer. Nothing changed.
 #[derive(Debug)]
 enum Unanswered {
-    /// Somebody who has to be asked can't be.
+    /// A node that has to be asked does not answer.
     Peer(PeerError),
-    /// It can't be, as things are.
+    /// The request contradicts the state of the cluster.
     Refused { status: StatusCode, code: &'static str, message: String },
 }
 
@@ -137,7 +137,8 @@ impl IntoResponse for Unanswered {
     }
 }
 
-/// `/v1/audit`, `/v1/status`, `/v1/topics`, `/v1/imports`, `/v1/backups`, `/v1/store/acknowledge` and `/v1/nodes/…`.
+/// Builds the router of `/v1/audit`, `/v1/status`, `/v1/topics`, `/v1/imports`, `/v1/backups`,
+/// `/v1/store/acknowledge` and `/v1/nodes/…`.
 pub fn router(membership: Membership, access: Access) -> Router {
     type Asked = State<Office>;
     let get_status = async |State(o): Asked, h: HeaderMap| o.answer(&h, status::read(&o.membership)).await;

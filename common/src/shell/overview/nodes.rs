@@ -1,4 +1,4 @@
-//! Taking nodes out: gracefully while they live, for good when they are dead.
+//! The removal of nodes: gracefully while they live, for good when they are dead.
 
 use super::{Office, Unanswered, members};
 use crate::cluster::{NodeName, Tier};
@@ -12,18 +12,18 @@ use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-/// What `POST /v1/nodes/{name}/drain` answers: the node has begun to leave.
+/// The answer to `POST /v1/nodes/{name}/drain`: the node has begun to leave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draining {
     /// The node.
     pub draining: NodeName,
-    /// What it does.
+    /// The node's tier.
     pub tier: Tier,
-    /// Which start of it: a later one is another node.
+    /// The number of its start; a later start is not drained.
     pub incarnation: u64,
 }
 
-/// What `DELETE /v1/nodes/{name}` answers: the leaf will not come back, and nobody waits for it.
+/// The answer to `DELETE /v1/nodes/{name}`: the leaf will not come back, and nothing waits for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forgotten {
     /// The leaf.
@@ -56,7 +56,7 @@ pub(super) async fn forget(
     .await
 }
 
-/// Does it for those who may change the cluster.
+/// Runs a change if the request may make it.
 async fn admitted<T: IntoResponse>(
     office: &Office,
     name: &str,

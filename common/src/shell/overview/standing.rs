@@ -10,14 +10,14 @@ use axum::http::{Extensions, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-/// What `POST /v1/store/acknowledge` answers.
+/// The answer to `POST /v1/store/acknowledge`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledged {
-    /// What had happened to the store: `emptied`, `went_back` or `exchanged`; nothing if it was what it should be.
+    /// The change that was accepted: `emptied`, `went_back` or `exchanged`; `None` if there was none.
     pub acknowledged: Option<String>,
 }
 
-/// What is wrong with the store, if something is.
+/// Asks for the problem with the store, if there is one.
 pub(super) async fn read(membership: &Membership) -> Result<Option<String>, PeerError> {
     match membership.ask_a_root(&Request::StoreStatus).await? {
         Reply::StoreStatus(words) => Ok(words),

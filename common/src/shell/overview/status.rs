@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 pub struct Status {
     /// The ring epoch.
     pub epoch: u64,
-    /// Every live node, with what it last said of itself.
+    /// Every live node, with its last heartbeat.
     pub nodes: Vec<NodeStatus>,
     /// Leaves that are not live and may hold events: those that are leaving, and those that have crashed.
     pub away: Vec<NodeName>,
-    /// Hot items, and how many leaves share each.
+    /// Hot items, and the number of leaves that share each.
     pub splits: Vec<Split>,
 }
 
@@ -26,11 +26,12 @@ pub struct NodeStatus {
     /// The node.
     #[serde(flatten)]
     pub node: Node,
-    /// What it last said; none yet for one that has just come.
+    /// The last heartbeat's figures; `None` for a node that has just joined.
     pub stats: Option<NodeStats>,
 }
 
-/// The nodes and what they last said of themselves. Without a root that answers, as this node saw them last.
+/// Collects the nodes and their last heartbeats. Without a root that answers, the nodes are those of this node's
+/// view.
 pub(super) async fn read(membership: &Membership) -> Result<Status, Unanswered> {
     let known = || (ClusterView::clone(&membership.view().borrow()), Vec::new());
     let (view, away) = members(membership).await.unwrap_or_else(|_| known());
