@@ -1,7 +1,7 @@
-//! The broadcast tier: holds the latest document of every topic that somebody here watches, and sends
-//! viewers what changed. Latest value wins: a slow viewer skips versions, nothing queues for it.
+//! The broadcast tier: holds the latest document of every topic that its viewers watch, and sends them the changes.
+//! Latest value wins: a slow viewer skips versions, and no updates queue for it.
 //!
-//! [`machine`] decides; [`shell`] moves bytes and time.
+//! [`machine`] decides; [`shell`] does the IO and keeps the time.
 
 pub mod machine;
 

@@ -1,4 +1,4 @@
-//! Sends a few likes and says how they ended: `cargo run -p countree-client --example send [URL]`
+//! Sends a few likes and prints their results: `cargo run -p countree-client --example send [URL]`
 
 use countree_client::{Cluster, Producer, ProducerOptions};
 

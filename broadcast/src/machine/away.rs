@@ -9,7 +9,7 @@ use countree_common::cluster::NodeName;
 use countree_common::limits::NODES_PER_CLUSTER;
 use countree_common::wire::viewer::FromBroadcast;
 
-/// Who is away.
+/// The set of leaves that are away.
 #[derive(Debug)]
 pub(super) struct Away {
     pub(super) id: AwayId,
@@ -32,7 +32,7 @@ impl Away {
 }
 
 impl BroadcastMachine {
-    /// These leaves are away from now on, and no others.
+    /// Replaces the set of leaves that are away.
     pub fn handle_away(&mut self, mut names: Vec<NodeName>) {
         names.truncate(NODES_PER_CLUSTER);
         if names == self.away.names {
@@ -41,7 +41,7 @@ impl BroadcastMachine {
         self.away = Away::new(self.away.id + 1, names);
         let mut handles = Vec::new();
         for (handle, topic) in self.topics.iter_mut() {
-            // A snapshot that was made before names others.
+            // Earlier snapshots name another set.
             if topic.encodings.forget_snapshots() {
                 self.outputs.push_back(Output::Unshare { topic: topic.name.clone() });
             }
@@ -55,7 +55,7 @@ impl BroadcastMachine {
         wants.into_iter().for_each(|viewer| self.arrive(viewer));
     }
 
-    /// A viewer over QUIC wants to know.
+    /// Notes that a viewer over QUIC asks for the list.
     pub(super) fn tell_away(&mut self, viewer: ViewerId) {
         if let Some(state) = self.viewers.get_mut(&viewer).filter(|state| state.format == Format::Frames) {
             state.wants_away = true;

@@ -10,7 +10,7 @@ struct House {
 }
 
 impl House {
-    /// One that holds a topic.
+    /// A machine that holds a topic.
     fn new() -> Self {
         Self { machine: connected(), audience: Audience::new() }
     }
@@ -31,7 +31,7 @@ impl House {
         outputs
     }
 
-    /// What the viewer was told since it was asked last.
+    /// Returns the lists that the viewer was sent since the last call.
     fn told(&mut self, viewer: ViewerId) -> Vec<Vec<NodeName>> {
         self.audience.away.remove(&viewer).unwrap_or_default()
     }

@@ -1,8 +1,8 @@
 //! Checks: reads of the store that find out its present era, when the documents here can't tell.
 //!
-//! A root may lag behind another, and a viewer may come from a node that was ahead of this one. Then an era that is not
-//! the one held is either older or newer, and eras don't say which (see [`countree_common::era`]). A reading of the store
-//! that was begun after the question had come up does.
+//! A root may lag behind another, and a viewer may come from a node that was ahead of this one. Then an era other
+//! than the held one is either older or newer, and their numbers don't tell (see [`countree_common::era`]). A read of
+//! the store tells, if it began after the question came up.
 
 use super::document::Document;
 use super::ids::{CheckId, Handle};
@@ -13,17 +13,17 @@ use countree_common::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Topics that are checked at the same time; the others wait.
+/// Most topics that are checked at the same time; the others wait.
 pub(super) const CHECKS_UNDER_WAY: usize = 32;
-/// What no root has answered is asked again after this long.
+/// A check that no root answered is repeated after this long.
 pub(super) const CHECK_AGAIN: Duration = Duration::from_millis(500);
 
-/// How far a topic's check has come.
+/// The progress of a topic's check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
-    /// It waits for its turn, or for a root.
+    /// It waits for a slot, or for a root.
     Waiting,
-    /// The store is asked.
+    /// The store was asked.
     UnderWay(CheckId, SourceEra),
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Checks {
     /// Each topic once.
     waiting: VecDeque<Handle>,
     under_way: BTreeMap<CheckId, Handle>,
-    /// When those that nobody answered are asked again, in that order.
+    /// The times at which unanswered checks are repeated, in that order.
     failed: VecDeque<(Time, Handle)>,
 }
 
@@ -44,7 +44,7 @@ impl Checks {
         self.begun
     }
 
-    /// The topic is held no more.
+    /// Drops the check of a topic that is no longer held.
     pub(super) fn give_up(&mut self, handle: Handle) {
         self.waiting.retain(|waiting| *waiting != handle);
         self.failed.retain(|(_, failed)| *failed != handle);
@@ -52,7 +52,7 @@ impl Checks {
 }
 
 impl BroadcastMachine {
-    /// Finds out which era of the topic is the store's.
+    /// Asks the store for the topic's present era.
     pub(super) fn check(&mut self, handle: Handle) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         if topic.check.is_none() {
@@ -75,7 +75,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// The store's answer to a check; `None` when no root could give one.
+    /// Handles the store's answer to a check; `None` when no root could give one.
     pub fn handle_checked(&mut self, check: CheckId, snapshot: Option<Snapshot>, now: Time) {
         if let Some(handle) = self.checks.under_way.remove(&check) {
             self.take_check(handle, check, snapshot, now);
@@ -112,7 +112,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// Asks again what nobody has answered.
+    /// Repeats checks that were not answered.
     pub(super) fn tend_checks(&mut self, now: Time) {
         let is_due = |(at, _): &&(Time, Handle)| *at <= now;
         while let Some((_, handle)) = self.checks.failed.front().filter(is_due).copied() {

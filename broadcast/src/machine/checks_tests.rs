@@ -46,7 +46,7 @@ impl House {
         self.machine.handle_checked(check, Some(snapshot("t", at, &[("a", total)])), Time(0));
     }
 
-    /// Serves everyone; what is to be checked then.
+    /// Serves everyone; returns the checks that are due then.
     fn served(&mut self) -> Vec<CheckId> {
         self.machine.handle_arrivals(Time(0), |_| STREAM_ONLY);
         let outputs = drain(&mut self.machine);
@@ -112,7 +112,7 @@ fn a_viewer_that_was_at_a_node_which_is_further_is_not_shown_less_of_the_same_er
     house.store_says(checks[0], (5, 13), 13);
     house.served();
     assert_eq!(house.seen(viewer), (version(5, 13), Some(13)));
-    // One that says what no store has is told what there is.
+    // A viewer that claims a version which no store has gets the real one.
     let other = house.comes(Since::Held(version(5, 99)));
     let checks = house.served();
     house.store_says(checks[0], (5, 13), 13);

@@ -1,39 +1,40 @@
-//! Reading a topic with all that was acked before the read began: every live leaf flushes the topic, and the totals are
-//! read after that. It goes by the order of questions and answers; no clock has a say in it.
+//! Complete reads: a topic with all events that were acked before the read began. Every live leaf flushes the topic,
+//! and the totals are read after that. Only the order of messages matters, no clock.
 //!
-//! A store that goes back in time may forget between the two what it had merged. So leaves name the version that holds
-//! what they flushed, and what is read has to be of the same era and as far.
+//! A store that goes back in time may forget in between what it had merged. So leaves name the version that holds
+//! their flushed events, and the read has to return at least that version, of the same era.
 
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::{Snapshot, Version};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What the shell has to do for a read.
+/// A step of a read, for the shell to carry out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Ask a root who is in the cluster, by the store's word; then [`CompleteRead::handle_members`].
+    /// Ask a root for the members of the cluster, by the registry in the store; then
+    /// [`CompleteRead::handle_members`].
     Members,
     /// Have this leaf flush the topic; then [`CompleteRead::handle_flushed`].
     Flush {
         /// The leaf.
         leaf: Node,
-        /// What has been read, 0-0 for nothing.
+        /// The version that was read, 0-0 for none.
         read: Version,
     },
     /// Read the topic from the store, through a root; then [`CompleteRead::handle_read`].
     Read,
     /// Wait a moment; then [`CompleteRead::handle_waited`].
     Wait,
-    /// This is it.
+    /// The result of the read.
     Done {
         /// The topic.
         snapshot: Snapshot,
-        /// Leaves that are not live and may hold events that are not in it.
+        /// Leaves that are not live and may hold events that are missing here.
         away: Vec<NodeName>,
     },
 }
 
-/// A read under way. It tries again for as long as the shell goes on.
+/// A read under way. It repeats failed steps for as long as the shell goes on.
 #[derive(Debug, Default)]
 pub struct CompleteRead {
     leaves: Vec<Node>,
@@ -46,32 +47,33 @@ pub struct CompleteRead {
 }
 
 impl CompleteRead {
-    /// A read that begins now.
+    /// Begins a read.
     pub fn begin() -> Self {
         Self { steps: [Step::Members].into(), ..Self::default() }
     }
 
-    /// The next thing to do; drain it after every input.
+    /// Returns the next step; drain it after every input.
     pub fn poll_step(&mut self) -> Option<Step> {
         self.steps.pop_front()
     }
 
-    /// Who has not flushed yet.
+    /// Returns the leaves that have not flushed yet.
     pub fn waits_for(&self) -> impl Iterator<Item = &NodeName> {
         self.leaves.iter().map(|leaf| &leaf.name).filter(|leaf| !self.flushed.contains_key(*leaf))
     }
 
-    /// Who is in the cluster, and who is away; `None` when nobody said.
+    /// Handles the members of the cluster, and the leaves that are away; `None` when no root answered.
     pub fn handle_members(&mut self, members: Option<(ClusterView, Vec<NodeName>)>) {
         let Some((view, away)) = members else { return self.steps.push_back(Step::Wait) };
         self.leaves = view.tier(Tier::Leaf).cloned().collect();
         self.away = away;
-        // A leaf that has flushed once has merged what it acked before the read began, whatever became of it since.
+        // A leaf that has flushed once has merged everything that it acked before the read began, even if it is gone
+        // by now.
         self.open = self.waits_for().cloned().collect();
         self.ask(Version::default());
     }
 
-    /// Asks those that are open, and reads when there are none.
+    /// Asks the leaves that have not flushed, and reads when there are none.
     fn ask(&mut self, read: Version) {
         let open = self.leaves.iter().filter(|leaf| self.open.contains(&leaf.name)).cloned();
         self.steps.extend(open.map(|leaf| Step::Flush { leaf, read }));
@@ -80,7 +82,7 @@ impl CompleteRead {
         }
     }
 
-    /// A leaf has flushed the topic, and this version holds it; `None` when it has not.
+    /// Handles a leaf's flush, and the version that holds it; `None` when it failed.
     pub fn handle_flushed(&mut self, leaf: &NodeName, version: Option<Version>) {
         let was_asked = self.open.remove(leaf);
         if let Some(version) = version {
@@ -92,7 +94,7 @@ impl CompleteRead {
         }
     }
 
-    /// The topic as it was read; `None` when it was not.
+    /// Handles the topic as it was read; `None` when the read failed.
     pub fn handle_read(&mut self, snapshot: Option<Snapshot>) {
         let Some(snapshot) = snapshot else { return self.steps.push_back(Step::Wait) };
         let read = snapshot.version;
@@ -103,13 +105,13 @@ impl CompleteRead {
         if self.open.is_empty() {
             return self.steps.push_back(Step::Done { snapshot, away: self.away.clone() });
         }
-        // Those have to make sure that the store still holds what they flushed.
+        // These leaves have to make sure that the store still holds their flushed events.
         self.flushed.retain(|leaf, _| !self.open.contains(leaf));
         self.open.retain(|leaf| self.leaves.iter().any(|listed| listed.name == *leaf));
         self.ask(read);
     }
 
-    /// A moment has passed.
+    /// Handles the end of a wait.
     pub fn handle_waited(&mut self) {
         self.steps.push_back(Step::Members);
     }

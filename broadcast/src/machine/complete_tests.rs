@@ -25,7 +25,7 @@ fn steps(read: &mut CompleteRead) -> Vec<Step> {
     std::iter::from_fn(|| read.poll_step()).collect()
 }
 
-/// A read that has asked these leaves.
+/// Starts a read that has asked these leaves.
 fn asked(leaves: &[&str], away: &[&str]) -> CompleteRead {
     let mut read = CompleteRead::begin();
     assert_eq!(steps(&mut read), [Step::Members]);

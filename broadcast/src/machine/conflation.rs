@@ -60,7 +60,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// Serves the topic's viewers at once: they have waited for this, or hold totals that are void now.
+    /// Serves the topic's viewers at once: they have waited for this version, or hold totals that are void now.
     pub(super) fn serve_now(&mut self, handle: Handle) {
         self.serve_now_where(handle, |_| true);
     }

@@ -12,16 +12,16 @@ use countree_common::time::Time;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// A topic is quiet once it has not changed for this long: its viewers then get its totals for certain.
+/// A topic is quiet once it has not changed for this long: its viewers then get its totals reliably.
 pub const QUIET: Duration = Duration::from_millis(400);
-/// While a topic is busy, each viewer gets its totals for certain about this often.
+/// Interval at which each viewer gets a busy topic's totals reliably, about.
 pub const CATCH_UP: Duration = Duration::from_secs(1);
 /// The result of serving one dirty topic to one viewer.
 pub(super) enum Delivery {
     Done,
-    /// No room: it stays dirty.
+    /// There was no room: the topic stays dirty.
     Later,
-    /// The document here may be of an older era than the one that the viewer has.
+    /// The document may be of an older era than the viewer's.
     Doubtful,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct DeliveryContext<'a> {
     pub(super) now: Time,
 }
 
-/// Adds what the viewer lacks of one topic to its frame builder.
+/// Adds the topic's changes for the viewer to its frame builder.
 pub(super) fn deliver(
     ctx: &mut DeliveryContext<'_>,
     builder: &mut FrameBuilder,
@@ -74,7 +74,7 @@ pub(super) fn deliver(
         }
         builder.put_stream(snapshot.bytes);
         subscription.announced = true;
-        // No snapshot outlasts a change of who is away.
+        // Snapshots from before a change of the leaves that are away are not used.
         subscription.told_away = Some(away.id);
         subscription.stands_at(snapshot.version, now);
         ctx.stats.deliveries += 1;
@@ -82,7 +82,7 @@ pub(super) fn deliver(
     let (Some(sent), Some(reliable)) = (subscription.sent, subscription.reliable) else {
         return Delivery::Done;
     };
-    // A viewer that comes back is also told when it has the newest totals.
+    // A viewer that returns also gets an answer when it has the newest totals.
     let knows_away = format == Format::Frames || subscription.told_away == Some(away.id);
     if reliable == version && subscription.announced && knows_away {
         return Delivery::Done;
@@ -90,7 +90,7 @@ pub(super) fn deliver(
 
     let quiet = now.since(topic.changed_at) >= QUIET;
     let due = quiet || now.since(subscription.reliable_at) >= CATCH_UP || !builder.takes_datagrams;
-    // A stretch of stream that was just begun takes the rest along.
+    // A piece of stream that was just begun takes the rest as well.
     if !due && sent < version && builder.stream.is_empty() {
         let changes = topic.encodings.datagram(&subject, sent);
         if changes.bytes.as_ref().is_some_and(|bytes| builder.put_datagram(bytes)) {
@@ -113,7 +113,7 @@ pub(super) fn deliver(
         subscription.told_away = Some(away.id);
         subscription.stands_at(version, now);
     }
-    // A settled value repeats what was delivered before: its age says nothing.
+    // A settled value repeats an earlier delivery, so its age means nothing.
     if sent == version { Delivery::Done } else { delivered(ctx.stats, &changes) }
 }
 

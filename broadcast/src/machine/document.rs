@@ -5,7 +5,7 @@ use countree_common::key::{Item, Kind};
 use countree_common::time::Time;
 use std::collections::{HashMap, VecDeque};
 
-/// Versions whose arrival is remembered, to tell how stale a delivery is.
+/// Number of versions whose arrival times are kept, to tell how stale a delivery is.
 const ARRIVALS: usize = 64;
 
 /// The totals of a topic at its newest version known here.
@@ -14,7 +14,7 @@ const ARRIVALS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Document {
     version: Version,
-    /// Where the first snapshot of this era stood: changes before it are not known.
+    /// The version of the era's first snapshot: changes before it are unknown.
     floor: Version,
     counters: Vec<CounterState>,
     /// Looked up, never iterated: its order is not fixed.
@@ -22,7 +22,7 @@ pub(super) struct Document {
     /// Changes in the order of their versions. An entry counts only while its counter still stands at
     /// that version; the others are swept out once they are the majority.
     recent: VecDeque<(Version, usize)>,
-    /// When the last few versions came.
+    /// The arrival times of the last few versions.
     arrivals: VecDeque<(Version, Time)>,
 }
 
@@ -32,19 +32,19 @@ struct CounterState {
     changed: Version,
 }
 
-/// Whether an update can be applied to a document.
+/// The relation of an update to a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fit {
     /// It brings the document forward.
     Next,
     /// The document is as new already.
     Old,
-    /// Something in between is missing, or the era is another: only a snapshot helps.
+    /// An update between them is missing, or the era is another: only a snapshot helps.
     Gap,
 }
 
 impl Document {
-    /// A document that begins with this snapshot.
+    /// Makes a document from this snapshot.
     pub(super) fn new(snapshot: Snapshot, now: Time) -> Self {
         let version = snapshot.version;
         let mut document = Self {
@@ -60,12 +60,12 @@ impl Document {
         document
     }
 
-    /// Where the document stands.
+    /// Returns the document's version.
     pub(super) fn version(&self) -> Version {
         self.version
     }
 
-    /// How many counters it has.
+    /// Returns the number of counters.
     pub(super) fn counters(&self) -> usize {
         self.counters.len()
     }
@@ -121,12 +121,12 @@ impl Document {
         }
     }
 
-    /// Whether what changed since `base` is known here.
+    /// Whether the changes since `base` are known.
     pub(super) fn knows_since(&self, base: Version) -> bool {
         self.floor <= base && base <= self.version
     }
 
-    /// The counters that changed after `base`, the latest change first; each once.
+    /// Returns the counters that changed after `base`, the latest change first; each once.
     pub(super) fn changed_since(&self, base: Version) -> impl Iterator<Item = &CounterTotal> {
         let newer = self.recent.iter().rev().take_while(move |(version, _)| *version > base);
         newer.filter_map(|(version, at)| {
@@ -135,12 +135,12 @@ impl Document {
         })
     }
 
-    /// Every counter, in the order in which they came.
+    /// Returns every counter, in the order of arrival.
     pub(super) fn totals(&self) -> impl Iterator<Item = &CounterTotal> {
         self.counters.iter().map(|c| &c.total)
     }
 
-    /// When the first version after `base` came, as far back as that is remembered.
+    /// Returns the arrival time of the first version after `base`, as far back as times are kept.
     pub(super) fn arrival_after(&self, base: Version) -> Option<Time> {
         self.arrivals.iter().find(|(version, _)| *version > base).map(|(_, at)| *at)
     }

@@ -1,4 +1,4 @@
-//! Bytes made once and sent to many: one encoding for all viewers that stand at the same version.
+//! Encodings that many viewers share: one for all viewers at the same version.
 
 use super::away::Away;
 use super::document::Document;
@@ -16,16 +16,16 @@ use countree_common::wire::viewer::{Changes, FromBroadcast};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Totals in one frame to a viewer, in bytes: small enough that a frame is never long in coming.
+/// Most bytes of totals in one frame to a viewer: small enough that a frame never takes long to arrive.
 const PIECE_BYTES: usize = 64 << 10;
-/// No encoded total is shorter: two names with their lengths, and the number.
+/// Shortest encoded total: two names with their lengths, and the number.
 const TOTAL_BYTES_MIN: usize = 5;
-/// A snapshot is sent again, with what changed since, while that is at most this share of its counters …
+/// A snapshot is reused, followed by the changes since, while these are at most this share of its counters …
 const SNAPSHOT_REUSE_SHARE: usize = 16;
 /// … or at most this many.
 const SNAPSHOT_REUSE_COUNTERS: usize = 64;
 
-/// What is encoded: a topic as it stands.
+/// The input of an encoding: a topic at its present version.
 pub(super) struct Subject<'a> {
     pub(super) handle: Handle,
     pub(super) name: &'a Topic,
@@ -33,7 +33,7 @@ pub(super) struct Subject<'a> {
     pub(super) sources: &'a Sources,
     pub(super) roots: &'a Roots,
     pub(super) away: &'a Away,
-    /// The tick, so that encodings of the last one are not taken for new.
+    /// The tick, which tells encodings of the last tick from new ones.
     pub(super) tick: u64,
     pub(super) now: Time,
 }
@@ -66,16 +66,16 @@ impl Subject<'_> {
     }
 }
 
-/// Changes on the way out.
+/// Encoded changes.
 #[derive(Debug, Clone)]
 pub(super) struct Encoded {
-    /// None when it does not fit into a datagram.
+    /// `None` when they don't fit a datagram.
     pub(super) bytes: Option<Bytes>,
-    /// How long ago the oldest of the changes came.
+    /// The age of the oldest change.
     pub(super) age: Duration,
 }
 
-/// A snapshot on the way out.
+/// An encoded snapshot.
 #[derive(Debug, Clone)]
 pub(super) struct EncodedSnapshot {
     pub(super) version: Version,
@@ -91,20 +91,20 @@ enum Form {
 /// One topic's encodings.
 #[derive(Debug, Default)]
 pub(super) struct Encodings {
-    /// The tick, the version, and who was away, that `changes` is of.
+    /// The tick, the version and the set of leaves that are away, which `changes` belongs to.
     made_at: (u64, Version, AwayId),
-    /// By the version that they are changes since.
+    /// By the version from which they start.
     changes: BTreeMap<(Version, Form), Encoded>,
     snapshots: BTreeMap<Format, EncodedSnapshot>,
 }
 
 impl Encodings {
-    /// What changed since `base`, for a datagram.
+    /// Returns the changes since `base`, for a datagram.
     pub(super) fn datagram(&mut self, subject: &Subject<'_>, base: Version) -> Encoded {
         self.changes_in(Form::Datagram, subject, base)
     }
 
-    /// What changed since `base`, for the stream.
+    /// Returns the changes since `base`, for the stream.
     pub(super) fn stream(&mut self, format: Format, subject: &Subject<'_>, base: Version) -> Encoded {
         self.changes_in(Form::Stream(format), subject, base)
     }
@@ -123,7 +123,7 @@ impl Encodings {
         self.changes.entry((base, form)).or_insert_with(make).clone()
     }
 
-    /// A snapshot, not necessarily the newest: what changed since it follows as changes. Also says whether
+    /// Returns a snapshot, not necessarily the newest: the changes since it follow separately. Also returns whether
     /// it had to be made.
     pub(super) fn snapshot(&mut self, format: Format, subject: &Subject<'_>) -> (EncodedSnapshot, bool) {
         let document = subject.document;
@@ -136,7 +136,7 @@ impl Encodings {
         let totals: Vec<_> = document.totals().cloned().collect();
         let bytes = match format {
             Format::Events => {
-                // What has a version and no counters was forgotten.
+                // A topic with a version and without counters was forgotten.
                 let is_gone = totals.is_empty() && document.version().number > 0;
                 subject.event(if is_gone { "gone" } else { "snapshot" }, totals)
             }
@@ -155,7 +155,7 @@ impl Encodings {
         self.snapshots.contains_key(&Format::Events)
     }
 
-    /// To be called when the document begins anew. Says whether the shell's copy has to go.
+    /// Drops all encodings, because the document begins anew. Returns whether the shell's copy has to be dropped.
     pub(super) fn forget_snapshots(&mut self) -> bool {
         let shared = self.shares_snapshot();
         self.snapshots.clear();

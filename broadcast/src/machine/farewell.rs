@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 impl BroadcastMachine {
-    /// The node is leaving. Viewers over QUIC are told so with the next bytes that they have room for; they go
-    /// within the given time, so that not all arrive elsewhere at once. Viewers over HTTP can't be told: they
-    /// are let go, and come again by themselves.
+    /// Begins to leave. Viewers over QUIC get a message with their next bytes; they move within the given time, so
+    /// that not all arrive elsewhere at once. For viewers over HTTP there is no such message: their streams end, and
+    /// they reconnect by themselves.
     pub fn handle_leaving(&mut self, alternates: Vec<(NodeName, SocketAddr)>, within: Duration, now: Time) {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
         let reason = "this node is leaving: watch on another".to_owned();
@@ -31,7 +31,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// The viewer is served without waiting for the tick.
+    /// Queues the viewer to be served before the tick.
     pub(super) fn arrive(&mut self, id: super::ViewerId) {
         if let Some(viewer) = self.viewers.get_mut(&id)
             && !std::mem::replace(&mut viewer.in_line, true)

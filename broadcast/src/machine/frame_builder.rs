@@ -5,8 +5,8 @@ use super::viewers::Viewer;
 use bytes::Bytes;
 use countree_common::limits::DATAGRAM_BYTES;
 
-/// Bytes that one viewer is given on its stream at once; the rest waits for the next tick. One snapshot
-/// is never split.
+/// Most bytes that one viewer is given on its stream at once; the rest waits for the next tick. A snapshot is never
+/// split.
 const STREAM_BYTES_AT_ONCE: usize = 1 << 20;
 
 /// Room on a viewer's connection at this moment, as the shell sees it.
@@ -14,27 +14,27 @@ const STREAM_BYTES_AT_ONCE: usize = 1 << 20;
 pub struct Room {
     /// For a datagram.
     pub datagram: DatagramRoom,
-    /// Whether the stream takes more: earlier bytes are on their way.
+    /// Whether the stream takes more: earlier bytes have left.
     pub stream: bool,
 }
 
 impl Room {
-    /// For nothing at all.
+    /// No room at all.
     pub const NONE: Self = Self { datagram: DatagramRoom::Waiting, stream: false };
 }
 
 /// Room for a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatagramRoom {
-    /// This viewer never takes any: everything goes on the stream.
+    /// The viewer never takes datagrams: everything goes on the stream.
     Never,
-    /// The last one still waits.
+    /// The last datagram still waits.
     Waiting,
-    /// Of this many bytes.
+    /// Room for this many bytes.
     Bytes(usize),
 }
 
-/// Collects the datagram and the stream bytes that one viewer is about to be sent.
+/// Collects the datagram and the stream bytes for one viewer.
 pub(super) struct FrameBuilder {
     pub(super) datagram: Vec<Bytes>,
     /// Bytes left in the datagram.
@@ -69,7 +69,8 @@ impl FrameBuilder {
         fits
     }
 
-    /// Adds the message that the node is leaving, if it is and the viewer does not know yet; false when that has to wait.
+    /// Adds the message that the node is leaving, if it is and the viewer has not got it; returns false when that has
+    /// to wait.
     pub(super) fn put_farewell(&mut self, farewell: Option<&Bytes>, viewer: &mut Viewer) -> bool {
         if let Some(farewell) = farewell
             && !viewer.knows_farewell
@@ -83,7 +84,8 @@ impl FrameBuilder {
         true
     }
 
-    /// Adds the list of leaves that are away, if the viewer asked for it and has another; false when that has to wait.
+    /// Adds the list of leaves that are away, if the viewer asked for it and has another; returns false when that has
+    /// to wait.
     pub(super) fn put_away(&mut self, away: &Away, viewer: &mut Viewer) -> bool {
         if viewer.wants_away && viewer.told_away != Some(away.id) {
             if !self.stream_open() {
@@ -105,7 +107,7 @@ impl FrameBuilder {
     }
 }
 
-/// The datagram that was put together last: viewers of the same topics share it.
+/// The datagram that was built last: viewers of the same topics share it.
 #[derive(Debug, Default)]
 pub(super) struct Packed {
     parts: Vec<Bytes>,

@@ -1,4 +1,4 @@
-//! Interest in topics: asks the roots that own them, and takes up their answers.
+//! Subscriptions at roots: asks the owner of each topic for its totals, and applies the answers.
 
 use super::document::{Document, Fit};
 use super::ids::Handle;
@@ -15,16 +15,16 @@ use countree_common::wire::publish::{FromRoot, ToRoot};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A topic's former owner is listened to this long, since merges that were under way still come from it.
+/// Time for which a topic's former owner is listened to, since merges that were under way still come from it.
 pub const LINGER: Duration = Duration::from_secs(30);
-/// A snapshot that has not come after this long is asked for again; a root that is asked for very many
-/// at once takes a while over them.
+/// A snapshot that has not arrived after this long is requested again; a root needs a while for very many requests at
+/// once.
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// Topics in one message to a root: well under a frame.
+/// Most topics in one message to a root: well under a frame.
 const TOPICS_PER_MESSAGE: usize = 2_048;
 
 impl BroadcastMachine {
-    /// Takes a view of the cluster: connects to its roots, and moves interest to the topics' new owners.
+    /// Takes over a view of the cluster: connects to its roots, and moves subscriptions to the topics' new owners.
     pub fn handle_view(&mut self, view: &ClusterView, now: Time) {
         let roots: Vec<(&NodeName, SocketAddr)> = view.tier(Tier::Root).map(|n| (&n.name, n.quic)).collect();
         for (name, link) in &mut self.roots.links {
@@ -40,7 +40,7 @@ impl BroadcastMachine {
         }
         let mut names: Vec<NodeName> = roots.into_iter().map(|(name, _)| name.clone()).collect();
         names.sort();
-        // Without any root there is nobody to move to.
+        // Without any root there is no new owner.
         if names.is_empty() || names == self.owners {
             return;
         }
@@ -52,7 +52,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// Interest can be declared at this root from now on; what was declared before is forgotten there.
+    /// Begins to subscribe at this root; it has forgotten earlier subscriptions.
     pub fn handle_root_connected(&mut self, root: &NodeName, now: Time) {
         let Some(link) = self.roots.links.get_mut(root) else { return };
         link.connected = true;
@@ -67,7 +67,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// Nothing more comes from this root until it is connected again.
+    /// Stops using this root until it is connected again.
     pub fn handle_root_lost(&mut self, root: &NodeName) {
         for (_, topic) in self.topics.iter_mut() {
             if topic.sources.by_root.contains_key(root) {
@@ -83,7 +83,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// Takes a message of a root.
+    /// Handles a message of a root.
     pub fn handle_from_root(&mut self, root: &NodeName, message: FromRoot, now: Time) {
         let Some(link) = self.roots.links.get_mut(root).filter(|link| link.connected) else { return };
         match message {
@@ -101,7 +101,7 @@ impl BroadcastMachine {
         let Some(handle) = self.topics.handle(&snapshot.topic) else { return };
         let Some(topic) = self.topics.get_mut(handle) else { return };
         let source = topic.sources.by_root.get_mut(root);
-        // What a root that is no source any more sends may be from long ago.
+        // Messages of a former source may be from long ago.
         let Some(Source { asked, joined, followed: Some(followed), .. }) = source else { return };
         (*asked, *joined) = (None, true);
         let held = topic.document.as_ref().map(|document| document.version().era);
@@ -112,7 +112,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// Brings a document forward to that version of its era, if it isn't there.
+    /// Brings a document forward to that version of its era, if it is behind.
     pub(super) fn advance(&mut self, handle: Handle, version: Version, totals: Vec<CounterTotal>, now: Time) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         let Some(document) = topic.document.as_mut().filter(|d| d.version() < version) else { return };
@@ -122,7 +122,7 @@ impl BroadcastMachine {
         self.changed(handle, now);
     }
 
-    /// Puts a document of another era in the place of the one that is held, if any.
+    /// Replaces the held document, if any, by one of another era.
     pub(super) fn begin_era(&mut self, handle: Handle, snapshot: Snapshot, now: Time) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         let document = Document::new(snapshot, now);
@@ -145,7 +145,7 @@ impl BroadcastMachine {
             Fit::Old => {}
             Fit::Gap if topic.sources.awaits_a_snapshot() => {}
             Fit::Gap => {
-                // Whoever sent this can send the rest; a root that is no source any more is not asked.
+                // The sender of this can send the rest; but a former source is not asked.
                 let known = topic.sources.by_root.contains_key(root);
                 let asked = if known { Some(root.clone()) } else { topic.sources.owner.clone() };
                 if let Some(asked) = asked {
@@ -178,7 +178,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// Declares interest, which brings a snapshot. Without a link it waits for the link.
+    /// Subscribes, which brings a snapshot. Without a link it waits for the link.
     fn ask(&mut self, handle: Handle, root: &NodeName, now: Time) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         if !self.roots.is_connected(root) {
@@ -211,7 +211,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// Queues a message to a root, together with the last one to it where both say the same.
+    /// Queues a message to a root, merged with the last one to it if both are of one kind.
     fn tell(&mut self, root: &NodeName, message: ToRoot) {
         let last = self.outputs.iter_mut().rev().find_map(|output| match output {
             Output::ToRoot { root: to, message } if to == root => Some(message),
@@ -229,7 +229,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// What is due at a tick: former owners, missing answers, departed roots, topics that nobody watches.
+    /// Handles everything due at a tick: former owners, missing answers, departed roots, topics without viewers.
     pub(super) fn tend_roots(&mut self, now: Time) {
         while let Some((until, handle, root)) = pop_due(&mut self.roots.lingering, Duration::ZERO, now) {
             self.stop_lingering(until, handle, &root);
@@ -269,7 +269,7 @@ impl BroadcastMachine {
     }
 }
 
-/// The first of the queue, if that time after it has passed.
+/// Takes the first of the queue, if that time has passed since it was queued.
 fn pop_due(queue: &mut Due, after: Duration, now: Time) -> Option<(Time, Handle, NodeName)> {
     if queue.front()?.0 + after <= now { queue.pop_front() } else { None }
 }

@@ -95,7 +95,7 @@ fn a_reconnected_root_is_told_of_all_interest_again() {
     assert_eq!(to_roots(&drain(&mut machine)), [("root-0".into(), all)]);
 }
 
-/// A topic that moves from `root-0` to `root-1` when that one joins.
+/// A topic that moves from `root-0` to `root-1` when that root joins.
 fn moving_topic() -> String {
     let ring = Ring::new([root("root-0"), root("root-1")]);
     let name = |n: &u32| format!("t{n}");
@@ -168,7 +168,7 @@ fn what_is_complete_is_what_a_root_told_last_of_this_era() {
     machine.handle_from_root(&root("root-0"), from_root_snapshot("t", (5_000, 1), &[("a", 1)]), Time(0));
     mark(&mut machine, 5_000, 900);
     assert_eq!(complete_to(&machine), 900);
-    // Another root, whose clock was behind when it started, would say so.
+    // As another root would claim whose clock was behind at its start.
     mark(&mut machine, 5_000, 200);
     assert_eq!(complete_to(&machine), 200, "the last word, not the highest");
 

@@ -1,9 +1,9 @@
 //! The machine of a broadcast node. No IO, no clock: inputs are the `handle_*` methods, and after each one
 //! the outputs are drained with [`BroadcastMachine::poll_output`].
 //!
-//! Two of them send to viewers: [`BroadcastMachine::handle_tick`], once per tick, and [`BroadcastMachine::handle_arrivals`], to be called after
-//! other inputs, for viewers that have nothing to show yet. Both ask for the room of a viewer at that moment, and only of
-//! viewers that there are changes for.
+//! Two of them send to viewers: [`BroadcastMachine::handle_tick`], once per tick, and
+//! [`BroadcastMachine::handle_arrivals`], to be called after other inputs, for viewers that have no totals yet. Both
+//! ask for a viewer's room at that moment, and only if there are changes for it.
 
 mod away;
 mod checks;
@@ -44,7 +44,7 @@ use countree_common::time::{Time, WallMs};
 use countree_common::wire::viewer::ToBroadcast;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-/// Counters of all topics together beyond which no further topic is taken: some 3 GB.
+/// Most counters of all topics together; beyond it no further topic is taken. They take some 3 GB.
 pub const COUNTERS_PER_BROADCAST: usize = 16 << 20;
 
 /// Viewers with dirty topics, in the order in which they are served.
@@ -89,7 +89,7 @@ impl Default for BroadcastMachine {
 }
 
 impl BroadcastMachine {
-    /// A node without viewers, which holds at most `topics` topics.
+    /// Makes a node without viewers, which holds at most `topics` topics.
     pub fn new(topics: usize) -> Self {
         Self {
             topics: topics::Topics::new(topics),
@@ -115,12 +115,12 @@ impl BroadcastMachine {
         self.outputs.pop_front()
     }
 
-    /// A viewer came. It watches nothing yet.
+    /// Adds a viewer, which watches nothing yet.
     pub fn handle_viewer_joined(&mut self, viewer: ViewerId, format: Format) {
         self.viewers.insert(viewer, viewers::Viewer::new(format));
     }
 
-    /// A viewer went.
+    /// Removes a viewer.
     pub fn handle_viewer_left(&mut self, viewer: ViewerId, now: Time) {
         let Some(state) = self.viewers.remove(&viewer) else { return };
         for handle in state.handles() {
@@ -128,7 +128,7 @@ impl BroadcastMachine {
         }
     }
 
-    /// A message from a viewer over QUIC.
+    /// Handles a message from a viewer over QUIC.
     pub fn handle_viewer(&mut self, viewer: ViewerId, message: ToBroadcast, now: Time) {
         match message {
             ToBroadcast::Subscribe(topics) => self.handle_subscribe(viewer, topics, Since::Nothing, now),
@@ -142,8 +142,8 @@ impl BroadcastMachine {
         }
     }
 
-    /// A viewer subscribes to these topics; `since` is what it has of them. It is sent another era, or an earlier version, only
-    /// once the store was read anew: the documents here may lag behind what the viewer has seen.
+    /// Subscribes a viewer to these topics; `since` is the version that it has of them. It is sent another era, or an
+    /// earlier version, only once the store was read anew: the documents here may be behind the viewer's.
     pub fn handle_subscribe(&mut self, viewer: ViewerId, topics: Vec<Topic>, since: Since, now: Time) {
         for topic in topics {
             if let Err(reason) = self.subscribe(viewer, topic, since, now) {
@@ -189,7 +189,7 @@ impl BroadcastMachine {
         Ok(handle)
     }
 
-    /// A viewer unsubscribes from these topics.
+    /// Unsubscribes a viewer from these topics.
     pub fn handle_unsubscribe(&mut self, viewer: ViewerId, topics: Vec<Topic>, now: Time) {
         let Some(state) = self.viewers.get_mut(&viewer) else { return };
         for topic in topics {
@@ -210,17 +210,17 @@ impl BroadcastMachine {
         }
     }
 
-    /// How many viewers there are.
+    /// Returns the number of viewers.
     pub fn viewers(&self) -> usize {
         self.viewers.len()
     }
 
-    /// How many topics are held.
+    /// Returns the number of topics that are held.
     pub fn topics(&self) -> usize {
         self.topics.len()
     }
 
-    /// How many roots are connected.
+    /// Returns the number of connected roots.
     pub fn connected_roots(&self) -> usize {
         self.roots.links.values().filter(|l| l.connected).count()
     }

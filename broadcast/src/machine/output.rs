@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 /// One instruction to the shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Keep a Publish conversation with this root, at this address and no former one; say when it is
-    /// connected and when it is lost.
+    /// Keep a Publish conversation with this root, at this address and no earlier one; report when it is connected
+    /// and when it is lost.
     Connect {
         /// The root.
         root: NodeName,
@@ -28,14 +28,14 @@ pub enum Output {
     ToRoot {
         /// The root.
         root: NodeName,
-        /// Interest or the end of it.
+        /// A subscription, or its end.
         message: ToRoot,
     },
     /// Send this datagram.
     Datagram {
         /// The viewer.
         viewer: ViewerId,
-        /// At most [`DATAGRAM_BYTES`](countree_common::limits::DATAGRAM_BYTES), and what the viewer had room for.
+        /// At most [`DATAGRAM_BYTES`](countree_common::limits::DATAGRAM_BYTES), and no more than the viewer's room.
         bytes: Bytes,
     },
     /// Send these bytes, one after another, on the viewer's stream.
@@ -49,7 +49,7 @@ pub enum Output {
     Dismiss {
         /// The viewer.
         viewer: ViewerId,
-        /// For people.
+        /// The reason, for people.
         reason: String,
     },
     /// Share a new snapshot event: others may be sent it before they subscribe from `version` on.
@@ -70,7 +70,7 @@ pub enum Output {
     },
     /// Read the topic from the store, through any root, and bring the answer to [`handle_checked`](super::BroadcastMachine::handle_checked).
     Check {
-        /// To be brought back with the answer.
+        /// The number to return with the answer.
         check: CheckId,
         /// The topic.
         topic: Topic,
@@ -88,10 +88,10 @@ pub struct Stats {
     pub streams: u64,
     /// Bytes of both, before QUIC or HTTP.
     pub bytes: u64,
-    /// How often a viewer had no room for what had changed.
+    /// Number of times that a viewer had no room for its changes.
     pub skips: u64,
-    /// Sum over the deliveries of the age of their oldest change, in microseconds.
+    /// Sum of the age of each delivery's oldest change, in microseconds.
     pub staleness_us: u64,
-    /// The largest of them since [`take_stats`](super::BroadcastMachine::take_stats), in microseconds.
+    /// The largest of these ages since [`take_stats`](super::BroadcastMachine::take_stats), in microseconds.
     pub staleness_max_us: u64,
 }

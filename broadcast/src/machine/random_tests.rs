@@ -1,4 +1,4 @@
-//! Random audiences over random roots: whatever is lost, whoever is slow, all end at the newest totals.
+//! Random audiences over random roots: despite all losses and slow viewers, everyone ends at the newest totals.
 
 use super::testing::*;
 use super::*;
@@ -47,7 +47,7 @@ impl Truth {
             self.version = version(base.era + 1, base.number.saturating_sub(dice.below(3)).max(1));
             self.totals.values_mut().for_each(|t| *t -= 1);
         }
-        // Now and then far more than a datagram holds.
+        // Sometimes far more counters than a datagram holds.
         let many = if dice.percent(3) { 300 } else { 1 + dice.below(4) };
         let mut changed = BTreeMap::new();
         for _ in 0..many {
@@ -97,7 +97,7 @@ impl World {
         }
     }
 
-    /// Does what the machine says; interest is answered with snapshots.
+    /// Carries out the machine's outputs; subscriptions are answered with snapshots.
     fn settle_outputs(&mut self) {
         loop {
             let outputs = drain(&mut self.machine);
@@ -181,7 +181,7 @@ impl World {
         }
     }
 
-    /// An update of every topic, so that none is behind for want of one.
+    /// Sends an update of every topic, so that none lags behind for lack of one.
     fn last_words(&mut self) {
         for name in TOPICS {
             let update = self.truth.get_mut(name).unwrap().merge(name, &mut self.dice);

@@ -16,36 +16,36 @@ use std::net::SocketAddr;
 pub(super) struct Sources {
     pub(super) owner: Option<NodeName>,
     pub(super) by_root: BTreeMap<NodeName, Source>,
-    /// How far the totals were complete when the owner's watermark last spoke for them; it holds for as long as they are of
-    /// the same era.
+    /// The time up to which the totals were complete by the owner's last watermark that covered them; valid while
+    /// they are of the same era.
     frozen: WallMs,
 }
 
 /// One root that sends a topic's totals.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    /// When it was asked for a snapshot that has not come yet.
+    /// The time of a request for a snapshot that has not arrived yet.
     pub(super) asked: Option<Time>,
-    /// Whether a snapshot of it has come on the present link: only then does what it sends join up.
+    /// Whether a snapshot of it has arrived on the present link: only then do its updates continue from it.
     pub(super) joined: bool,
-    /// How far it has followed the topic's eras on the present link, on which it was asked.
+    /// The root's position in the topic's sequence of eras, on the present link.
     pub(super) followed: Option<SourceEra>,
-    /// Once it is not the owner any more: until when it is listened to.
+    /// For a former owner: the time until which its messages are taken.
     pub(super) until: Option<Time>,
 }
 
 impl Sources {
-    /// Another era begins: what was said of the one before says nothing of it.
+    /// Forgets what the watermark covered, because another era begins.
     pub(super) fn thaw(&mut self) {
         self.frozen = WallMs(0);
     }
 
-    /// Whether a snapshot is on its way from anyone.
+    /// Whether a snapshot is on its way from any root.
     pub(super) fn awaits_a_snapshot(&self) -> bool {
         self.by_root.values().any(|s| s.asked.is_some())
     }
 
-    /// The owner, if its watermark speaks for the document that is held here.
+    /// Returns the owner, if its watermark covers the document that is held here.
     fn speaker(&self) -> Option<&NodeName> {
         let owner = self.owner.as_ref()?;
         let source = self.by_root.get(owner)?;
@@ -58,10 +58,10 @@ impl Sources {
 pub(super) struct Link {
     pub(super) address: SocketAddr,
     pub(super) connected: bool,
-    /// The last one that it told.
+    /// The last watermark that it sent.
     pub(super) watermark: Stamp,
     pub(super) assembly: SnapshotAssembly,
-    /// When it went out of the view.
+    /// The time at which it left the view.
     pub(super) left: Option<Time>,
 }
 
@@ -71,23 +71,23 @@ impl Link {
         Self { address, connected: false, watermark, assembly, left: None }
     }
 
-    /// The conversation broke off: what it was in the middle of is void.
+    /// Handles the loss of the conversation: unfinished snapshots are void.
     pub(super) fn lost(&mut self) {
         *self = Self { left: self.left, ..Self::new(self.address) };
     }
 }
 
-/// Things about a topic and a root that become due in the order of their times.
+/// Pairs of topic and root that become due in the order of their times.
 pub(super) type Due = VecDeque<(Time, Handle, NodeName)>;
 
-/// All roots, and what is to be done about them later.
+/// All roots, and deadlines about them.
 #[derive(Debug)]
 pub(super) struct Roots {
     pub(super) ring: Ring,
     pub(super) links: BTreeMap<NodeName, Link>,
-    /// Asked for snapshots, in the order of the asking. Void where the source says another time.
+    /// Requests for snapshots, in their order. Void if the source has another time.
     pub(super) asked: Due,
-    /// To be listened to no more from then on, in that order. Void where the source says another time.
+    /// Former owners whose messages are taken until then, in that order. Void if the source has another time.
     pub(super) lingering: Due,
 }
 
@@ -103,15 +103,16 @@ impl Roots {
         self.links.get(root).is_some_and(|l| l.connected)
     }
 
-    /// The time up to which every live leaf's events are in the document, which is at that version. It is what the owner
-    /// told last, be it earlier than what was told before: roots go by their own times.
+    /// Returns the time up to which every live leaf's events are in the document, which has that version. The owner's
+    /// last watermark counts, even if it is earlier than the one before: roots go by their own clocks.
     pub(super) fn complete_to(&self, sources: &Sources, version: Version) -> WallMs {
         let owner = sources.speaker().and_then(|owner| self.links.get(owner));
         let told = owner.map(|link| link.watermark.completes(version));
         told.filter(|at| *at > WallMs(0)).unwrap_or(sources.frozen)
     }
 
-    /// To be called before a change after which the owner's watermark may not speak for the document, if there is one.
+    /// Settles what the owner's watermark covers. Call it before a change after which the watermark may not cover the
+    /// document.
     pub(super) fn freeze(&self, sources: &mut Sources, version: Option<Version>) {
         sources.frozen = version.map_or(WallMs(0), |version| self.complete_to(sources, version));
     }

@@ -94,7 +94,7 @@ pub(super) const ROOMY: Room = Room { datagram: DatagramRoom::Bytes(limits::DATA
 pub(super) const STREAM_ONLY: Room = Room { datagram: DatagramRoom::Never, stream: true };
 pub(super) const NO_ROOM: Room = Room::NONE;
 
-/// What one viewer has made of one topic.
+/// One viewer's decoded state of one topic.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Seen {
     pub(super) version: Version,
@@ -136,9 +136,9 @@ pub(super) struct Audience {
     pub(super) seen: HashMap<(ViewerId, Topic), Seen>,
     /// The newest version that each viewer was sent, by topic: they may not go back within an era.
     pub(super) sent: HashMap<(ViewerId, Topic), Version>,
-    /// Where each viewer was told to go, as often as it was told.
+    /// The nodes that each viewer was sent to, each time.
     pub(super) moves: HashMap<ViewerId, Vec<Vec<NodeName>>>,
-    /// Who was away, as often as each viewer was told.
+    /// The leaves that were away, each time that a viewer was sent the list.
     pub(super) away: HashMap<ViewerId, Vec<Vec<NodeName>>>,
 }
 
@@ -160,7 +160,7 @@ impl Audience {
         self.seen.get(&(viewer, topic(name))).cloned().unwrap_or_default()
     }
 
-    /// Takes outputs; those datagrams for which `lost` says so never arrive.
+    /// Takes outputs; datagrams for which `lost` returns true never arrive.
     pub(super) fn take(&mut self, outputs: Vec<Output>, mut lost: impl FnMut() -> bool) {
         for output in outputs {
             match output {

@@ -12,20 +12,20 @@ use countree_common::time::Time;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-/// A topic that nobody watches is kept this long, for those who come back.
+/// Time for which a topic without viewers is kept, for viewers that return.
 pub const KEEP_IDLE: Duration = Duration::from_secs(30);
 
 /// The state of one topic.
 #[derive(Debug)]
 pub(super) struct TopicState {
     pub(super) name: Topic,
-    /// None until a root has sent the first snapshot.
+    /// `None` until a root has sent the first snapshot.
     pub(super) document: Option<Document>,
     /// The eras that the document has gone through.
     pub(super) eras: Eras,
-    /// A reading of the store that is to say which era it is in.
+    /// The check of its era that is under way.
     pub(super) check: Option<Check>,
-    /// The last one that said so.
+    /// The last check that confirmed the held era.
     pub(super) confirmed: CheckId,
     /// The roots that send its totals.
     pub(super) sources: Sources,
@@ -33,15 +33,15 @@ pub(super) struct TopicState {
     pub(super) encodings: Encodings,
     /// When the document last changed.
     pub(super) changed_at: Time,
-    /// Whether its viewers are still to be told of the last change.
+    /// Whether its viewers are still to be sent the last change.
     pub(super) changed: bool,
-    /// Whether a viewer may owe its totals to a datagram alone.
+    /// Whether a viewer may have its totals from a datagram alone.
     pub(super) unsettled: bool,
     idle_since: Option<Time>,
 }
 
 impl TopicState {
-    /// Where its document stands.
+    /// Returns the document's version.
     pub(super) fn version(&self) -> Option<Version> {
         self.document.as_ref().map(Document::version)
     }
@@ -58,7 +58,7 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    /// At most `limit` topics.
+    /// Makes a table of at most `limit` topics.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             slots: Vec::new(),
@@ -85,12 +85,12 @@ impl Topics {
         self.slots.get_mut(handle as usize)?.as_mut()
     }
 
-    /// Every topic, in the order of the handles.
+    /// Returns every topic, in the order of the handles.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Handle, &mut TopicState)> {
         (0..).zip(self.slots.iter_mut()).filter_map(|(handle, slot)| Some((handle, slot.as_mut()?)))
     }
 
-    /// Whether there is room for one more without giving one up.
+    /// Whether there is room for one more without dropping one.
     pub(super) fn is_full(&self) -> bool {
         self.names.len() >= self.limit
     }
@@ -123,7 +123,7 @@ impl Topics {
         handle
     }
 
-    /// Holds the topic no more.
+    /// Drops a topic.
     pub(super) fn remove(&mut self, handle: Handle) -> Option<TopicState> {
         let state = self.slots.get_mut(handle as usize)?.take()?;
         self.names.remove(&state.name);
@@ -134,7 +134,7 @@ impl Topics {
         Some(state)
     }
 
-    /// A viewer came.
+    /// Counts a viewer of the topic.
     pub(super) fn watch(&mut self, handle: Handle, viewer: ViewerId) {
         let Some(state) = self.slots.get_mut(handle as usize).and_then(Option::as_mut) else { return };
         state.viewers.insert(viewer);
@@ -143,7 +143,7 @@ impl Topics {
         }
     }
 
-    /// A viewer went.
+    /// Uncounts a viewer of the topic.
     pub(super) fn unwatch(&mut self, handle: Handle, viewer: ViewerId, now: Time) {
         let Some(state) = self.slots.get_mut(handle as usize).and_then(Option::as_mut) else { return };
         state.viewers.remove(&viewer);
@@ -153,7 +153,7 @@ impl Topics {
         }
     }
 
-    /// The topic that has gone unwatched for longest, and since when.
+    /// Returns the topic that has been without viewers for longest, and since when.
     pub(super) fn longest_idle(&self) -> Option<(Time, Handle)> {
         self.idle.first().copied()
     }

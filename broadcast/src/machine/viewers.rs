@@ -9,9 +9,9 @@ use countree_common::time::Time;
 pub enum Since {
     /// Nothing.
     Nothing,
-    /// This version, which it was sent by this node just now, and who was away then.
+    /// This version, which this node has just sent it, with the set of leaves that were away then.
     Sent(Version, AwayId),
-    /// This version, by its own word, from this node or another.
+    /// This version, by the viewer's own claim, from this node or another.
     Held(Version),
 }
 
@@ -30,43 +30,43 @@ pub(super) struct Viewer {
     pub(super) format: Format,
     /// By handle.
     subscriptions: Vec<Subscription>,
-    /// Topics that it is to be sent something of, in the order in which they became dirty.
+    /// Topics with changes for it, in the order in which they became dirty.
     pub(super) dirty: Vec<Handle>,
-    /// Whether it is in line to be served.
+    /// Whether it is queued to be served.
     pub(super) in_line: bool,
-    /// Whether it was told that the node is leaving.
+    /// Whether it was sent the message that the node is leaving.
     pub(super) knows_farewell: bool,
-    /// Whether it is to be told who is away, and was told last.
+    /// Whether it asked for the leaves that are away, and the set that it was sent last.
     pub(super) wants_away: bool,
     pub(super) told_away: Option<AwayId>,
 }
 
-/// A viewer's position in a topic.
+/// A viewer's state of a topic.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Subscription {
     pub(super) handle: Handle,
     /// The version that it was last sent; `None` while it has no snapshot.
     pub(super) sent: Option<Version>,
-    /// The version that it has for certain. Never above `sent`.
+    /// The version that it was sent reliably. Never above `sent`.
     pub(super) reliable: Option<Version>,
-    /// When it was last sent something for certain.
+    /// The time at which it was last sent something reliably.
     pub(super) reliable_at: Time,
     /// Whether it knows the topic's handle, or was sent an event.
     pub(super) announced: bool,
-    /// Who is away by the last event that it was sent.
+    /// The set of leaves that are away in the last event that it was sent.
     pub(super) told_away: Option<AwayId>,
-    /// What it says it holds, as long as nothing was sent on top of that.
+    /// The version that it claims to hold, until something was sent on top of that.
     claim: Option<Claim>,
     /// Whether the handle is in the viewer's `dirty`.
     dirty: bool,
 }
 
-/// The version that a viewer says it holds. Another era, or an earlier version of this one, is sent to it only if it is
-/// known to be what the store has now.
+/// The version that a viewer claims to hold. Another era, or an earlier version of this one, is sent to it only if
+/// the store is known to have it now.
 #[derive(Debug, Clone, Copy)]
 struct Claim {
     version: Version,
-    /// The last check that was begun before the viewer came: only later ones say anything about it.
+    /// The last check that began before the viewer came: only later ones count for it.
     after: CheckId,
 }
 
@@ -86,7 +86,7 @@ impl Subscription {
         self.claim.is_some()
     }
 
-    /// The viewer was sent this version on its stream.
+    /// Notes that the viewer was sent this version on its stream.
     pub(super) fn stands_at(&mut self, version: Version, now: Time) {
         (self.sent, self.reliable, self.reliable_at) = (Some(version), Some(version), now);
     }
@@ -109,12 +109,12 @@ impl Viewer {
         self.subscriptions.binary_search_by_key(&handle, |s| s.handle)
     }
 
-    /// How many topics it watches.
+    /// Returns the number of topics that it watches.
     pub(super) fn topics(&self) -> usize {
         self.subscriptions.len()
     }
 
-    /// What it watches.
+    /// Returns the topics that it watches.
     pub(super) fn handles(&self) -> impl Iterator<Item = Handle> {
         self.subscriptions.iter().map(|s| s.handle)
     }
@@ -124,10 +124,10 @@ impl Viewer {
         self.subscriptions.get_mut(at)
     }
 
-    /// Adds a topic; false if the viewer watches it already. `checked` is the last check that was begun.
+    /// Adds a topic; returns false if the viewer watches it already. `checked` is the last check that began.
     pub(super) fn subscribe(&mut self, handle: Handle, since: Since, checked: CheckId, now: Time) -> bool {
         let Err(at) = self.place(handle) else { return false };
-        // Those who put snapshots together know by the first that they have everything.
+        // A client that joins snapshots knows by the first one that it has everything.
         let sent = since.version().filter(|_| self.format == Format::Events);
         let subscription = Subscription {
             handle,
@@ -144,7 +144,7 @@ impl Viewer {
         true
     }
 
-    /// Takes a topic away; false if the viewer did not watch it.
+    /// Removes a topic; returns false if the viewer did not watch it.
     pub(super) fn unsubscribe(&mut self, handle: Handle) -> bool {
         let Ok(at) = self.place(handle) else { return false };
         self.subscriptions.remove(at);
@@ -152,7 +152,7 @@ impl Viewer {
         true
     }
 
-    /// Notes that the topic has something for this viewer.
+    /// Marks the topic as dirty for this viewer.
     pub(super) fn mark(&mut self, handle: Handle) {
         if let Some(subscription) = self.subscription(handle)
             && !std::mem::replace(&mut subscription.dirty, true)

@@ -4,11 +4,11 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use countree_common::shell::access::{Access, AccessError, Right};
 
-/// Checks that a request has a good token, or needs none. `in_query` is the token of clients that can't set a header, like a
-/// browser's EventSource; a header goes first.
+/// Checks that a request has a valid token, if tokens are required. `in_query` is the token of clients that can't set
+/// a header, like a browser's EventSource; a header takes precedence.
 ///
 /// # Errors
-/// When it may not watch.
+/// When the client may not watch.
 pub(super) fn check(access: &Access, headers: &HeaderMap, in_query: Option<&str>) -> Result<(), Refused> {
     let checked = if in_query.is_none() || headers.contains_key(header::AUTHORIZATION) {
         access.check_headers(headers, Right::Watch)
@@ -18,7 +18,7 @@ pub(super) fn check(access: &Access, headers: &HeaderMap, in_query: Option<&str>
     checked.map_err(Refused)
 }
 
-/// The client may not watch.
+/// The error of a client that may not watch.
 #[derive(Debug)]
 pub(super) struct Refused(AccessError);
 
@@ -27,7 +27,7 @@ impl IntoResponse for Refused {
         let is_unknown = matches!(self.0, AccessError::Unauthenticated(_));
         let mut response = self.0.into_response();
         if is_unknown {
-            // How to do better (RFC 9110, 11.6.1).
+            // Says which scheme to use (RFC 9110, 11.6.1).
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }

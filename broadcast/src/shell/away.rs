@@ -15,10 +15,10 @@ pub(super) struct Away {
     pub(super) away: Vec<NodeName>,
 }
 
-/// Asks a root.
+/// Asks a root for the members.
 ///
 /// # Errors
-/// When none answers.
+/// When no root answers.
 pub(super) async fn members(membership: &Membership) -> Result<Away, PeerError> {
     match membership.ask_a_root(&Request::Members).await? {
         Reply::Members { view, away } => Ok(Away { view, away }),
@@ -33,15 +33,15 @@ pub(super) struct AwayCache {
 }
 
 impl AwayCache {
-    /// The leaves that are away. Roots are asked only while one may be, and then once an epoch; as long as none
-    /// answers, all that may be away are named.
+    /// Returns the leaves that are away. Roots are asked only while one may be, and then once per epoch; while no
+    /// root answers, all that may be away are named.
     pub(super) async fn names(&self, membership: &Membership) -> Vec<NodeName> {
         match self.names_or_all(membership).await {
             Ok(names) | Err(names) => names,
         }
     }
 
-    /// The same, and as an error as long as no root answers.
+    /// Returns the same leaves, as an error while no root answers.
     pub(super) async fn names_or_all(&self, membership: &Membership) -> Result<Vec<NodeName>, Vec<NodeName>> {
         let view = membership.view().borrow().clone();
         let may_be_away: Vec<NodeName> = view.may_be_away().cloned().collect();

@@ -1,4 +1,4 @@
-//! `?wait=complete`: carries out the steps of a [`CompleteRead`], over QUIC.
+//! Complete reads (`?wait=complete`): carries out the steps of a [`CompleteRead`], over QUIC.
 
 use super::away::{self, Away};
 use super::read;
@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 
 /// A leaf that has not flushed by then is asked again, if it is still listed.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-/// After something failed, it is tried again so much later.
+/// The wait after a failed step.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Not all could be merged in time. Nothing changed.
+/// Not all events could be merged in time. Nothing changed.
 #[derive(Debug, thiserror::Error)]
 #[error("not everything acked before could be merged and read within {} s{}: ask again, or without wait=complete",
     .limit.as_secs(), waits_for(.leaves))]
@@ -34,7 +34,8 @@ fn waits_for(leaves: &[NodeName]) -> String {
     format!(" (no answer from {})", names.join(", "))
 }
 
-/// Reads the topic with all events that live leaves had acked when this was called; `None` when nothing was ever counted in it.
+/// Reads the topic with all events that live leaves had acked before the call; `None` when nothing was ever counted
+/// in it.
 ///
 /// # Errors
 /// When that takes longer than `limit`.
@@ -44,7 +45,7 @@ pub(super) async fn topic(
     topic: &Topic,
     limit: Duration,
 ) -> Result<Option<TopicView>, Incomplete> {
-    // Taken before the read: what was merged by then is in what is read.
+    // Taken before the read, so that events merged by then are in the result.
     let watermark = cache.watermark(topic);
     let mut reading = CompleteRead::begin();
     match tokio::time::timeout(limit, run(&mut reading, membership, cache, topic)).await {

@@ -20,12 +20,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-/// Inputs that are taken before those who arrived with them are served.
+/// Most inputs that are taken before viewers that arrived with them are served.
 const BATCH: usize = 256;
-/// Outputs after which other tasks of the thread get a turn.
+/// Outputs after which other tasks of the thread may run.
 const OUTPUTS_PER_TURN: usize = 256;
 
-/// The core.
+/// The owner of the machine, and the state that its outputs need.
 pub(super) struct Core {
     machine: BroadcastMachine,
     sinks: HashMap<ViewerId, ViewerSink>,
@@ -105,7 +105,7 @@ impl Core {
         self.clock.now().mono
     }
 
-    /// The link, if it is this one and not one that took its place.
+    /// Returns the link with this number, unless another has replaced it.
     fn link(&mut self, root: &NodeName, number: u64) -> Option<&mut Link> {
         self.links.get_mut(root).filter(|link| link.number == number)
     }

@@ -18,7 +18,7 @@ pub(super) struct HttpState {
     pub(super) access: Access,
 }
 
-/// 503: worth another try in a moment.
+/// Answers with status 503: the client should try again in a moment.
 pub(super) fn unavailable(message: String) -> Response {
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, None);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -16,22 +16,22 @@ use tokio::sync::mpsc;
 pub(super) enum Input {
     /// A conversation with a root has begun.
     RootConnected { root: NodeName, link: u64, outbox: mpsc::Sender<ToRoot> },
-    /// It is over.
+    /// The conversation has ended.
     RootLost { root: NodeName, link: u64 },
     /// A message from a root.
     FromRoot { root: NodeName, link: u64, message: FromRoot },
-    /// A viewer came.
+    /// A viewer has come.
     Joined { viewer: ViewerId, format: Format, sink: ViewerSink },
-    /// A viewer went.
+    /// A viewer has gone.
     Left(ViewerId),
     /// A message from a viewer over QUIC.
     Viewer { viewer: ViewerId, message: ToBroadcast },
-    /// A viewer over HTTP subscribes to this topic; `since` is what it has of it.
+    /// A viewer over HTTP subscribes to this topic; `since` is the version that it has.
     Subscribe { viewer: ViewerId, topic: Topic, since: Since },
     /// The answer to a check; `None` when no root could read the topic.
     Checked { check: CheckId, snapshot: Option<Snapshot> },
-    /// These leaves are away, and no others.
+    /// The set of leaves that are away has changed.
     Away(Vec<NodeName>),
-    /// The node is leaving: viewers go to these within this time.
+    /// The node is leaving: viewers move to these nodes within this time.
     Leaving { alternates: Vec<(NodeName, SocketAddr)>, within: Duration },
 }

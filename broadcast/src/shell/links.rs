@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// Messages to a root that wait to be sent. A link with more is given up: the next one begins with all
-/// interest anyway.
+/// Most messages to a root that wait to be sent. A link with more is closed: the next one begins with all
+/// subscriptions anyway.
 pub(super) const OUTBOX: usize = 1_024;
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
@@ -21,9 +21,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// The core's end of a link.
 #[derive(Debug)]
 pub(super) struct Link {
-    /// Tells this link's messages from those of one before it.
+    /// Tells this link's messages from those of an earlier one.
     pub(super) number: u64,
-    /// None while it is not connected.
+    /// `None` while it is not connected.
     pub(super) outbox: Option<mpsc::Sender<ToRoot>>,
     task: AbortHandle,
 }
@@ -35,7 +35,7 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Begins to connect to the root, and goes on doing so until the link is dropped.
+    /// Connects to the root, and reconnects until the link is dropped.
     pub(super) fn open(
         number: u64,
         root: NodeName,

@@ -47,15 +47,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-/// Messages that wait for the core; beyond it their senders wait.
+/// Most messages that wait for the core; with more their senders wait.
 const INPUTS: usize = 4_096;
-/// Viewers of a leaving node go elsewhere within this: a thousand come to the others in as many half milliseconds.
+/// Time within which viewers of a leaving node move: a thousand of them make two arrivals per millisecond.
 const MOVE_WITHIN: Duration = Duration::from_millis(500);
-/// Those who were sent off have so much longer to arrive elsewhere.
+/// Additional time for moved viewers to arrive elsewhere.
 const MOVE_GRACE: Duration = Duration::from_millis(1_500);
-/// Other nodes that a leaving node names to its viewers.
+/// Most other nodes that a leaving node names to its viewers.
 const ALTERNATES: usize = 16;
-/// A leaving node gives its viewers this long to take their leave.
+/// Time limit of each step of leaving.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The options of a broadcast node.
@@ -63,7 +63,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub struct BroadcastOptions {
     /// The options that nodes of every tier have.
     pub node: NodeOptions,
-    /// At most one update per viewer in this time.
+    /// The tick: a viewer gets at most one update in this time.
     pub tick: Duration,
     /// Decides who may watch, over QUIC and HTTP alike; the live page itself is for everybody.
     pub access: Access,
@@ -77,13 +77,13 @@ pub enum StartError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// Its certificate can't be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// It was told to stop before any root answered.
+    /// It was stopped before any root answered.
     #[error("stopped before any root answered")]
     Stopped,
 }
@@ -98,7 +98,7 @@ pub struct BroadcastNode {
     registry: Arc<ViewerRegistry>,
     state: HttpState,
     report: watch::Receiver<Report>,
-    /// The node is about to leave: it takes its leave of the cluster, and sends its viewers off.
+    /// Set when the node is about to leave: it leaves the cluster, and asks its viewers to move.
     departing: Shutdown,
     leaving: Shutdown,
     core: JoinHandle<()>,
@@ -109,7 +109,7 @@ impl BroadcastNode {
     /// Binds QUIC, joins the cluster, and returns once a root sends totals, or none could be reached for
     /// a while.
     ///
-    /// `stop` gives up: the start, while no root has answered; after that, only the wait for totals.
+    /// `stop` gives up: the start itself while no root has answered; after that only the wait for totals.
     ///
     /// # Errors
     /// When the address or the identity can't be used, or it was stopped before any root answered.
@@ -189,17 +189,17 @@ impl BroadcastNode {
         &self.node
     }
 
-    /// The node's place in its cluster.
+    /// Returns the node's membership of its cluster.
     pub fn membership(&self) -> &Membership {
         &self.membership
     }
 
-    /// The live page, and reads and streams of topics.
+    /// Returns the routes of the live page, and of reads and streams of topics.
     pub fn routes(&self) -> Router {
         routes::router(self.state.clone())
     }
 
-    /// Why the node can't do its work right now, if it can't.
+    /// Returns the reason why the node can't do its work right now, if there is one.
     pub fn trouble(&self) -> Option<String> {
         if self.departing.has_begun() {
             return Some("the node is leaving".into());
@@ -212,8 +212,8 @@ impl BroadcastNode {
         self.report.borrow().write(self.node.name.as_str(), page);
     }
 
-    /// Leaves the cluster and sends the viewers elsewhere, serving them until they have gone: some 4 seconds at
-    /// most, and none without viewers or without another node for them.
+    /// Leaves the cluster and asks the viewers to move, serving them until they have gone: some 4 seconds at most,
+    /// and no time without viewers or without another node for them.
     pub async fn stop(self) {
         let Self {
             node,
@@ -243,7 +243,7 @@ impl BroadcastNode {
             let _ = tokio::time::timeout(MOVE_WITHIN + MOVE_GRACE, registry.emptied()).await;
         }
         leaving.begin();
-        // The core lets go of all viewers as it ends.
+        // The core drops all viewers as it ends.
         let _ = core.await;
         let _ = tokio::time::timeout(FAREWELL, registry.emptied()).await;
         endpoint.close(0u32.into(), b"leaving");
@@ -252,7 +252,7 @@ impl BroadcastNode {
     }
 }
 
-/// Answers one question of another node.
+/// Answers one request of another node.
 async fn answer(greeted: Greeted, leave: &Shutdown) -> Result<(), StreamError> {
     let Greeted { mut sender, mut receiver, .. } = greeted;
     let Some(request) = receiver.message().await? else { return Ok(()) };

@@ -11,7 +11,7 @@ use countree_common::wire::viewer::{FromBroadcast, ToBroadcast};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time limit for the delivery of a last `Move`.
+/// Time limit for the delivery of a final `Move`.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves one viewer's stream to its end. A viewer ends it by finishing its side.

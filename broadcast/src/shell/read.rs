@@ -9,7 +9,7 @@ use countree_common::shell::peers::PeerError;
 use countree_common::stamp::Stamp;
 use std::time::Duration;
 
-/// A root that has not answered in full by then is passed over.
+/// A root that has not answered in full by then is skipped.
 const ROOT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads the topic from the store; `None` when nothing was ever counted in it, or it is forgotten.
@@ -21,7 +21,7 @@ pub(super) async fn topic(
     cache: &SnapshotCache,
     topic: &Topic,
 ) -> Result<Option<TopicView>, PeerError> {
-    // Both taken before the read: what was merged by then is in what is read.
+    // Both are taken before the read, so that events merged by then are in the result.
     let watermark = cache.watermark(topic);
     let away = cache.away.names(membership).await;
     Ok(shown(snapshot(membership, cache, topic).await?, watermark, away))
@@ -56,7 +56,7 @@ pub(super) async fn snapshot(
 pub(super) fn shown(snapshot: Snapshot, watermark: Stamp, away: Vec<NodeName>) -> Option<TopicView> {
     let Snapshot { topic, version, totals } = snapshot;
     let complete_to = watermark.completes(version);
-    // One without counters is forgotten, or nothing was ever counted in it.
+    // A topic without counters is forgotten, or nothing was ever counted in it.
     let is_counted = !totals.is_empty();
     let Version { era, number } = version;
     is_counted.then(|| TopicView {

@@ -7,9 +7,9 @@ use countree_common::wire::rpc::NodeStats;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The largest staleness is that of this time.
+/// Window of the largest staleness.
 const STALENESS_WINDOW: Duration = Duration::from_secs(1);
-/// A starting node waits this long for a first root; only from then on it is trouble that there is none.
+/// Time for which a starting node waits for a first root; only after it is a lack of roots a problem.
 pub(super) const FIRST_ROOT: Duration = Duration::from_secs(5);
 
 /// The core's figures at one moment.
@@ -19,7 +19,7 @@ pub(super) struct Report {
     pub(super) topics: usize,
     /// Connected roots.
     pub(super) roots: usize,
-    /// A root was connected, or should be by now.
+    /// Whether a root was connected, or should be by now.
     expects_roots: bool,
     pub(super) stats: Stats,
 }

@@ -16,8 +16,8 @@ use countree_common::shell::routes::{Parameters, without_parameters};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// `?wait=complete` waits at most this long, and then says so rather than answer with less. Below what HTTP
-/// clients wait.
+/// Time limit of `?wait=complete`; after it the read fails rather than answer with less. Below the timeouts of common
+/// HTTP clients.
 const WAIT_COMPLETE: Duration = Duration::from_secs(8);
 const TOPICS: &str = "/v1/topics/";
 
@@ -47,7 +47,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-/// The page's script reads it.
+/// For the page's script.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PageQuery {
@@ -60,9 +60,10 @@ struct PageQuery {
 struct TopicQuery {
     /// `complete`, in a read.
     wait: Option<String>,
-    /// `era-version`, in a stream: what a client has that opens one anew and can't send `Last-Event-ID`.
+    /// `era-version`, in a stream: the version that a client has that opens a new stream and can't send
+    /// `Last-Event-ID`.
     since: Option<String>,
-    /// For those who can't send it in a header (RFC 6750, 2.3).
+    /// A token, for clients that can't send it in a header (RFC 6750, 2.3).
     access_token: Option<String>,
 }
 
@@ -90,7 +91,7 @@ async fn topic(
             bad("bad_query", "a stream shows totals as they come: it takes no wait".to_owned())
         }
         TopicPath::Stream(topic) => {
-            // A version that can't be read is as good as none, as in the header.
+            // A malformed version counts as none, as in the header.
             let held = since.and_then(|since| since.parse().ok());
             sse::stream(&state, topic, &headers, held).await
         }

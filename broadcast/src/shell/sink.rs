@@ -1,11 +1,11 @@
-//! The way of bytes from the core to one viewer: a queue for the stream, and the connection for datagrams.
+//! The path of bytes from the core to one viewer: a queue for the stream, and the connection for datagrams.
 
 use crate::machine::{DatagramRoom, Room};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
-/// Stretches of stream that wait for the one being written.
+/// Pieces of stream that wait for the one being written.
 const STREAM_QUEUE: usize = 1;
 
 /// Makes both ends; viewers over HTTP have no connection for datagrams.
@@ -35,7 +35,7 @@ impl Inbox {
     }
 }
 
-/// The core's end: takes bytes for one viewer, and says how much room there is.
+/// The core's end: takes bytes for one viewer, and tells how much room there is.
 #[derive(Debug)]
 pub(super) struct ViewerSink {
     stream: mpsc::Sender<Vec<Bytes>>,
@@ -51,7 +51,7 @@ struct Datagrams {
 }
 
 impl ViewerSink {
-    /// The room on the viewer's connection at this moment.
+    /// Returns the room on the viewer's connection at this moment.
     pub(super) fn room(&self) -> Room {
         let stream = self.stream.capacity() > 0;
         let Some(Datagrams { connection, idle_room }) = &self.datagrams else {
@@ -62,14 +62,14 @@ impl ViewerSink {
             Some(bytes) if connection.datagram_send_buffer_space() >= *idle_room => {
                 Room { datagram: DatagramRoom::Bytes(bytes), stream }
             }
-            // The path takes no more at present: what goes on the stream would wait as well, and go stale.
+            // The path takes no more for now: stream bytes would wait as well, and go stale.
             Some(_) => Room::NONE,
         }
     }
 
     pub(super) fn send_datagram(&self, bytes: Bytes) {
         if let Some(Datagrams { connection, .. }) = &self.datagrams {
-            // A lost connection is about to leave; any other failure is a lost datagram.
+            // A lost connection is about to be dropped; any other failure is a lost datagram.
             let _ = connection.send_datagram(bytes);
         }
     }

@@ -1,5 +1,5 @@
-//! Snapshots, watermarks and roots that the core publishes: HTTP threads read them without asking the core, and the core
-//! writes without waiting for them.
+//! The cache of snapshots, watermarks and roots that the core publishes. HTTP threads read it without asking the
+//! core, and the core writes without waiting for them.
 
 use super::away::AwayCache;
 use crate::machine::AwayId;
@@ -13,7 +13,7 @@ use dashmap::DashMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// A snapshot event that is sent to any number of clients.
+/// A snapshot event that many clients can be sent.
 #[derive(Debug, Clone)]
 pub(super) struct SharedSnapshot {
     /// Its version; a client that has it subscribes from there on.
@@ -49,9 +49,9 @@ impl Roots {
 /// The values that the core publishes.
 #[derive(Debug)]
 pub(super) struct SnapshotCache {
-    /// Of topics that are watched over HTTP; at most as many as the core holds topics.
+    /// Of topics that are watched over HTTP; no more than the core holds topics.
     snapshots: DashMap<Topic, SharedSnapshot>,
-    /// By root; at most as many as there ever were roots while this node ran.
+    /// By root; no more than there were roots while this node ran.
     watermarks: Mutex<BTreeMap<NodeName, Stamp>>,
     roots: RwLock<Arc<Roots>>,
     pub(super) away: AwayCache,
@@ -78,7 +78,7 @@ impl SnapshotCache {
         self.snapshots.get(topic).map(|shared| shared.clone())
     }
 
-    /// Takes the roots of a view.
+    /// Takes over the roots of a view.
     pub(super) fn learn(&self, view: &ClusterView) {
         let nodes: Vec<Node> = view.tier(Tier::Root).cloned().collect();
         let roots = Roots { ring: Ring::of(view, Tier::Root), nodes };
@@ -89,8 +89,8 @@ impl SnapshotCache {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes a root's watermark. It holds, for totals of its era, until the root tells another: what is merged stays merged,
-    /// also when a link is lost.
+    /// Takes over a root's watermark. It holds, for totals of its era, until the root sends another: merges stay,
+    /// even when a link is lost.
     pub(super) fn mark(&self, root: &NodeName, watermark: Stamp) {
         self.watermarks().insert(root.clone(), watermark);
     }
@@ -99,7 +99,7 @@ impl SnapshotCache {
         self.watermarks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything that live leaves acked up to here, of the topic, has been merged, in this era of the store.
+    /// Returns the time up to which events of the topic that live leaves acked are merged, in this era of the store.
     pub(super) fn watermark(&self, topic: &Topic) -> Stamp {
         let roots = self.roots();
         roots.owner(topic).and_then(|owner| self.watermarks().get(owner).copied()).unwrap_or_default()

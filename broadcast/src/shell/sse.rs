@@ -19,14 +19,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-/// The interval of comments on a silent stream, for proxies and for noticing clients that are gone.
+/// Interval of comments on a silent stream, which keep proxies from closing it and reveal clients that are gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How long a browser waits before it comes back, in milliseconds.
+/// The wait of a browser before it reconnects, in milliseconds.
 const RETRY: &str = "retry: 1000\n\n";
 
-/// Answers with the topic's totals as they change.
+/// Answers with a stream of the topic's totals as they change.
 ///
-/// `held` is the version that the client says it has, where it can't send the header `Last-Event-ID`.
+/// `held` is the version that the client claims to have, if it can't send the header `Last-Event-ID`.
 pub(super) async fn stream(
     state: &HttpState,
     topic: Topic,
@@ -38,7 +38,7 @@ pub(super) async fn stream(
     }
     let mut since = last_event_id(headers).or(held).map_or(Since::Nothing, Since::Held);
     let mut ready = VecDeque::from([Bytes::from_static(RETRY.as_bytes())]);
-    // A snapshot that was made for someone else saves the core the work; what changed since follows.
+    // A cached snapshot saves the core the work; the changes since then follow.
     if since == Since::Nothing
         && let Some(shared) = state.cache.snapshot(&topic)
     {
@@ -65,7 +65,7 @@ pub(super) async fn stream(
     (headers, Body::from_stream(body)).into_response()
 }
 
-/// The version that a client that comes back has, if it says one.
+/// Returns the version that a returning client claims to have, if any.
 fn last_event_id(headers: &HeaderMap) -> Option<Version> {
     headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()
 }
@@ -80,8 +80,8 @@ fn stay(guard: ViewerGuard) -> oneshot::Sender<Infallible> {
     here
 }
 
-/// A response's body. It takes no more from the core before the last event was taken from it, so what is
-/// too much for a slow client stays there, and comes as one newer event.
+/// A response's body. It takes no more from the core until its last event was taken, so a slow client's changes stay
+/// in the core, and arrive as one newer event.
 struct Events {
     ready: VecDeque<Bytes>,
     inbox: Inbox,

@@ -4,7 +4,7 @@
 
 use countree_common::key::{NameError, Topic};
 
-/// What a path below `/v1/topics/` asks for.
+/// The resource that a path below `/v1/topics/` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TopicPath {
     /// The totals.
@@ -13,18 +13,18 @@ pub(super) enum TopicPath {
     Stream(Topic),
 }
 
-/// Why a path names no topic.
+/// The error of a path that names no topic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TopicPathError {
     /// A `%` without two hexadecimal digits.
     #[error("'%' begins an escape of two hexadecimal digits, like %2F; write the sign itself as %25")]
     Escape,
-    /// Not a topic.
+    /// The topic's name is bad.
     #[error(transparent)]
     Name(#[from] NameError),
 }
 
-/// Reads what follows `/v1/topics/`, still encoded.
+/// Parses the rest of the path after `/v1/topics/`, still encoded.
 pub(super) fn parse(rest: &str) -> Result<TopicPath, TopicPathError> {
     match rest.strip_suffix("/stream") {
         Some(topic) => Ok(TopicPath::Stream(decode(topic)?)),

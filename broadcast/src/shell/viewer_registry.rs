@@ -28,7 +28,7 @@ impl ViewerRegistry {
         *self.present.borrow()
     }
 
-    /// Sends all viewers to these nodes, within this time.
+    /// Asks all viewers to move to these nodes, within this time.
     pub(super) async fn send_off(&self, alternates: Vec<(NodeName, SocketAddr)>, within: Duration) {
         let _ = self.inputs.send(Input::Leaving { alternates, within }).await;
     }
@@ -39,7 +39,7 @@ impl ViewerRegistry {
         let _ = self.present.subscribe().wait_for(|present| *present == 0).await;
     }
 
-    /// Registers a viewer; returns its guard, and the inbox of bytes for it. None when the node is leaving.
+    /// Registers a viewer; returns its guard, and the inbox of bytes for it. `None` when the node is leaving.
     pub(super) async fn admit(
         self: &Arc<Self>,
         format: Format,
@@ -62,7 +62,7 @@ pub(super) struct ViewerGuard {
 }
 
 impl ViewerGuard {
-    /// Sends to the core; false when it has ended.
+    /// Sends to the core; returns false when that has ended.
     pub(super) async fn tell(&self, input: Input) -> bool {
         self.registry.inputs.send(input).await.is_ok()
     }

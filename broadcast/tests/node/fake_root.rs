@@ -1,4 +1,4 @@
-//! A root without a store: totals in memory, merged when the test says so.
+//! A root without a store: totals in memory, merged when the test asks for it.
 
 use super::name;
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
@@ -109,7 +109,7 @@ impl FakeRoot {
         }
     }
 
-    /// A leaf is not live, and may hold events.
+    /// Makes a leaf away: it is not live, and may hold events.
     pub(crate) fn lose_leaf(&self, leaf: &str) {
         let leaf = NodeName::new(leaf).unwrap();
         let state = &mut *self.state();
@@ -126,7 +126,7 @@ impl FakeRoot {
         }
     }
 
-    /// How many live conversations want the topic.
+    /// Number of live conversations that subscribe to the topic.
     pub(crate) fn interest(&self, topic: &str) -> usize {
         let topic = super::topic(topic);
         let live = |p: &&Publication| p.connection.close_reason().is_none() && p.interest.contains(&topic);

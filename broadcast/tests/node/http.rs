@@ -124,7 +124,7 @@ async fn a_client_that_comes_back_gets_what_it_missed() {
     let mut behind = EventSource::open(&house, "/v1/topics/t/stream", Some("0-1")).await;
     let event = behind.next().await.unwrap();
     assert_eq!((event.name.as_str(), total(&event.view, "b", "like")), ("update", None));
-    // Of a store that was there before this one, by the header or, from a page that opens a new stream, by the address.
+    // Of an earlier store, by the header or, from a page that opens a new stream, by the address.
     for (path, header) in
         [("/v1/topics/t/stream", Some("9007199254740991-25")), ("/v1/topics/t/stream?since=7-25", None)]
     {

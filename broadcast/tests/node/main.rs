@@ -1,4 +1,4 @@
-//! A real broadcast node between a root that is played by the test and viewers of both kinds.
+//! End-to-end tests of a real broadcast node, between a fake root and viewers of both kinds.
 
 #![cfg(feature = "shell")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on has failed")]

@@ -32,7 +32,7 @@ impl Viewer {
         Self::connect_with(house, quic_config(house)).await
     }
 
-    /// One whose stream takes `window` bytes until they are read.
+    /// Connects a viewer whose stream takes `window` bytes until they are read.
     pub(crate) async fn with_window(house: &House, window: u32) -> Self {
         let mut transport = quinn::TransportConfig::default();
         transport.stream_receive_window(window.into());
@@ -66,7 +66,7 @@ impl Viewer {
         self.sender.send(FrameKind::Message, &ToBroadcast::Subscribe(topics)).await.unwrap();
     }
 
-    /// Asks who is away.
+    /// Asks for the leaves that are away.
     pub(crate) async fn ask_away(&mut self) {
         self.sender.send(FrameKind::Message, &ToBroadcast::Away).await.unwrap();
     }
@@ -75,7 +75,7 @@ impl Viewer {
         self.totals.get(&(topic(of), format!("{item} {kind}"))).map(|(_, total)| *total)
     }
 
-    /// Takes what comes until `done`.
+    /// Reads messages until `done`.
     pub(crate) async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         soon(what, async {
             while !done(self) {

@@ -16,20 +16,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Counters of one topic that a viewer holds. A broadcast node that sends more is not believed.
+/// Most counters of one topic that a viewer holds. A broadcast node that sends more breaks the protocol.
 pub const COUNTERS_PER_TOPIC: usize = limits::COUNTERS_PER_LEAF;
-/// No node may make a viewer wait longer before it goes elsewhere.
+/// Longest wait that a node may impose on a viewer before it moves.
 const WITHIN_MAX: Duration = Duration::from_secs(30);
 
-/// The viewer is to go on at another node. This one still serves it for a while, so that it need not leave
-/// before it has arrived.
+/// A request to move to another node. This one still serves the viewer for a while, so that it can arrive there
+/// before it leaves here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Departure {
-    /// For people.
+    /// The reason, for people.
     pub reason: String,
-    /// Nodes to go to, as this one knows them; may be empty.
+    /// Nodes to move to, as this one knows them; may be empty.
     pub alternates: Vec<(NodeName, SocketAddr)>,
-    /// Go at a random moment within this.
+    /// Move at a random moment within this time.
     pub within: Duration,
 }
 
@@ -43,12 +43,12 @@ pub struct Feed {
     assembling: BTreeMap<Topic, usize>,
     /// Topics whose first snapshot has not come.
     awaited: BTreeSet<Topic>,
-    /// How far the node has followed each topic's eras: it was told which one is held.
+    /// The node's position in each topic's sequence of eras: the node was sent the era that was held.
     followed: BTreeMap<Topic, SourceEra>,
 }
 
-/// The node shows an era that may be an older one: another node has shown a new one since this one was told what is
-/// held. The conversation is to be ended, and a new one begun.
+/// The node shows an era that may be an older one: since this node was sent the held era, another node has shown a
+/// newer one. The caller has to end the conversation and begin a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outdated;
 
@@ -72,16 +72,16 @@ struct Held {
     cells: BTreeMap<(Item, Kind), Cell>,
     /// The eras that were held.
     eras: Eras,
-    /// Set from the first snapshot on.
+    /// Set by the first snapshot.
     is_known: bool,
-    /// What was not handed out yet; everything when `is_fresh`.
+    /// Changes that were not handed out yet; all totals when `is_fresh`.
     unseen: BTreeSet<(Item, Kind)>,
-    /// Nothing of this era was handed out yet.
+    /// Set until totals of this era were handed out.
     is_fresh: bool,
 }
 
 impl Held {
-    /// Takes up a snapshot of a node; returns whether there is something to hand out.
+    /// Takes over a node's snapshot; returns whether there is something to hand out.
     fn snapshot(&mut self, node: &mut SourceEra, snapshot: Snapshot) -> Result<bool, Outdated> {
         let version = snapshot.version;
         match self.eras.judge(node, self.is_known.then_some(self.version.era), version.era) {
@@ -94,7 +94,7 @@ impl Held {
         Ok(self.apply(version, snapshot.totals) || self.is_fresh)
     }
 
-    /// Takes up totals of an era that is held.
+    /// Takes over totals of the held era.
     fn apply(&mut self, version: Version, totals: Vec<CounterTotal>) -> bool {
         self.version = self.version.max(version);
         let (mut changed, is_full) = (false, self.cells.len() >= COUNTERS_PER_TOPIC);
@@ -155,25 +155,27 @@ pub struct ViewerMachine {
     topics: BTreeMap<Topic, Held>,
     /// Topics with something to hand out, each once.
     ready: VecDeque<Topic>,
-    /// Leaves that are away, by the last word of a node.
+    /// Leaves that are away, by the latest message of a node.
     away: Vec<NodeName>,
 }
 
 impl ViewerMachine {
-    /// Watches these topics; at most [`limits::TOPICS_PER_VIEWER`] are taken by a broadcast node.
+    /// Makes a viewer of these topics; a broadcast node takes at most [`limits::TOPICS_PER_VIEWER`].
     pub fn new(topics: impl IntoIterator<Item = Topic>) -> Self {
         let topics = topics.into_iter().map(|topic| (topic, Held::default())).collect();
         Self { topics, ..Self::default() }
     }
 
-    /// What is new: a whole topic the first time and when the era changed, then the counters that
-    /// changed; none where only the leaves that are away are others. Within an era neither versions nor totals ever go back.
+    /// Returns what is new: a whole topic the first time and when the era changed, then the counters that changed; no
+    /// counters when only the set of leaves that are away changed. Within an era neither versions nor totals ever go
+    /// back.
     pub fn poll_view(&mut self) -> Option<TopicView> {
         let topic = self.ready.pop_front()?;
         self.topics.get_mut(&topic).map(|held| held.hand_out(&topic, &self.away))
     }
 
-    /// There is a connection to a broadcast node: what to say to it, in order, and what will be heard of it.
+    /// Begins a conversation with a broadcast node: returns the messages to send, in order, and the state for its
+    /// answers.
     pub fn connected(&self) -> ([ToBroadcast; 2], Feed) {
         let topics = || self.topics.keys().cloned();
         let feed = Feed {
@@ -191,7 +193,7 @@ impl ViewerMachine {
         ([message, ToBroadcast::Away], feed)
     }
 
-    /// The node says something on the stream; maybe that the viewer is to go.
+    /// Handles a message on the node's stream; returns a request to move, if it is one.
     ///
     /// # Errors
     /// When the subscription has to begin anew, because the node may lag behind the totals here.
@@ -228,8 +230,8 @@ impl ViewerMachine {
         Ok(None)
     }
 
-    /// A datagram came. One that makes no sense is as good as lost. It makes nothing complete: one before it,
-    /// with other counters, may be lost. The stream, which leaves nothing out, follows within a second or so.
+    /// Handles a datagram; a malformed one counts as lost. No datagram makes a version complete: an earlier one, with
+    /// other counters, may be lost. The stream leaves nothing out, and follows within about a second.
     pub fn handle_datagram(&mut self, feed: &Feed, bytes: &[u8]) {
         for changes in decode_datagram(bytes).unwrap_or_default() {
             self.changes(feed, changes, None);
@@ -255,15 +257,15 @@ impl ViewerMachine {
         Ok(None)
     }
 
-    /// Changes of another era than the one held, or from before the first snapshot, are of no use: the
-    /// node sends the era's snapshot, and after it, on the same stream, whatever changed since.
+    /// Ignores changes of another era than the held one, or from before the first snapshot: the node sends the era's
+    /// snapshot, and after it, on the same stream, everything that changed since.
     fn changes(&mut self, feed: &Feed, changes: Changes, complete_to: Option<WallMs>) {
         let Some(topic) = feed.handles.get(&changes.handle) else { return };
         let Some(held) = self.topics.get_mut(topic) else { return };
         if !held.is_known || changes.version.era != held.version.era {
             return;
         }
-        // The last word of a node, whose times may be others than those of the node before.
+        // From the latest message of a node, whose times may differ from those of the node before.
         held.complete_to = complete_to.unwrap_or(held.complete_to);
         if held.apply(changes.version, changes.totals) {
             let topic = topic.clone();

@@ -59,7 +59,7 @@ fn connected() -> Screen {
 
 type Seen = (u64, u64, Vec<(String, i64)>);
 
-/// Era, version and totals of what is handed out next.
+/// Returns era, version and totals of the next change.
 fn seen(screen: &mut Screen) -> Option<Seen> {
     let view = screen.watch.poll_view()?;
     let flat = view.counts.iter().flat_map(|(i, kinds)| kinds.values().map(|t| (i.as_str().to_owned(), *t)));

@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
-/// Between two looks at the cluster's nodes when all is well.
+/// Interval of looks at the cluster's nodes.
 const REFRESH: Duration = Duration::from_secs(3);
-/// Between two looks while a node can't be reached.
+/// Interval of looks while a node can't be reached.
 const REFRESH_IN_TROUBLE: Duration = Duration::from_millis(500);
-/// Nodes that are asked when the URL does not answer.
+/// Most nodes that are asked when the URL does not answer.
 const OTHERS_ASKED: usize = 3;
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
-/// More than a node takes to find out that it has no answer.
+/// Time limit of an answer, above the node's own.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A cluster that was found. Cheap to clone; keeps itself up to date for as long as a copy lives.
@@ -45,11 +45,11 @@ struct Inner {
     viewers: Mutex<Option<ViewerSide>>,
 }
 
-/// Where the cluster was found.
+/// The address at which the cluster was found, and how to ask there.
 #[derive(Debug)]
 struct Address {
     url: String,
-    /// None for the public authorities.
+    /// The trusted authorities; `None` for the public ones.
     trust: Option<Trust>,
 }
 
@@ -58,18 +58,18 @@ impl Address {
         http::Server { url: &self.url, trust: self.trust.as_ref() }
     }
 
-    /// Whether nodes may be asked at their own addresses. Those are not encrypted, and a token goes with every question:
-    /// who gave an `https://` address wants neither seen.
+    /// Whether nodes may be asked at their own addresses. These are not encrypted, and a token goes with every
+    /// request: a program that gave an `https://` address wants neither exposed.
     fn leads_to_nodes(&self) -> bool {
         !http::is_https(&self.url)
     }
 }
 
-/// What all viewers use.
+/// The connection settings of all viewers.
 #[derive(Debug, Clone)]
 struct ViewerSide {
     endpoint: quinn::Endpoint,
-    /// Trusts that CA.
+    /// The CA that it trusts.
     config: quinn::ClientConfig,
     ca: String,
 }
@@ -85,7 +85,8 @@ impl Cluster {
         Self::discover_at(Address { url: url.to_owned(), trust: None }, token).await
     }
 
-    /// The same, where the `https://` address has a certificate of the authorities in the PEM text `ca`, and of no others.
+    /// [`Cluster::discover`], where the `https://` address has a certificate of the authorities in the PEM text `ca`,
+    /// and of no others.
     ///
     /// # Errors
     /// As [`Cluster::discover`], and when `ca` holds no certificate.
@@ -110,22 +111,23 @@ impl Cluster {
         Ok(Self { inner })
     }
 
-    /// The cluster's name.
+    /// Returns the cluster's name.
     pub fn name(&self) -> &NodeName {
         &self.inner.name
     }
 
-    /// The nodes, as last heard.
+    /// Returns the nodes, as last heard.
     pub fn view(&self) -> Arc<ClusterView> {
         self.inner.view.borrow().clone()
     }
 
-    /// What `GET /v1/cluster` last answered.
+    /// Returns the last answer of `GET /v1/cluster`.
     pub fn info(&self) -> ClusterInfo {
         self.inner.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A topic's totals, with everything in them that was acked before; `None` if nothing was ever counted in it.
+    /// Returns a topic's totals, with all events that were acked before the call; `None` if nothing was ever counted
+    /// in it.
     ///
     /// # Errors
     /// When the name is bad, or the cluster does not answer or let this client in.
@@ -140,8 +142,8 @@ impl Cluster {
         Ok(Some(TopicView { is_snapshot: true, ..view }))
     }
 
-    /// Sets a topic's totals to 0, or those of one item or kind: what was acked before is gone, what comes after stays.
-    /// `key` makes a repeat harmless for 15 minutes: repeat under the same one after [`ClientError::InDoubt`].
+    /// Sets a topic's totals to 0, or those of one item or kind. Events acked before are gone from them, later ones
+    /// count. `key` makes a repeat harmless for 15 minutes: repeat under the same one after [`ClientError::InDoubt`].
     ///
     /// # Errors
     /// When a name is bad, or the cluster does not answer or let this client in.
@@ -163,7 +165,7 @@ impl Cluster {
         understand::<serde::de::IgnoredAny>(&answer).map(|_| ())
     }
 
-    /// Asks where the cluster was found, and where that is a node of another tier, one of this.
+    /// Asks at the address where the cluster was found, and if that is a node of another tier, one of this tier.
     async fn ask(
         &self,
         method: &str,
@@ -187,29 +189,29 @@ impl Cluster {
         }
     }
 
-    /// The nodes, as they change.
+    /// Returns the nodes; the receiver follows changes.
     pub(super) fn watch_view(&self) -> watch::Receiver<Arc<ClusterView>> {
         self.inner.view.subscribe()
     }
 
-    /// A node does not answer where it should be: looks soon whether it has moved.
+    /// Reports that a node does not answer at its address, so that the nodes are looked up soon.
     pub(super) fn report_trouble(&self) {
         self.inner.trouble.notify_one();
     }
 
-    /// A node says who is in the cluster.
+    /// Takes over a node's view of the cluster.
     pub(super) fn learn(&self, view: &ClusterView) {
         self.inner.learn(view, false);
     }
 
-    /// Connections of a producer of its own.
+    /// Makes connections for one producer.
     pub(super) fn producer_peers(&self) -> Result<Peers, ClientError> {
         let config = quic::client_config(anonymous_tls(&self.info().ca)?, Profile::Bulk)?;
         Ok(self.peers(endpoint()?, config))
     }
 
-    /// Connections of one viewer; the socket is shared, the connections are not, since datagrams of two
-    /// viewers could not be told apart.
+    /// Makes connections for one viewer. The socket is shared, the connections are not: datagrams of two viewers on
+    /// one could not be told apart.
     pub(super) fn viewer_peers(&self) -> Result<Peers, ClientError> {
         // A cluster that was set up anew has another CA.
         let ca = self.info().ca;
@@ -234,7 +236,8 @@ impl Cluster {
 }
 
 impl Inner {
-    /// Takes up a newer view. In trouble any view that is different: the cluster may have been set up anew.
+    /// Takes over a newer view; while a node can't be reached, any different one, since the cluster may have been set
+    /// up anew.
     fn learn(&self, view: &ClusterView, in_trouble: bool) {
         self.view.send_if_modified(|known| {
             let is_news = view.epoch > known.epoch || in_trouble && *view != **known;
@@ -278,7 +281,7 @@ fn code(answer: &http::Answer) -> Option<String> {
     (answer.status >= 400).then_some(body.error.code)
 }
 
-/// What an answer of status 2xx says; what is wrong, from another.
+/// Returns the value of an answer with status 2xx, and the error of any other.
 fn understand<T: DeserializeOwned>(answer: &http::Answer) -> Result<T, ClientError> {
     let message = || {
         let body = serde_json::from_slice::<ErrorBody>(&answer.body);
@@ -307,7 +310,7 @@ async fn fetch(server: http::Server<'_>, token: Option<&str>) -> Result<ClusterI
     }
 }
 
-/// A socket for both families, or for IPv4 where there is no other.
+/// Opens a socket for IPv4 and IPv6, or for IPv4 if there is no other.
 fn endpoint() -> Result<quinn::Endpoint, ClientError> {
     quic::endpoint((Ipv6Addr::UNSPECIFIED, 0).into(), None)
         .or_else(|_| quic::endpoint((Ipv4Addr::UNSPECIFIED, 0).into(), None))

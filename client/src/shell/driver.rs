@@ -19,14 +19,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
-/// Events of all links that wait for the task; above it links stop reading.
+/// Events of all links that wait for the task; links stop reading while there are more.
 const LINK_EVENTS_QUEUED: usize = 1_024;
-/// Frames that wait for one connection beyond the batches in flight: greetings, and batches that were
-/// repeated before their first copy had left. With more the connection is given up.
+/// Frames that wait for one connection beyond the batches in flight: greetings, and batches that were repeated before
+/// their first copy had left. A connection with more is closed.
 const FRAMES_QUEUED_EXTRA: usize = 64;
 /// The least wait while events are held back, however short the linger time.
 const TICK_MIN: Duration = Duration::from_millis(1);
-/// How often silent leaves are looked for while answers are owed.
+/// Interval of looks for silent leaves while answers are owed.
 const SILENCE_CHECK: Duration = Duration::from_millis(500);
 /// Intake buffers larger than this are not kept for the next events.
 const SPARE_EVENTS: usize = 64 << 10;
@@ -95,7 +95,7 @@ impl Driver {
             self.machine.handle_time(self.timeline.now());
             self.execute_outputs();
             if self.has_failed {
-                // Waiting flushes return the error; by now the tally is right.
+                // Waiting flushes return the error; the tally is complete by now.
                 self.flushes.clear();
             }
             let held = self.machine.queued_events();

@@ -11,51 +11,51 @@ use countree_common::wire::hello::{Refusal, RefusalCode};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// Not a URL that this client can use.
+    /// The address is not a URL that this client can use.
     #[error("'{0}' is not an address of the form host:port, http://host:port or https://host:port")]
     Url(String),
     /// The certificate of the `https://` address is not signed by an authority that is trusted.
     #[error("the certificate at {url} can't be trusted: {reason}")]
     Untrusted {
-        /// Where the cluster was looked for.
+        /// The address that was asked.
         url: String,
-        /// What is wrong with the certificate.
+        /// The reason.
         reason: String,
     },
-    /// Nobody answers there.
+    /// No server answers there.
     #[error("no cluster answers at {url}: {reason}")]
     NoCluster {
-        /// Where it was looked for.
+        /// The address that was asked.
         url: String,
-        /// What went wrong.
+        /// The reason.
         reason: String,
     },
-    /// Somebody answers, but not as a cluster does.
+    /// A server answers, but not as a cluster does.
     #[error(
         "what answers at {url} is not a Countree cluster ({reason}): give the HTTP address of one of its nodes"
     )]
     NotACluster {
-        /// Where it was looked for.
+        /// The address that was asked.
         url: String,
-        /// What came instead.
+        /// The answer.
         reason: String,
     },
-    /// The cluster asks for a token, and none or another one was shown.
+    /// The cluster asks for a token, and this client has none, or one without the right.
     #[error("the cluster does not allow this ({0}): show a token, as `countree token` mints them")]
     Unauthorized(String),
-    /// The cluster can't do it just now; nothing changed.
+    /// The cluster can't do it for now; nothing changed.
     #[error("not now, and nothing changed: {0}")]
     Unavailable(String),
-    /// It may be done or not; a repeat under the same key is safe, another is not.
+    /// It may have been done or not. Repeat under the same key: that is safe. Under another it is not.
     #[error("it may be done or not: {0}")]
     InDoubt(String),
-    /// The cluster will never take what this client says.
+    /// The cluster will never accept this client's messages.
     #[error("the cluster refuses this client: {0}")]
     Refused(String),
-    /// The cluster's CA certificate is of no use.
+    /// The cluster's CA certificate can't be used.
     #[error("the cluster's certificate can't be used: {0}")]
     Tls(String),
-    /// No UDP socket.
+    /// No UDP socket could be opened.
     #[error("no UDP socket can be opened: {0}")]
     Socket(String),
     /// A bad topic, item or kind.
@@ -84,7 +84,7 @@ impl ClientError {
         }
     }
 
-    /// What a refusal means for good; `None` when another node or a later time may answer otherwise.
+    /// Returns the error that a refusal means; `None` when another node or a later try may succeed.
     pub(super) fn refusal(refusal: Refusal) -> Option<Self> {
         match refusal.code {
             RefusalCode::Unauthorized => Some(Self::Unauthorized(refusal.message)),

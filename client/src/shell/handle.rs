@@ -42,7 +42,7 @@ impl CounterHandle {
         self.name_ref.store(name_ref.pack(), Relaxed);
     }
 
-    /// The counter.
+    /// Returns the counter.
     pub fn counter(&self) -> &Counter {
         &self.counter
     }

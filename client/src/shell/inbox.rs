@@ -1,5 +1,5 @@
-//! The queue between senders and the producer's task: one lock and one push per event, and a wake-up only when the task
-//! would otherwise not look in time.
+//! The queue between senders and the producer's task. It costs a lock and a push per event, and wakes the task only
+//! when that would not look in time.
 
 use super::error::ClientError;
 use super::handle::{CounterHandle, NameRef};
@@ -15,14 +15,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 
-/// Names that a producer holds; with more it starts again from none.
+/// Most names that a producer holds; with more it starts a new generation.
 const NAMES_MAX: NameId = 4 << 20;
-/// Events that are queued under one lock.
+/// Most events that are queued under one lock.
 const PUSHED_AT_ONCE: usize = 256;
-/// Errors in a tally; older ones are dropped.
+/// Most errors in a tally; older ones are dropped.
 const ERRORS_KEPT: usize = 8;
 
-/// Shared by all copies of a producer and its task.
+/// The queue that all copies of a producer share with its task.
 #[derive(Debug)]
 pub(super) struct Inbox {
     names: DashMap<Counter, NameRef>,
@@ -66,7 +66,7 @@ impl Inbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues an event; waits while there is no room.
+    /// Queues an event; waits while the queue is full.
     pub(super) async fn send(&self, counter: &Counter, delta: Delta) -> Result<(), ClientError> {
         let name_ref = self.name_ref(counter)?;
         self.push_at(name_ref, counter, delta, None).await.map(|_| ())
@@ -113,7 +113,7 @@ impl Inbox {
         Ok(CounterHandle::new(counter.clone(), self.name_ref(counter)?))
     }
 
-    /// The counter's number; the next one if it has none yet.
+    /// Returns the counter's number, or the next free one if it has none.
     fn name_ref(&self, counter: &Counter) -> Result<NameRef, ClientError> {
         if let Some(name_ref) = self.names.get(counter) {
             return Ok(*name_ref);
@@ -122,7 +122,7 @@ impl Inbox {
         if let Some(end) = &queue.end {
             return Err(end.clone());
         }
-        // Numbers are given only under the queue's lock: a number that is found here is defined there.
+        // Numbers are defined only under the queue's lock, so a number that is found here is defined in the queue.
         if let Some(name_ref) = self.names.get(counter) {
             return Ok(*name_ref);
         }
@@ -155,7 +155,7 @@ impl Inbox {
                 Pushed::Full => {
                     let mut has_room = std::pin::pin!(self.has_room.notified());
                     has_room.as_mut().enable();
-                    // There may be room since the look above.
+                    // Room may have appeared since the check above.
                     match self.try_push(&[(name_ref, delta)], due)? {
                         Pushed::Done(_) => break,
                         Pushed::Stale => {}
@@ -169,7 +169,7 @@ impl Inbox {
         Ok(name_ref)
     }
 
-    /// Queues the first of these events, up to one that there is no room for or whose number is stale. There is at least one.
+    /// Queues the first of these events, up to one without room or with a stale number. There is at least one event.
     fn try_push(&self, events: &[(NameRef, Delta)], due: Option<Instant>) -> Result<Pushed, ClientError> {
         let mut guard = self.queue();
         let queue = &mut *guard;
@@ -224,7 +224,7 @@ impl Inbox {
         Ok(is_done)
     }
 
-    /// Takes no more events, for that reason. The first reason stays.
+    /// Closes the queue for this reason. The first reason stays.
     pub(super) fn end(&self, reason: ClientError) {
         self.queue().end.get_or_insert(reason);
         self.wake.notify_one();
@@ -238,7 +238,7 @@ impl Inbox {
         self.has_room.notify_waiters();
     }
 
-    /// The reason why no more events are taken.
+    /// Returns the reason why no more events are taken.
     pub(super) fn ended(&self) -> Option<ClientError> {
         self.queue().end.clone()
     }

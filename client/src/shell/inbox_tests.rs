@@ -10,7 +10,7 @@ fn inbox(room: usize, names_max: NameId) -> Arc<Inbox> {
     Arc::new(Inbox::with_names_max(room, Timeline::start(), names_max))
 }
 
-/// Every event by the name that its number stands for.
+/// Returns every event with the name that its number stands for.
 fn read(taken: &Taken) -> Vec<String> {
     let (mut names, mut read) = (Vec::new(), Vec::new());
     for intake in &taken.intakes {

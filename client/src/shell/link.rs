@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long a leaf's refusal is waited for after a failed write.
+/// Time limit for a leaf's refusal after a failed write.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The leaf that a link leads to, and the number of the attempt.
+/// The leaf that a link connects to, and the number of the attempt.
 #[derive(Debug, Clone)]
 pub(super) struct LinkTarget {
     pub(super) leaf: NodeName,
@@ -30,7 +30,7 @@ pub(super) enum LinkEvent {
     Lost { reason: String, refusal: Option<Refusal> },
 }
 
-/// Closes the connection however the link's task ends. An open one would be taken for a live one.
+/// Closes the connection when the link's task ends, for any reason: the leaf would take an open one for a live one.
 struct CloseOnDrop(quinn::Connection);
 
 impl Drop for CloseOnDrop {
@@ -39,7 +39,7 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Connects, and carries frames both targets until the connection is lost or this task is aborted.
+/// Connects, and carries frames in both directions until the connection is lost or this task is aborted.
 pub(super) async fn run(
     peers: Peers,
     target: LinkTarget,
@@ -71,7 +71,7 @@ async fn converse(
     if events.send((target.clone(), LinkEvent::Connected)).await.is_err() {
         return StreamError::Ended.into();
     }
-    // Both at once: a leaf that reads slowly must still be heard.
+    // Both at once: a leaf that reads slowly must still be read.
     let error = tokio::select! {
         e = write(sender, frames) => e,
         e = read(receiver, target, events) => e,
@@ -88,7 +88,7 @@ async fn write(mut sender: FrameSender, mut frames: mpsc::Receiver<Outgoing>) ->
         match sent {
             Ok(()) => {}
             Err(e) => {
-                // The leaf may have said why it has stopped listening: the reader goes first.
+                // The leaf may have sent the reason why it has stopped reading: the reader goes first.
                 tokio::time::sleep(REFUSAL_TIMEOUT).await;
                 return e;
             }

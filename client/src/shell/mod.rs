@@ -1,4 +1,4 @@
-//! Bytes and time for the machines: discovery over HTTP, conversations over QUIC.
+//! IO and time for the machines: discovery over HTTP, conversations over QUIC.
 
 #![allow(clippy::disallowed_methods, reason = "shells are where clocks are allowed")]
 

@@ -38,7 +38,7 @@ impl Drop for Owner {
 impl Producer {
     /// Starts a producer. Must run inside a tokio runtime, on which its task lives.
     ///
-    /// When it can't work at all (no UDP socket, say), `send` and `flush` return the error.
+    /// When it can't work at all (without a UDP socket, for example), `send` and `flush` return the error.
     pub fn new(cluster: Cluster, options: ProducerOptions) -> Self {
         Self::start(cluster, options, None)
     }
@@ -80,7 +80,7 @@ impl Producer {
         self.owner.inbox.send(counter, delta).await
     }
 
-    /// Looks a counter's name up once, for [`Producer::send_to`] to be called often.
+    /// Looks a counter's name up once, for many calls of [`Producer::send_to`].
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -96,7 +96,7 @@ impl Producer {
         self.owner.inbox.send_to(counter, delta, None).await
     }
 
-    /// [`Producer::send_to`] for many events that are at hand: they cost half as much together.
+    /// [`Producer::send_to`] for many events at once, at half the cost of each.
     ///
     /// # Errors
     /// As [`Producer::send`]; the first of them may have been taken, see [`Producer::tally`].
@@ -141,7 +141,7 @@ impl Producer {
         self.finish(is_done).await
     }
 
-    /// The results of the events so far.
+    /// Returns the results of the events so far.
     pub fn tally(&self) -> Tally {
         self.owner.inbox.tally()
     }

@@ -1,4 +1,4 @@
-//! The producer's queue, as the lock guards it.
+//! The producer's queue, which a lock guards.
 
 use super::error::ClientError;
 use crate::machine::producer::{Intake, NameId};
@@ -16,7 +16,7 @@ pub(super) struct Queue {
     pub(super) waiting: usize,
     /// Events that the machine holds and has not sent yet.
     pub(super) in_machine: usize,
-    /// The number of waiting events from which on the task is woken.
+    /// The number of waiting events that wakes the task.
     pub(super) wake_at: usize,
     pub(super) is_woken: bool,
     pub(super) has_blocked_senders: bool,
@@ -51,11 +51,11 @@ impl Queue {
     }
 }
 
-/// The contents that the producer's task takes out at once.
+/// The contents of the queue, taken out at once by the producer's task.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) intakes: VecDeque<Intake>,
     pub(super) flushes: Vec<oneshot::Sender<()>>,
-    /// No events come after these.
+    /// Set when no events come after these.
     pub(super) is_last: bool,
 }

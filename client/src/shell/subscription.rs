@@ -21,24 +21,24 @@ const EVENTS_QUEUED: usize = 4;
 /// A report of a subscription to the viewer's task.
 #[derive(Debug)]
 pub(super) enum SubscriptionEvent {
-    /// Every topic's snapshot has come.
+    /// Every topic's snapshot has arrived.
     Complete,
     /// The viewer is to move to another node; this one still serves it until then.
     Sent(Departure),
-    /// It is over.
+    /// The conversation is over.
     Ended(End),
 }
 
-/// Why a conversation with a broadcast node is over.
+/// The reason why a conversation with a broadcast node is over.
 #[derive(Debug)]
 pub(super) enum End {
-    /// For good.
+    /// No node can help.
     Fatal(ClientError),
     /// With this node only; `was_open` says whether it had let the viewer in.
     Node { was_open: bool, reason: String },
 }
 
-/// A handle of a subscription, which ends when this is dropped.
+/// A handle of a subscription, which ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Subscription {
     /// The broadcast node.
@@ -71,7 +71,7 @@ impl Subscription {
         self.events.recv().await.unwrap_or_else(|| SubscriptionEvent::Ended(gone()))
     }
 
-    /// Returns when it is over.
+    /// Returns when the subscription is over.
     pub(super) async fn ended(&mut self) -> End {
         loop {
             if let SubscriptionEvent::Ended(end) = self.next().await {
@@ -87,7 +87,7 @@ impl Drop for Subscription {
     }
 }
 
-/// A connection that is left open would be taken for a live one.
+/// Closes the connection when dropped: the node would take an open one for a live one.
 struct Closing(quinn::Connection);
 
 impl Drop for Closing {
@@ -122,7 +122,7 @@ impl SubscriptionTask {
         }
     }
 
-    /// Returns when the conversation breaks.
+    /// Returns when the connection breaks.
     async fn follow(
         &self,
         mut sender: FrameSender,

@@ -1,4 +1,4 @@
-//! The results of a producer's events, counted.
+//! Counts of a producer's events by result.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ pub struct Tally {
     pub acked: u64,
     /// Not counted, for certain.
     pub rejected: u64,
-    /// Counted once or not at all; their leaf has not said which and never will.
+    /// Counted once or not at all, and it will never be known which.
     pub in_doubt: u64,
     /// The last reasons for events that were not acked.
     pub errors: Vec<String>,

@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::AbortHandle;
 
-/// The wait before another node is tried; doubles up to [`RETRY_MAX`].
+/// The wait before another node is tried; it doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
-/// A node that has not sent every snapshot after this long is no way out for one that was sent away.
+/// Time limit for a new node to send every snapshot, for a viewer that was asked to move.
 const ARRIVAL: Duration = Duration::from_secs(5);
 
-/// Watches topics. Reconnects by itself, to whichever broadcast node there is.
+/// Watches topics. Reconnects by itself, to any broadcast node of the cluster.
 #[derive(Debug)]
 pub struct Viewer {
     shared: Arc<Shared>,
@@ -47,10 +47,10 @@ impl Viewer {
         Self { shared, task: task.abort_handle() }
     }
 
-    /// Returns the next news: for each topic first all its counts (and again when the store's era changed), then the
-    /// counters that changed. A slow reader skips to the latest. Safe to drop and call again.
+    /// Returns the next change: for each topic first all its totals (and again when the store's era changed), then
+    /// the counters that changed. A slow reader skips to the latest totals. Safe to cancel and call again.
     ///
-    /// Ends after an error; while no broadcast node can be reached it waits.
+    /// Returns `None` after an error. While no broadcast node can be reached it waits.
     pub async fn next(&mut self) -> Option<Result<TopicView, ClientError>> {
         loop {
             {
@@ -83,7 +83,7 @@ struct Task {
 }
 
 impl Task {
-    /// Goes from node to node; returns only what no node will help against.
+    /// Moves from node to node; returns only an error that no other node would help against.
     async fn run(&self) -> ClientError {
         let (mut last, mut failures) = (None, 0u32);
         loop {
@@ -106,13 +106,13 @@ impl Task {
                 failures += 1;
             }
             self.cluster.report_trouble();
-            // Viewers of a node that died would otherwise all come to the next one at once.
+            // Spreads the viewers of a node that died, which would otherwise all come to the next one at once.
             let wait = RETRY.saturating_mul(1 << failures.min(10)).min(RETRY_MAX);
             tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
         }
     }
 
-    /// Stays with a node, and goes on at another when it is sent away, for as long as that leaves no gap.
+    /// Stays with a node, and moves to another when asked to, as long as that leaves no gap.
     async fn stay(&self, mut feed: Subscription, peers: &Peers) -> (NodeName, End) {
         loop {
             let departure = match feed.next().await {
@@ -122,7 +122,7 @@ impl Task {
             };
             let wait = departure.within.mul_f64(rand::random_range(0.0..1.0));
             let left = feed.node.clone();
-            // The old node is heard while the way to the new one is made.
+            // The old node is still read while the new connection is made.
             tokio::select! {
                 end = feed.ended() => return (left.name, end),
                 next = self.move_on(&departure, &left, wait, peers) => match next {
@@ -168,7 +168,7 @@ impl Task {
     }
 }
 
-/// One of the nodes that a leaving one has named, which is then no longer among them.
+/// Takes one of the nodes that a leaving one has named out of the list.
 fn take_any(named: &mut Vec<(NodeName, SocketAddr)>) -> Option<Node> {
     let place = rand::random::<u64>().checked_rem(named.len() as u64)?;
     let (name, quic) = named.swap_remove(place as usize);

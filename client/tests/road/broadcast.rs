@@ -1,4 +1,4 @@
-//! A broadcast node that says what a test tells it to.
+//! A broadcast node that follows a test's script.
 
 use countree_common::document::{CounterTotal, Version};
 use countree_common::key::{Item, Kind, Topic};
@@ -21,7 +21,7 @@ pub(crate) fn totals(of: &[(&str, i64)]) -> Vec<CounterTotal> {
         .collect()
 }
 
-/// What a script says after the snapshot.
+/// A message of the script, sent after the snapshot.
 #[derive(Debug, Clone)]
 pub(crate) enum Line {
     Datagram(u64, Vec<CounterTotal>),
@@ -34,7 +34,7 @@ pub(crate) enum Line {
 pub(crate) struct Script {
     pub(crate) snapshot: Arc<Mutex<(Version, Vec<CounterTotal>)>>,
     pub(crate) lines: broadcast::Sender<Line>,
-    /// What the viewer said it holds, when it came from another conversation.
+    /// The versions that the viewer brought from another conversation.
     pub(crate) resumed: Arc<Mutex<Option<Version>>>,
 }
 

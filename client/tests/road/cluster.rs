@@ -1,4 +1,4 @@
-//! A cluster of fakes: a CA, a view, and the HTTP answer that tells of both.
+//! A cluster of fakes: a CA, a view, and the HTTP answer that contains both.
 
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::limits;
@@ -112,7 +112,7 @@ async fn answer(listener: TcpListener, cluster: NodeName, ca: String, view: Arc<
     }
 }
 
-/// Waits for something to become true, for 20 s at most.
+/// Waits until a condition is true, for 20 s at most.
 pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {

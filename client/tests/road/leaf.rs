@@ -10,17 +10,18 @@ use countree_common::wire::producer::{Durability, FromLeaf, ToLeaf};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-/// What a leaf has on disk, as it were: it outlives the node.
+/// The leaf's disk, which outlives the node.
 #[derive(Default)]
 pub(crate) struct Book {
     sessions: HashMap<SessionId, Seq>,
     pub(crate) totals: BTreeMap<Counter, i64>,
     pub(crate) events: u64,
     received: u64,
-    /// The connection breaks at every so many batches, after the batch was counted and before its ack.
+    /// The connection breaks after each batch whose number is a multiple of this: the batch is counted, and not
+    /// acked.
     pub(crate) break_every: Option<u64>,
     pub(crate) breaks: u64,
-    /// Counts, and acks nothing.
+    /// Counts batches without acking any.
     pub(crate) is_silent: bool,
 }
 

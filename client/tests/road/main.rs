@@ -1,4 +1,4 @@
-//! Producers and viewers against leaves and broadcast nodes made for the purpose, over real QUIC.
+//! End-to-end tests of producers and viewers against fake leaves and broadcast nodes, over real QUIC.
 
 #![allow(
     clippy::unwrap_used,

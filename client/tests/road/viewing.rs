@@ -14,7 +14,7 @@ fn topics() -> Vec<Topic> {
     vec![Topic::new("live").unwrap()]
 }
 
-/// The next view must have this version and these counts.
+/// Expects this version and these totals in the next view.
 async fn expect(viewer: &mut Viewer, version: u64, of: &[(&str, i64)]) {
     let view = soon(viewer.next()).await.unwrap().unwrap();
     assert_eq!((view.version, view.counts), (version, counts(totals(of))));
@@ -63,7 +63,7 @@ async fn a_viewer_that_is_sent_away_goes_to_another_node_and_never_back_in_time(
     expect(&mut viewer, 8, &[("b", 8)]).await;
     let other = &scripts[1 - at];
     eventually("the viewer is at the other node", || other.lines.receiver_count() > 0).await;
-    // Its snapshot was older; only what is newer comes out.
+    // The node's snapshot was older, so only newer totals come out.
     other.lines.send(Line::Stream(9, totals(&[("a", 9)]))).unwrap();
     expect(&mut viewer, 9, &[("a", 9)]).await;
     assert_eq!(*other.resumed.lock().unwrap(), Some(Version { era: 0, number: 8 }), "what the viewer held");

@@ -43,22 +43,22 @@ impl FillingBatch {
         Self { batch, stamp, name_bytes: 0 }
     }
 
-    /// Tells this batch from every other.
+    /// Returns the number that tells this batch from every other.
     pub fn stamp(&self) -> u32 {
         self.stamp
     }
 
-    /// When its first event was queued.
+    /// Returns the time at which its first event was queued.
     pub fn first_queued(&self) -> Time {
         self.batch.first_queued
     }
 
-    /// How many events it holds.
+    /// Returns the number of events that it holds.
     pub fn events(&self) -> u32 {
         self.batch.events
     }
 
-    /// The first flush that waits for it, if that comes.
+    /// Returns the first flush that waits for it, if any does.
     pub fn flush(&self) -> FlushId {
         self.batch.flush
     }
@@ -76,7 +76,7 @@ impl FillingBatch {
         self.name_bytes += name_bytes;
     }
 
-    /// Whether it takes no more. Even with all its names defined in it, the batch fits a frame.
+    /// Whether the batch is full. Even with all its names defined in it, it fits a frame.
     #[inline]
     pub fn is_full(&self, options: &ProducerOptions) -> bool {
         let bytes = self.batch.words.len();
@@ -85,7 +85,7 @@ impl FillingBatch {
             || bytes + self.name_bytes >= BATCH_BYTES_MAX
     }
 
-    /// The batch, as it is.
+    /// Closes the batch.
     pub fn close(self) -> Batch {
         self.batch
     }

@@ -11,7 +11,7 @@ use countree_common::wire::batch::BatchBuilder;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
-    /// The round of definitions that `id` is of.
+    /// Returns the round of definitions that `id` belongs to.
     round: u32,
     id: u32,
 }

@@ -1,4 +1,4 @@
-//! Numbers that the machine and its shell name things by.
+//! Numbers of connection attempts, flushes and names.
 
 /// One attempt to connect to a leaf. Events of an older attempt are ignored.
 pub type LinkId = u64;

@@ -1,4 +1,4 @@
-//! Events on their way from senders into the machine.
+//! Events on their way from senders to the machine.
 
 use super::ids::NameId;
 use countree_common::delta::Delta;

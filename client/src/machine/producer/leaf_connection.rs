@@ -35,7 +35,7 @@ const RECONNECT_MAX: Duration = Duration::from_secs(1);
 /// The interval between questions to other leaves about a session whose leaf has left.
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A leaf that owes an answer for this long may be gone: a killed process closes no connection.
+/// A leaf that owes an answer for this long may be gone: the connections of a killed process stay open.
 const SILENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ enum Link {
 pub struct Context<'a> {
     /// The time.
     pub now: Time,
-    /// How to batch and wait.
+    /// The settings of batches and timeouts.
     pub options: &'a ProducerOptions,
     /// The names that batches refer to by number.
     pub names: &'a Names,
@@ -72,18 +72,18 @@ impl Context<'_> {
     }
 }
 
-/// The last times of what timeouts are measured from.
+/// The times that timeouts are measured from.
 #[derive(Debug, Default)]
 struct Times {
     /// A batch was sent for the first time.
     batch_sent: Time,
     /// The session was used.
     session_used: Time,
-    /// The leaf took something, or first had something to take.
+    /// The leaf took a batch, or a batch began to wait.
     progress: Time,
 }
 
-/// One leaf, as the producer deals with it.
+/// The producer's side of one leaf.
 #[derive(Debug)]
 pub struct LeafConnection {
     leaf: NodeName,
@@ -91,16 +91,16 @@ pub struct LeafConnection {
     incarnation: u64,
     is_listed: bool,
     is_draining: bool,
-    /// The leaf has said so on this link: its later messages take that into account.
+    /// Set once the leaf has said on this link that it is leaving: its later messages take that into account.
     link_drains: bool,
     link: Link,
-    /// Attempts in a row that failed.
+    /// Number of failed attempts in a row.
     failures: u32,
     session: Option<Session>,
     dictionary: Dictionary,
-    /// This leaf is to be asked about others' sessions: connect, even with nothing to send.
+    /// Set while this leaf is to be asked about others' sessions: connect, even with nothing to send.
     is_required: bool,
-    /// When other leaves are asked next how the session here ended.
+    /// The time at which other leaves are asked next how the session here ended.
     ask_at: Time,
     /// Batches that wait to be sent for the first time.
     pub backlog: Backlog,
@@ -110,7 +110,7 @@ pub struct LeafConnection {
 }
 
 impl LeafConnection {
-    /// A connection to a leaf of the view, not made yet.
+    /// Makes a connection to a leaf of the view, without connecting yet.
     pub fn new(node: &Node) -> Self {
         Self {
             leaf: node.name.clone(),
@@ -157,12 +157,12 @@ impl LeafConnection {
         !self.is_empty() && (self.failures > 0 || is_silent)
     }
 
-    /// The batches that the leaf owes an answer for.
+    /// Returns the batches that the leaf owes an answer for.
     pub fn unacked(&self) -> Option<&VecDeque<Batch>> {
         self.session.as_ref().map(Session::unacked)
     }
 
-    /// Whether the leaf can be asked something right now.
+    /// Whether the leaf can be asked a question right now.
     pub fn is_ready(&self) -> bool {
         matches!(self.link, Link::Ready { .. })
     }
@@ -172,7 +172,7 @@ impl LeafConnection {
         self.is_required = true;
     }
 
-    /// The session, if it is open.
+    /// Returns the session, if it is open.
     pub fn session(&self) -> Option<SessionId> {
         self.session.as_ref().map(Session::id)
     }
@@ -192,7 +192,7 @@ impl LeafConnection {
         self.session()
     }
 
-    /// The leaf is in the view, maybe elsewhere or started anew.
+    /// Takes over the leaf's address and start from the view.
     pub fn listed(&mut self, node: &Node, ctx: &mut Context<'_>) {
         self.is_listed = true;
         if (node.quic, node.incarnation) == (self.address, self.incarnation) {
@@ -205,7 +205,7 @@ impl LeafConnection {
         self.link = Link::Down { retry_at: ctx.now };
     }
 
-    /// The leaf is not in the view. It is still asked about its batches where it was last.
+    /// Marks the leaf as missing in the view. It is still asked about its batches at its last address.
     pub fn unlisted(&mut self) {
         self.is_listed = false;
     }
@@ -219,7 +219,7 @@ impl LeafConnection {
         self.link = Link::Down { retry_at: ctx.now };
     }
 
-    /// The attempt succeeded.
+    /// Handles a successful attempt.
     pub fn connected(&mut self, link: LinkId, ctx: &mut Context<'_>) {
         if self.link == (Link::Connecting { link }) {
             self.dictionary.clear();
@@ -228,7 +228,7 @@ impl LeafConnection {
         }
     }
 
-    /// The attempt failed, or the connection is lost.
+    /// Handles a failed attempt, or a lost connection.
     pub fn lost(&mut self, link: LinkId, reason: String, ctx: &mut Context<'_>) {
         let is_current = match self.link {
             Link::Down { .. } => false,
@@ -278,7 +278,7 @@ impl LeafConnection {
         }
     }
 
-    /// Gives every event up: those that were sent are in doubt, the others are rejected.
+    /// Abandons every event: those that were sent are in doubt, the others are rejected.
     pub fn abandon(&mut self, reason: &str, ctx: &mut Context<'_>) {
         self.abandon_session(reason, ctx);
         self.disconnect(ctx);

@@ -32,14 +32,14 @@ pub struct ProducerMachine {
     next_stamp: u32,
     next_session: u128,
     next_link: LinkId,
-    /// The flush that will wait for what is queued now.
+    /// The flush that will wait for the events queued now.
     flush: FlushId,
     flushing: VecDeque<FlushId>,
     outputs: VecDeque<Output>,
 }
 
 impl ProducerMachine {
-    /// `origin` is random: the producer's sessions are numbered from it.
+    /// `origin` is a random number: the producer's sessions are numbered from it.
     pub fn new(options: ProducerOptions, origin: u128) -> Self {
         Self {
             options: options.clamped(),
@@ -116,17 +116,17 @@ impl ProducerMachine {
         self.pump(now);
     }
 
-    /// An attempt succeeded.
+    /// Handles a successful attempt to connect.
     pub fn handle_connected(&mut self, now: Time, leaf: &NodeName, link: LinkId) {
         self.at_connection(now, leaf, |connection, ctx| connection.connected(link, ctx));
     }
 
-    /// An attempt failed, or a connection is lost; the reason is for people.
+    /// Handles a failed attempt, or a lost connection; the reason is for people.
     pub fn handle_lost(&mut self, now: Time, leaf: &NodeName, link: LinkId, reason: String) {
         self.at_connection(now, leaf, |connection, ctx| connection.lost(link, reason, ctx));
     }
 
-    /// A message from a leaf.
+    /// Handles a message from a leaf.
     pub fn handle_message(&mut self, now: Time, leaf: &NodeName, link: LinkId, message: FromLeaf) {
         if let FromLeaf::View(view) = &message {
             if view.epoch > self.routing.view().epoch {
@@ -171,7 +171,8 @@ impl ProducerMachine {
         }
     }
 
-    /// Sends everything that was queued before, without lingering. `Output::Flushed` follows once all of it is resolved.
+    /// Sends everything that was queued before, without lingering. `Output::Flushed` follows once all of it is
+    /// resolved.
     pub fn handle_flush(&mut self, now: Time) -> FlushId {
         let flush = self.flush;
         self.flush += 1;
@@ -180,7 +181,7 @@ impl ProducerMachine {
         flush
     }
 
-    /// Gives every event up: those that were sent are in doubt, the others are rejected.
+    /// Abandons every event: those that were sent are in doubt, the others are rejected.
     pub fn handle_abandon(&mut self, now: Time, reason: &str) {
         for at in 0..self.connections.len() {
             self.with_connection(now, at, |connection, ctx| connection.abandon(reason, ctx));
@@ -347,7 +348,7 @@ impl ProducerMachine {
     }
 }
 
-/// Finds a leaf's place among the connections; past the last one when there is no such leaf.
+/// Finds a leaf's index among the connections; past the last one when there is no such leaf.
 fn index(connections: &[LeafConnection]) -> impl Fn(Option<&NodeName>) -> usize {
     move |leaf| {
         let found = leaf.map(|leaf| connections.binary_search_by(|connection| connection.leaf().cmp(leaf)));

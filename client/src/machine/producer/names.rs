@@ -71,7 +71,7 @@ impl Names {
         self.counters.push(counter);
     }
 
-    /// The names of a generation, by number.
+    /// Returns the names of a generation, by number.
     pub fn of(&self, generation: u32) -> &[Counter] {
         if generation == self.generation {
             return &self.counters;
@@ -120,7 +120,7 @@ impl Names {
         batch.add(name, delta, name_bytes);
     }
 
-    /// Forgets which batch held a name: stamps start again.
+    /// Forgets the batches that held names: stamps start again.
     pub fn forget_stamps(&mut self) {
         self.slots.iter_mut().for_each(|slot| slot.stamp = 0);
     }

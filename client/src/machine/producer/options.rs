@@ -10,7 +10,7 @@ const LAST_EVENT_BYTES: usize = 3 + limits::TOPIC_BYTES + limits::ITEM_BYTES + l
 /// The most bytes of events and names in a batch that still takes events: with one more it still fits a frame.
 pub(super) const BATCH_BYTES_MAX: usize = limits::FRAME_BYTES - LAST_EVENT_BYTES;
 
-/// How a producer batches, waits and gives up. Begin with the default, and set what is to be different:
+/// The settings of a producer: batches, timeouts, room. Begin with the default, and set what is to be different:
 ///
 /// ```
 /// # use countree_client::ProducerOptions;

@@ -24,7 +24,7 @@ pub enum Output {
         leaf: NodeName,
         /// The attempt that connected.
         link: LinkId,
-        /// What to send.
+        /// The frame.
         frame: Outgoing,
     },
     /// Close the link or stop the attempt; no report is needed.

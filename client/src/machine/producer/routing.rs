@@ -14,7 +14,8 @@ const TURN: u32 = 32;
 pub struct Routing {
     ring: Ring,
     view: ClusterView,
-    /// The connection with which turns begin: producers that send few events each would otherwise all begin with the owner.
+    /// The connection with which turns begin. Otherwise all producers that send few events each would begin with the
+    /// owner.
     offset: usize,
 }
 
@@ -34,12 +35,12 @@ impl Routing {
         Self { ring: Ring::new(owners), view, offset }
     }
 
-    /// The view of the cluster that routes are made from.
+    /// Returns the view of the cluster that routes are made from.
     pub fn view(&self) -> &ClusterView {
         &self.view
     }
 
-    /// Returns the connections that a counter's events take. `index` finds a leaf's place among the connections.
+    /// Returns the connections that take a counter's events. `index` finds a leaf's index among the connections.
     pub fn route(&self, counter: &Counter, index: impl Fn(Option<&NodeName>) -> usize) -> Route {
         let Counter { topic, item, .. } = counter;
         let ways = self.view.ways(topic, item);
@@ -65,7 +66,7 @@ pub struct Turns {
     left: u32,
 }
 
-/// Without end, unless there are no connections.
+/// Never ends, unless there are no connections.
 impl Iterator for Turns {
     type Item = usize;
     fn next(&mut self) -> Option<usize> {

@@ -1,4 +1,4 @@
-//! A numbered session: the batches that one leaf owes an answer for, and how far they were sent.
+//! A numbered session: the batches that one leaf owes an answer for, and those of them that were sent.
 
 use super::batch::Batch;
 use countree_common::session::{Seq, SessionId};
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// least 10 minutes): its batches would be refused and stay in doubt.
 pub const SESSION_IDLE: Duration = Duration::from_secs(5 * 60);
 
-/// A leaf spoke of a batch that was never sent.
+/// The error of a leaf that mentions a batch which was never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the leaf spoke of batch {0}, which was never sent")]
 pub struct NeverSent(pub Seq);
@@ -21,29 +21,29 @@ pub struct Session {
     /// The number of the first unacked batch.
     first: Seq,
     unacked: VecDeque<Batch>,
-    /// How many of `unacked` were sent on this connection and since the last [`Session::rewind`].
+    /// Number of batches in `unacked` that were sent on this connection and since the last [`Session::rewind`].
     sent: usize,
     is_opened: bool,
     is_cut: bool,
 }
 
 impl Session {
-    /// A session that the leaf has not heard of.
+    /// Makes a session that the leaf does not know yet.
     pub fn new(id: SessionId) -> Self {
         Self { id, first: 1, unacked: VecDeque::new(), sent: 0, is_opened: false, is_cut: false }
     }
 
-    /// Its id.
+    /// Returns its id.
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// Whether the leaf has said that it is in its log. From then on it is resumed, never opened again.
+    /// Whether the leaf has confirmed that it is in its log. From then on it is resumed, never opened again.
     pub fn is_opened(&self) -> bool {
         self.is_opened
     }
 
-    /// The leaf has said that the session is in its log.
+    /// Notes that the leaf has confirmed the session.
     pub fn opened(&mut self) {
         self.is_opened = true;
     }
@@ -53,7 +53,7 @@ impl Session {
         self.is_cut
     }
 
-    /// The batches that await an answer.
+    /// Returns the batches that wait for an answer.
     pub fn unacked(&self) -> &VecDeque<Batch> {
         &self.unacked
     }
@@ -63,7 +63,7 @@ impl Session {
         self.unacked.push_back(batch);
     }
 
-    /// The next batch to be sent on this connection, with its number; it counts as sent hereby.
+    /// Returns the next batch to send on this connection, with its number; it counts as sent from now on.
     pub fn next_to_send(&mut self) -> Option<(Seq, &Batch)> {
         let seq = self.first + self.sent as Seq;
         let batch = self.unacked.get(self.sent)?;
@@ -71,7 +71,7 @@ impl Session {
         Some((seq, batch))
     }
 
-    /// Whether a batch waits to be sent again.
+    /// Whether a batch waits to be repeated.
     pub fn has_unsent(&self) -> bool {
         self.sent < self.unacked.len()
     }
@@ -91,7 +91,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes out the batches up to `seq`: they are counted.
+    /// Removes the batches up to `seq`: they are counted.
     pub fn ack(&mut self, seq: Seq) -> Result<impl Iterator<Item = Batch> + '_, NeverSent> {
         let count = seq.saturating_add(1).saturating_sub(self.first);
         if count > self.unacked.len() as Seq {
@@ -103,8 +103,8 @@ impl Session {
         Ok(self.unacked.drain(..count))
     }
 
-    /// Takes out batch `seq` and those after it, none of which was or will be counted in this session. Those
-    /// before it still get their acks; then a new session has to take over.
+    /// Removes batch `seq` and those after it, none of which was or will be counted in this session. Those before it
+    /// still get their acks; then a new session has to take over.
     pub fn cut(&mut self, seq: Seq) -> Result<VecDeque<Batch>, NeverSent> {
         let Some(place) = seq.checked_sub(self.first) else { return Ok(VecDeque::new()) };
         if place >= self.unacked.len() as Seq {
@@ -116,7 +116,7 @@ impl Session {
         Ok(uncounted)
     }
 
-    /// The leaf did not take a batch that is not here: one that was cut off before, or nonsense.
+    /// Ignored: the leaf did not take a batch that is not here, one that was cut off before, or nonsense.
     fn beyond(&self, seq: Seq) -> Result<(), NeverSent> {
         if self.is_cut { Ok(()) } else { Err(NeverSent(seq)) }
     }

@@ -42,7 +42,7 @@ impl LeafConnection {
                 (self.is_draining, self.link_drains) = (true, true);
                 Ok(())
             }
-            // What follows is about batches of the session before, all of which are answered.
+            // The messages below are about batches of an earlier session, all of which are answered.
             _ if !is_ready => Ok(()),
             FromLeaf::Ack { seq, .. } => self.ack(seq, ctx),
             FromLeaf::Refused { seq, error } => self.refused(seq, &error.to_string(), ctx),
@@ -51,7 +51,8 @@ impl LeafConnection {
         self.check_answer(result, ctx);
     }
 
-    /// Another leaf has found this session's end in the table of sessions that its leaf published.
+    /// Handles another leaf's answer: it has found this session's end in the table of sessions that its leaf
+    /// published.
     pub fn session_ended(&mut self, last: Seq, ctx: &mut Context<'_>) {
         let result = self.ended(last, ctx);
         self.check_answer(result, ctx);
@@ -66,7 +67,7 @@ impl LeafConnection {
         }
     }
 
-    /// The leaf takes no more batches in this session: those that it counted are acked, the others are as if never sent.
+    /// Handles a leaf's end of this session: the batches that it counted are acked, the others count as never sent.
     fn ended(&mut self, last: Seq, ctx: &mut Context<'_>) -> Result<(), NeverSent> {
         self.ack(last, ctx)?;
         let uncounted = self.session.take().map(Session::abandon).unwrap_or_default();
@@ -131,7 +132,7 @@ impl LeafConnection {
         session.rewind_to(seq)
     }
 
-    /// Puts batches back that were not counted, for certain: they are as if never sent, and may go to any leaf.
+    /// Puts batches back that were not counted, for certain: they count as never sent, and may go to any leaf.
     fn take_back(&mut self, uncounted: VecDeque<Batch>) {
         uncounted.into_iter().rev().for_each(|batch| self.backlog.push_front(batch));
     }

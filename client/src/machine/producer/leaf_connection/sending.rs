@@ -1,4 +1,4 @@
-//! Work of a connection as time passes: connect, send, repeat, and at last give up.
+//! The work of a connection as time passes: connects, sends, repeats, and gives up in the end.
 
 use super::{Context, LeafConnection, Link};
 use crate::machine::producer::ids::{FlushId, LinkId};
@@ -105,7 +105,7 @@ impl LeafConnection {
             return Some(Time::default());
         }
         if session.is_cut() || session.unacked().len() >= options.in_flight_batches {
-            // The next ack is what makes room.
+            // The next ack makes room.
             return None;
         }
         if self.backlog.has_closed() {

@@ -32,7 +32,7 @@ pub(super) fn ack(seq: Seq) -> FromLeaf {
 
 pub(super) const MS: Duration = Duration::from_millis(1);
 
-/// What a leaf was sent, in short.
+/// A frame that a leaf was sent, in short form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sent {
     Open(SessionId),
@@ -106,7 +106,7 @@ impl Fixture {
         self.machine.handle_intake(self.now, &mut Intake { restarts_names: true, ..Intake::default() });
     }
 
-    /// The attempt that is under way succeeds.
+    /// Lets the attempt that is under way succeed.
     pub(super) fn connect(&mut self, leaf: &str) {
         let link = self.links[leaf];
         self.machine.handle_connected(self.now, &name(leaf), link);
@@ -135,7 +135,7 @@ impl Fixture {
         std::mem::take(&mut self.sent)
     }
 
-    /// The batches that were sent since the last look, by number.
+    /// Returns the numbers of the batches sent since the last call.
     pub(super) fn batches(&mut self) -> Vec<(Seq, Vec<i64>)> {
         let batch = |(_, sent)| match sent {
             Sent::Batch { seq, deltas } => Some((seq, deltas)),
@@ -176,7 +176,7 @@ fn read(frame: Outgoing) -> Sent {
     }
 }
 
-/// Batches of one event that never wait for company.
+/// Options for batches of one event, sent without lingering.
 pub(super) fn single() -> ProducerOptions {
     ProducerOptions { batch_events: 1, in_flight_batches: 100, ..ProducerOptions::default() }
 }

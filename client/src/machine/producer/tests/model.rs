@@ -1,4 +1,4 @@
-//! A small model of a leaf: what it has logged, what of that is durable, and one connection.
+//! A small model of a leaf: its log, the durable part of it, and one connection.
 
 use countree_common::key::Counter;
 use countree_common::session::{Seq, SessionId};
@@ -78,7 +78,7 @@ impl Leaf {
         }
     }
 
-    /// Its table of sessions, once it is sealed for good.
+    /// Returns its table of sessions, once it is sealed for good.
     pub(super) fn table(&self) -> Option<&BTreeMap<SessionId, Seq>> {
         (self.is_draining && self.durable == self.log.len()).then_some(&self.ended)
     }
@@ -111,7 +111,7 @@ impl Leaf {
         }
     }
 
-    /// Answers once all that the session has is durable.
+    /// Answers once all records of the session are durable.
     fn begin(&mut self, session: SessionId) {
         self.connection.session = Some(session);
         self.connection.is_refused = false;
@@ -159,7 +159,7 @@ impl Leaf {
         self.waiting.push((self.log.len(), ack));
     }
 
-    /// Everything that it counted.
+    /// Returns all events that it counted.
     pub(super) fn counted(&self) -> impl Iterator<Item = &(Counter, i64)> {
         self.log.iter().flat_map(|record| match record {
             Record::Batch { events, .. } => events.as_slice(),

@@ -1,4 +1,4 @@
-//! Random traffic and faults: whatever happens, what was acked is counted once and nothing twice.
+//! Random traffic and faults: under all of them, acked events are counted once, and nothing twice.
 
 use super::super::*;
 use super::fixture::view;
@@ -42,7 +42,7 @@ struct World {
     now: Time,
     machine: ProducerMachine,
     leaves: BTreeMap<NodeName, (Leaf, Wire)>,
-    /// What leaves published that are gone for good.
+    /// The tables of sessions that leaves published before they went for good.
     tables: BTreeMap<NodeName, BTreeMap<SessionId, Seq>>,
     names: HashMap<Counter, NameId>,
     epoch: u64,
@@ -80,7 +80,7 @@ impl World {
         world
     }
 
-    /// Every event has a delta of its own, so that what was counted can be session_ended apart.
+    /// Every event has a delta of its own, so that counted ones can be told apart.
     fn send(&mut self) {
         let mut intake = Intake { first_queued: self.now, ..Intake::default() };
         if self.rng.below(50) == 0 {
@@ -230,7 +230,7 @@ impl World {
         self.drain();
     }
 
-    /// Everything works again, and all that can be settled is.
+    /// Ends all faults and settles everything that can be settled.
     fn settle(&mut self) {
         for name in self.leaves.keys().cloned().collect::<Vec<_>>() {
             let leaf = &mut self.leaves.get_mut(&name).unwrap().0;
