@@ -85,7 +85,7 @@ async fn look(
 async fn merge(core: &CoreHandle, cuts: Vec<Cut>) -> Result<(), Reply> {
     let stopping = || Reply::Failed("this root is stopping: ask another".into());
     let (reply, answer) = oneshot::channel();
-    core.inputs.send(Input::Errand(cuts, reply)).await.map_err(|_| stopping())?;
+    core.inputs.send(Input::MergeLocally(cuts, reply)).await.map_err(|_| stopping())?;
     for outcome in answer.await.map_err(|_| stopping())? {
         match outcome.outcome {
             Some(Outcome::Applied(_) | Outcome::Have { .. }) => {}

@@ -1,4 +1,4 @@
-//! Entering the registry, and staying in it.
+//! Enters the root into the registry, and keeps it there.
 
 use super::gauges::Gauges;
 use super::registry::RegistryHandle;
@@ -18,30 +18,30 @@ const JOIN_RETRY: Duration = Duration::from_millis(100);
 /// Why the root did not enter the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The registry, or the store, said this last.
+    /// The registry, or the store, did not answer in time.
     #[error("the root could not join the cluster within {} s: {reason}", JOIN_TIMEOUT.as_secs())]
     Timeout {
-        /// Its words.
+        /// Its answer.
         reason: String,
     },
     /// The store has no record of this start.
     #[error("the store was not bound")]
     Unbound,
-    /// It was told to stop before that.
+    /// It was stopped before that.
     #[error("stopped before the store had answered")]
     Stopped,
 }
 
-/// Repeats a question until its answer is the one that is hoped for, time is up, or `stop`.
+/// Repeats a question until an answer is accepted, time is up, or `stop`.
 async fn until_joined<T, Fut: Future<Output = Reply>>(
     ask: impl Fn() -> Fut,
-    hoped: impl Fn(&Reply) -> Option<T>,
+    accepted: impl Fn(&Reply) -> Option<T>,
     stop: &Shutdown,
 ) -> Result<T, JoinError> {
     let deadline = Instant::now() + JOIN_TIMEOUT;
     loop {
         let reply = ask().await;
-        if let Some(result) = hoped(&reply) {
+        if let Some(result) = accepted(&reply) {
             return Ok(result);
         }
         if Instant::now() > deadline {
@@ -58,7 +58,7 @@ async fn until_joined<T, Fut: Future<Output = Reply>>(
     }
 }
 
-/// Learns which start of the root this is.
+/// Asks for the incarnation of this start.
 pub(super) async fn join(
     registry: &RegistryHandle,
     name: &NodeName,
@@ -90,7 +90,7 @@ pub(super) async fn enter(registry: &RegistryHandle, node: &Node, stop: &Shutdow
     .await
 }
 
-/// Keeps the root's own lease, without the network in between, and takes its rate.
+/// Renews the root's own lease, without the network in between, and measures its rate of events.
 pub(super) async fn heartbeats(
     node: Node,
     registry: RegistryHandle,

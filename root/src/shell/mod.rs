@@ -5,18 +5,18 @@
 mod auditing;
 mod conversations;
 mod core;
-mod errands;
 mod gauges;
 mod health;
 mod importing;
 mod joining;
+mod local_merges;
 mod node;
 mod outbox;
 mod registry;
 mod rpc;
 mod server;
 mod splitting;
-mod standing;
+mod store_monitor;
 
 pub use joining::JoinError;
 pub use node::{RootNode, RootOptions, StartError};

@@ -1,6 +1,6 @@
 //! One root, from its start to its end.
 
-use super::auditing::{AuditTask, Audits};
+use super::auditing::{AuditResults, AuditTask};
 use super::core;
 use super::gauges::Gauges;
 use super::joining::{JoinError, enter, heartbeats, join};
@@ -8,7 +8,7 @@ use super::registry::{self, RegistryHandle};
 use super::rpc::RpcService;
 use super::server::{self, Server};
 use super::splitting::keep_splits;
-use super::standing::Stand;
+use super::store_monitor::StoreMonitor;
 use crate::machine::registry::registrar::Ask;
 use crate::store::{AnyStore, BoundStore};
 use countree_common::cluster::{ClusterView, Node, Tier};
@@ -65,12 +65,12 @@ pub struct RootNode {
     node: Node,
     endpoint: quinn::Endpoint,
     gauges: Arc<Gauges>,
-    audits: Audits,
+    audits: AuditResults,
     registry: RegistryHandle,
     membership: Membership,
-    /// Ends the heartbeats, before the farewell: a later one would undo it.
-    silence: Shutdown,
-    beats: JoinSet<()>,
+    /// Ends the heartbeats, before the root leaves: a later one would list it again.
+    heartbeat_shutdown: Shutdown,
+    heartbeats: JoinSet<()>,
     /// Ends everything but the registry.
     shutdown: Shutdown,
     registry_shutdown: Shutdown,
@@ -95,10 +95,10 @@ impl RootNode {
 
         let gauges = Arc::new(Gauges::default());
         let (shutdown, registry_shutdown) = (Shutdown::new(), Shutdown::new());
-        let stand = Stand::start(&bound_store, gauges.clone(), registry_shutdown.clone());
-        let stand = stand.ok_or(JoinError::Unbound)?;
+        let monitor = StoreMonitor::start(&bound_store, gauges.clone(), registry_shutdown.clone());
+        let monitor = monitor.ok_or(JoinError::Unbound)?;
         let registry =
-            registry::start(store.clone(), gauges.clone(), stand.clone(), registry_shutdown.clone());
+            registry::start(store.clone(), gauges.clone(), monitor.clone(), registry_shutdown.clone());
         let incarnation = match join(&registry, &told.name, stop).await {
             Ok(incarnation) => incarnation,
             Err(e) => {
@@ -111,21 +111,21 @@ impl RootNode {
         let node = Node { name: name.clone(), tier: Tier::Root, quic, http, incarnation };
 
         let (core_handle, core) =
-            core::start(store.clone(), gauges.clone(), &registry, &stand, shutdown.clone());
-        let audits = Audits::default();
+            core::start(store.clone(), gauges.clone(), &registry, &monitor, shutdown.clone());
+        let audits = AuditResults::default();
         let rpc = RpcService::new(
             core_handle.clone(),
             registry.clone(),
             store.clone(),
             gauges.clone(),
             audits.clone(),
-            stand,
+            monitor,
             leave,
         );
-        let (held, conversations) = watch::channel(0);
-        let server = Server::new(core_handle, rpc.clone(), held);
+        let (open, conversations) = watch::channel(0);
+        let server = Server::new(core_handle, rpc.clone(), open);
         let policy = server::policy(cluster.clone());
-        let handler = move |greeted| server.clone().hold(greeted);
+        let handler = move |greeted| server.clone().handle(greeted);
         tasks::spawn(serve(endpoint.clone(), policy, shutdown.clone(), handler));
 
         let peers = Peers::new(endpoint.clone(), client, cluster, Some(name), None);
@@ -137,15 +137,15 @@ impl RootNode {
             audits,
             registry,
             membership,
-            silence: Shutdown::new(),
-            beats: JoinSet::new(),
+            heartbeat_shutdown: Shutdown::new(),
+            heartbeats: JoinSet::new(),
             shutdown,
             registry_shutdown,
             core,
             conversations,
         };
         match enter(&root.registry, &root.node, stop).await {
-            Ok(()) => Ok(root.beating(rpc, store)),
+            Ok(()) => Ok(root.with_heartbeats(rpc, store)),
             Err(e) => {
                 root.shutdown.begin();
                 root.registry_shutdown.begin();
@@ -156,21 +156,24 @@ impl RootNode {
     }
 
     /// Begins to keep the root in the view.
-    fn beating(mut self, rpc: RpcService, store: Arc<AnyStore>) -> Self {
-        let (node, gauges, silence) = (self.node.clone(), self.gauges.clone(), self.silence.clone());
-        let own = heartbeats(node.clone(), self.registry.clone(), gauges.clone(), rpc, silence.clone());
-        self.beats.spawn(own.in_current_span());
+    fn with_heartbeats(mut self, rpc: RpcService, store: Arc<AnyStore>) -> Self {
+        let (node, gauges, heartbeat_shutdown) =
+            (self.node.clone(), self.gauges.clone(), self.heartbeat_shutdown.clone());
+        let own =
+            heartbeats(node.clone(), self.registry.clone(), gauges.clone(), rpc, heartbeat_shutdown.clone());
+        self.heartbeats.spawn(own.in_current_span());
         // The membership follows the view by asking roots, this one among them, as every other node does.
         let membership = self.membership.clone();
-        let beats = async move { membership.heartbeats(node, || gauges.stats(), &silence).await };
-        self.beats.spawn(beats.in_current_span());
+        let beats = async move { membership.heartbeats(node, || gauges.stats(), &heartbeat_shutdown).await };
+        self.heartbeats.spawn(beats.in_current_span());
         let name = self.node.name.clone();
         let (membership, registry) = (self.membership.clone(), self.registry.clone());
-        let splits = keep_splits(name.clone(), membership.clone(), registry.clone(), self.silence.clone());
-        self.beats.spawn(splits.in_current_span());
+        let splits =
+            keep_splits(name.clone(), membership.clone(), registry.clone(), self.heartbeat_shutdown.clone());
+        self.heartbeats.spawn(splits.in_current_span());
         let audits = self.audits.clone();
-        let task = AuditTask { me: name, membership, registry, store, audits };
-        self.beats.spawn(task.run(self.silence.clone()).in_current_span());
+        let task = AuditTask { me: name, membership, registry, store, results: audits };
+        self.heartbeats.spawn(task.run(self.heartbeat_shutdown.clone()).in_current_span());
         self
     }
 
@@ -202,23 +205,23 @@ impl RootNode {
 
     /// Why the root can't do its work right now, if it can't.
     pub fn trouble(&self) -> Option<String> {
-        self.gauges.trouble()
+        self.gauges.problem()
     }
 
     /// Leaves the cluster, finishes the merges under way, answers and closes. Takes a few seconds at most.
     pub async fn stop(mut self) {
-        self.silence.begin();
-        let silent = async { while self.beats.join_next().await.is_some() {} };
+        self.heartbeat_shutdown.begin();
+        let silent = async { while self.heartbeats.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STOP_TIMEOUT, silent).await;
-        let farewell = self.registry.ask(Ask::Leave(self.node.name.clone()));
-        if let Ok(Reply::Failed(reason)) = tokio::time::timeout(STOP_TIMEOUT, farewell).await {
+        let leave_request = self.registry.ask(Ask::Leave(self.node.name.clone()));
+        if let Ok(Reply::Failed(reason)) = tokio::time::timeout(STOP_TIMEOUT, leave_request).await {
             tracing::warn!("the root could not leave the registry; its lease will run out: {reason}");
         }
         self.shutdown.begin();
         if let Err(e) = self.core.await {
             tracing::error!("the root's core ended badly: {e}");
         }
-        let _ = tokio::time::timeout(STOP_TIMEOUT, self.conversations.wait_for(|held| *held == 0)).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.conversations.wait_for(|open| *open == 0)).await;
         self.registry_shutdown.begin();
         self.endpoint.close(0u32.into(), b"the root stops");
         let _ = tokio::time::timeout(STOP_TIMEOUT, self.endpoint.wait_idle()).await;

@@ -1,19 +1,20 @@
-//! What waits to be sent on one conversation.
+//! The queue of messages to be sent on one conversation.
 
 use crate::machine::ConnectionId;
 use bytes::Bytes;
 use countree_common::document::Snapshot;
 use countree_common::shell::quic::{FrameSender, StreamError};
 use countree_common::shell::server::refuse;
-use countree_common::wire::frame::FrameKind;
+use countree_common::wire::frame::{self, FrameKind};
 use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::publish::{FromRoot, snapshot_parts};
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// A conversation whose peer lets more than this pile up is closed; the peer comes back and asks anew.
+/// Bytes queued for one peer, at most. Beyond it the conversation is closed; the peer connects and asks again.
 /// Snapshots are not counted: the machine lets only a few of them wait.
 pub(super) const OUTBOX_BYTES: usize = 32 << 20;
 /// A snapshot travels in pieces of about this many bytes.
@@ -60,7 +61,16 @@ impl Outbox {
         self.items.send(Item::Frame(frame)).map_err(|_| Overflowing)
     }
 
-    /// Queues a snapshot, which is cut into pieces when its turn comes.
+    /// Queues a message.
+    pub(super) fn message<T: Serialize>(&self, message: &T) -> Result<(), Overflowing> {
+        let frame = frame::message(FrameKind::Message, message).map_err(|e| {
+            tracing::error!("an answer can't be sent: {e}");
+            Overflowing
+        })?;
+        self.frame(frame)
+    }
+
+    /// Queues a snapshot, which is cut into pieces when it is sent.
     pub(super) fn snapshot(&self, snapshot: Snapshot) -> Result<(), Overflowing> {
         self.items.send(Item::Snapshot(snapshot)).map_err(|_| Overflowing)
     }

@@ -2,7 +2,7 @@
 
 use super::gauges::Gauges;
 use super::health::Work;
-use super::standing::Stand;
+use super::store_monitor::StoreMonitor;
 use crate::machine::Registrar;
 use crate::machine::registry::registrar::{ASKS_QUEUED, Ask, AskId, RegistrarOutput};
 use crate::store::{AnyStore, SavedRegistry, Store, StoreError};
@@ -24,7 +24,7 @@ const REFRESH: Duration = Duration::from_millis(200);
 
 type Question = (Ask, oneshot::Sender<Reply>);
 
-/// How other tasks ask the registry.
+/// Asks the registry, from other tasks.
 #[derive(Debug, Clone)]
 pub(super) struct RegistryHandle {
     questions: mpsc::Sender<Question>,
@@ -65,7 +65,7 @@ enum Finished {
     Save(Result<bool, StoreError>),
 }
 
-struct Keeper {
+struct RegistryTask {
     machine: Registrar,
     clock: Clock,
     store: Arc<AnyStore>,
@@ -75,14 +75,14 @@ struct Keeper {
     waiting: HashMap<AskId, oneshot::Sender<Reply>>,
     next_ask: u64,
     finished: mpsc::Sender<Finished>,
-    stand: Stand,
+    monitor: StoreMonitor,
 }
 
-/// Starts the keeper of the registry; it ends with `shutdown`, which is to be thrown after the last question.
+/// Starts the task of the registry; it ends with `shutdown`, which is to be thrown after the last question.
 pub(super) fn start(
     store: Arc<AnyStore>,
     gauges: Arc<Gauges>,
-    stand: Stand,
+    monitor: StoreMonitor,
     shutdown: Shutdown,
 ) -> RegistryHandle {
     let (questions, question_receiver) = mpsc::channel(ASKS_QUEUED);
@@ -91,7 +91,7 @@ pub(super) fn start(
     let (view_sender, view) = watch::channel(Arc::default());
     let (confirmed_sender, confirmed) = watch::channel(Time(0));
     let clock = Clock::start();
-    let keeper = Keeper {
+    let task = RegistryTask {
         machine: Registrar::new(LEASE, REFRESH, rand::random()),
         clock,
         store,
@@ -101,13 +101,13 @@ pub(super) fn start(
         waiting: HashMap::new(),
         next_ask: 0,
         finished,
-        stand,
+        monitor,
     };
-    tasks::spawn(keeper.run(question_receiver, finished_receiver, shutdown));
+    tasks::spawn(task.run(question_receiver, finished_receiver, shutdown));
     RegistryHandle { questions, view, confirmed, clock }
 }
 
-impl Keeper {
+impl RegistryTask {
     async fn run(
         mut self,
         mut questions: mpsc::Receiver<Question>,
@@ -116,7 +116,7 @@ impl Keeper {
     ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut fence = self.stand.fence();
+        let mut fence = self.monitor.fence();
         loop {
             tokio::select! {
                 Ok(()) = fence.changed() => {
@@ -170,14 +170,14 @@ impl Keeper {
                 }
                 RegistrarOutput::Reply { ask, reply } => {
                     if let Some(answer) = self.waiting.remove(&ask) {
-                        // Whoever asked may have gone.
+                        // The asker may have gone.
                         let _ = answer.send(reply);
                     }
                 }
                 RegistrarOutput::View(view) => {
                     self.view.send_replace(Arc::new(view));
                 }
-                RegistrarOutput::FellBack(by) => self.stand.fell_back(by),
+                RegistrarOutput::FellBack(by) => self.monitor.fell_back(by),
                 RegistrarOutput::Confirmed(asked) => {
                     self.confirmed.send_replace(asked);
                 }

@@ -1,13 +1,13 @@
 //! The short conversations: one question, one answer.
 
-use super::auditing::Audits;
+use super::auditing::AuditResults;
 use super::core::{CoreHandle, Finished};
 use super::gauges::Gauges;
 use super::health::Work;
 use super::importing;
 use super::outbox::SNAPSHOT_PART_BYTES;
 use super::registry::RegistryHandle;
-use super::standing::Stand;
+use super::store_monitor::StoreMonitor;
 use crate::machine::registry::registrar::Ask;
 use crate::store::embedded::Backup;
 use crate::store::{AnyStore, Cursor, Page, Store, StoreError};
@@ -46,8 +46,8 @@ pub(super) struct RpcService {
     gauges: Arc<Gauges>,
     stats: Arc<Mutex<BTreeMap<NodeName, (NodeStats, Instant)>>>,
     reads: Arc<Semaphore>,
-    audits: Audits,
-    stand: Stand,
+    audits: AuditResults,
+    monitor: StoreMonitor,
     leave: Shutdown,
 }
 
@@ -58,12 +58,12 @@ impl RpcService {
         registry: RegistryHandle,
         store: Arc<AnyStore>,
         gauges: Arc<Gauges>,
-        audits: Audits,
-        stand: Stand,
+        audits: AuditResults,
+        monitor: StoreMonitor,
         leave: Shutdown,
     ) -> Self {
         let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
-        Self { core, registry, store, gauges, stats: Arc::default(), reads, audits, stand, leave }
+        Self { core, registry, store, gauges, stats: Arc::default(), reads, audits, monitor, leave }
     }
 
     /// Answers one question of `peer`.
@@ -88,9 +88,9 @@ impl RpcService {
         let not_yours = |name: &NodeName| {
             vec![Reply::Failed(format!("the certificate says {peer}: it can't speak for {name}"))]
         };
-        let fence = self.stand.fence().borrow().clone();
-        if let Some(words) = fence.filter(|_| needs_store(&request)) {
-            return vec![Reply::Failed(words)];
+        let fence = self.monitor.fence().borrow().clone();
+        if let Some(reason) = fence.filter(|_| needs_store(&request)) {
+            return vec![Reply::Failed(reason)];
         }
         match request {
             Request::Join { name, .. } | Request::JoinOnLog { leaf: name, .. } if name != *peer => {
@@ -106,8 +106,8 @@ impl RpcService {
                 vec![self.registry.ask(Ask::Join { name, tier, at_least }).await]
             }
             Request::JoinOnLog { leaf, log, store } => vec![self.join_on_log(leaf, log, &store).await],
-            Request::StoreStatus => vec![Reply::StoreStatus(self.stand.words())],
-            Request::AcknowledgeStore => vec![self.stand.acknowledge().await],
+            Request::StoreStatus => vec![Reply::StoreStatus(self.monitor.problem())],
+            Request::AcknowledgeStore => vec![self.monitor.acknowledge().await],
             Request::Heartbeat { node, stats, epoch } => {
                 self.note_stats(node.name.clone(), stats);
                 vec![self.registry.ask(Ask::Heartbeat { node, epoch, reached: None }).await]
@@ -139,7 +139,7 @@ impl RpcService {
             }
             Request::Forget(leaf) => vec![self.registry.ask(Ask::Forget(leaf)).await],
             Request::Members => vec![self.registry.ask(Ask::Members).await],
-            Request::AuditRecords => vec![self.registry.ask(Ask::Books).await],
+            Request::AuditRecords => vec![self.registry.ask(Ask::AuditRecords).await],
             Request::Check { full } => vec![self.audits.answer(full, &self.registry).await],
             Request::Flush { .. }
             | Request::FlushTopic { .. }
@@ -176,7 +176,7 @@ impl RpcService {
 
     /// A leaf joins, if its folder belongs to this store.
     async fn join_on_log(&self, leaf: NodeName, log: Vec<LogEnd>, folder: &FolderStore) -> Reply {
-        let admission = match self.stand.admit(folder) {
+        let admission = match self.monitor.admit(folder) {
             Ok(admission) => admission,
             Err(reason) => return Reply::Refused(reason),
         };

@@ -1,4 +1,4 @@
-//! Who is let in, and what is held with them.
+//! Admits nodes of the cluster, and runs their conversations.
 
 use super::conversations;
 use super::core::CoreHandle;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
-/// Nodes of the cluster, with their certificates.
+/// Admits nodes of the cluster, by their certificates.
 pub(super) fn policy(cluster: NodeName) -> Policy {
     Policy {
         cluster,
@@ -22,43 +22,43 @@ pub(super) fn policy(cluster: NodeName) -> Policy {
     }
 }
 
-/// Holds the conversations.
+/// Runs conversations.
 #[derive(Clone)]
 pub(super) struct Server {
     core: CoreHandle,
     rpc: RpcService,
     next: Arc<AtomicU64>,
-    held: Arc<watch::Sender<usize>>,
+    open: Arc<watch::Sender<usize>>,
 }
 
 /// Counts one conversation for as long as it lives.
-struct Held(Arc<watch::Sender<usize>>);
+struct OpenConversation(Arc<watch::Sender<usize>>);
 
-impl Held {
-    fn new(held: Arc<watch::Sender<usize>>) -> Self {
-        held.send_modify(|held| *held += 1);
-        Self(held)
+impl OpenConversation {
+    fn new(open: Arc<watch::Sender<usize>>) -> Self {
+        open.send_modify(|open| *open += 1);
+        Self(open)
     }
 }
 
-impl Drop for Held {
+impl Drop for OpenConversation {
     fn drop(&mut self) {
-        self.0.send_modify(|held| *held -= 1);
+        self.0.send_modify(|open| *open -= 1);
     }
 }
 
 impl Server {
-    /// `held` tells how many conversations there are.
-    pub(super) fn new(core: CoreHandle, rpc: RpcService, held: watch::Sender<usize>) -> Self {
-        Self { core, rpc, next: Arc::default(), held: Arc::new(held) }
+    /// `open` receives the number of conversations.
+    pub(super) fn new(core: CoreHandle, rpc: RpcService, open: watch::Sender<usize>) -> Self {
+        Self { core, rpc, next: Arc::default(), open: Arc::new(open) }
     }
 
-    /// Holds one conversation to its end.
-    pub(super) async fn hold(self, greeted: Greeted) -> Result<(), StreamError> {
+    /// Runs one conversation to its end.
+    pub(super) async fn handle(self, greeted: Greeted) -> Result<(), StreamError> {
         let Greeted { conversation, node, sender, receiver, .. } = greeted;
         // The policy lets in nodes only.
         let Some(peer) = node else { return Err(StreamError::Ended) };
-        let _held = Held::new(self.held);
+        let _open = OpenConversation::new(self.open);
         let connection = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed));
         match conversation {
             Conversation::Uplink => {

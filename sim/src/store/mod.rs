@@ -270,13 +270,13 @@ impl Store {
 
     /// The ledgers of streams whose logs are gone.
     pub(crate) fn retired(&self) -> Vec<StreamLedger> {
-        self.books().retired
+        self.audit_records().retired
     }
 
     /// What the registry holds for the audit.
-    pub(crate) fn books(&self) -> AuditRecords {
+    pub(crate) fn audit_records(&self) -> AuditRecords {
         let registry = self.registry.as_ref().and_then(|(_, text)| Registrations::from_text(text).ok());
-        registry.map(|r| r.books()).unwrap_or_default()
+        registry.map(|r| r.audit_records()).unwrap_or_default()
     }
 
     /// The leaves that may hold events which nobody can be asked for.

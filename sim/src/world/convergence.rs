@@ -184,7 +184,7 @@ impl World {
         let remembered = leaves.concat();
         let name = |ledgers: &Vec<StreamLedger>| Some(ledgers.first()?.stream.leaf.clone());
         let answers: Vec<_> = leaves.into_iter().filter_map(|l| Some((name(&l)?, Some(l)))).collect();
-        let account = Account::new(self.store.books(), answers);
+        let account = Account::new(self.store.audit_records(), answers);
         let mut round = Round::begin(account.clone(), true);
         for (topic, document) in documents {
             let held = document.streams.iter().map(|(stream, at)| (stream.clone(), at.events));

@@ -92,7 +92,7 @@ impl World {
         }
         self.run_for(NOTICED)?;
         for i in 0..self.cluster.roots.len() {
-            if let Some(words) = self.cluster.roots[i].standing().and_then(|standing| standing.words()) {
+            if let Some(words) = self.cluster.roots[i].standing().and_then(|standing| standing.problem()) {
                 return Err(Promise::Settled
                     .broken(format!("root-{i} has not heard of the operator's word: {words}")));
             }

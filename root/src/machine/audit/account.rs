@@ -22,18 +22,18 @@ pub struct Account {
 
 impl Account {
     /// `leaves`: what each live leaf has answered, `None` for silence.
-    pub fn new(books: AuditRecords, leaves: Vec<(NodeName, Option<Vec<StreamLedger>>)>) -> Self {
+    pub fn new(records: AuditRecords, leaves: Vec<(NodeName, Option<Vec<StreamLedger>>)>) -> Self {
         let silent = leaves.iter().filter(|(_, answer)| answer.is_none()).map(|(leaf, _)| leaf.clone());
-        let missing = books.away.iter().cloned().chain(silent).collect();
+        let missing = records.away.iter().cloned().chain(silent).collect();
         let answers = leaves.into_iter().filter_map(|(_, answer)| answer).flatten();
-        let ledgers = books.with_leaves(answers).into_iter().map(|(stream, of)| (stream, of.ledger));
+        let ledgers = records.with_leaves(answers).into_iter().map(|(stream, of)| (stream, of.ledger));
         Self {
             ledgers: ledgers.collect(),
-            lost: books.lost.into_iter().collect(),
-            folded: books.folded.into_iter().collect(),
-            started: books.starts.into_iter().map(|(leaf, _)| leaf).collect(),
+            lost: records.lost.into_iter().collect(),
+            folded: records.folded.into_iter().collect(),
+            started: records.starts.into_iter().map(|(leaf, _)| leaf).collect(),
             missing,
-            given_up: books.given_up.into_iter().map(|given_up| given_up.stream).collect(),
+            given_up: records.given_up.into_iter().map(|given_up| given_up.stream).collect(),
         }
     }
 

@@ -22,7 +22,7 @@ fn ledger(incarnation: u64, accepted: u64, merged: u64) -> StreamLedger {
 /// Everything that the registry and one leaf say, and what the store holds.
 #[derive(Debug, Clone, Default)]
 struct Cluster {
-    books: AuditRecords,
+    records: AuditRecords,
     leaf: Vec<StreamLedger>,
     is_silent: bool,
     is_full: bool,
@@ -35,7 +35,7 @@ impl Cluster {
     fn settled() -> Self {
         let starts = vec![(leaf(), 2)];
         Self {
-            books: AuditRecords { retired: vec![ledger(1, 10, 10)], starts, ..AuditRecords::default() },
+            records: AuditRecords { retired: vec![ledger(1, 10, 10)], starts, ..AuditRecords::default() },
             leaf: vec![ledger(2, 5, 5)],
             documents: vec![("old", 1, 10), ("new", 2, 5)],
             ..Self::default()
@@ -44,7 +44,7 @@ impl Cluster {
 
     fn account(&self) -> Account {
         let answer = (!self.is_silent).then(|| self.leaf.clone());
-        Account::new(self.books.clone(), vec![(leaf(), answer)])
+        Account::new(self.records.clone(), vec![(leaf(), answer)])
     }
 
     fn read(&self, round: &mut Round) {
@@ -70,16 +70,16 @@ impl Cluster {
         for correction in corrections.clone() {
             match correction {
                 Correction::Lost(stream, events) => {
-                    self.books.lost.retain(|(of, _)| *of != stream);
-                    self.books.lost.push((stream, events));
+                    self.records.lost.retain(|(of, _)| *of != stream);
+                    self.records.lost.push((stream, events));
                 }
                 Correction::Held(stream, held) => {
-                    let of = self.books.retired.iter_mut().find(|of| of.stream == stream).unwrap();
+                    let of = self.records.retired.iter_mut().find(|of| of.stream == stream).unwrap();
                     let accepted = of.ledger.accepted.max(held);
                     of.ledger =
                         Ledger { accepted, merged: held, in_flight: 0, declared_lost: accepted - held };
                 }
-                Correction::Claimed(ledger) => self.books.retired.push(ledger),
+                Correction::Claimed(ledger) => self.records.retired.push(ledger),
             }
         }
         corrections
@@ -196,7 +196,7 @@ fn nothing_is_said_of_a_leaf_that_can_not_be_asked() {
 #[test]
 fn a_stream_without_a_ledger_is_an_imbalance_until_the_registry_takes_it_over() {
     let (mut auditor, mut cluster) = (Auditor::default(), Cluster::settled());
-    cluster.books.retired.clear();
+    cluster.records.retired.clear();
     cluster.is_full = true;
     let findings = cluster.audited_by(&mut Auditor::default());
     assert_eq!(findings.check.over, [gap(1, 10)]);
@@ -208,9 +208,9 @@ fn a_stream_without_a_ledger_is_an_imbalance_until_the_registry_takes_it_over() 
 #[test]
 fn the_oldest_streams_of_a_leaf_are_compared_as_one() {
     let mut cluster = Cluster::settled();
-    cluster.books.retired = vec![ledger(0, 10, 10), ledger(3, 4, 4)];
-    cluster.books.folded = vec![(leaf(), 2)];
-    cluster.books.starts = vec![(leaf(), 4)];
+    cluster.records.retired = vec![ledger(0, 10, 10), ledger(3, 4, 4)];
+    cluster.records.folded = vec![(leaf(), 2)];
+    cluster.records.starts = vec![(leaf(), 4)];
     cluster.leaf = vec![ledger(4, 0, 0)];
     cluster.documents = vec![("a", 1, 7), ("b", 2, 3), ("c", 3, 4)];
     let findings = cluster.audited_by(&mut Auditor::default());
@@ -229,8 +229,8 @@ fn of_a_log_that_was_given_up_only_documents_say_how_much_was_merged() {
         let (mut auditor, mut cluster) = (Auditor::default(), Cluster::settled());
         let mut heard = ledger(1, 12, 10);
         (heard.ledger.in_flight, heard.ledger.declared_lost) = (0, 2);
-        cluster.books.retired = vec![heard];
-        cluster.books.given_up = vec![GivenUp { stream: stream(1), heard_at: WallMs(1) }];
+        cluster.records.retired = vec![heard];
+        cluster.records.given_up = vec![GivenUp { stream: stream(1), heard_at: WallMs(1) }];
         cluster.leaf = vec![ledger(1, 2, 2)];
         cluster.documents = vec![("a", 1, held)];
         let corrections = cluster.corrected_by(&mut auditor);

@@ -232,12 +232,12 @@ impl Standing {
                 adopted.held_by.clone_from(&self.known.held_by);
                 Ok(Some(adopted))
             }
-            _ => Err(NotAcknowledged(self.words().unwrap_or_default())),
+            _ => Err(NotAcknowledged(self.problem().unwrap_or_default())),
         }
     }
 
     /// Why the cluster is not ready, and what to do.
-    pub fn words(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         let known = self.known.id;
         Some(match &self.state {
             State::Sound => return None,

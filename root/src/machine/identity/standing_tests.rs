@@ -45,7 +45,7 @@ fn a_store_that_is_what_it_was_is_sound() {
     later.begin_start(14);
     for (seconds, found) in [(1, record()), (60, record()), (61, later)] {
         assert_eq!(look(&mut standing, Some(found.clone()), at(seconds)), Some(found));
-        assert_eq!((standing.state(), standing.words()), (&State::Sound, None));
+        assert_eq!((standing.state(), standing.problem()), (&State::Sound, None));
     }
     assert_eq!(standing.acknowledge(&found(record()), at(62), CHANCE), Ok(None));
 }
@@ -60,7 +60,7 @@ fn an_emptied_store_is_served_and_not_ready_until_it_is_acknowledged() {
         look(standing, Some(marked.clone()), at(61));
         assert_eq!(standing.state(), &State::Lost(StoreLoss::Emptied));
         assert!(!standing.is_fenced());
-        assert!(standing.words().unwrap().contains("countree store acknowledge"));
+        assert!(standing.problem().unwrap().contains("countree store acknowledge"));
     }
     let acknowledged = acknowledge(&mut other, marked, at(62));
     for standing in [&mut standing, &mut other] {
@@ -135,7 +135,7 @@ fn another_store_is_fenced_off_until_the_right_one_is_back_or_it_is_acknowledged
         "it is not ours to write to"
     );
     assert_eq!(standing.state(), &State::Exchanged { found: StoreId(2) });
-    assert!(standing.is_fenced() && standing.words().unwrap().contains(&StoreId(2).to_string()));
+    assert!(standing.is_fenced() && standing.problem().unwrap().contains(&StoreId(2).to_string()));
     look(&mut standing, Some(record()), at(61));
     assert_eq!(standing.state(), &State::Sound);
 
@@ -159,7 +159,7 @@ fn a_store_that_another_cluster_took_is_fenced_off_and_it_is_said_who_has_it() {
     let mut standing = standing();
     look(&mut standing, Some(taken.clone()), at(1));
     assert_eq!(standing.state(), &State::Taken { found: StoreId(3), by: "the other machine".into() });
-    assert!(standing.is_fenced() && standing.words().unwrap().contains("the other machine"));
+    assert!(standing.is_fenced() && standing.problem().unwrap().contains("the other machine"));
     assert!(standing.acknowledge(&found(taken), at(2), CHANCE).is_err());
 }
 
@@ -178,7 +178,7 @@ fn a_store_with_a_copy_in_its_place_is_fenced_off() {
     copied.superseded_by = Some(StoreId(4));
     let mut standing = standing();
     look(&mut standing, Some(copied), at(60));
-    assert!(standing.is_fenced() && standing.words().unwrap().contains(&StoreId(4).to_string()));
+    assert!(standing.is_fenced() && standing.problem().unwrap().contains(&StoreId(4).to_string()));
 }
 
 #[test]

@@ -66,9 +66,9 @@ pub struct Interests {
     next_read: u64,
 }
 
-/// What came of a snapshot that the store has read.
+/// The result of a read, for the followers of its topic.
 #[derive(Debug)]
-pub enum Arrival {
+pub enum ReadResult {
     /// Send this.
     Send(ConnectionId, Snapshot),
     /// Nobody waits for it any more, or it was too old already and is read again.
@@ -266,9 +266,9 @@ impl Interests {
     }
 
     /// Takes what the store has read; `None` for a topic never counted.
-    pub fn handle_read(&mut self, read: ReadId, snapshot: Option<Snapshot>) -> Arrival {
-        let Some((connection, topic)) = self.reads.remove(&read) else { return Arrival::Nothing };
-        let Some(state) = self.connections.get_mut(&connection) else { return Arrival::Nothing };
+    pub fn handle_read(&mut self, read: ReadId, snapshot: Option<Snapshot>) -> ReadResult {
+        let Some((connection, topic)) = self.reads.remove(&read) else { return ReadResult::Nothing };
+        let Some(state) = self.connections.get_mut(&connection) else { return ReadResult::Nothing };
         let (held, floor) = match state.topics.get_mut(&topic).map(|f| &mut f.progress) {
             Some(FollowState::Reading { read: current, held, floor, .. }) if *current == read => {
                 (std::mem::take(held), *floor)
@@ -276,7 +276,7 @@ impl Interests {
             // Unwanted in between, and perhaps wanted again: that is another read, which misses nothing.
             _ => {
                 state.under_way -= 1;
-                return Arrival::Nothing;
+                return ReadResult::Nothing;
             }
         };
         let never_counted =
@@ -285,13 +285,13 @@ impl Interests {
         if floor.is_some_and(|floor| !covers(snapshot.version, floor)) {
             state.under_way -= 1;
             state.read_again(read, &topic);
-            return Arrival::Nothing;
+            return ReadResult::Nothing;
         }
         if let Some(follow) = state.topics.get_mut(&topic) {
             follow.progress = FollowState::Current(snapshot.version);
             state.behind -= usize::from(std::mem::take(&mut follow.behind));
         }
-        Arrival::Send(connection, snapshot)
+        ReadResult::Send(connection, snapshot)
     }
 
     /// A snapshot has left for its connection.

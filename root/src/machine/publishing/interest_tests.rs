@@ -41,9 +41,9 @@ fn reading() -> (Interests, ReadId) {
 
 fn arrive(interests: &mut Interests, read: ReadId, snapshot: Snapshot) -> Option<Snapshot> {
     match interests.handle_read(read, Some(snapshot)) {
-        Arrival::Send(ONE, snapshot) => Some(snapshot),
-        Arrival::Send(other, _) => panic!("sent to {other:?}"),
-        Arrival::Nothing => None,
+        ReadResult::Send(ONE, snapshot) => Some(snapshot),
+        ReadResult::Send(other, _) => panic!("sent to {other:?}"),
+        ReadResult::Nothing => None,
     }
 }
 
@@ -135,7 +135,7 @@ fn connections_are_apart() {
     let (second, _) = interests.next_read().unwrap();
     assert_eq!(interests.publish(&update(1, &[])), [ONE]);
     assert!(
-        matches!(interests.handle_read(second, Some(snapshot(1, &[]))), Arrival::Send(TWO, s) if s.version == version(2))
+        matches!(interests.handle_read(second, Some(snapshot(1, &[]))), ReadResult::Send(TWO, s) if s.version == version(2))
     );
     assert_eq!(interests.publish(&update(2, &[])), [ONE, TWO]);
     interests.close(ONE);
@@ -152,7 +152,7 @@ fn a_connection_is_sent_a_few_snapshots_at_a_time() {
     let reads: Vec<_> = std::iter::from_fn(|| interests.next_read()).collect();
     assert_eq!(reads.len(), SNAPSHOTS_UNDER_WAY);
     assert!(
-        matches!(interests.handle_read(reads[0].0, None), Arrival::Send(ONE, s) if s.version == version(0))
+        matches!(interests.handle_read(reads[0].0, None), ReadResult::Send(ONE, s) if s.version == version(0))
     );
     assert!(interests.next_read().is_none(), "it has not left yet");
     interests.handle_snapshot_sent(ONE);

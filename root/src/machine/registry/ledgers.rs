@@ -53,7 +53,7 @@ impl Registry {
     }
 
     /// All that the audit needs to know from here.
-    pub fn books(&self) -> AuditRecords {
+    pub fn audit_records(&self) -> AuditRecords {
         let of = |leaf: &NodeName, incarnation| StreamId { leaf: leaf.clone(), incarnation };
         let lost = self.retired.iter().flat_map(|(leaf, retired)| {
             retired.lost().map(move |(incarnation, events)| (of(leaf, incarnation), events))

@@ -1,6 +1,7 @@
 //! A copy of the store, made by the process that has it open.
 
 use super::Embedded;
+use super::backup_progress::Backup;
 use super::file::StoreFile;
 use crate::store::StoreError;
 use countree_common::shell::folder::sync_folder;
@@ -8,48 +9,11 @@ use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a data folder holds beside the store that a restored one needs: whose it is, and its certificate authority.
 const BESIDE: [&str; 3] = ["cluster", "tls/ca.pem", "tls/ca.key"];
 /// Nobody else may read the authority's key.
 const OWN_FOLDER: u32 = 0o700;
-
-/// How far a backup has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Backup {
-    /// It is being written.
-    Running,
-    /// It is whole, and has so many bytes.
-    Done(u64),
-    /// There is none, and why.
-    Failed(String),
-}
-
-/// The last backup, by the id of who asked for it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Backups(Arc<Mutex<Option<(String, Backup)>>>);
-
-impl Backups {
-    fn set(&self, id: &str, state: Backup) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((id.to_owned(), state));
-    }
-
-    /// Begins one, unless that was done; how far it has come.
-    fn begin(&self, id: &str) -> Option<Backup> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((known, state)) if known == id => Some(state.clone()),
-            Some((_, Backup::Running)) => {
-                Some(Backup::Failed("another backup is being written: repeat it when that is done".into()))
-            }
-            _ => {
-                *last = Some((id.to_owned(), Backup::Running));
-                None
-            }
-        }
-    }
-}
 
 impl Embedded {
     /// Writes a backup into a folder that is not there yet, and tells how far it has come when it is asked again under the same

@@ -1,6 +1,7 @@
 //! The embedded store: one redb file, for a cluster on one machine. Every merge is on disk when it is answered.
 
 mod backup;
+mod backup_progress;
 mod blocks;
 mod documents;
 mod failure;
@@ -20,8 +21,8 @@ mod whole;
 use super::{Cursor, Page, SavedRegistry, Store, StoreError};
 use crate::machine::documents::{Document, Position, served};
 use crate::machine::identity::binding::FoundStore;
-pub use backup::Backup;
-use backup::Backups;
+pub use backup_progress::Backup;
+use backup_progress::Backups;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::{Snapshot, Version};

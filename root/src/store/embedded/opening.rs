@@ -1,6 +1,6 @@
 //! Opens the file, and makes it ready for its cluster.
 
-use super::backup::Backups;
+use super::backup_progress::Backups;
 use super::failure::failed;
 use super::file::StoreFile;
 use super::index::{Index, NUMBERS_HELD};

@@ -4,6 +4,7 @@
 //! its slots and the identity in it; the record lists the tags. They move with their slots, as the totals do.
 
 use super::Redis;
+use super::refusal::not_ours;
 use super::shards::{holds, tag_in};
 use crate::machine::identity::binding::FoundStore;
 use crate::machine::identity::standing::may_merge;
@@ -11,19 +12,9 @@ use crate::store::StoreError;
 use crate::store::record::{read_record, write_record};
 use countree_common::store::StoreId;
 use countree_common::store::StoreRecord;
-use redis::{ErrorKind, RedisError, RedisResult, cmd};
+use redis::{RedisResult, cmd};
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-
-/// What the error begins with that says that another store is there; its identity and the served one follow.
-const OTHER: &str = "OTHERSTORE";
-
-/// The error that [`Redis::check_bound`] gives, if it is one.
-pub(super) fn other_store(e: &RedisError) -> Option<StoreError> {
-    let mut ids = e.detail()?.strip_prefix(OTHER)?.split_whitespace().map(|id| u128::from_str_radix(id, 16));
-    let mut next = || Some(StoreId(ids.next()?.ok()?));
-    Some(StoreError::Other { found: next()?, bound: next()? })
-}
 
 impl Redis {
     /// See [`Store::identity`](crate::store::Store::identity).
@@ -60,9 +51,7 @@ impl Redis {
         // Text that can't be read is told of where the identity is asked for.
         let found = text.and_then(|text| read_record(&text).ok()).map(|record| record.id);
         match found.filter(|_| !may_merge(bound, found)) {
-            Some(found) => {
-                Err(RedisError::from((ErrorKind::Client, OTHER, format!("{OTHER} {found} {bound}"))))
-            }
+            Some(found) => Err(not_ours(found, bound)),
             None => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! What the operator is told when the server does not do what it is asked.
 
-use super::identity::other_store;
 use crate::store::StoreError;
+use countree_common::store::StoreId;
 use redis::{ErrorKind, RedisError, ServerError};
 
 /// By the first word of the server's answer.
@@ -25,6 +25,21 @@ const ADVICE: [(&str, &str); 15] = [
         "its user may do too little: ACL SETUSER NAME ~countree:* +@read +@write +@scripting +@connection +info",
     ),
 ];
+
+/// The first word of an error of this crate's own: another store is there. Its id and that of the served one follow.
+const OTHER: &str = "OTHERSTORE";
+
+/// The error that says that the store `found` is there, and not the served one, `bound`.
+pub(super) fn not_ours(found: StoreId, bound: StoreId) -> RedisError {
+    RedisError::from((ErrorKind::Client, OTHER, format!("{OTHER} {found} {bound}")))
+}
+
+/// Reads an error of [`not_ours`], if it is one.
+fn other_store(e: &RedisError) -> Option<StoreError> {
+    let mut ids = e.detail()?.strip_prefix(OTHER)?.split_whitespace().map(|id| u128::from_str_radix(id, 16));
+    let mut next = || Some(StoreId(ids.next()?.ok()?));
+    Some(StoreError::Other { found: next()?, bound: next()? })
+}
 
 /// Whether the error is the one that begins with `word`.
 pub(super) fn means(error: &ServerError, word: &str) -> bool {

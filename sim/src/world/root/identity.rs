@@ -61,7 +61,7 @@ impl World {
         let Some(process) = &mut self.cluster.roots[i].process else { return };
         process.machine.handle_stores(process.standing.stores());
         let is_fenced = process.standing.is_fenced() && self.plan.flaw != Some(Flaw::UnfencedRoots);
-        let fence = process.standing.words().filter(|_| is_fenced);
+        let fence = process.standing.problem().filter(|_| is_fenced);
         if fence.is_some() != process.is_fenced {
             process.is_fenced = fence.is_some();
             process.machine.handle_fence(fence.is_some());

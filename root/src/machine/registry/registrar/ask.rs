@@ -78,7 +78,7 @@ pub enum Ask {
     /// The nodes, as the store has them now: a copy could lack one that has just come.
     Members,
     /// What the audit needs to know, as the store has it now.
-    Books,
+    AuditRecords,
     /// What the audit has found out for certain.
     Correct(Vec<Correction>),
 }
@@ -88,7 +88,7 @@ pub enum Ask {
 pub(super) enum Reading {
     Ledgers,
     Members,
-    Books,
+    AuditRecords,
 }
 
 impl Ask {
@@ -137,7 +137,7 @@ impl Ask {
             }
             Self::Ledgers => return Ok(Reading::Ledgers.of(registry)),
             Self::Members => return Ok(Reading::Members.of(registry)),
-            Self::Books => return Ok(Reading::Books.of(registry)),
+            Self::AuditRecords => return Ok(Reading::AuditRecords.of(registry)),
             Self::Correct(corrections) => correct(registry, corrections).map_err(said)?,
         }
         Ok(Reply::Done)
@@ -149,7 +149,7 @@ impl Reading {
         match self {
             Self::Ledgers => Reply::Ledgers(registry.ledgers()),
             Self::Members => Reply::Members { view: registry.view(), away: registry.away() },
-            Self::Books => Reply::AuditRecords(Box::new(registry.books())),
+            Self::AuditRecords => Reply::AuditRecords(Box::new(registry.audit_records())),
         }
     }
 }

@@ -153,7 +153,7 @@ impl Registrar {
             }
             Ask::Ledgers => self.waiting.readers.push((ask, Reading::Ledgers)),
             Ask::Members => self.waiting.readers.push((ask, Reading::Members)),
-            Ask::Books => self.waiting.readers.push((ask, Reading::Books)),
+            Ask::AuditRecords => self.waiting.readers.push((ask, Reading::AuditRecords)),
             question => self.waiting.asks.push((ask, question)),
         }
         self.advance(now);

@@ -156,7 +156,7 @@ fn a_store_that_is_not_this_clusters_is_neither_read_nor_written() {
     root.registrar.handle_fence(Some("it is another's".into()), root.now);
     root.run(&mut stored);
     let (loads, saves, kept) = (root.loads, root.saves, stored.clone());
-    for ask in [join("c"), beat("a"), Ask::Books] {
+    for ask in [join("c"), beat("a"), Ask::AuditRecords] {
         let answered = root.answer(&mut stored, ask);
         assert_eq!(answered, Reply::Failed("it is another's".into()));
     }
@@ -212,8 +212,8 @@ fn when_a_leaf_was_last_heard_of_goes_by_the_registrys_time() {
     }
     root.pass(&mut stored, LEASE * 2);
     assert!(matches!(root.answer(&mut stored, Ask::Forget(name("a"))), Reply::Done));
-    let Reply::AuditRecords(books) = root.answer(&mut stored, Ask::Books) else { panic!() };
-    let heard: Vec<_> = books.given_up.iter().map(|given_up| given_up.heard_at).collect();
+    let Reply::AuditRecords(records) = root.answer(&mut stored, Ask::AuditRecords) else { panic!() };
+    let heard: Vec<_> = records.given_up.iter().map(|given_up| given_up.heard_at).collect();
     assert!(heard.len() == 1 && heard[0] > begun, "{heard:?}, not by the wall clock, which was stepped back");
 }
 

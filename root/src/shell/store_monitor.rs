@@ -1,4 +1,4 @@
-//! Looks again and again at whose store it is; the machine says what follows.
+//! Checks the store's identity once a second, and acts on what the machine makes of it.
 
 use super::gauges::Gauges;
 use crate::machine::identity::binding::Chance;
@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two checks.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Other roots may write the store's record at the same time; each does so once.
 const TRIES: usize = 100;
 
-/// Why nothing could be acknowledged.
+/// The reason why nothing was acknowledged.
 #[derive(Debug, thiserror::Error)]
 enum Unacknowledged {
     #[error(transparent)]
@@ -30,51 +30,51 @@ enum Unacknowledged {
     Contended,
 }
 
-/// One root's standing with its store.
+/// Watches the identity of a root's store.
 #[derive(Debug, Clone)]
-pub(super) struct Stand {
+pub(super) struct StoreMonitor {
     machine: Arc<Mutex<Standing>>,
     store: Arc<AnyStore>,
     gauges: Arc<Gauges>,
     clock: Arc<Clock>,
     fence: Arc<watch::Sender<Option<String>>>,
     stores: Arc<watch::Sender<BTreeSet<StoreId>>>,
-    /// Looks and acknowledgements come one after another.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Held during a check or an acknowledgement: they exclude each other.
+    alone: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl Stand {
-    /// Begins to look, until `shutdown`; `None` when the store was not bound.
+impl StoreMonitor {
+    /// Starts to check, until `shutdown`; `None` when the store was not bound.
     pub(super) fn start(bound: &BoundStore, gauges: Arc<Gauges>, shutdown: Shutdown) -> Option<Self> {
         let clock = Clock::start();
-        let stand = Self {
+        let monitor = Self {
             machine: Arc::new(Mutex::new(Standing::of(&bound.record, clock.now().mono)?)),
             store: bound.store.clone(),
             gauges,
             clock: Arc::new(clock),
             fence: Arc::new(watch::Sender::new(None)),
             stores: Arc::default(),
-            turn: Arc::default(),
+            alone: Arc::default(),
         };
-        stand.tell();
-        let looking = stand.clone();
+        monitor.publish();
+        let checking = monitor.clone();
         tasks::spawn(async move {
             loop {
-                looking.look().await;
+                checking.check().await;
                 tokio::select! {
-                    () = tokio::time::sleep(LOOK) => {}
+                    () = tokio::time::sleep(CHECK_EVERY) => {}
                     () = shutdown.begun() => return,
                 }
             }
         });
-        Some(stand)
+        Some(monitor)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Standing) -> T) -> T {
         work(&mut self.machine.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Why nothing is merged and read, if so; follows changes.
+    /// The reason why nothing is merged or read; `None` while all is well. Follows changes.
     pub(super) fn fence(&self) -> watch::Receiver<Option<String>> {
         self.fence.subscribe()
     }
@@ -84,32 +84,32 @@ impl Stand {
         self.stores.subscribe()
     }
 
-    /// Why the store is not what it was, if so.
-    pub(super) fn words(&self) -> Option<String> {
-        self.with(|machine| machine.words())
+    /// The reason why the store is not what it was; `None` while it is.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.with(|machine| machine.problem())
     }
 
-    /// The registry in the store was found to be older than it was.
+    /// Notes that the registry in the store is older than it was, by that much.
     pub(super) fn fell_back(&self, by: Duration) {
         self.with(|machine| machine.handle_fell_back(by));
     }
 
-    /// A leaf wants to join with this folder.
+    /// Admits a leaf that wants to join with this folder, or says why not.
     pub(super) fn admit(&self, folder: &FolderStore) -> Result<FolderAdmission, String> {
         self.with(|machine| machine.admit(folder).map_err(|e| e.to_string()))
     }
 
-    async fn look(&self) {
-        let _turn = self.turn.lock().await;
-        if let Err(e) = self.look_in_turn().await {
+    async fn check(&self) {
+        let _alone = self.alone.lock().await;
+        if let Err(e) = self.check_alone().await {
             tracing::debug!("the store does not say who it is: {e}");
             if matches!(e, StoreError::Damaged(_)) {
-                self.gauges.set_standing(Some(e.to_string()));
+                self.gauges.set_store_problem(Some(e.to_string()));
             }
         }
     }
 
-    async fn look_in_turn(&self) -> Result<(), StoreError> {
+    async fn check_alone(&self) -> Result<(), StoreError> {
         for _ in 0..TRIES {
             let found = self.store.identity().await?;
             let now = self.clock.now().mono;
@@ -123,9 +123,9 @@ impl Stand {
                 self.store.serve_as(served, false).await?;
             }
             if after != before.1 {
-                self.say(&after);
+                self.log_change(&after);
             }
-            self.tell();
+            self.publish();
             match write {
                 Some(record) => drop(self.store.put_identity(record).await?),
                 None => return Ok(()),
@@ -134,35 +134,35 @@ impl Stand {
         Ok(())
     }
 
-    fn say(&self, state: &State) {
-        match self.words() {
-            Some(words) => tracing::error!("{words}"),
+    fn log_change(&self, state: &State) {
+        match self.problem() {
+            Some(problem) => tracing::error!("{problem}"),
             None => {
                 tracing::info!(?state, "the store is what it was, or an operator has acknowledged what it is")
             }
         }
     }
 
-    fn tell(&self) {
-        let (words, is_fenced, stores) =
-            self.with(|machine| (machine.words(), machine.is_fenced(), machine.stores()));
+    fn publish(&self) {
+        let (problem, is_fenced, stores) =
+            self.with(|machine| (machine.problem(), machine.is_fenced(), machine.stores()));
         self.stores.send_if_modified(|known| std::mem::replace(known, stores.clone()) != stores);
-        self.gauges.set_standing(words.clone());
-        let fence = words.filter(|_| is_fenced);
+        self.gauges.set_store_problem(problem.clone());
+        let fence = problem.filter(|_| is_fenced);
         self.fence.send_if_modified(|known| std::mem::replace(known, fence.clone()) != fence);
     }
 
     /// Answers [`Request::AcknowledgeStore`](countree_common::wire::rpc::Request::AcknowledgeStore).
     pub(super) async fn acknowledge(&self) -> Reply {
-        let _turn = self.turn.lock().await;
-        match self.acknowledge_in_turn().await {
+        let _alone = self.alone.lock().await;
+        match self.acknowledge_alone().await {
             Ok(what) => Reply::Acknowledged(Ok(what)),
             Err(e @ Unacknowledged::Refused(_)) => Reply::Acknowledged(Err(e.to_string())),
             Err(e) => Reply::Failed(e.to_string()),
         }
     }
 
-    async fn acknowledge_in_turn(&self) -> Result<Option<String>, Unacknowledged> {
+    async fn acknowledge_alone(&self) -> Result<Option<String>, Unacknowledged> {
         for _ in 0..TRIES {
             let (found, now) = (self.store.identity().await?, self.clock.now().mono);
             let chance = Chance { id: rand::random(), start: rand::random() };
@@ -177,16 +177,16 @@ impl Stand {
                     self.store.serve_as(id, true).await?;
                 }
                 tracing::warn!(?state, store = %id, "an operator has acknowledged what happened to the store");
-                self.look_in_turn().await?;
-                return Ok(Some(name_of(&state).into()));
+                self.check_alone().await?;
+                return Ok(Some(state_name(&state).into()));
             }
         }
         Err(Unacknowledged::Contended)
     }
 }
 
-/// For programs.
-fn name_of(state: &State) -> &'static str {
+/// The name of a state in answers for programs.
+fn state_name(state: &State) -> &'static str {
     match state {
         State::Sound => "sound",
         State::Lost(StoreLoss::Emptied) => "emptied",

@@ -3,10 +3,13 @@
 
 use super::*;
 use crate::machine::documents::Document;
+use crate::machine::output::LeafRefused;
+use crate::machine::{BatchId, ReadId, StoreSilent};
 use countree_common::cluster::{Node, Tier};
 use countree_common::cut::CounterSum;
-use countree_common::document::Version;
-use countree_common::key::{Item, Kind};
+use countree_common::cut::{Cut, Outcome};
+use countree_common::document::{Snapshot, Version};
+use countree_common::key::{Item, Kind, Topic};
 use countree_common::stream::StreamId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -468,5 +471,5 @@ fn a_leaf_whose_folder_belongs_to_another_store_is_sent_away() {
         assert_eq!(root.handle_leaf(ConnectionId(1), uplink::ToRoot::Store(StoreId(store))), Ok(()));
     }
     let refused = root.handle_leaf(ConnectionId(1), uplink::ToRoot::Store(StoreId(3)));
-    assert_eq!(refused, Err(super::LeafRefused::Foreign(StoreId(3))));
+    assert_eq!(refused, Err(LeafRefused::Foreign(StoreId(3))));
 }
