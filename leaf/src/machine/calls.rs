@@ -1,6 +1,6 @@
 //! Numbers the questions to other nodes, and remembers for which part of the machine each answer is.
 
-use super::idempotency::questions::Question;
+use super::idempotency::questions::KeyQuestion;
 pub use super::ids::CallId;
 use super::ids::SubmissionId;
 use countree_common::cluster::NodeName;
@@ -26,7 +26,7 @@ pub(super) enum Asker {
     /// Producers whose session with that leaf is in doubt.
     Producers(NodeName, SessionId),
     /// A request with this many idempotency keys that the other leaf is asked about.
-    Submission(SubmissionId, Question, usize),
+    Submission(SubmissionId, KeyQuestion, usize),
 }
 
 /// The questions that wait. Each asker bounds its own.

@@ -59,8 +59,8 @@ impl Flushes {
     pub(super) fn settle(&mut self, counters: &Counters, uplink: &mut Uplink, outputs: &mut Outputs) {
         let done = self.0.iter().filter(|flush| flush.is_done(counters, uplink)).copied().collect::<Vec<_>>();
         for flush in done {
-            let told = uplink.streams().filter_map(|uplink| uplink.version_of(flush.topic));
-            let eras: BTreeSet<u64> = told.map(|version| version.era).collect();
+            let versions = uplink.streams().filter_map(|uplink| uplink.version_of(flush.topic));
+            let eras: BTreeSet<u64> = versions.map(|version| version.era).collect();
             if eras.len() > 1 {
                 uplink.streams_mut().for_each(|uplink| uplink.ask_anew(flush.topic));
             }
@@ -76,8 +76,8 @@ impl Flushes {
 
 /// The version that holds what every stream has merged; the store named one era to all.
 fn version_of(topic: TopicId, uplink: &Uplink) -> Version {
-    let told = uplink.streams().filter_map(|uplink: &StreamUplink| uplink.version_of(topic));
-    told.max().unwrap_or_default()
+    let versions = uplink.streams().filter_map(|uplink: &StreamUplink| uplink.version_of(topic));
+    versions.max().unwrap_or_default()
 }
 
 impl LeafMachine {

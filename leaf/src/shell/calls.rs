@@ -14,13 +14,13 @@ const KEY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The leaf's heartbeats. They end before the leaf says that it has settled: one that came after that would list it
 /// anew, and for good.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pulse {
+pub(super) struct Heartbeats {
     stop: Shutdown,
     stopped: Shutdown,
 }
 
-impl Pulse {
-    /// Beats until [`Pulse::end`].
+impl Heartbeats {
+    /// Beats until [`Heartbeats::end`].
     pub(super) async fn beat(
         &self,
         membership: &Membership,
@@ -46,7 +46,7 @@ impl Pulse {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) membership: Membership,
-    pub(super) pulse: Pulse,
+    pub(super) heartbeats: Heartbeats,
 }
 
 impl Caller {
@@ -54,7 +54,7 @@ impl Caller {
     pub(super) async fn ask(&self, callee: Callee, request: Request) -> Option<Reply> {
         let is_last_word = matches!(request, Request::Drained { .. });
         if is_last_word {
-            self.pulse.end().await;
+            self.heartbeats.end().await;
         }
         let reply = match callee {
             Callee::Root => self.membership.ask_a_root(&request).await,

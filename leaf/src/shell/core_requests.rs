@@ -1,7 +1,7 @@
 //! Asks this leaf's own machine to count, reset or forget, and waits for its answer.
 
 use super::inputs::{CoreHandle, Input};
-use crate::machine::idempotency::verdict::Heard;
+use crate::machine::idempotency::verdict::TryResult;
 use countree_common::forget::Tombstone;
 use countree_common::key::Topic;
 use countree_common::wire::rpc::{Reply, Reset, Submission, SubmitError};
@@ -13,11 +13,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const RESET_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Counts on this leaf, and waits until that is durable.
-pub(super) async fn count_here(core: &CoreHandle, submission: Submission) -> Heard {
+pub(super) async fn count_here(core: &CoreHandle, submission: Submission) -> TryResult {
     let answer = core.ask(|reply| Input::Submission { submission, reply });
     match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-        Ok(Some(answer)) => Heard::Answer(answer),
-        Ok(None) | Err(_) => Heard::Silence,
+        Ok(Some(answer)) => TryResult::Answer(answer),
+        Ok(None) | Err(_) => TryResult::Silence,
     }
 }
 

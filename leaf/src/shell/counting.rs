@@ -4,7 +4,7 @@ use super::core_requests::count_here;
 use super::http_state::HttpState;
 use super::owners;
 use super::request::Parsed;
-use crate::machine::idempotency::verdict::{Heard, Verdict};
+use crate::machine::idempotency::verdict::{TryResult, Verdict};
 use countree_common::cluster::NodeName;
 use countree_common::shell::peers::PeerError;
 use countree_common::wire::rpc::{Counted, Idempotency, Reply, Request, Submission, SubmitError};
@@ -23,7 +23,7 @@ pub(super) async fn count(
     };
     let submission = Submission { events: parsed.events, idempotency };
     match first {
-        None => Verdict::default().hear(count_here(&state.core, submission).await),
+        None => Verdict::default().note(count_here(&state.core, submission).await),
         Some(first) => count_at_owner(state, first, submission).await,
     }
 }
@@ -40,7 +40,7 @@ async fn count_at_owner(
         let view = state.membership.view().borrow().clone();
         let owner = match state.owners.owner(&view, key) {
             Ok(owner) => owner,
-            Err(e) => return verdict.hear(Heard::Answer(Err(e))),
+            Err(e) => return verdict.note(TryResult::Answer(Err(e))),
         };
         tried += 1;
         match try_at(state, &owner, &submission, &mut verdict).await {
@@ -60,11 +60,11 @@ async fn try_at(
     verdict: &mut Verdict,
 ) -> Result<Counted, SubmitError> {
     if *leaf == state.me {
-        return verdict.hear(count_here(&state.core, submission.clone()).await);
+        return verdict.note(count_here(&state.core, submission.clone()).await);
     }
-    match verdict.hear(count_there(state, leaf, submission.clone()).await) {
+    match verdict.note(count_there(state, leaf, submission.clone()).await) {
         Err(SubmitError::InDoubt) if is_repeatable(submission) => {
-            verdict.hear(count_there(state, leaf, submission.clone()).await)
+            verdict.note(count_there(state, leaf, submission.clone()).await)
         }
         told => told,
     }
@@ -79,12 +79,12 @@ fn is_repeatable(submission: &Submission) -> bool {
     }
 }
 
-async fn count_there(state: &HttpState, leaf: &NodeName, submission: Submission) -> Heard {
+async fn count_there(state: &HttpState, leaf: &NodeName, submission: Submission) -> TryResult {
     let node = state.membership.view().borrow().node(leaf).cloned();
-    let Some(node) = node else { return Heard::Answer(Err(SubmitError::Away(vec![leaf.clone()]))) };
+    let Some(node) = node else { return TryResult::Answer(Err(SubmitError::Away(vec![leaf.clone()]))) };
     match state.membership.peers().call(&node, &Request::Count(submission)).await {
-        Ok(Reply::Counted(answer)) => Heard::Answer(answer),
-        Err(PeerError::Unreachable { .. }) => Heard::Unreached,
-        Ok(_) | Err(_) => Heard::Silence,
+        Ok(Reply::Counted(answer)) => TryResult::Answer(answer),
+        Err(PeerError::Unreachable { .. }) => TryResult::Unreached,
+        Ok(_) | Err(_) => TryResult::Silence,
     }
 }

@@ -1,12 +1,12 @@
 //! Embeds a leaf in a program: starts it, asks it, stops it.
 
-use super::calls::{Caller, Pulse};
+use super::calls::{Caller, Heartbeats};
 use super::core::{self, Threads};
 use super::disk::Disk;
 use super::http;
 use super::http_state::HttpState;
 use super::inputs::{CoreHandle, Input};
-use super::producers::Intake;
+use super::producers::ProducerConversations;
 use super::roots;
 use super::rpc;
 use super::start_error::StartError;
@@ -37,7 +37,7 @@ use std::time::Duration;
 /// rest is in the log, for the next start.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The wait for its last heartbeat after that.
-const PULSE_TIMEOUT: Duration = Duration::from_secs(2);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait for its threads after that; one that waits for room on the disk does not end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -68,8 +68,8 @@ pub struct LeafNode {
     endpoint: quinn::Endpoint,
     accepting: Shutdown,
     linked: Shutdown,
-    pulse: Pulse,
-    intake: Intake,
+    heartbeats: Heartbeats,
+    producers: ProducerConversations,
     threads: Threads,
 }
 
@@ -123,8 +123,8 @@ impl LeafNode {
         let clock = Clock::start();
         let machine =
             LeafMachine::new(options.machine.clone(), incarnation, &recovery.carried, old, clock.now())?;
-        let pulse = Pulse::default();
-        let caller = Caller { membership: membership.clone(), pulse: pulse.clone() };
+        let heartbeats = Heartbeats::default();
+        let caller = Caller { membership: membership.clone(), heartbeats: heartbeats.clone() };
         let (core, threads) = core::start(machine, incarnation, clock, disk, caller)
             .map_err(|e| StartError::io("starting the leaf's threads", e))?;
         let node = Node {
@@ -138,7 +138,7 @@ impl LeafNode {
         let (accepting, linked) = (Shutdown::new(), Shutdown::new());
         let leaf = Self {
             node,
-            intake: Intake::new(core.clone()),
+            producers: ProducerConversations::new(core.clone()),
             core,
             membership,
             access: options.access.clone(),
@@ -147,7 +147,7 @@ impl LeafNode {
             endpoint,
             accepting,
             linked,
-            pulse,
+            heartbeats,
             threads,
         };
         leaf.join_in(store.map(|store| store.id));
@@ -175,13 +175,13 @@ impl LeafNode {
             conversations: &[Conversation::Produce, Conversation::Rpc],
             admission: Arc::new(move |hello| access.check_hello(hello)),
         };
-        let (intake, core) = (self.intake.clone(), self.core.clone());
+        let (producers, core) = (self.producers.clone(), self.core.clone());
         let leave = options.node.leave.clone();
         let handle = move |greeted: Greeted| {
-            let (intake, core, leave) = (intake.clone(), core.clone(), leave.clone());
+            let (producers, core, leave) = (producers.clone(), core.clone(), leave.clone());
             async move {
                 match greeted.conversation {
-                    Conversation::Produce => intake.converse(greeted).await,
+                    Conversation::Produce => producers.converse(greeted).await,
                     _ => rpc::answer(greeted, &core, &leave).await,
                 }
             }
@@ -193,10 +193,10 @@ impl LeafNode {
         tasks::spawn(roots::run(self.membership.clone(), self.core.clone(), store, self.linked.clone()));
         tasks::spawn(self.stats.clone().watch(self.core.clone(), self.linked.clone()));
         let (membership, node) = (self.membership.clone(), self.node.clone());
-        let (stats, pulse) = (self.stats.clone(), self.pulse.clone());
+        let (stats, heartbeats) = (self.stats.clone(), self.heartbeats.clone());
         tasks::spawn(async move {
             let latest = || stats.for_heartbeat();
-            pulse.beat(&membership, node, latest).await;
+            heartbeats.beat(&membership, node, latest).await;
         });
     }
 
@@ -244,14 +244,14 @@ impl LeafNode {
                     "not everything could be merged and handed over in time: keep the leaf's data folder and \
                      start it again"
                 );
-                let _ = tokio::time::timeout(PULSE_TIMEOUT, self.pulse.end()).await;
+                let _ = tokio::time::timeout(HEARTBEAT_TIMEOUT, self.heartbeats.end()).await;
                 self.membership.leave(leaf).await;
             }
         }
         self.accepting.begin();
         self.linked.begin();
         self.core.tell(Input::End).await;
-        self.intake.ended().await;
+        self.producers.ended().await;
         self.endpoint.close(0u32.into(), b"the leaf has stopped");
         self.endpoint.wait_idle().await;
         if tokio::time::timeout(END_TIMEOUT, self.threads.ended()).await.is_err() {

@@ -18,11 +18,11 @@ const CATCH_UP: Duration = Duration::from_millis(200);
 /// The ring of the leaves that remember keys, kept for as long as the view stays.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
-    known: Arc<Mutex<Option<Known>>>,
+    cached: Arc<Mutex<Option<CachedRing>>>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct CachedRing {
     epoch: u64,
     ring: Arc<Ring>,
 }
@@ -41,12 +41,12 @@ impl Owners {
     }
 
     fn ring(&self, view: &ClusterView) -> Arc<Ring> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*known {
-            Some(Known { epoch, ring }) if *epoch == view.epoch => ring.clone(),
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cached {
+            Some(CachedRing { epoch, ring }) if *epoch == view.epoch => ring.clone(),
             _ => {
                 let ring = Arc::new(Ring::new(view.keys.owners.iter().cloned()));
-                *known = Some(Known { epoch: view.epoch, ring: ring.clone() });
+                *cached = Some(CachedRing { epoch: view.epoch, ring: ring.clone() });
                 ring
             }
         }

@@ -14,11 +14,11 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 /// A producer that has not taken the leaf's last words by then is left without.
-const FAREWELL: Duration = Duration::from_secs(1);
+const LAST_MESSAGES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The state that the conversations of one leaf share.
 #[derive(Debug, Clone)]
-pub(super) struct Intake {
+pub(super) struct ProducerConversations {
     core: CoreHandle,
     queue: Arc<Semaphore>,
     next_connection: Arc<AtomicU64>,
@@ -26,15 +26,15 @@ pub(super) struct Intake {
 }
 
 /// A conversation that is held.
-struct Held(Arc<watch::Sender<usize>>);
+struct OpenConversation(Arc<watch::Sender<usize>>);
 
-impl Drop for Held {
+impl Drop for OpenConversation {
     fn drop(&mut self) {
         self.0.send_modify(|held| *held -= 1);
     }
 }
 
-impl Intake {
+impl ProducerConversations {
     pub(super) fn new(core: CoreHandle) -> Self {
         let queue = Arc::new(Semaphore::new(limits::INGEST_QUEUE_BYTES));
         Self { core, queue, next_connection: Arc::default(), held: Arc::default() }
@@ -44,14 +44,14 @@ impl Intake {
     pub(super) async fn ended(&self) {
         // The sender lives as long as `self`.
         let ended = async { drop(self.held.subscribe().wait_for(|held| *held == 0).await) };
-        let _ = tokio::time::timeout(FAREWELL, ended).await;
+        let _ = tokio::time::timeout(LAST_MESSAGES_TIMEOUT, ended).await;
     }
 
     /// Holds one conversation to its end.
     pub(super) async fn converse(&self, greeted: Greeted) -> Result<(), StreamError> {
         let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         self.held.send_modify(|held| *held += 1);
-        let _held = Held(self.held.clone());
+        let _held = OpenConversation(self.held.clone());
         let Greeted { sender, mut receiver, .. } = greeted;
         let (outbox, messages) = mpsc::channel(OUTBOX);
         if !self.core.tell(Input::Connected { connection, outbox }).await {
@@ -65,7 +65,7 @@ impl Intake {
             sender = &mut answers => {
                 if let Ok(Some(mut sender)) = sender {
                     sender.finish();
-                    let _ = tokio::time::timeout(FAREWELL, sender.flushed()).await;
+                    let _ = tokio::time::timeout(LAST_MESSAGES_TIMEOUT, sender.flushed()).await;
                 }
                 None
             }

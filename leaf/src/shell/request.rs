@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// An event as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written<'a> {
+struct JsonEvent<'a> {
     #[serde(borrow)]
     topic: Cow<'a, str>,
     #[serde(borrow)]
@@ -124,7 +124,7 @@ impl Parsed {
     }
 
     fn read_lines(&mut self, body: &[u8]) -> Result<(), EventError> {
-        for written in serde_json::Deserializer::from_slice(body).into_iter::<Written<'_>>() {
+        for written in serde_json::Deserializer::from_slice(body).into_iter::<JsonEvent<'_>>() {
             let written = written.map_err(|e| self.malformed(&e))?;
             self.take(written)?;
         }
@@ -135,7 +135,7 @@ impl Parsed {
         error(EventErrorCode::Malformed, format!("not an event: {e}"), Some(self.events.len()))
     }
 
-    fn take(&mut self, written: Written<'_>) -> Result<(), EventError> {
+    fn take(&mut self, written: JsonEvent<'_>) -> Result<(), EventError> {
         let index = self.events.len();
         if index == limits::HTTP_EVENTS {
             let message = format!("more than {} events: send them in several requests", limits::HTTP_EVENTS);
@@ -194,7 +194,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(written) = elements.next_element::<Written<'de>>()? {
+        while let Some(written) = elements.next_element::<JsonEvent<'de>>()? {
             if let Err(e) = self.parsed.take(written) {
                 *self.refused = Some(e);
                 return Err(serde::de::Error::custom("refused"));

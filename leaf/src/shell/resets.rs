@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Which {
+struct ResetQuery {
     item: Option<String>,
     kind: Option<String>,
     #[serde(default)]
@@ -36,14 +36,14 @@ pub(super) fn router(state: HttpState) -> Router {
 async fn reset(
     State(state): State<HttpState>,
     Path(topic): Path<String>,
-    Parameters(which): Parameters<Which>,
+    Parameters(query): Parameters<ResetQuery>,
     headers: HeaderMap,
 ) -> Response {
     if let Err(e) = state.access.check_headers(&headers, Right::Reset) {
         return e.into_response();
     }
-    if which.forget {
-        if which.item.is_some() || which.kind.is_some() {
+    if query.forget {
+        if query.item.is_some() || query.kind.is_some() {
             let message = "forget=true is about a whole topic: leave item and kind out. Nothing changed";
             return error(StatusCode::BAD_REQUEST, "bad_query", message, None);
         }
@@ -54,7 +54,7 @@ async fn reset(
         Ok(key) => key.unwrap_or_default(),
         Err(e) => return refusal(&SubmitError::Refused(e)),
     };
-    let reset = match named(key, &topic, &which) {
+    let reset = match named(key, &topic, &query) {
         Ok(reset) => reset,
         Err(e) => return error(StatusCode::BAD_REQUEST, "bad_name", e.to_string(), None),
     };
@@ -64,12 +64,12 @@ async fn reset(
     }
 }
 
-fn named(key: u128, topic: &str, which: &Which) -> Result<Reset, NameError> {
+fn named(key: u128, topic: &str, query: &ResetQuery) -> Result<Reset, NameError> {
     Ok(Reset {
         key,
         topic: Topic::new(topic)?,
-        item: which.item.as_deref().map(Item::new).transpose()?,
-        kind: which.kind.as_deref().map(Kind::new).transpose()?,
+        item: query.item.as_deref().map(Item::new).transpose()?,
+        kind: query.kind.as_deref().map(Kind::new).transpose()?,
     })
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown
 
 /// Counts what another leaf was sent.
 async fn count_for_another(core: &CoreHandle, submission: Submission) -> Result<Counted, SubmitError> {
-    Verdict::default().hear(count_here(core, submission).await)
+    Verdict::default().note(count_here(core, submission).await)
 }
 
 async fn take_over(core: &CoreHandle, keys: Vec<Remembered>) -> Reply {

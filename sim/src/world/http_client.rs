@@ -14,7 +14,7 @@ use countree_common::ring::Ring;
 use countree_common::time::Time;
 use countree_common::wire::producer::{EventError, EventErrorCode};
 use countree_common::wire::rpc::{Counted, Reply, Request, Reset, SubmitError};
-use countree_leaf::machine::idempotency::verdict::{Heard, Verdict};
+use countree_leaf::machine::idempotency::verdict::{TryResult, Verdict};
 use std::time::Duration;
 
 /// How long a client repeats what a leaf that has lost its folder may know.
@@ -39,7 +39,7 @@ struct Pending {
     began: Time,
     tries: u64,
     verdict: Verdict,
-    /// It was answered, and is repeated as if the client had not heard.
+    /// It was answered, and is repeated as if the client had not result.
     is_repeat: bool,
 }
 
@@ -140,17 +140,17 @@ impl World {
 
     /// A leaf has answered, or none has.
     pub(super) fn client_receives(&mut self, i: usize, reply: Option<Reply>) {
-        let heard = match reply {
-            Some(Reply::Counted(result)) => Heard::Answer(result),
-            Some(Reply::Submitted(result)) => Heard::Answer(result.map(|()| Counted::default())),
-            Some(Reply::TopicForgotten(result)) => Heard::Answer(result.map(|_| Counted::default())),
-            None => Heard::Silence,
+        let result = match reply {
+            Some(Reply::Counted(result)) => TryResult::Answer(result),
+            Some(Reply::Submitted(result)) => TryResult::Answer(result.map(|()| Counted::default())),
+            Some(Reply::TopicForgotten(result)) => TryResult::Answer(result.map(|_| Counted::default())),
+            None => TryResult::Silence,
             Some(other) => {
                 return self.violate(Promise::Orderly, format!("client-{i} was told {other:?}"));
             }
         };
         let Some(pending) = &mut self.clients.http[i].current else { return };
-        match pending.verdict.hear(heard) {
+        match pending.verdict.note(result) {
             Ok(counted) => self.client_succeeds(i, counted),
             Err(SubmitError::Refused(e)) => self.client_is_refused(i, &e),
             Err(e) => self.client_fails(i, &e),
@@ -224,7 +224,7 @@ impl World {
         if *error == SubmitError::KeyLost && self.no_key_can_be_lost() {
             return self.violate(
                 Promise::Truthful,
-                format!("client-{i} heard that its key is lost, and no leaf lost any"),
+                format!("client-{i} result that its key is lost, and no leaf lost any"),
             );
         }
         // What only a lost folder said is never known again.

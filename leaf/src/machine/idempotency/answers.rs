@@ -19,7 +19,7 @@ use countree_common::wire::producer::BusyReason;
 use countree_common::wire::rpc::{Reply, SubmitError};
 
 /// Keys that are remembered, each with the record that says so.
-type Found = Vec<(Lsn, Remembered)>;
+type Recalled = Vec<(Lsn, Remembered)>;
 
 impl Idempotency {
     /// All that is remembered of keys, for their owner by a view of that epoch.
@@ -33,7 +33,7 @@ impl Idempotency {
         epoch: u64,
         resets: &Resets,
         context: &mut Context,
-    ) -> Result<Found, &'static str> {
+    ) -> Result<Recalled, &'static str> {
         if context.members.view().epoch < epoch {
             return Err("this leaf has an older view");
         }
@@ -65,7 +65,7 @@ impl Idempotency {
     ///
     /// # Errors
     /// While an attempt may still use a key.
-    fn recall_outcomes(&self, attempts: &[(IdempotencyKey, Attempt)]) -> Result<Found, SubmitError> {
+    fn recall_outcomes(&self, attempts: &[(IdempotencyKey, Attempt)]) -> Result<Recalled, SubmitError> {
         let mut found = Vec::new();
         for (key, attempt) in attempts {
             if self.keys.used(*key).is_some() {
@@ -176,7 +176,7 @@ impl LeafMachine {
 }
 
 /// Answers once everything that is said is on disk here, up to `lsn` at least.
-fn remember(id: SubmissionId, lsn: Lsn, found: Found, context: &mut Context) {
+fn remember(id: SubmissionId, lsn: Lsn, found: Recalled, context: &mut Context) {
     let lsn = found.iter().map(|(lsn, _)| *lsn).fold(lsn, Lsn::max);
     let keys = found.into_iter().map(|(_, of)| of).collect();
     context.answer_once_durable(lsn, Waiting::Remembered { question: id, keys });

@@ -1,7 +1,7 @@
 //! Looks up requests as they come, and takes those that are admitted.
 
 use super::lookup::{Lookup, OpenLookup, Step};
-use super::questions::Question;
+use super::questions::KeyQuestion;
 use super::request::KeyedRequest;
 use crate::machine::LeafMachine;
 use crate::machine::ids::SubmissionId;
@@ -25,7 +25,7 @@ impl LeafMachine {
         &mut self,
         now: Now,
         id: SubmissionId,
-        question: &Question,
+        question: &KeyQuestion,
         keys: usize,
         reply: Option<Reply>,
     ) {

@@ -10,7 +10,7 @@
 //! started again, never will be. So a repeat under any of the keys is known, wherever it comes.
 
 use super::Idempotency;
-use super::questions::{About, Question, Questions, Subject, is_about};
+use super::questions::{KeyQuestion, KeyQuestions, KeysAsked, Subject, is_about};
 use super::request::KeyedRequest;
 use crate::machine::calls::{Asker, Callee};
 use crate::machine::context::Context;
@@ -61,7 +61,7 @@ pub(super) struct OpenLookup {
     epoch: u64,
     attempt: Attempt,
     rounds: u32,
-    open: Questions,
+    open: KeyQuestions,
     learned: Learned,
 }
 
@@ -108,7 +108,7 @@ impl Lookups {
             epoch,
             attempt,
             rounds: 0,
-            open: Questions::default(),
+            open: KeyQuestions::default(),
             learned: Learned::default(),
         }
     }
@@ -118,7 +118,7 @@ impl Lookups {
         &mut self,
         id: SubmissionId,
         mut open: OpenLookup,
-        questions: Questions,
+        questions: KeyQuestions,
         context: &mut Context,
     ) -> Lookup {
         let keys = questions.keys();
@@ -142,7 +142,7 @@ impl Lookups {
     fn handle_reply(
         &mut self,
         id: SubmissionId,
-        question: &Question,
+        question: &KeyQuestion,
         keys: usize,
         reply: Option<Reply>,
     ) -> Step {
@@ -185,7 +185,7 @@ impl OpenLookup {
 }
 
 impl Learned {
-    fn learn(&mut self, question: &Question, about: About, found: Vec<Remembered>) {
+    fn learn(&mut self, question: &KeyQuestion, about: KeysAsked, found: Vec<Remembered>) {
         for (key, attempt) in about {
             match (question.subject, attempt) {
                 (Subject::Memory, _) => drop(self.recalled.insert((question.leaf.clone(), key))),
@@ -243,7 +243,7 @@ impl Idempotency {
     pub(super) fn lookup_answered(
         &mut self,
         id: SubmissionId,
-        question: &Question,
+        question: &KeyQuestion,
         keys: usize,
         reply: Option<Reply>,
     ) -> Step {

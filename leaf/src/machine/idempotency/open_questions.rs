@@ -1,7 +1,7 @@
 //! Decides which leaves have to be asked about a request's keys, beyond what is known already.
 
 use super::lookup::Learned;
-use super::questions::{Questions, Subject};
+use super::questions::{KeyQuestions, Subject};
 use super::request::KeyedRequest;
 use super::rings::{KeyRings, earlier};
 use super::{Idempotency, is_earlier};
@@ -23,9 +23,9 @@ impl Idempotency {
         request: &KeyedRequest,
         learned: &Learned,
         context: &mut Context,
-    ) -> Result<Questions, SubmitError> {
+    ) -> Result<KeyQuestions, SubmitError> {
         let fresh = request.fresh(&self.keys);
-        let mut questions = Questions::default();
+        let mut questions = KeyQuestions::default();
         if fresh.is_empty() {
             return Ok(questions);
         }
@@ -78,7 +78,7 @@ impl Idempotency {
         key: IdempotencyKey,
         now: WallMs,
         learned: &Learned,
-        questions: &mut Questions,
+        questions: &mut KeyQuestions,
         context: &Context,
     ) -> Result<(), SubmitError> {
         let history = &context.members.view().keys;
@@ -101,7 +101,7 @@ impl Idempotency {
         &self,
         key: IdempotencyKey,
         learned: &Learned,
-        questions: &mut Questions,
+        questions: &mut KeyQuestions,
         context: &Context,
     ) -> Result<(), SubmitError> {
         let view = context.members.view();

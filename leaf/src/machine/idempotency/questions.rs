@@ -19,19 +19,19 @@ pub(super) enum Subject {
 
 /// Names a question of one request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::machine) struct Question {
+pub(in crate::machine) struct KeyQuestion {
     pub(super) leaf: NodeName,
     pub(super) subject: Subject,
 }
 
 /// The keys of a question, each with the attempt that is asked about, if it is about one.
-pub(super) type About = Vec<(IdempotencyKey, Option<Attempt>)>;
+pub(super) type KeysAsked = Vec<(IdempotencyKey, Option<Attempt>)>;
 
-/// Questions that have to be asked, or are open.
+/// KeyQuestions that have to be asked, or are open.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Questions(BTreeMap<Question, About>);
+pub(super) struct KeyQuestions(BTreeMap<KeyQuestion, KeysAsked>);
 
-impl Questions {
+impl KeyQuestions {
     /// Adds a key to the question for a leaf.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Questions {
         if members.view().node(&leaf).is_none() {
             return Err(SubmitError::Away(vec![leaf]));
         }
-        self.0.entry(Question { leaf, subject }).or_default().push(about);
+        self.0.entry(KeyQuestion { leaf, subject }).or_default().push(about);
         Ok(())
     }
 
@@ -61,23 +61,23 @@ impl Questions {
     }
 
     /// Takes the question that was answered; `None` when it is not open.
-    pub(super) fn take(&mut self, question: &Question) -> Option<About> {
+    pub(super) fn take(&mut self, question: &KeyQuestion) -> Option<KeysAsked> {
         self.0.remove(question)
     }
 }
 
-impl IntoIterator for Questions {
-    type Item = (Question, About);
-    type IntoIter = btree_map::IntoIter<Question, About>;
+impl IntoIterator for KeyQuestions {
+    type Item = (KeyQuestion, KeysAsked);
+    type IntoIter = btree_map::IntoIter<KeyQuestion, KeysAsked>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
 }
 
-impl Question {
+impl KeyQuestion {
     /// The message that asks it, for an attempt made under a view of this epoch.
-    pub(super) fn request(&self, about: &About, by: &Attempt, epoch: u64) -> Request {
+    pub(super) fn request(&self, about: &KeysAsked, by: &Attempt, epoch: u64) -> Request {
         let keys = || about.iter().map(|(key, _)| *key).collect();
         match self.subject {
             Subject::Memory => Request::LookUpKeys { keys: keys(), epoch },
@@ -91,7 +91,7 @@ impl Question {
 }
 
 /// Whether an answer is about nothing but what was asked. Ids that earlier builds counted have no topic.
-pub(super) fn is_about(found: &[Remembered], about: &About) -> bool {
+pub(super) fn is_about(found: &[Remembered], about: &KeysAsked) -> bool {
     let asked: BTreeSet<_> = about.iter().flat_map(|(key, _)| [*key, key.unscoped()]).collect();
     found.iter().all(|of| asked.contains(&of.key))
 }

@@ -24,7 +24,7 @@ use countree_common::wire::rpc::{Counted, Submission, SubmitError};
 use std::collections::HashMap;
 
 /// Events that may be logged.
-struct Admitted {
+struct AdmittedEvents {
     sums: Vec<(CounterId, i64)>,
     volume: u64,
 }
@@ -37,7 +37,7 @@ impl Idempotency {
         counters: &mut Counters,
         uplink: &Uplink,
         context: &Context,
-    ) -> Result<Admitted, SubmitError> {
+    ) -> Result<AdmittedEvents, SubmitError> {
         let Fresh { events, uses, .. } = fresh;
         let volume = events.iter().fold(0u64, |v, (_, e)| v.saturating_add(e.delta.get().unsigned_abs()));
         if !counters.names().has_room(events.len()) {
@@ -55,7 +55,7 @@ impl Idempotency {
         if !self.keys.has_room(uses.len()) {
             return Err(busy(BusyReason::TableFull));
         }
-        Ok(Admitted { sums, volume })
+        Ok(AdmittedEvents { sums, volume })
     }
 
     /// Logs and counts them, and uses their keys up; returns the record.
@@ -63,7 +63,7 @@ impl Idempotency {
         &mut self,
         now: Now,
         fresh: &Fresh<'_>,
-        admitted: Admitted,
+        admitted: AdmittedEvents,
         counters: &mut Counters,
         context: &mut Context,
     ) -> Result<Lsn, SubmitError> {

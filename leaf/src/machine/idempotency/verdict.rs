@@ -5,7 +5,7 @@ use countree_common::wire::rpc::{Counted, SubmitError};
 
 /// The end of one try to have a request counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum TryResult {
     /// The leaf has answered.
     Answer(Result<Counted, SubmitError>),
     /// The leaf was never reached.
@@ -26,11 +26,11 @@ impl Verdict {
     ///
     /// # Errors
     /// When the request is not known to be counted.
-    pub fn hear(&mut self, heard: Heard) -> Result<Counted, SubmitError> {
-        let answer = match heard {
-            Heard::Answer(answer) => answer,
-            Heard::Unreached => Err(SubmitError::Unreachable),
-            Heard::Silence => Err(SubmitError::InDoubt),
+    pub fn note(&mut self, result: TryResult) -> Result<Counted, SubmitError> {
+        let answer = match result {
+            TryResult::Answer(answer) => answer,
+            TryResult::Unreached => Err(SubmitError::Unreachable),
+            TryResult::Silence => Err(SubmitError::InDoubt),
         };
         self.is_in_doubt |= answer == Err(SubmitError::InDoubt);
         answer.map_err(|e| if self.is_in_doubt && !is_final(&e) { SubmitError::InDoubt } else { e })

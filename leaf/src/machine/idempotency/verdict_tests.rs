@@ -21,25 +21,25 @@ fn refusals() -> Vec<SubmitError> {
 
 #[test]
 fn one_try_is_told_as_it_ended() {
-    assert_eq!(Verdict::default().hear(Heard::Answer(COUNTED)), COUNTED);
-    assert_eq!(Verdict::default().hear(Heard::Unreached), Err(SubmitError::Unreachable));
-    assert_eq!(Verdict::default().hear(Heard::Silence), Err(SubmitError::InDoubt));
+    assert_eq!(Verdict::default().note(TryResult::Answer(COUNTED)), COUNTED);
+    assert_eq!(Verdict::default().note(TryResult::Unreached), Err(SubmitError::Unreachable));
+    assert_eq!(Verdict::default().note(TryResult::Silence), Err(SubmitError::InDoubt));
     for e in refusals() {
-        assert_eq!(Verdict::default().hear(Heard::Answer(Err(e.clone()))), Err(e));
+        assert_eq!(Verdict::default().note(TryResult::Answer(Err(e.clone()))), Err(e));
     }
 }
 
 #[test]
 fn no_refusal_takes_back_what_may_have_been_counted_before() {
-    for doubt in [Heard::Silence, Heard::Answer(Err(SubmitError::InDoubt))] {
+    for doubt in [TryResult::Silence, TryResult::Answer(Err(SubmitError::InDoubt))] {
         let mut verdict = Verdict::default();
-        assert_eq!(verdict.hear(doubt), Err(SubmitError::InDoubt));
+        assert_eq!(verdict.note(doubt), Err(SubmitError::InDoubt));
         for e in refusals() {
-            assert_eq!(verdict.hear(Heard::Answer(Err(e))), Err(SubmitError::InDoubt));
+            assert_eq!(verdict.note(TryResult::Answer(Err(e))), Err(SubmitError::InDoubt));
         }
-        assert_eq!(verdict.hear(Heard::Unreached), Err(SubmitError::InDoubt));
+        assert_eq!(verdict.note(TryResult::Unreached), Err(SubmitError::InDoubt));
         assert_eq!(
-            verdict.hear(Heard::Answer(COUNTED)),
+            verdict.note(TryResult::Answer(COUNTED)),
             COUNTED,
             "a repeat under its key says that it is counted"
         );
@@ -49,15 +49,15 @@ fn no_refusal_takes_back_what_may_have_been_counted_before() {
 #[test]
 fn refusals_that_follow_each_other_leave_the_last() {
     let mut verdict = Verdict::default();
-    assert_eq!(verdict.hear(Heard::Unreached), Err(SubmitError::Unreachable));
+    assert_eq!(verdict.note(TryResult::Unreached), Err(SubmitError::Unreachable));
     let draining = || Err(SubmitError::Draining);
-    assert_eq!(verdict.hear(Heard::Answer(draining())), draining());
+    assert_eq!(verdict.note(TryResult::Answer(draining())), draining());
 }
 
 #[test]
 fn a_request_that_is_never_counted_is_in_no_doubt() {
     let mut verdict = Verdict::default();
-    assert_eq!(verdict.hear(Heard::Silence), Err(SubmitError::InDoubt));
+    assert_eq!(verdict.note(TryResult::Silence), Err(SubmitError::InDoubt));
     let reused = || Err(refused(EventErrorCode::KeyReused));
-    assert_eq!(verdict.hear(Heard::Answer(reused())), reused());
+    assert_eq!(verdict.note(TryResult::Answer(reused())), reused());
 }

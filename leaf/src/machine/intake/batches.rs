@@ -20,7 +20,7 @@ use countree_common::wire::hello::RefusalCode;
 use countree_common::wire::producer::{EventError, EventErrorCode, FromLeaf};
 
 /// A batch that may be logged.
-struct Admitted<'a> {
+struct AdmittedBatch<'a> {
     session: SessionId,
     batch: BatchView<'a>,
     volume: u64,
@@ -44,7 +44,7 @@ impl Intake {
         counters: &mut Counters,
         uplink: &Uplink,
         context: &mut Context,
-    ) -> Result<Option<Admitted<'a>>, Rejected> {
+    ) -> Result<Option<AdmittedBatch<'a>>, Rejected> {
         let Self { sessions, producers, names, .. } = self;
         let Some(producer) = producers.get_mut(&connection) else { return Ok(None) };
         let batch = BatchView::parse(body).map_err(|e| match body.first_chunk() {
@@ -97,7 +97,7 @@ impl Intake {
             context.outputs.send(connection, message);
             return Ok(None);
         }
-        Ok(Some(Admitted { session, batch, volume }))
+        Ok(Some(AdmittedBatch { session, batch, volume }))
     }
 
     /// Logs and counts a batch; `false` when the log could not be written. The log calls counters by the table's ids:
@@ -106,14 +106,14 @@ impl Intake {
         &mut self,
         now: Now,
         connection: ConnectionId,
-        admitted: &Admitted<'_>,
+        admitted: &AdmittedBatch<'_>,
         counters: &mut Counters,
         context: &mut Context,
     ) -> bool {
         let Self { sessions, producers, words_by_table_id, .. } = self;
         let Some(producer) = producers.get(&connection) else { return false };
         let (dictionary, table) = (&producer.dictionary, counters.table_mut());
-        let Admitted { session, batch: BatchView { seq, event_count, words, .. }, volume } = *admitted;
+        let AdmittedBatch { session, batch: BatchView { seq, event_count, words, .. }, volume } = *admitted;
         words_by_table_id.clear();
         dictionary.prefetch(words);
         // Every id was checked to have a meaning.
@@ -154,7 +154,7 @@ impl LeafMachine {
         }
     }
 
-    fn count_batch(&mut self, now: Now, connection: ConnectionId, admitted: &Admitted<'_>) {
+    fn count_batch(&mut self, now: Now, connection: ConnectionId, admitted: &AdmittedBatch<'_>) {
         self.begin_segment_if_full();
         let Self { intake, counters, context, .. } = self;
         if intake.count(now, connection, admitted, counters, context) {

@@ -15,7 +15,7 @@ pub(super) struct LeafVersions {
     /// Those that have not answered yet.
     flushing: BTreeSet<NodeName>,
     /// The versions that the others named.
-    told: BTreeSet<Version>,
+    named: BTreeSet<Version>,
     readings: u32,
 }
 
@@ -28,19 +28,19 @@ impl LeafVersions {
     /// Begins to ask; returns all leaves.
     pub(super) fn ask_all(&mut self) -> Vec<Node> {
         self.flushing = self.leaves.iter().map(|leaf| leaf.name.clone()).collect();
-        self.told.clear();
+        self.named.clear();
         self.leaves.clone()
     }
 
     /// Notes a leaf's answer; says whether it was the last.
     pub(super) fn note(&mut self, leaf: &NodeName, version: Version) -> bool {
-        self.told.insert(version);
+        self.named.insert(version);
         self.flushing.remove(leaf) && self.flushing.is_empty()
     }
 
     /// The latest version that a leaf named.
-    pub(super) fn last_told(&self) -> Version {
-        self.told.last().copied().unwrap_or_default()
+    pub(super) fn last_named(&self) -> Version {
+        self.named.last().copied().unwrap_or_default()
     }
 
     /// Whether the leaves may be asked once more, given what was read.
@@ -51,7 +51,7 @@ impl LeafVersions {
 
     /// Whether a document of this version holds all that the leaves had accepted.
     pub(super) fn is_held_by(&self, read: Version) -> bool {
-        let mut told = self.told.iter().filter(|version| **version != Version::default());
-        told.all(|version| version.era == read.era && *version <= read)
+        let mut named = self.named.iter().filter(|version| **version != Version::default());
+        named.all(|version| version.era == read.era && *version <= read)
     }
 }

@@ -156,7 +156,7 @@ impl Resets {
             Answer::Flushed(leaf, version) => {
                 let was_last = open.versions.note(&leaf, version);
                 if was_last && open.forget.is_some() {
-                    let at = open.versions.last_told();
+                    let at = open.versions.last_named();
                     self.ask_to_forget(id, at, context);
                 } else if was_last {
                     let topic = open.topic().clone();

@@ -22,24 +22,24 @@ const ASKED_PER_WINDOW: usize = 1_000;
 
 /// A stamp, and the last record by then.
 #[derive(Debug, Clone, Copy)]
-struct Open {
+struct OpenStamp {
     stamp: Stamp,
     accepted: Lsn,
 }
 
 /// The stamps of one root.
 #[derive(Debug, Default)]
-struct OfRoot {
+struct RootStamps {
     /// The one that is said back next.
-    first: Option<Open>,
+    first: Option<OpenStamp>,
     /// The last one that came.
-    last: Option<Open>,
+    last: Option<OpenStamp>,
 }
 
 /// The stamps that wait.
 #[derive(Debug, Default)]
 pub(in crate::machine) struct Echoes {
-    by_root: BTreeMap<NodeName, OfRoot>,
+    by_root: BTreeMap<NodeName, RootStamps>,
     /// The era of the process that is known to serve; 0 before the first stamp.
     era: u64,
     /// When that was learnt.
@@ -65,11 +65,11 @@ impl Uplink {
             self.streams_mut().for_each(|stream| stream.begin_era(stamp.era));
             self.ask_unanswered();
         }
-        let open = Open { stamp, accepted };
-        let of_root = self.echoes.by_root.entry(root.clone()).or_default();
-        match of_root.first {
-            None => of_root.first = Some(open),
-            Some(_) => of_root.last = Some(open),
+        let open = OpenStamp { stamp, accepted };
+        let stamps = self.echoes.by_root.entry(root.clone()).or_default();
+        match stamps.first {
+            None => stamps.first = Some(open),
+            Some(_) => stamps.last = Some(open),
         }
         true
     }
@@ -87,7 +87,7 @@ impl Uplink {
         }
         let merged = self.live.progress().merged_to();
         let echoes = &mut self.echoes;
-        for (root, OfRoot { first, last }) in &mut echoes.by_root {
+        for (root, RootStamps { first, last }) in &mut echoes.by_root {
             let mut echoed = None;
             while let Some(open) = first.take_if(|open| open.accepted <= merged) {
                 echoed = Some(open.stamp).filter(|stamp| stamp.era == echoes.era).or(echoed);

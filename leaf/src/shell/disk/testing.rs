@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) fn open(data: &Path) -> Disk {
     Disk::open(DataFolder::claim(data, &NodeName::new("test").unwrap()).unwrap(), &leaf_name()).unwrap()
@@ -87,7 +87,7 @@ impl Writing {
     }
 
     pub(super) fn report(&self) -> Written {
-        self.reports.recv_timeout(PATIENCE).unwrap()
+        self.reports.recv_timeout(TIMEOUT).unwrap()
     }
 
     /// The next report but for those that tell of a full disk.
@@ -102,7 +102,7 @@ impl Writing {
         self.appends = None;
         let mut reports = Vec::new();
         loop {
-            match self.reports.recv_timeout(PATIENCE) {
+            match self.reports.recv_timeout(TIMEOUT) {
                 Ok(report) => reports.push(report),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => panic!("the writer does not end"),

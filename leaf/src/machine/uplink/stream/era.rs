@@ -20,9 +20,9 @@ impl StreamUplink {
     /// This process serves. What is merged has to be confirmed by it.
     pub fn begin_era(&mut self, era: u64) {
         self.answers.era = era;
-        let told = self.topics.iter().map(|(topic, state)| (topic, state.told));
+        let versions = self.topics.iter().map(|(topic, state)| (topic, state.version));
         self.answers.missing =
-            told.filter(|(_, told)| !is_of_era(era, *told)).map(|(topic, _)| topic).collect();
+            versions.filter(|(_, version)| !is_of_era(era, *version)).map(|(topic, _)| topic).collect();
     }
 
     /// Whether all that is merged is known to be in the store that serves.
@@ -37,8 +37,8 @@ impl StreamUplink {
     }
 
     /// The store has answered for a topic.
-    pub(super) fn note_told(&mut self, topic: TopicId, told: Version) {
-        if is_of_era(self.answers.era, told) {
+    pub(super) fn note_answer(&mut self, topic: TopicId, version: Version) {
+        if is_of_era(self.answers.era, version) {
             self.answers.missing.remove(&topic);
         } else {
             self.answers.missing.insert(topic);
@@ -48,6 +48,6 @@ impl StreamUplink {
 
 /// Whether that version can be in this process. Where the store holds nothing, there is nothing that it may have forgotten
 /// since.
-fn is_of_era(era: u64, told: Version) -> bool {
-    told.number == 0 || era == 0 || era::is_of(era, told.era)
+fn is_of_era(era: u64, version: Version) -> bool {
+    version.number == 0 || era == 0 || era::is_of(era, version.era)
 }

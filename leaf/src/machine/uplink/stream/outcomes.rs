@@ -58,9 +58,9 @@ impl StreamUplink {
             return findings;
         };
         self.sending.sums_sent -= in_flight.sums_sent();
-        if let Some(version) = answer.outcome.as_ref().and_then(told) {
-            (state.told, state.is_asked) = (version, false);
-            self.note_told(topic, version);
+        if let Some(version) = answer.outcome.as_ref().and_then(version_of_document) {
+            (state.version, state.is_asked) = (version, false);
+            self.note_answer(topic, version);
         }
         let Some(state) = self.topics.get_mut(topic) else { return findings };
         match answer.outcome {
@@ -185,7 +185,7 @@ impl StreamUplink {
 }
 
 /// The document's version by an answer of the store.
-fn told(outcome: &Outcome) -> Option<Version> {
+fn version_of_document(outcome: &Outcome) -> Option<Version> {
     match outcome {
         Outcome::Applied(applied) => Some(applied.version),
         Outcome::Have { version, .. } => Some(*version),

@@ -44,7 +44,7 @@ impl StreamUplink {
     /// The version that the store named last; `None` where it holds nothing of this stream.
     pub fn version_of(&self, topic: TopicId) -> Option<Version> {
         let state = self.topics.get(topic)?;
-        (state.merged() > 0).then_some(state.told)
+        (state.merged() > 0).then_some(state.version)
     }
 
     /// The positions that the stream has reached, given those that its log has.

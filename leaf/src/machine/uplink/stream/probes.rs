@@ -61,7 +61,7 @@ impl StreamUplink {
     /// Asks about a topic, if what the store said of it last is not of the document that was `read` (0-0 for none).
     pub fn ask_if_not_in(&mut self, topic: TopicId, read: Version) {
         let Some(state) = self.topics.get(topic) else { return };
-        let is_in_it = state.told.era == read.era && state.told <= read;
+        let is_in_it = state.version.era == read.era && state.version <= read;
         if read != Version::default() && !is_in_it {
             self.ask_anew(topic);
         }
@@ -70,7 +70,7 @@ impl StreamUplink {
     /// Asks about a topic, whatever the store has said of it.
     pub fn ask_anew(&mut self, topic: TopicId) {
         let Some(state) = self.topics.get_mut(topic) else { return };
-        if state.told != Version::default() {
+        if state.version != Version::default() {
             (state.is_asked, state.is_probe_due) = (true, true);
             self.make_ready(topic);
         }

@@ -68,7 +68,7 @@ pub(super) struct TopicState {
     /// first one of a sealed stream.
     pub(super) confirmed: Option<u64>,
     /// The document's version by the store's last word; 0-0 before the first one.
-    pub(super) told: Version,
+    pub(super) version: Version,
     /// Whether the store has to be asked anew, and has not answered since.
     pub(super) is_asked: bool,
     /// The last record that was cut out of a window which had not ended; 0 for none.
@@ -92,7 +92,7 @@ impl TopicState {
             position,
             era: 0,
             confirmed: (position == Position::Known(0)).then_some(0),
-            told: Version::default(),
+            version: Version::default(),
             is_asked: false,
             early_to: 0,
             unconfirmed: None,
