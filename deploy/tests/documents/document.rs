@@ -57,6 +57,18 @@ pub(crate) fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(anchor).collect()
 }
 
+/// Lists the files and folders of the repository that are named in code spans.
+pub(crate) fn files(text: &str) -> Vec<String> {
+    const CRATES: [&str; 8] = ["common", "leaf", "root", "broadcast", "client", "sim", "loadtest", "deploy"];
+    let (prose, _) = split(text);
+    let spans = prose.split('`').skip(1).step_by(2);
+    let is_file = |span: &&str| {
+        let folder = span.split_once('/').map(|(folder, _)| folder);
+        folder.is_some_and(|folder| CRATES.contains(&folder)) && !span.contains([' ', '*', '\n'])
+    };
+    spans.filter(is_file).map(str::to_owned).collect()
+}
+
 /// Lists the `countree` commands in code: the words that name each command, of which `leaf|root` has two, and its
 /// options.
 pub(crate) fn commands(text: &str) -> Vec<(Vec<Vec<String>>, Vec<String>)> {

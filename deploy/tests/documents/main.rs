@@ -1,4 +1,4 @@
-//! Checks the documents: every link leads somewhere, the index lists every page, and every command exists.
+//! Checks the documents: every link leads somewhere, the index lists every page, and every file and command exists.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,6 +34,17 @@ fn every_link_between_documents_leads_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_file_that_the_documents_name_exists() {
+    let is_missing = |file: &String| !Path::new(document::ROOT).join(file).exists();
+    let of = |document: Document| (document.path.display().to_string(), document::files(&document.text));
+    let missing = documents().into_iter().map(of).flat_map(|(path, files)| {
+        files.into_iter().filter(is_missing).map(move |file| format!("{path}: {file}"))
+    });
+    let missing: Vec<_> = missing.collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]
