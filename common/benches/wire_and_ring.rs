@@ -57,10 +57,10 @@ fn events_read(bencher: Bencher<'_, '_>) {
 fn events_renamed(bencher: Bencher<'_, '_>) {
     let body = steady();
     let batch = BatchView::parse(&body).unwrap();
-    let mut renamed = Vec::new();
+    let mut translated = Vec::new();
     bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| {
-        renamed.clear();
-        put_translated(black_box(batch.words), |id| id ^ 1, &mut renamed);
+        translated.clear();
+        put_translated(black_box(batch.words), |id| id ^ 1, &mut translated);
     });
 }
 

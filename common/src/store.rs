@@ -198,10 +198,10 @@ impl StoreRecord {
     }
 
     /// Returns the record under another identity; with its totals, or without.
-    pub fn renamed(&self, id: StoreId, is_lost: bool) -> Self {
-        let mut renamed = Self { id, superseded_by: None, follows: None, ..self.clone() };
-        renamed.succeed(Predecessor { id: self.id, is_lost });
-        renamed
+    pub fn with_identity(&self, id: StoreId, is_lost: bool) -> Self {
+        let mut record = Self { id, superseded_by: None, follows: None, ..self.clone() };
+        record.succeed(Predecessor { id: self.id, is_lost });
+        record
     }
 
     /// Records that it replaces another store.

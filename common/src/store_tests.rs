@@ -40,7 +40,7 @@ fn starts_are_bounded_and_one_from_before_all_is_trusted() {
 #[test]
 fn a_copy_continues_what_it_was_made_of_and_a_store_that_was_taken_over_does_not() {
     let old = store(1, &[11, 12]);
-    let mut copy = old.renamed(StoreId(2), false);
+    let mut copy = old.with_identity(StoreId(2), false);
     copy.begin_start(21);
     assert_eq!(copy.continues(StoreId(1), start(2, 12)), Continuity::Same);
     assert_eq!(copy.continues(StoreId(1), start(3, 99)), Continuity::WentBack);

@@ -14,7 +14,7 @@ pub(crate) fn on_signal() -> Shutdown {
     let stop = Shutdown::new();
     let thrown = stop.clone();
     tokio::spawn(async move {
-        let mut signals = match Signals::hear() {
+        let mut signals = match Signals::install() {
             Ok(signals) => signals,
             // Without a handler a signal still ends the process, in the system's own way.
             Err(e) => {

@@ -20,7 +20,7 @@ pub(super) struct Away {
 
 impl Default for Away {
     fn default() -> Self {
-        Self::new(0, Vec::new())
+        Self::new(AwayId::default(), Vec::new())
     }
 }
 
@@ -38,7 +38,7 @@ impl BroadcastMachine {
         if names == self.away.names {
             return;
         }
-        self.away = Away::new(self.away.id + 1, names);
+        self.away = Away::new(self.away.id.next(), names);
         let mut handles = Vec::new();
         for (handle, topic) in self.topics.iter_mut() {
             // Earlier snapshots name another set.

@@ -5,7 +5,7 @@
 //! the store tells, if it began after the question came up.
 
 use super::document::Document;
-use super::ids::{CheckId, Handle};
+use super::ids::{CheckId, TopicHandle};
 use super::{BroadcastMachine, Output};
 use countree_common::document::Snapshot;
 use countree_common::era::{EraOrder, SourceEra};
@@ -32,10 +32,10 @@ pub(super) enum Check {
 pub(super) struct Checks {
     begun: CheckId,
     /// Each topic once.
-    waiting: VecDeque<Handle>,
-    under_way: BTreeMap<CheckId, Handle>,
+    waiting: VecDeque<TopicHandle>,
+    under_way: BTreeMap<CheckId, TopicHandle>,
     /// The times at which unanswered checks are repeated, in that order.
-    failed: VecDeque<(Time, Handle)>,
+    failed: VecDeque<(Time, TopicHandle)>,
 }
 
 impl Checks {
@@ -45,7 +45,7 @@ impl Checks {
     }
 
     /// Drops the check of a topic that is no longer held.
-    pub(super) fn give_up(&mut self, handle: Handle) {
+    pub(super) fn give_up(&mut self, handle: TopicHandle) {
         self.waiting.retain(|waiting| *waiting != handle);
         self.failed.retain(|(_, failed)| *failed != handle);
     }
@@ -53,7 +53,7 @@ impl Checks {
 
 impl BroadcastMachine {
     /// Asks the store for the topic's present era.
-    pub(super) fn check(&mut self, handle: Handle) {
+    pub(super) fn check(&mut self, handle: TopicHandle) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         if topic.check.is_none() {
             topic.check = Some(Check::Waiting);
@@ -83,7 +83,7 @@ impl BroadcastMachine {
         self.begin_checks();
     }
 
-    fn take_check(&mut self, handle: Handle, check: CheckId, snapshot: Option<Snapshot>, now: Time) {
+    fn take_check(&mut self, handle: TopicHandle, check: CheckId, snapshot: Option<Snapshot>, now: Time) {
         // The topic that has this handle now may be another.
         let Some(topic) = self.topics.get_mut(handle) else { return };
         let Some(Check::UnderWay(id, mut followed)) = topic.check else { return };
@@ -114,7 +114,7 @@ impl BroadcastMachine {
 
     /// Repeats checks that were not answered.
     pub(super) fn tend_checks(&mut self, now: Time) {
-        let is_due = |(at, _): &&(Time, Handle)| *at <= now;
+        let is_due = |(at, _): &&(Time, TopicHandle)| *at <= now;
         while let Some((_, handle)) = self.checks.failed.front().filter(is_due).copied() {
             self.checks.failed.pop_front();
             self.checks.waiting.push_back(handle);

@@ -3,7 +3,7 @@
 
 use super::delivery::{Delivery, DeliveryContext, QUIET, deliver};
 use super::frame_builder::{FrameBuilder, Room};
-use super::ids::{Handle, ViewerId};
+use super::ids::{TopicHandle, ViewerId};
 use super::viewers::Subscription;
 use super::{BroadcastMachine, Output};
 use countree_common::time::Time;
@@ -36,8 +36,8 @@ impl BroadcastMachine {
     /// Marks viewers that may have lost the last datagram of a topic that has gone quiet.
     fn settle(&mut self, now: Time) {
         let topics = &self.topics;
-        let quiet = |h: &Handle| topics.get(*h).is_none_or(|t| now.since(t.changed_at) >= QUIET);
-        let settled: Vec<Handle> = self.unsettled.iter().copied().filter(quiet).collect();
+        let quiet = |h: &TopicHandle| topics.get(*h).is_none_or(|t| now.since(t.changed_at) >= QUIET);
+        let settled: Vec<TopicHandle> = self.unsettled.iter().copied().filter(quiet).collect();
         for handle in settled {
             self.unsettled.remove(&handle);
             let Some(topic) = self.topics.get_mut(handle) else { continue };
@@ -47,7 +47,7 @@ impl BroadcastMachine {
         }
     }
 
-    fn mark_viewers(&mut self, handle: Handle, which: impl Fn(&Subscription) -> bool) {
+    fn mark_viewers(&mut self, handle: TopicHandle, which: impl Fn(&Subscription) -> bool) {
         let Some(topic) = self.topics.get(handle) else { return };
         for id in &topic.viewers {
             let Some(viewer) = self.viewers.get_mut(id) else { continue };
@@ -61,12 +61,12 @@ impl BroadcastMachine {
     }
 
     /// Serves the topic's viewers at once: they have waited for this version, or hold totals that are void now.
-    pub(super) fn serve_now(&mut self, handle: Handle) {
+    pub(super) fn serve_now(&mut self, handle: TopicHandle) {
         self.serve_now_where(handle, |_| true);
     }
 
     /// [`BroadcastMachine::serve_now`] for some of them.
-    pub(super) fn serve_now_where(&mut self, handle: Handle, which: impl Fn(&Subscription) -> bool) {
+    pub(super) fn serve_now_where(&mut self, handle: TopicHandle, which: impl Fn(&Subscription) -> bool) {
         self.mark_viewers(handle, which);
         self.queues.arrivals.append(&mut self.queues.waiting);
     }

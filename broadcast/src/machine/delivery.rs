@@ -3,7 +3,7 @@
 use super::away::Away;
 use super::encoding::{Encoded, Subject};
 use super::frame_builder::FrameBuilder;
-use super::ids::{Format, Handle};
+use super::ids::{Format, TopicHandle};
 use super::sources::Roots;
 use super::topics::TopicState;
 use super::viewers::Subscription;
@@ -31,7 +31,7 @@ pub(super) struct DeliveryContext<'a> {
     pub(super) away: &'a Away,
     pub(super) stats: &'a mut Stats,
     pub(super) outputs: &'a mut VecDeque<Output>,
-    pub(super) unsettled: &'a mut BTreeSet<Handle>,
+    pub(super) unsettled: &'a mut BTreeSet<TopicHandle>,
     pub(super) tick: u64,
     pub(super) now: Time,
 }
@@ -42,7 +42,7 @@ pub(super) fn deliver(
     builder: &mut FrameBuilder,
     format: Format,
     subscription: &mut Subscription,
-    handle: Handle,
+    handle: TopicHandle,
     topic: &mut TopicState,
 ) -> Delivery {
     if !subscription.announced && format == Format::Frames {

@@ -3,7 +3,7 @@
 use super::away::Away;
 use super::document::Document;
 use super::frames::frames;
-use super::ids::{AwayId, Format, Handle};
+use super::ids::{AwayId, Format, TopicHandle};
 use super::sources::{Roots, Sources};
 use bytes::Bytes;
 use countree_common::document::{CounterTotal, TopicView, Version, counts};
@@ -27,7 +27,7 @@ const SNAPSHOT_REUSE_COUNTERS: usize = 64;
 
 /// The input of an encoding: a topic at its present version.
 pub(super) struct Subject<'a> {
-    pub(super) handle: Handle,
+    pub(super) handle: TopicHandle,
     pub(super) name: &'a Topic,
     pub(super) document: &'a Document,
     pub(super) sources: &'a Sources,
@@ -45,7 +45,7 @@ impl Subject<'_> {
 
     fn changes(&self, totals: Vec<CounterTotal>) -> Changes {
         let (version, complete_to) = (self.document.version(), self.complete_to());
-        Changes { handle: self.handle, version, complete_to, totals }
+        Changes { handle: self.handle.0, version, complete_to, totals }
     }
 
     fn event(&self, name: &str, totals: Vec<CounterTotal>) -> Bytes {

@@ -1,14 +1,14 @@
 //! Frames to viewers over QUIC.
 
-use super::ids::Handle;
+use super::ids::TopicHandle;
 use bytes::Bytes;
 use countree_common::key::Topic;
 use countree_common::wire::frame::{self, FrameKind};
 use countree_common::wire::viewer::FromBroadcast;
 
 /// Encodes the frame that gives a viewer a topic's handle.
-pub(super) fn subscribed(topic: &Topic, handle: Handle) -> Bytes {
-    frames([FromBroadcast::Subscribed { topic: topic.clone(), handle }])
+pub(super) fn subscribed(topic: &Topic, handle: TopicHandle) -> Bytes {
+    frames([FromBroadcast::Subscribed { topic: topic.clone(), handle: handle.0 }])
 }
 
 /// Encodes messages to a viewer as frames, one after another.

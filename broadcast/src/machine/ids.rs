@@ -15,11 +15,27 @@ pub enum Format {
 
 /// A topic's number on this node. Reused only after [`KEEP_IDLE`](super::KEEP_IDLE), and then the longest unused first,
 /// so that no viewer can mistake a late datagram of one topic for one of another.
-pub type Handle = u32;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicHandle(pub u32);
+
+impl TopicHandle {
+    /// The topic's index in the table of topics.
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A check's number; later checks have higher ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CheckId(pub(super) u64);
 
 /// Number of the current set of leaves that are away; it goes up with every change.
-pub type AwayId = u64;
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AwayId(u64);
+
+impl AwayId {
+    /// The number of the set that follows this one.
+    pub(super) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}

@@ -1,8 +1,8 @@
 //! Subscriptions at roots: asks the owner of each topic for its totals, and applies the answers.
 
 use super::document::{Document, Fit};
-use super::ids::Handle;
-use super::sources::{Due, Link, Source};
+use super::ids::TopicHandle;
+use super::sources::{Due, RootState, Source};
 use super::topics::KEEP_IDLE;
 use super::{BroadcastMachine, Output};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
@@ -27,14 +27,14 @@ impl BroadcastMachine {
     /// Takes over a view of the cluster: connects to its roots, and moves subscriptions to the topics' new owners.
     pub fn handle_view(&mut self, view: &ClusterView, now: Time) {
         let roots: Vec<(&NodeName, SocketAddr)> = view.tier(Tier::Root).map(|n| (&n.name, n.quic)).collect();
-        for (name, link) in &mut self.roots.links {
+        for (name, state) in &mut self.roots.states {
             let present = roots.iter().any(|(root, _)| *root == name);
-            link.left = if present { None } else { link.left.or(Some(now)) };
+            state.left = if present { None } else { state.left.or(Some(now)) };
         }
         for (name, address) in &roots {
-            if self.roots.links.get(*name).is_none_or(|link| link.address != *address) {
+            if self.roots.states.get(*name).is_none_or(|state| state.address != *address) {
                 self.handle_root_lost(name);
-                self.roots.links.insert((*name).clone(), Link::new(*address));
+                self.roots.states.insert((*name).clone(), RootState::new(*address));
                 self.outputs.push_back(Output::Connect { root: (*name).clone(), address: *address });
             }
         }
@@ -46,7 +46,7 @@ impl BroadcastMachine {
         }
         self.roots.ring = Ring::new(names.iter().cloned());
         self.owners = names;
-        let held: Vec<Handle> = self.topics.iter_mut().map(|(handle, _)| handle).collect();
+        let held: Vec<TopicHandle> = self.topics.iter_mut().map(|(handle, _)| handle).collect();
         for handle in held {
             self.assign(handle, now);
         }
@@ -54,9 +54,9 @@ impl BroadcastMachine {
 
     /// Begins to subscribe at this root; it has forgotten earlier subscriptions.
     pub fn handle_root_connected(&mut self, root: &NodeName, now: Time) {
-        let Some(link) = self.roots.links.get_mut(root) else { return };
-        link.connected = true;
-        let handles: Vec<Handle> = self
+        let Some(state) = self.roots.states.get_mut(root) else { return };
+        state.connected = true;
+        let handles: Vec<TopicHandle> = self
             .topics
             .iter_mut()
             .filter(|(_, topic)| topic.sources.by_root.contains_key(root))
@@ -78,22 +78,22 @@ impl BroadcastMachine {
                 (source.asked, source.joined, source.followed) = (None, false, None);
             }
         }
-        if let Some(link) = self.roots.links.get_mut(root) {
-            link.lost();
+        if let Some(state) = self.roots.states.get_mut(root) {
+            state.lost();
         }
     }
 
     /// Handles a message of a root.
     pub fn handle_from_root(&mut self, root: &NodeName, message: FromRoot, now: Time) {
-        let Some(link) = self.roots.links.get_mut(root).filter(|link| link.connected) else { return };
+        let Some(state) = self.roots.states.get_mut(root).filter(|state| state.connected) else { return };
         match message {
             FromRoot::Snapshot(part) => {
-                if let Some(snapshot) = link.assembly.push(part) {
+                if let Some(snapshot) = state.assembly.push(part) {
                     self.take_snapshot(root, snapshot, now);
                 }
             }
             FromRoot::Update(update) => self.take_update(root, update, now),
-            FromRoot::Watermark(stamp) => link.watermark = stamp,
+            FromRoot::Watermark(stamp) => state.watermark = stamp,
         }
     }
 
@@ -113,7 +113,13 @@ impl BroadcastMachine {
     }
 
     /// Brings a document forward to that version of its era, if it is behind.
-    pub(super) fn advance(&mut self, handle: Handle, version: Version, totals: Vec<CounterTotal>, now: Time) {
+    pub(super) fn advance(
+        &mut self,
+        handle: TopicHandle,
+        version: Version,
+        totals: Vec<CounterTotal>,
+        now: Time,
+    ) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         let Some(document) = topic.document.as_mut().filter(|d| d.version() < version) else { return };
         let before = document.counters();
@@ -123,7 +129,7 @@ impl BroadcastMachine {
     }
 
     /// Replaces the held document, if any, by one of another era.
-    pub(super) fn begin_era(&mut self, handle: Handle, snapshot: Snapshot, now: Time) {
+    pub(super) fn begin_era(&mut self, handle: TopicHandle, snapshot: Snapshot, now: Time) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         let document = Document::new(snapshot, now);
         self.counters += document.counters();
@@ -156,7 +162,7 @@ impl BroadcastMachine {
     }
 
     /// Makes the ring's owner of the topic its source.
-    pub(super) fn assign(&mut self, handle: Handle, now: Time) {
+    pub(super) fn assign(&mut self, handle: TopicHandle, now: Time) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         let Some(owner) = self.roots.ring.topic_owner(&topic.name).cloned() else { return };
         let version = topic.version();
@@ -179,7 +185,7 @@ impl BroadcastMachine {
     }
 
     /// Subscribes, which brings a snapshot. Without a link it waits for the link.
-    fn ask(&mut self, handle: Handle, root: &NodeName, now: Time) {
+    fn ask(&mut self, handle: TopicHandle, root: &NodeName, now: Time) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         if !self.roots.is_connected(root) {
             return;
@@ -195,7 +201,7 @@ impl BroadcastMachine {
     }
 
     /// Gives a topic up.
-    pub(super) fn evict(&mut self, handle: Handle) {
+    pub(super) fn evict(&mut self, handle: TopicHandle) {
         let Some(topic) = self.topics.remove(handle) else { return };
         self.counters -= topic.document.as_ref().map_or(0, Document::counters);
         self.changed.retain(|h| *h != handle);
@@ -240,12 +246,12 @@ impl BroadcastMachine {
                 self.ask(handle, &root, now);
             }
         }
-        let gone = |link: &Link| link.left.is_some_and(|left| left + LINGER <= now);
+        let gone = |state: &RootState| state.left.is_some_and(|left| left + LINGER <= now);
         let departed: Vec<NodeName> =
-            self.roots.links.iter().filter(|(_, l)| gone(l)).map(|(name, _)| name.clone()).collect();
+            self.roots.states.iter().filter(|(_, l)| gone(l)).map(|(name, _)| name.clone()).collect();
         for root in departed {
             self.handle_root_lost(&root);
-            self.roots.links.remove(&root);
+            self.roots.states.remove(&root);
             self.outputs.push_back(Output::Disconnect { root });
         }
         while let Some((since, handle)) = self.topics.longest_idle()
@@ -255,7 +261,7 @@ impl BroadcastMachine {
         }
     }
 
-    fn stop_lingering(&mut self, until: Time, handle: Handle, root: &NodeName) {
+    fn stop_lingering(&mut self, until: Time, handle: TopicHandle, root: &NodeName) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         let void = topic.sources.by_root.get(root).is_none_or(|source| source.until != Some(until));
         if void {
@@ -270,7 +276,7 @@ impl BroadcastMachine {
 }
 
 /// Takes the first of the queue, if that time has passed since it was queued.
-fn pop_due(queue: &mut Due, after: Duration, now: Time) -> Option<(Time, Handle, NodeName)> {
+fn pop_due(queue: &mut Due, after: Duration, now: Time) -> Option<(Time, TopicHandle, NodeName)> {
     if queue.front()?.0 + after <= now { queue.pop_front() } else { None }
 }
 

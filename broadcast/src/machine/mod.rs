@@ -29,7 +29,7 @@ mod testing;
 
 pub use delivery::{CATCH_UP, QUIET};
 pub use frame_builder::{DatagramRoom, Room};
-pub use ids::{AwayId, CheckId, Format, Handle, ViewerId};
+pub use ids::{AwayId, CheckId, Format, TopicHandle, ViewerId};
 pub use interest::{ASK_AGAIN, LINGER};
 pub use output::{Output, Stats};
 pub use topics::KEEP_IDLE;
@@ -68,9 +68,9 @@ pub struct BroadcastMachine {
     /// Counters of all documents.
     counters: usize,
     /// Topics that changed since the last tick, in the order of the changing.
-    changed: Vec<Handle>,
+    changed: Vec<TopicHandle>,
     /// Topics of which a viewer may have lost the last datagram.
-    unsettled: BTreeSet<Handle>,
+    unsettled: BTreeSet<TopicHandle>,
     queues: Queues,
     checks: checks::Checks,
     packed: frame_builder::Packed,
@@ -177,7 +177,7 @@ impl BroadcastMachine {
     }
 
     /// Begins to hold a topic. When there is no room, it replaces the topic that has been idle for longest.
-    fn hold(&mut self, topic: Topic, now: Time) -> Result<Handle, String> {
+    fn hold(&mut self, topic: Topic, now: Time) -> Result<TopicHandle, String> {
         while self.topics.is_full() || self.counters >= COUNTERS_PER_BROADCAST {
             let Some((_, idle)) = self.topics.longest_idle() else {
                 return Err("this node holds as many topics as it can: watch on another".into());
@@ -202,7 +202,7 @@ impl BroadcastMachine {
     }
 
     /// Notes that a topic has changed since the last tick.
-    fn changed(&mut self, handle: Handle, now: Time) {
+    fn changed(&mut self, handle: TopicHandle, now: Time) {
         let Some(topic) = self.topics.get_mut(handle) else { return };
         topic.changed_at = now;
         if !std::mem::replace(&mut topic.changed, true) {
@@ -222,7 +222,7 @@ impl BroadcastMachine {
 
     /// Returns the number of connected roots.
     pub fn connected_roots(&self) -> usize {
-        self.roots.links.values().filter(|l| l.connected).count()
+        self.roots.states.values().filter(|l| l.connected).count()
     }
 
     /// Returns a topic's version, and the time up to which every live leaf's events are in it.

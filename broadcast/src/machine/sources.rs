@@ -1,6 +1,6 @@
 //! Roots as sources of totals: the owner of each topic, the roots that were asked for it, and their progress.
 
-use super::ids::Handle;
+use super::ids::TopicHandle;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
 use countree_common::era::SourceEra;
@@ -55,7 +55,7 @@ impl Sources {
 
 /// A root of the view, or one that has just left it.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct RootState {
     pub(super) address: SocketAddr,
     pub(super) connected: bool,
     /// The last watermark that it sent.
@@ -65,7 +65,7 @@ pub(super) struct Link {
     pub(super) left: Option<Time>,
 }
 
-impl Link {
+impl RootState {
     pub(super) fn new(address: SocketAddr) -> Self {
         let (watermark, assembly) = (Stamp::default(), SnapshotAssembly::default());
         Self { address, connected: false, watermark, assembly, left: None }
@@ -78,13 +78,13 @@ impl Link {
 }
 
 /// Pairs of topic and root that become due in the order of their times.
-pub(super) type Due = VecDeque<(Time, Handle, NodeName)>;
+pub(super) type Due = VecDeque<(Time, TopicHandle, NodeName)>;
 
 /// All roots, and deadlines about them.
 #[derive(Debug)]
 pub(super) struct Roots {
     pub(super) ring: Ring,
-    pub(super) links: BTreeMap<NodeName, Link>,
+    pub(super) states: BTreeMap<NodeName, RootState>,
     /// Requests for snapshots, in their order. Void if the source has another time.
     pub(super) asked: Due,
     /// Former owners whose messages are taken until then, in that order. Void if the source has another time.
@@ -93,21 +93,21 @@ pub(super) struct Roots {
 
 impl Default for Roots {
     fn default() -> Self {
-        let (links, asked, lingering) = Default::default();
-        Self { ring: Ring::new([]), links, asked, lingering }
+        let (states, asked, lingering) = Default::default();
+        Self { ring: Ring::new([]), states, asked, lingering }
     }
 }
 
 impl Roots {
     pub(super) fn is_connected(&self, root: &NodeName) -> bool {
-        self.links.get(root).is_some_and(|l| l.connected)
+        self.states.get(root).is_some_and(|l| l.connected)
     }
 
     /// Returns the time up to which every live leaf's events are in the document, which has that version. The owner's
     /// last watermark counts, even if it is earlier than the one before: roots go by their own clocks.
     pub(super) fn complete_to(&self, sources: &Sources, version: Version) -> WallMs {
-        let owner = sources.speaker().and_then(|owner| self.links.get(owner));
-        let told = owner.map(|link| link.watermark.completes(version));
+        let owner = sources.speaker().and_then(|owner| self.states.get(owner));
+        let told = owner.map(|state| state.watermark.completes(version));
         told.filter(|at| *at > WallMs(0)).unwrap_or(sources.frozen)
     }
 

@@ -3,7 +3,7 @@
 use super::checks::Check;
 use super::document::Document;
 use super::encoding::Encodings;
-use super::ids::{CheckId, Handle, ViewerId};
+use super::ids::{CheckId, TopicHandle, ViewerId};
 use super::sources::Sources;
 use countree_common::document::Version;
 use countree_common::era::Eras;
@@ -51,9 +51,9 @@ impl TopicState {
 #[derive(Debug)]
 pub(super) struct Topics {
     slots: Vec<Option<TopicState>>,
-    free: VecDeque<Handle>,
-    names: HashMap<Topic, Handle>,
-    idle: BTreeSet<(Time, Handle)>,
+    free: VecDeque<TopicHandle>,
+    names: HashMap<Topic, TopicHandle>,
+    idle: BTreeSet<(Time, TopicHandle)>,
     limit: usize,
 }
 
@@ -73,21 +73,23 @@ impl Topics {
         self.names.len()
     }
 
-    pub(super) fn handle(&self, topic: &Topic) -> Option<Handle> {
+    pub(super) fn handle(&self, topic: &Topic) -> Option<TopicHandle> {
         self.names.get(topic).copied()
     }
 
-    pub(super) fn get(&self, handle: Handle) -> Option<&TopicState> {
-        self.slots.get(handle as usize)?.as_ref()
+    pub(super) fn get(&self, handle: TopicHandle) -> Option<&TopicState> {
+        self.slots.get(handle.index())?.as_ref()
     }
 
-    pub(super) fn get_mut(&mut self, handle: Handle) -> Option<&mut TopicState> {
-        self.slots.get_mut(handle as usize)?.as_mut()
+    pub(super) fn get_mut(&mut self, handle: TopicHandle) -> Option<&mut TopicState> {
+        self.slots.get_mut(handle.index())?.as_mut()
     }
 
     /// Returns every topic, in the order of the handles.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Handle, &mut TopicState)> {
-        (0..).zip(self.slots.iter_mut()).filter_map(|(handle, slot)| Some((handle, slot.as_mut()?)))
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (TopicHandle, &mut TopicState)> {
+        (0..)
+            .zip(self.slots.iter_mut())
+            .filter_map(|(handle, slot)| Some((TopicHandle(handle), slot.as_mut()?)))
     }
 
     /// Whether there is room for one more without dropping one.
@@ -96,11 +98,11 @@ impl Topics {
     }
 
     /// Begins to hold a topic. The caller has made room.
-    pub(super) fn insert(&mut self, name: Topic, now: Time) -> Handle {
+    pub(super) fn insert(&mut self, name: Topic, now: Time) -> TopicHandle {
         let handle = self.free.pop_front().unwrap_or_else(|| {
             self.slots.push(None);
             // `limit` fits.
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            TopicHandle(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
         });
         let state = TopicState {
             name: name.clone(),
@@ -116,7 +118,7 @@ impl Topics {
             unsettled: false,
             idle_since: None,
         };
-        if let Some(slot) = self.slots.get_mut(handle as usize) {
+        if let Some(slot) = self.slots.get_mut(handle.index()) {
             *slot = Some(state);
         }
         self.names.insert(name, handle);
@@ -124,8 +126,8 @@ impl Topics {
     }
 
     /// Drops a topic.
-    pub(super) fn remove(&mut self, handle: Handle) -> Option<TopicState> {
-        let state = self.slots.get_mut(handle as usize)?.take()?;
+    pub(super) fn remove(&mut self, handle: TopicHandle) -> Option<TopicState> {
+        let state = self.slots.get_mut(handle.index())?.take()?;
         self.names.remove(&state.name);
         if let Some(since) = state.idle_since {
             self.idle.remove(&(since, handle));
@@ -135,8 +137,8 @@ impl Topics {
     }
 
     /// Counts a viewer of the topic.
-    pub(super) fn watch(&mut self, handle: Handle, viewer: ViewerId) {
-        let Some(state) = self.slots.get_mut(handle as usize).and_then(Option::as_mut) else { return };
+    pub(super) fn watch(&mut self, handle: TopicHandle, viewer: ViewerId) {
+        let Some(state) = self.slots.get_mut(handle.index()).and_then(Option::as_mut) else { return };
         state.viewers.insert(viewer);
         if let Some(since) = state.idle_since.take() {
             self.idle.remove(&(since, handle));
@@ -144,8 +146,8 @@ impl Topics {
     }
 
     /// Uncounts a viewer of the topic.
-    pub(super) fn unwatch(&mut self, handle: Handle, viewer: ViewerId, now: Time) {
-        let Some(state) = self.slots.get_mut(handle as usize).and_then(Option::as_mut) else { return };
+    pub(super) fn unwatch(&mut self, handle: TopicHandle, viewer: ViewerId, now: Time) {
+        let Some(state) = self.slots.get_mut(handle.index()).and_then(Option::as_mut) else { return };
         state.viewers.remove(&viewer);
         if state.viewers.is_empty() && state.idle_since.is_none() {
             state.idle_since = Some(now);
@@ -154,7 +156,7 @@ impl Topics {
     }
 
     /// Returns the topic that has been without viewers for longest, and since when.
-    pub(super) fn longest_idle(&self) -> Option<(Time, Handle)> {
+    pub(super) fn longest_idle(&self) -> Option<(Time, TopicHandle)> {
         self.idle.first().copied()
     }
 }

@@ -1,6 +1,6 @@
 //! Viewers: for each of their topics, only the version that was last sent, and the one that was last sent reliably.
 
-use super::ids::{AwayId, CheckId, Format, Handle};
+use super::ids::{AwayId, CheckId, Format, TopicHandle};
 use countree_common::document::Version;
 use countree_common::time::Time;
 
@@ -31,7 +31,7 @@ pub(super) struct Viewer {
     /// By handle.
     subscriptions: Vec<Subscription>,
     /// Topics with changes for it, in the order in which they became dirty.
-    pub(super) dirty: Vec<Handle>,
+    pub(super) dirty: Vec<TopicHandle>,
     /// Whether it is queued to be served.
     pub(super) in_line: bool,
     /// Whether it was sent the message that the node is leaving.
@@ -44,7 +44,7 @@ pub(super) struct Viewer {
 /// A viewer's state of a topic.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Subscription {
-    pub(super) handle: Handle,
+    pub(super) handle: TopicHandle,
     /// The version that it was last sent; `None` while it has no snapshot.
     pub(super) sent: Option<Version>,
     /// The version that it was sent reliably. Never above `sent`.
@@ -105,7 +105,7 @@ impl Viewer {
         }
     }
 
-    fn place(&self, handle: Handle) -> Result<usize, usize> {
+    fn place(&self, handle: TopicHandle) -> Result<usize, usize> {
         self.subscriptions.binary_search_by_key(&handle, |s| s.handle)
     }
 
@@ -115,17 +115,23 @@ impl Viewer {
     }
 
     /// Returns the topics that it watches.
-    pub(super) fn handles(&self) -> impl Iterator<Item = Handle> {
+    pub(super) fn handles(&self) -> impl Iterator<Item = TopicHandle> {
         self.subscriptions.iter().map(|s| s.handle)
     }
 
-    pub(super) fn subscription(&mut self, handle: Handle) -> Option<&mut Subscription> {
+    pub(super) fn subscription(&mut self, handle: TopicHandle) -> Option<&mut Subscription> {
         let at = self.place(handle).ok()?;
         self.subscriptions.get_mut(at)
     }
 
     /// Adds a topic; returns false if the viewer watches it already. `checked` is the last check that began.
-    pub(super) fn subscribe(&mut self, handle: Handle, since: Since, checked: CheckId, now: Time) -> bool {
+    pub(super) fn subscribe(
+        &mut self,
+        handle: TopicHandle,
+        since: Since,
+        checked: CheckId,
+        now: Time,
+    ) -> bool {
         let Err(at) = self.place(handle) else { return false };
         // A client that joins snapshots knows by the first one that it has everything.
         let sent = since.version().filter(|_| self.format == Format::Events);
@@ -145,7 +151,7 @@ impl Viewer {
     }
 
     /// Removes a topic; returns false if the viewer did not watch it.
-    pub(super) fn unsubscribe(&mut self, handle: Handle) -> bool {
+    pub(super) fn unsubscribe(&mut self, handle: TopicHandle) -> bool {
         let Ok(at) = self.place(handle) else { return false };
         self.subscriptions.remove(at);
         self.dirty.retain(|h| *h != handle);
@@ -153,7 +159,7 @@ impl Viewer {
     }
 
     /// Marks the topic as dirty for this viewer.
-    pub(super) fn mark(&mut self, handle: Handle) {
+    pub(super) fn mark(&mut self, handle: TopicHandle) {
         if let Some(subscription) = self.subscription(handle)
             && !std::mem::replace(&mut subscription.dirty, true)
         {
@@ -162,7 +168,7 @@ impl Viewer {
     }
 
     /// Begins a round of deliveries: the dirty topics, none of them dirty any more.
-    pub(super) fn take_dirty(&mut self) -> Vec<Handle> {
+    pub(super) fn take_dirty(&mut self) -> Vec<TopicHandle> {
         let dirty = std::mem::take(&mut self.dirty);
         for handle in &dirty {
             if let Some(subscription) = self.subscription(*handle) {

@@ -1,6 +1,6 @@
 //! A task that keeps the core informed about the leaves that are away.
 
-use super::input::Input;
+use super::input::BroadcastInput;
 use super::snapshot_cache::SnapshotCache;
 use countree_common::shell::membership::Membership;
 use std::sync::Arc;
@@ -11,14 +11,18 @@ use tokio::sync::mpsc;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Sends the core the leaves that are away whenever they change, until the core ends.
-pub(super) async fn follow(membership: Membership, cache: Arc<SnapshotCache>, core: mpsc::Sender<Input>) {
+pub(super) async fn follow(
+    membership: Membership,
+    cache: Arc<SnapshotCache>,
+    core: mpsc::Sender<BroadcastInput>,
+) {
     let mut view = membership.view();
     loop {
         view.borrow_and_update();
         let names = cache.away.names_or_all(&membership).await;
         let is_sure = names.is_ok();
         let (Ok(names) | Err(names)) = names;
-        if core.send(Input::Away(names)).await.is_err() {
+        if core.send(BroadcastInput::Away(names)).await.is_err() {
             return;
         }
         tokio::select! {

@@ -1,7 +1,7 @@
 //! The one task that owns the machine: takes inputs, keeps the tick, and carries out the machine's outputs.
 
-use super::input::Input;
-use super::links::Link;
+use super::input::BroadcastInput;
+use super::links::RootLink;
 use super::read;
 use super::report::{Report, Reporter};
 use super::sink::ViewerSink;
@@ -29,13 +29,13 @@ const OUTPUTS_PER_TURN: usize = 256;
 pub(super) struct Core {
     machine: BroadcastMachine,
     sinks: HashMap<ViewerId, ViewerSink>,
-    links: HashMap<NodeName, Link>,
+    links: HashMap<NodeName, RootLink>,
     links_opened: u64,
     clock: Clock,
     membership: Membership,
     cache: Arc<SnapshotCache>,
     reporter: Reporter,
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<BroadcastInput>,
     leaving: Shutdown,
 }
 
@@ -45,7 +45,7 @@ impl Core {
         membership: Membership,
         cache: Arc<SnapshotCache>,
         reports: watch::Sender<Report>,
-        inputs: mpsc::Sender<Input>,
+        inputs: mpsc::Sender<BroadcastInput>,
         leaving: &Shutdown,
     ) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Core {
     }
 
     /// Runs until the node leaves; then drops all viewers' sinks, which ends their streams.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Input>, tick: Duration) {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<BroadcastInput>, tick: Duration) {
         let mut ticks = tokio::time::interval(tick);
         // After a stall one tick brings everyone up to date: there is nothing to catch up on.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,25 +106,25 @@ impl Core {
     }
 
     /// Returns the link with this number, unless another has replaced it.
-    fn link(&mut self, root: &NodeName, number: u64) -> Option<&mut Link> {
+    fn link(&mut self, root: &NodeName, number: u64) -> Option<&mut RootLink> {
         self.links.get_mut(root).filter(|link| link.number == number)
     }
 
-    fn take(&mut self, input: Input, now: Time) {
+    fn take(&mut self, input: BroadcastInput, now: Time) {
         match input {
-            Input::RootConnected { root, link, outbox } => {
+            BroadcastInput::RootConnected { root, link, outbox } => {
                 if let Some(link) = self.link(&root, link) {
                     link.outbox = Some(outbox);
                     self.machine.handle_root_connected(&root, now);
                 }
             }
-            Input::RootLost { root, link } => {
+            BroadcastInput::RootLost { root, link } => {
                 if let Some(link) = self.link(&root, link) {
                     link.outbox = None;
                     self.machine.handle_root_lost(&root);
                 }
             }
-            Input::FromRoot { root, link, message } => {
+            BroadcastInput::FromRoot { root, link, message } => {
                 if self.link(&root, link).is_some() {
                     if let FromRoot::Watermark(watermark) = &message {
                         self.cache.mark(&root, *watermark);
@@ -132,21 +132,23 @@ impl Core {
                     self.machine.handle_from_root(&root, message, now);
                 }
             }
-            Input::Joined { viewer, format, sink } => {
+            BroadcastInput::Joined { viewer, format, sink } => {
                 self.sinks.insert(viewer, sink);
                 self.machine.handle_viewer_joined(viewer, format);
             }
-            Input::Left(viewer) => {
+            BroadcastInput::Left(viewer) => {
                 self.sinks.remove(&viewer);
                 self.machine.handle_viewer_left(viewer, now);
             }
-            Input::Viewer { viewer, message } => self.machine.handle_viewer(viewer, message, now),
-            Input::Subscribe { viewer, topic, since } => {
+            BroadcastInput::Viewer { viewer, message } => self.machine.handle_viewer(viewer, message, now),
+            BroadcastInput::Subscribe { viewer, topic, since } => {
                 self.machine.handle_subscribe(viewer, vec![topic], since, now);
             }
-            Input::Checked { check, snapshot } => self.machine.handle_checked(check, snapshot, now),
-            Input::Away(names) => self.machine.handle_away(names),
-            Input::Leaving { alternates, within } => self.machine.handle_leaving(alternates, within, now),
+            BroadcastInput::Checked { check, snapshot } => self.machine.handle_checked(check, snapshot, now),
+            BroadcastInput::Away(names) => self.machine.handle_away(names),
+            BroadcastInput::Leaving { alternates, within } => {
+                self.machine.handle_leaving(alternates, within, now)
+            }
         }
     }
 
@@ -166,7 +168,7 @@ impl Core {
             Output::Connect { root, address } => {
                 self.links_opened += 1;
                 let (peers, inputs) = (self.membership.peers().clone(), self.inputs.clone());
-                let link = Link::open(self.links_opened, root.clone(), address, peers, inputs);
+                let link = RootLink::open(self.links_opened, root.clone(), address, peers, inputs);
                 self.links.insert(root, link);
             }
             Output::Disconnect { root } => {
@@ -206,7 +208,7 @@ impl Core {
                 tasks::spawn(async move {
                     let snapshot = read::snapshot(&membership, &cache, &topic).await.ok();
                     // The core may have ended.
-                    let _ = inputs.send(Input::Checked { check, snapshot }).await;
+                    let _ = inputs.send(BroadcastInput::Checked { check, snapshot }).await;
                 });
             }
         }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 /// A message to the core.
 #[derive(Debug)]
-pub(super) enum Input {
+pub(super) enum BroadcastInput {
     /// A conversation with a root has begun.
     RootConnected { root: NodeName, link: u64, outbox: mpsc::Sender<ToRoot> },
     /// The conversation has ended.

@@ -1,6 +1,6 @@
 //! The conversation with one root: opened, kept, and opened again.
 
-use super::input::Input;
+use super::input::BroadcastInput;
 use countree_common::cluster::NodeName;
 use countree_common::shell::peers::{PeerError, Peers};
 use countree_common::shell::tasks;
@@ -20,7 +20,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
 /// The core's end of a link.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct RootLink {
     /// Tells this link's messages from those of an earlier one.
     pub(super) number: u64,
     /// `None` while it is not connected.
@@ -28,36 +28,36 @@ pub(super) struct Link {
     task: AbortHandle,
 }
 
-impl Drop for Link {
+impl Drop for RootLink {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Link {
+impl RootLink {
     /// Connects to the root, and reconnects until the link is dropped.
     pub(super) fn open(
         number: u64,
         root: NodeName,
         address: SocketAddr,
         peers: Peers,
-        inputs: mpsc::Sender<Input>,
+        inputs: mpsc::Sender<BroadcastInput>,
     ) -> Self {
-        let end = End { number, root, address, peers, inputs };
-        Self { number, outbox: None, task: tasks::spawn(end.run()).abort_handle() }
+        let task = RootLinkTask { number, root, address, peers, inputs };
+        Self { number, outbox: None, task: tasks::spawn(task.run()).abort_handle() }
     }
 }
 
 /// The task's end of a link.
-struct End {
+struct RootLinkTask {
     number: u64,
     root: NodeName,
     address: SocketAddr,
     peers: Peers,
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<BroadcastInput>,
 }
 
-impl End {
+impl RootLinkTask {
     async fn run(self) {
         let mut backoff = BACKOFF_MIN;
         loop {
@@ -65,7 +65,7 @@ impl End {
             let ended = self.converse(&mut connected).await;
             if connected {
                 backoff = BACKOFF_MIN;
-                let lost = Input::RootLost { root: self.root.clone(), link: self.number };
+                let lost = BroadcastInput::RootLost { root: self.root.clone(), link: self.number };
                 if self.inputs.send(lost).await.is_err() {
                     return;
                 }
@@ -84,13 +84,13 @@ impl End {
         let (outbox, mut messages) = mpsc::channel(OUTBOX);
         let root = || self.root.clone();
         *connected = true;
-        let up = Input::RootConnected { root: root(), link: self.number, outbox };
+        let up = BroadcastInput::RootConnected { root: root(), link: self.number, outbox };
         if self.inputs.send(up).await.is_err() {
             return Ok(());
         }
         let reading = async {
             while let Some(message) = receiver.message::<FromRoot>().await? {
-                let input = Input::FromRoot { root: root(), link: self.number, message };
+                let input = BroadcastInput::FromRoot { root: root(), link: self.number, message };
                 if self.inputs.send(input).await.is_err() {
                     break;
                 }

@@ -114,15 +114,15 @@ impl BroadcastNode {
     /// # Errors
     /// When the address or the identity can't be used, or it was stopped before any root answered.
     pub async fn start(options: BroadcastOptions, stop: &Shutdown) -> Result<Self, StartError> {
-        let BroadcastOptions { node: told, tick, access } = options;
-        let server = quic::server_config(told.identity.server_tls()?, Profile::Fanout)?;
-        let bind = |source| StartError::Bind { address: told.quic, source };
-        let endpoint = quic::node_endpoint(told.quic, server, &told.identity).map_err(bind)?;
+        let BroadcastOptions { node: shared, tick, access } = options;
+        let server = quic::server_config(shared.identity.server_tls()?, Profile::Fanout)?;
+        let bind = |source| StartError::Bind { address: shared.quic, source };
+        let endpoint = quic::node_endpoint(shared.quic, server, &shared.identity).map_err(bind)?;
         // An endpoint of its own, so that viewers who all come at once do not hold up the totals.
-        let to_roots = quic::endpoint(SocketAddr::new(told.quic.ip(), 0), None).map_err(bind)?;
-        let client = quic::client_config(told.identity.client_tls()?, Profile::Bulk)?;
-        let address = told.reached_at(endpoint.local_addr().map_err(bind)?);
-        let NodeOptions { cluster, name, http, roots, leave, .. } = told;
+        let to_roots = quic::endpoint(SocketAddr::new(shared.quic.ip(), 0), None).map_err(bind)?;
+        let client = quic::client_config(shared.identity.client_tls()?, Profile::Bulk)?;
+        let address = shared.reached_at(endpoint.local_addr().map_err(bind)?);
+        let NodeOptions { cluster, name, http, roots, leave, .. } = shared;
         let peers = Peers::new(to_roots.clone(), client, cluster.clone(), Some(name.clone()), None);
         let membership = Membership::new(peers, roots);
         let incarnation =

@@ -1,6 +1,6 @@
 //! Viewers over QUIC.
 
-use super::input::Input;
+use super::input::BroadcastInput;
 use super::sink::Inbox;
 use super::viewer_registry::{ViewerGuard, ViewerRegistry};
 use crate::machine::Format;
@@ -29,7 +29,7 @@ pub(super) async fn watch(greeted: Greeted, registry: Arc<ViewerRegistry>) -> Re
 async fn read(mut receiver: FrameReceiver, guard: &ViewerGuard) -> Result<(), StreamError> {
     let viewer = guard.viewer;
     while let Some(message) = receiver.message::<ToBroadcast>().await? {
-        if !guard.tell(Input::Viewer { viewer, message }).await {
+        if !guard.tell(BroadcastInput::Viewer { viewer, message }).await {
             break;
         }
     }

@@ -1,7 +1,7 @@
 //! Viewers over HTTP: Server-Sent Events.
 
 use super::http_state::{HttpState, unavailable};
-use super::input::Input;
+use super::input::BroadcastInput;
 use super::sink::Inbox;
 use super::viewer_registry::ViewerGuard;
 use crate::machine::{Format, Since};
@@ -47,7 +47,7 @@ pub(super) async fn stream(
     }
     let leaving = || unavailable("this node is leaving".into());
     let Some((guard, inbox)) = state.registry.admit(Format::Events, None).await else { return leaving() };
-    let subscribe = Input::Subscribe { viewer: guard.viewer, topic, since };
+    let subscribe = BroadcastInput::Subscribe { viewer: guard.viewer, topic, since };
     if !guard.tell(subscribe).await {
         return leaving();
     }

@@ -1,6 +1,6 @@
 //! The registry of viewers, over QUIC and HTTP alike.
 
-use super::input::Input;
+use super::input::BroadcastInput;
 use super::sink::{self, Inbox};
 use crate::machine::{Format, ViewerId};
 use countree_common::cluster::NodeName;
@@ -13,13 +13,13 @@ use tokio::sync::{mpsc, watch};
 /// Counts viewers, numbers them, and announces them to the core.
 #[derive(Debug)]
 pub(super) struct ViewerRegistry {
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<BroadcastInput>,
     next: AtomicU64,
     present: watch::Sender<usize>,
 }
 
 impl ViewerRegistry {
-    pub(super) fn new(inputs: mpsc::Sender<Input>) -> Self {
+    pub(super) fn new(inputs: mpsc::Sender<BroadcastInput>) -> Self {
         Self { inputs, next: AtomicU64::new(1), present: watch::Sender::new(0) }
     }
 
@@ -30,7 +30,7 @@ impl ViewerRegistry {
 
     /// Asks all viewers to move to these nodes, within this time.
     pub(super) async fn send_off(&self, alternates: Vec<(NodeName, SocketAddr)>, within: Duration) {
-        let _ = self.inputs.send(Input::Leaving { alternates, within }).await;
+        let _ = self.inputs.send(BroadcastInput::Leaving { alternates, within }).await;
     }
 
     /// Returns once all viewers have gone.
@@ -49,7 +49,7 @@ impl ViewerRegistry {
         let (sink, inbox) = sink::new(connection);
         self.present.send_modify(|present| *present += 1);
         let guard = ViewerGuard { registry: self.clone(), viewer };
-        self.inputs.send(Input::Joined { viewer, format, sink }).await.ok()?;
+        self.inputs.send(BroadcastInput::Joined { viewer, format, sink }).await.ok()?;
         Some((guard, inbox))
     }
 }
@@ -63,13 +63,13 @@ pub(super) struct ViewerGuard {
 
 impl ViewerGuard {
     /// Sends to the core; returns false when that has ended.
-    pub(super) async fn tell(&self, input: Input) -> bool {
+    pub(super) async fn tell(&self, input: BroadcastInput) -> bool {
         self.registry.inputs.send(input).await.is_ok()
     }
 
     /// Takes the viewer out of the core.
     pub(super) async fn end(self) {
-        let _ = self.registry.inputs.send(Input::Left(self.viewer)).await;
+        let _ = self.registry.inputs.send(BroadcastInput::Left(self.viewer)).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads, streams and the page over HTTP.
 
 use super::viewer::Viewer;
-use super::{House, PATIENCE, name, soon};
+use super::{House, TIMEOUT, name, soon};
 use countree_common::document::TopicView;
 use countree_common::key::{Item, Kind};
 use countree_common::shell::access::{Access, Right};
@@ -257,7 +257,7 @@ async fn without_a_root_reads_are_to_be_tried_again() {
     let mut stream = TcpStream::connect(house.http).await.unwrap();
     stream.write_all(b"GET /v1/topics/t HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert!(answer.contains("retry-after: 1\r\n") && answer.contains("\"code\":\"unavailable\""), "{answer}");
 }

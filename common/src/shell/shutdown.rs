@@ -51,7 +51,7 @@ impl Signals {
     ///
     /// # Errors
     /// When the handlers can't be installed.
-    pub fn hear() -> std::io::Result<Self> {
+    pub fn install() -> std::io::Result<Self> {
         Ok(Self {
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
@@ -72,5 +72,5 @@ impl Signals {
 /// # Errors
 /// When the handlers can't be installed.
 pub async fn signal() -> std::io::Result<&'static str> {
-    Ok(Signals::hear()?.next().await)
+    Ok(Signals::install()?.next().await)
 }

@@ -248,14 +248,14 @@ pub fn put_event(id: u32, delta: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends events in the form of [`Events`], with ids translated by `rename`. Incomplete ones stay incomplete.
-pub fn put_translated(words: &[u8], rename: impl Fn(u32) -> u32, out: &mut Vec<u8>) {
+/// Appends events in the form of [`Events`], with ids translated by `translate`. Incomplete ones stay incomplete.
+pub fn put_translated(words: &[u8], translate: impl Fn(u32) -> u32, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(words);
     let mut words = out[start..].chunks_exact_mut(4);
     while let Some(word) = words.next() {
         let old = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-        word.copy_from_slice(&(rename(old >> 2) << 2 | old & 3).to_le_bytes());
+        word.copy_from_slice(&(translate(old >> 2) << 2 | old & 3).to_le_bytes());
         match old & 3 {
             SMALL => drop(words.next()),
             LARGE => drop(words.nth(1)),

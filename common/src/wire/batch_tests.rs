@@ -27,9 +27,9 @@ fn renamed_events_keep_their_deltas() {
     let batch = BatchView::parse(&body).unwrap();
     let mut words = vec![7];
     put_translated(batch.words, |id| 1_000_000 - id, &mut words);
-    let renamed: Vec<_> = Events::new(&words[1..]).collect();
+    let translated: Vec<_> = Events::new(&words[1..]).collect();
     let ids = |id: u32| 1_000_000 - id;
-    assert_eq!(renamed, [(ids(0), 1), (ids(1), -1), (ids(0), 70_000), (ids(1), -(1 << 40))]);
+    assert_eq!(translated, [(ids(0), 1), (ids(1), -1), (ids(0), 70_000), (ids(1), -(1 << 40))]);
 }
 
 #[test]

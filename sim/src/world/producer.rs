@@ -8,7 +8,9 @@ use crate::model::{EventId, EventStatus};
 use crate::network::{LinkId, Message, Side};
 use crate::plan::Plan;
 use crate::world::event::SimEvent;
-use countree_client::machine::producer::{Fate, Intake, NameId, Outgoing, Output, ProducerMachine, Resolved};
+use countree_client::machine::producer::{
+    Fate, Intake, LinkId as AttemptId, NameId, Outgoing, Output, ProducerMachine, Resolved,
+};
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::key::Counter;
 use countree_common::time::Time;
@@ -38,7 +40,7 @@ pub(super) struct ProducerClient {
 /// The attempt to reach a leaf, or the connection that came of it.
 #[derive(Debug)]
 struct Open {
-    attempt: u64,
+    attempt: AttemptId,
     link: LinkId,
     /// What the ids of this connection mean, to tell which events a batch holds.
     dictionary: Vec<Counter>,
@@ -71,7 +73,7 @@ impl ProducerClient {
         self.to_produce == 0 && self.machine.is_empty()
     }
 
-    fn leaf_of(&self, link: LinkId) -> Option<(NodeName, u64)> {
+    fn leaf_of(&self, link: LinkId) -> Option<(NodeName, AttemptId)> {
         let open = self.links.iter().find(|(_, open)| open.link == link);
         open.map(|(leaf, open)| (leaf.clone(), open.attempt))
     }

@@ -39,7 +39,7 @@ const ASK_INTERVAL: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Link {
+enum LinkState {
     Down { retry_at: Time },
     Connecting { link: LinkId },
     Greeting { link: LinkId, repeat_at: Option<Time> },
@@ -93,7 +93,7 @@ pub struct LeafConnection {
     is_draining: bool,
     /// Set once the leaf has said on this link that it is leaving: its later messages take that into account.
     link_drains: bool,
-    link: Link,
+    link: LinkState,
     /// Number of failed attempts in a row.
     failures: u32,
     session: Option<Session>,
@@ -119,7 +119,7 @@ impl LeafConnection {
             is_listed: true,
             is_draining: false,
             link_drains: false,
-            link: Link::Down { retry_at: Time::default() },
+            link: LinkState::Down { retry_at: Time::default() },
             failures: 0,
             session: None,
             dictionary: Dictionary::default(),
@@ -164,7 +164,7 @@ impl LeafConnection {
 
     /// Whether the leaf can be asked a question right now.
     pub fn is_ready(&self) -> bool {
-        matches!(self.link, Link::Ready { .. })
+        matches!(self.link, LinkState::Ready { .. })
     }
 
     /// Connects, even with nothing to send.
@@ -202,7 +202,7 @@ impl LeafConnection {
         (self.address, self.incarnation) = (node.quic, node.incarnation);
         // The process at the old address is gone; without this its connection would time out only much later.
         self.disconnect(ctx);
-        self.link = Link::Down { retry_at: ctx.now };
+        self.link = LinkState::Down { retry_at: ctx.now };
     }
 
     /// Marks the leaf as missing in the view. It is still asked about its batches at its last address.
@@ -212,16 +212,18 @@ impl LeafConnection {
 
     /// Closes the link, if there is one.
     pub fn disconnect(&mut self, ctx: &mut Context<'_>) {
-        if let Link::Connecting { link } | Link::Greeting { link, .. } | Link::Ready { link, .. } = self.link
+        if let LinkState::Connecting { link }
+        | LinkState::Greeting { link, .. }
+        | LinkState::Ready { link, .. } = self.link
         {
             ctx.outputs.push_back(Output::Disconnect { leaf: self.leaf.clone(), link });
         }
-        self.link = Link::Down { retry_at: ctx.now };
+        self.link = LinkState::Down { retry_at: ctx.now };
     }
 
     /// Handles a successful attempt.
     pub fn connected(&mut self, link: LinkId, ctx: &mut Context<'_>) {
-        if self.link == (Link::Connecting { link }) {
+        if self.link == (LinkState::Connecting { link }) {
             self.dictionary.clear();
             (self.link_drains, self.is_required) = (false, false);
             self.greet(link, ctx);
@@ -231,10 +233,10 @@ impl LeafConnection {
     /// Handles a failed attempt, or a lost connection.
     pub fn lost(&mut self, link: LinkId, reason: String, ctx: &mut Context<'_>) {
         let is_current = match self.link {
-            Link::Down { .. } => false,
-            Link::Connecting { link: l } | Link::Greeting { link: l, .. } | Link::Ready { link: l, .. } => {
-                l == link
-            }
+            LinkState::Down { .. } => false,
+            LinkState::Connecting { link: l }
+            | LinkState::Greeting { link: l, .. }
+            | LinkState::Ready { link: l, .. } => l == link,
         };
         if is_current {
             self.problem = reason;
@@ -245,7 +247,7 @@ impl LeafConnection {
     fn back_off(&mut self, now: Time) {
         let wait = RECONNECT.saturating_mul(1 << self.failures.min(10)).min(RECONNECT_MAX);
         self.failures = self.failures.saturating_add(1);
-        self.link = Link::Down { retry_at: now + wait };
+        self.link = LinkState::Down { retry_at: now + wait };
     }
 
     /// Sends the session's id to the leaf: in `Open` until that was answered once, in `Resume` from then on.
@@ -259,13 +261,13 @@ impl LeafConnection {
         });
         let message =
             if session.is_opened() { ToLeaf::Resume(session.id()) } else { ToLeaf::Open(session.id()) };
-        self.link = Link::Greeting { link, repeat_at: None };
+        self.link = LinkState::Greeting { link, repeat_at: None };
         self.send_message(message, ctx);
     }
 
     /// Sends a message to the leaf, if there is a link.
     pub fn send_message(&mut self, message: ToLeaf, ctx: &mut Context<'_>) {
-        if let Link::Greeting { link, .. } | Link::Ready { link, .. } = self.link {
+        if let LinkState::Greeting { link, .. } | LinkState::Ready { link, .. } = self.link {
             let (leaf, frame) = (self.leaf.clone(), Outgoing::Message(message));
             ctx.outputs.push_back(Output::Send { leaf, link, frame });
         }

@@ -49,8 +49,8 @@ impl ProducerMachine {
             names: Names::default(),
             next_stamp: 1,
             next_session: origin,
-            next_link: 1,
-            flush: 1,
+            next_link: LinkId(1),
+            flush: FlushId(1),
             flushing: VecDeque::new(),
             outputs: VecDeque::new(),
         }
@@ -175,7 +175,7 @@ impl ProducerMachine {
     /// resolved.
     pub fn handle_flush(&mut self, now: Time) -> FlushId {
         let flush = self.flush;
-        self.flush += 1;
+        self.flush = self.flush.next();
         self.flushing.push_back(flush);
         self.pump(now);
         flush

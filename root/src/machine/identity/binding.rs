@@ -144,7 +144,7 @@ fn refusal(found: &FoundStore, claimant: &Claimant) -> Option<StoreRefusal> {
 fn adopted(found: &FoundStore, claimant: &Claimant, chance: Chance) -> StoreRecord {
     let id = StoreId(chance.id);
     let mut record = match &found.record {
-        Some(record) => record.renamed(id, found.is_shard_missing),
+        Some(record) => record.with_identity(id, found.is_shard_missing),
         None => StoreRecord::new(id),
     };
     let replaced_by = found.record.as_ref().and_then(|record| record.superseded_by);

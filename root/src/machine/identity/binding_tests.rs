@@ -93,7 +93,7 @@ fn a_store_that_was_copied_is_not_served_again_by_accident() {
 
 #[test]
 fn the_copy_of_a_store_goes_on_for_folders_that_knew_the_first() {
-    let copy = record(1, &[11], &["ours"]).renamed(StoreId(2), false);
+    let copy = record(1, &[11], &["ours"]).with_identity(StoreId(2), false);
     assert_eq!(claim(&found(copy), &folder_of(1, 1, 11), CHANCE).unwrap().id, StoreId(2));
 }
 

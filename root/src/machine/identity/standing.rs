@@ -224,7 +224,7 @@ impl Standing {
                 Ok(Some(StoreRecord { revision, ..self.known.clone() }))
             }
             (State::Exchanged { .. }, Some(record)) => {
-                let mut adopted = record.renamed(StoreId(chance.id), false);
+                let mut adopted = record.with_identity(StoreId(chance.id), false);
                 adopted.succeed(Predecessor { id: self.known.id, is_lost: true });
                 adopted.remember_starts(&[self.own]);
                 adopted.authorities.clone_from(&self.known.authorities);

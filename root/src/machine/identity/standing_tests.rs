@@ -153,7 +153,7 @@ fn another_store_is_fenced_off_until_the_right_one_is_back_or_it_is_acknowledged
 
 #[test]
 fn a_store_that_another_cluster_took_is_fenced_off_and_it_is_said_who_has_it() {
-    let mut taken = record().renamed(StoreId(3), false);
+    let mut taken = record().with_identity(StoreId(3), false);
     taken.begin_start(31);
     (taken.authorities, taken.held_by) = (["theirs".to_owned()].into(), "the other machine".into());
     let mut standing = standing();
@@ -165,7 +165,7 @@ fn a_store_that_another_cluster_took_is_fenced_off_and_it_is_said_who_has_it() {
 
 #[test]
 fn a_cluster_with_the_same_certificates_takes_a_store_over_all_the_same() {
-    let mut taken = record().renamed(StoreId(3), false);
+    let mut taken = record().with_identity(StoreId(3), false);
     taken.begin_start(31);
     let mut standing = standing();
     look(&mut standing, Some(taken), at(60));
@@ -189,7 +189,7 @@ fn only_the_store_itself_and_one_that_was_emptied_are_merged_into() {
 
 #[test]
 fn a_leafs_folder_belongs_to_its_store_and_to_those_that_took_its_place() {
-    let mut taken = record().renamed(StoreId(2), false);
+    let mut taken = record().with_identity(StoreId(2), false);
     taken.succeed(Predecessor { id: StoreId(7), is_lost: true });
     let standing = Standing::of(&taken, at(0)).unwrap();
     let of =

@@ -140,7 +140,7 @@ async fn hand_over(from: &End, to: &End) -> Result<(), CopyError> {
     let begun = to.store.identity().await.map_err(to.failed())?.record;
     let (id, revision) =
         begun.map_or_else(|| (StoreId(rand::random()), 0), |begun| (begun.id, begun.revision));
-    let copy = StoreRecord { revision, shards: BTreeSet::new(), ..record.renamed(id, false) };
+    let copy = StoreRecord { revision, shards: BTreeSet::new(), ..record.with_identity(id, false) };
     if !to.store.put_identity(copy).await.map_err(to.failed())? {
         return Err(CopyError::Changed { store: to.name.clone() });
     }

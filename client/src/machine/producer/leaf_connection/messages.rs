@@ -1,6 +1,6 @@
 //! Handling of a leaf's messages: about its own sessions, or about one with a leaf that has left.
 
-use super::{Context, LeafConnection, Link};
+use super::{Context, LeafConnection, LinkState};
 use crate::machine::producer::batch::Batch;
 use crate::machine::producer::ids::LinkId;
 use crate::machine::producer::output::Fate;
@@ -19,8 +19,8 @@ impl LeafConnection {
     /// Handles a message of the leaf.
     pub fn message(&mut self, link: LinkId, message: FromLeaf, ctx: &mut Context<'_>) {
         let is_ready = match self.link {
-            Link::Greeting { link: l, .. } if l == link => false,
-            Link::Ready { link: l, .. } if l == link => true,
+            LinkState::Greeting { link: l, .. } if l == link => false,
+            LinkState::Ready { link: l, .. } if l == link => true,
             _ => return,
         };
         let result = match message {
@@ -73,7 +73,7 @@ impl LeafConnection {
         let uncounted = self.session.take().map(Session::abandon).unwrap_or_default();
         self.take_back(uncounted);
         match self.link {
-            Link::Greeting { link, .. } | Link::Ready { link, .. } if !self.link_drains => {
+            LinkState::Greeting { link, .. } | LinkState::Ready { link, .. } if !self.link_drains => {
                 self.greet(link, ctx)
             }
             _ => self.disconnect(ctx),
@@ -97,7 +97,7 @@ impl LeafConnection {
         if !is_ready {
             self.session.iter_mut().for_each(Session::rewind);
             self.times.progress = ctx.now;
-            self.link = Link::Ready { link, resume_at: ctx.now };
+            self.link = LinkState::Ready { link, resume_at: ctx.now };
         }
         Ok(())
     }
@@ -124,11 +124,11 @@ impl LeafConnection {
 
     fn busy(&mut self, link: LinkId, seq: Seq, until: Time, is_ready: bool) -> Result<(), NeverSent> {
         if !is_ready {
-            self.link = Link::Greeting { link, repeat_at: Some(until) };
+            self.link = LinkState::Greeting { link, repeat_at: Some(until) };
             return Ok(());
         }
         let Some(session) = &mut self.session else { return Ok(()) };
-        self.link = Link::Ready { link, resume_at: until };
+        self.link = LinkState::Ready { link, resume_at: until };
         session.rewind_to(seq)
     }
 

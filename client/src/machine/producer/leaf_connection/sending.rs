@@ -1,6 +1,6 @@
 //! The work of a connection as time passes: connects, sends, repeats, and gives up in the end.
 
-use super::{Context, LeafConnection, Link};
+use super::{Context, LeafConnection, LinkState};
 use crate::machine::producer::ids::{FlushId, LinkId};
 use crate::machine::producer::options::ProducerOptions;
 use crate::machine::producer::output::{Fate, Outgoing, Output};
@@ -13,15 +13,15 @@ impl LeafConnection {
     pub fn pump(&mut self, ctx: &mut Context<'_>) {
         self.give_up_if_silent(ctx);
         match self.link {
-            Link::Down { retry_at } if self.needs_link() && ctx.now >= retry_at => {
+            LinkState::Down { retry_at } if self.needs_link() && ctx.now >= retry_at => {
                 let link = *ctx.next_link;
-                *ctx.next_link += 1;
-                self.link = Link::Connecting { link };
+                *ctx.next_link = link.next();
+                self.link = LinkState::Connecting { link };
                 let (leaf, address) = (self.leaf.clone(), self.address);
                 ctx.outputs.push_back(Output::Connect { leaf, link, address });
             }
-            Link::Greeting { link, repeat_at: Some(at) } if ctx.now >= at => self.greet(link, ctx),
-            Link::Ready { link, resume_at } if ctx.now >= resume_at => self.send(link, ctx),
+            LinkState::Greeting { link, repeat_at: Some(at) } if ctx.now >= at => self.greet(link, ctx),
+            LinkState::Ready { link, resume_at } if ctx.now >= resume_at => self.send(link, ctx),
             _ => {}
         }
     }
@@ -85,9 +85,9 @@ impl LeafConnection {
     pub fn deadline(&self, options: &ProducerOptions) -> Option<Time> {
         let gives_up = self.stalled_since().map(|since| since + options.give_up);
         let acts = match self.link {
-            Link::Down { retry_at } if self.needs_link() => Some(retry_at),
-            Link::Greeting { repeat_at, .. } => repeat_at,
-            Link::Ready { resume_at, .. } => self.sends_at(options).map(|at| at.max(resume_at)),
+            LinkState::Down { retry_at } if self.needs_link() => Some(retry_at),
+            LinkState::Greeting { repeat_at, .. } => repeat_at,
+            LinkState::Ready { resume_at, .. } => self.sends_at(options).map(|at| at.max(resume_at)),
             _ => None,
         };
         let asks = self.is_orphaned().then_some(self.ask_at);

@@ -18,7 +18,7 @@ fn names(count: usize, item_bytes: usize) -> Names {
 }
 
 fn batch(names: &mut Names, stamp: u32, ids: &[NameId]) -> Batch {
-    let mut filling = FillingBatch::new(stamp, names.generation(), Time(1), 1);
+    let mut filling = FillingBatch::new(stamp, names.generation(), Time(1), FlushId(1));
     ids.iter().for_each(|&id| names.add(id, Delta::ONE, &mut filling));
     filling.close()
 }
@@ -61,7 +61,7 @@ fn the_largest_batch_fits_a_frame_even_with_every_name_in_it() {
     let options =
         ProducerOptions { batch_events: usize::MAX, batch_bytes: usize::MAX, ..ProducerOptions::default() }
             .clamped();
-    let mut filling = FillingBatch::new(1, 0, Time(1), 1);
+    let mut filling = FillingBatch::new(1, 0, Time(1), FlushId(1));
     for id in 0.. {
         names.add(id, Delta::new(1 << 50).unwrap(), &mut filling);
         if filling.is_full(&options) {
