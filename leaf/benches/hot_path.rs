@@ -18,7 +18,7 @@ use countree_common::wire::batch::BatchBuilder;
 use countree_common::wire::codec;
 use countree_common::wire::producer::ToLeaf;
 use countree_common::wire::uplink::{CutOutcome, ToRoot};
-use countree_leaf::log::recovery::Carried;
+use countree_leaf::log::carried::Carried;
 use countree_leaf::machine::{ConnectionId, LeafConfig, LeafMachine, Output};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -1,10 +1,13 @@
 use super::*;
-use crate::log::record::Submission;
+use crate::log::record::{SessionRecord, Submission};
 use crate::machine::log_builder::LogBuilder;
 use crate::testing::leaf_name;
+use countree_common::ledger::Ledger;
+use countree_common::session::SessionId;
+use countree_common::store::FolderAdmission;
 use countree_common::time::WallMs;
 use countree_common::wire::batch::{put_event, put_name};
-use countree_common::wire::keys::Attempt;
+use countree_common::wire::keys::{Attempt, IdempotencyKey, KeyState, Remembered};
 
 fn checkpoint(accepted: u64, key_records: u32) -> Record<'static> {
     Record::Checkpoint(Checkpoint { leaf: Some(leaf_name()), accepted, sessions: Vec::new(), key_records })

@@ -64,7 +64,7 @@ use log_builder::Append;
 use resets::Resets;
 use uplink::Uplink;
 
-pub use crate::log::recovery::Found;
+pub use crate::log::recut::Found;
 pub use config::LeafConfig;
 pub use context::DiskState;
 pub use ids::{ConnectionId, FlushId, SubmissionId};

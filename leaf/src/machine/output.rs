@@ -5,7 +5,7 @@ use super::LeafMachine;
 use super::calls::{CallId, Callee};
 use super::ids::{ConnectionId, FlushId, SubmissionId};
 use super::resets::question::Question;
-use crate::log::recovery::Recut;
+use crate::log::recut::Recut;
 use countree_common::cluster::NodeName;
 use countree_common::document::Version;
 use countree_common::forget::Tombstone;

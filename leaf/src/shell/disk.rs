@@ -8,7 +8,8 @@ pub(super) use deleter::Deletion;
 pub(super) use writer::Written;
 
 use crate::log::record;
-use crate::log::recovery::{OldStream, Recovery, Recut};
+use crate::log::recovery::{OldStream, Recovery};
+use crate::log::recut::Recut;
 use crate::log::segment::{self, End, LogError};
 use crate::machine::Found;
 use countree_common::cluster::NodeName;

@@ -1,7 +1,9 @@
 //! A disk in memory: what was fsynced stays, what was not may be torn at any byte by a crash.
 
 use super::Chance;
-use crate::log::recovery::{Carried, OldStream, Recovery, Recut};
+use crate::log::carried::Carried;
+use crate::log::recovery::{OldStream, Recovery};
+use crate::log::recut::Recut;
 use crate::log::segment::{self, End, LogError};
 use crate::machine::Found;
 use crate::machine::log_builder::Append;

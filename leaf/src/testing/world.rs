@@ -10,7 +10,7 @@ mod registry;
 use super::client::Client;
 use super::session::Producer;
 use super::{Chance, Rig, TestStore, config, counter, root_name, topic};
-use crate::log::recovery::Recut;
+use crate::log::recut::Recut;
 use crate::machine::calls::CallId;
 use crate::machine::{DiskState, LeafConfig};
 use countree_common::cut::Cut;

@@ -12,7 +12,7 @@ use countree_common::wire::batch::BatchBuilder;
 use countree_common::wire::codec;
 use countree_common::wire::producer::{FromLeaf, ToLeaf};
 use countree_common::wire::uplink::{CutOutcome, ToRoot};
-use countree_leaf::log::recovery::Carried;
+use countree_leaf::log::carried::Carried;
 use countree_leaf::machine::{ConnectionId, LeafConfig, LeafMachine, Output};
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;

@@ -8,7 +8,7 @@ use countree_common::cluster::NodeName;
 use countree_common::store::StoreId;
 use countree_common::stream::StreamId;
 use countree_common::time::Time;
-use countree_leaf::log::recovery::Recut;
+use countree_leaf::log::recut::Recut;
 
 /// One thing that happens.
 #[derive(Debug)]

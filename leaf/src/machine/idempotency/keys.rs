@@ -1,6 +1,6 @@
 //! Remembers the idempotency keys that are used up, and attempts of other leaves that may have used one.
 
-use crate::log::recovery::Carried;
+use crate::log::carried::Carried;
 use countree_common::limits;
 use countree_common::stream::Lsn;
 use countree_common::time::WallMs;

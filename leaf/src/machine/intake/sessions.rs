@@ -1,7 +1,7 @@
 //! Remembers the sessions of the log, and the last batch of each.
 
+use crate::log::carried::Carried;
 use crate::log::record::SessionRecord;
-use crate::log::recovery::Carried;
 use countree_common::limits;
 use countree_common::session::{Seq, SessionId};
 use countree_common::stream::Lsn;

@@ -2,8 +2,8 @@
 //! them, deletes their logs.
 
 use super::Parts;
+use crate::log::carried::Carried;
 use crate::log::record::Record;
-use crate::log::recovery::Carried;
 use crate::machine::calls::{Asker, Callee};
 use crate::machine::context::Context;
 use crate::machine::output::Output;

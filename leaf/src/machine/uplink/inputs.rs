@@ -1,6 +1,6 @@
 //! Takes the inputs that roots and the log have for the uplink.
 
-use crate::log::recovery::Found;
+use crate::log::recut::Found;
 use crate::machine::LeafMachine;
 use crate::machine::output::Output;
 use countree_common::cluster::NodeName;

@@ -2,7 +2,7 @@ use super::outcomes::OVERFLOW_RETRY;
 use super::sending::{ANSWER_TIMEOUT, SUMS_SENT};
 use super::topics::SUMS_OF_A_CUT;
 use super::*;
-use crate::log::recovery::{Found, Piece, Recut, Stretch};
+use crate::log::recut::{Found, Piece, Recut, Stretch};
 
 use crate::testing::{TestStore, decoded, leaf_name, root_name, sum, topic};
 use countree_common::cluster::NodeName;

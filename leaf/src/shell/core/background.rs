@@ -1,6 +1,6 @@
 //! Does in the background what takes time: asks other nodes, and reads the log back. Each result comes back as an input.
 
-use crate::log::recovery::Recut;
+use crate::log::recut::Recut;
 use crate::machine::SubmissionId;
 use crate::machine::calls::{CallId, Callee};
 use crate::machine::resets::Question;

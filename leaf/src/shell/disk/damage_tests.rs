@@ -3,7 +3,8 @@
 
 use super::testing::{Writing, fast_folder, open};
 use super::*;
-use crate::log::recovery::{Carried, Stretch};
+use crate::log::carried::Carried;
+use crate::log::recut::Stretch;
 use crate::machine::LeafConfig;
 use crate::testing::{Chance, Rig, TestDisk, config, counter};
 use countree_common::key::Counter;

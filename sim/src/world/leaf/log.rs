@@ -8,7 +8,7 @@ use crate::model::Promise;
 use crate::world::World;
 use crate::world::event::SimEvent;
 use countree_common::stream::StreamId;
-use countree_leaf::log::recovery::Recut;
+use countree_leaf::log::recut::Recut;
 use countree_leaf::machine::{DiskState, Found};
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use super::StreamUplink;
 use super::topics::{InFlight, InLog, Position};
-use crate::log::recovery::Stretch;
+use crate::log::recut::Stretch;
 use crate::machine::counters::names::{CounterId, Names, TopicId};
 use crate::machine::counters::pending::{Pending, Sum};
 use countree_common::cut::Outcome;

@@ -2,7 +2,7 @@
 
 use super::StreamUplink;
 use super::topics::Position;
-use crate::log::recovery::{Found, Piece, Recut, Stretch};
+use crate::log::recut::{Found, Piece, Recut, Stretch};
 use crate::machine::counters::names::{Names, TopicId};
 use crate::machine::counters::pending::{Pending, Sum};
 use crate::machine::counters::table::Table;
