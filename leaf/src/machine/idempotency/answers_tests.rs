@@ -297,7 +297,7 @@ fn many_keys_of_one_owner_are_noted_at_once() {
     assert_eq!((rig.submitted(), counted(&rig)), (vec![(1, Ok(()))], limits::HTTP_EVENTS as u64));
 }
 
-/// What a leaf says of a key that another owns by that epoch.
+/// The answer of a leaf about a key that another owns by that epoch.
 fn recall(rig: &mut Rig, id: u128, epoch: u64) -> Vec<Reply> {
     rig.machine.handle_recall(rig.now, SubmissionId(9), &[key(id)], epoch);
     rig.collect();
@@ -315,7 +315,7 @@ fn a_leaf_that_is_asked_says_only_what_stays_true() {
     assert!(matches!(recall(&mut rig, own, 5)[..], [Reply::Failed(_)]), "it may note the key anew");
 }
 
-/// What the asker's view calls by this leaf's name was an earlier start, which has left with what it knew.
+/// The node that the asker's view calls by this leaf's name was an earlier start, which has left with what it knew.
 #[test]
 fn a_leaf_does_not_answer_for_its_start_before() {
     let mut rig = rig();

@@ -1,6 +1,6 @@
 //! Counts each request once, however often it is sent and to whichever leaf.
 //!
-//! A request with keys is looked up before it is taken: [`lookup::Lookup`] says whether to admit it, to let it wait until
+//! A request with keys is looked up before it is taken: `lookup::Lookup` says whether to admit it, to let it wait until
 //! other leaves have answered, or to refuse it.
 
 mod answers;

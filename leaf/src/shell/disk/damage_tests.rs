@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 type Sums = BTreeMap<Counter, i64>;
 
-/// What a stream holds up to some record.
+/// The content of a stream up to some record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Held {
     sums: Sums,
@@ -32,7 +32,7 @@ struct History {
     /// The end of the checkpoint that carries on what the streams before it knew.
     carried_at: Lsn,
     end: Lsn,
-    /// What its last record knew to be on disk.
+    /// The last LSN that its last record knew to be on disk.
     proven: Lsn,
 }
 
