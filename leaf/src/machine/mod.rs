@@ -1,6 +1,7 @@
 //! The leaf's machine: takes batches and answers, and puts out log bytes, acks and cuts. No IO, no clock, no threads.
 //!
-//! Its caller, the shell or the simulator, **feeds** it with one call for each thing that has happened, and the time of it:
+//! Its caller, the shell or the simulator, **feeds** it with one call for each thing that has happened, with the time of
+//! it where that matters:
 //!
 //! * producers: [`handle_connected`](LeafMachine::handle_connected), [`handle_message`](LeafMachine::handle_message),
 //!   [`handle_batch`](LeafMachine::handle_batch), [`handle_disconnected`](LeafMachine::handle_disconnected);
@@ -89,7 +90,8 @@ impl LeafMachine {
         self.context.outputs.pop()
     }
 
-    /// Takes the next bytes to put on disk, in their order. Each comes back as [`LeafMachine::handle_durable`].
+    /// Takes the next bytes to put on disk, in their order. Once they are, call [`LeafMachine::handle_durable`]; one call may
+    /// stand for several appends.
     pub fn next_append(&mut self) -> Option<Append> {
         self.context.log.next_append()
     }
