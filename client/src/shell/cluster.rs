@@ -1,14 +1,14 @@
 //! Discovery of a cluster: its name, its CA and its nodes, from `GET /v1/cluster`, kept up to date.
 
 use super::error::ClientError;
+use super::requests::{Address, code, fetch, understand};
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::document::TopicView;
 use countree_common::key::{Item, Kind, Topic};
-use countree_common::shell::http::{self, ClusterInfo, ErrorBody, Trust};
+use countree_common::shell::http::{self, ClusterInfo, Trust};
 use countree_common::shell::peers::Peers;
 use countree_common::shell::quic::{self, Profile};
 use countree_common::shell::tls::anonymous_tls;
-use serde::de::DeserializeOwned;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -43,26 +43,6 @@ struct Inner {
     view: watch::Sender<Arc<ClusterView>>,
     trouble: Arc<Notify>,
     viewers: Mutex<Option<ViewerSide>>,
-}
-
-/// The address at which the cluster was found, and how to ask there.
-#[derive(Debug)]
-struct Address {
-    url: String,
-    /// The trusted authorities; `None` for the public ones.
-    trust: Option<Trust>,
-}
-
-impl Address {
-    fn server(&self) -> http::Server<'_> {
-        http::Server { url: &self.url, trust: self.trust.as_ref() }
-    }
-
-    /// Whether nodes may be asked at their own addresses. These are not encrypted, and a token goes with every
-    /// request: a program that gave an `https://` address wants neither exposed.
-    fn leads_to_nodes(&self) -> bool {
-        !http::is_https(&self.url)
-    }
 }
 
 /// The connection settings of all viewers.
@@ -272,41 +252,6 @@ async fn keep_up_to_date(cluster: Weak<Inner>, trouble: Arc<Notify>) {
         cluster.refresh(in_trouble).await;
         drop(cluster);
         sleep(REFRESH_IN_TROUBLE).await;
-    }
-}
-
-/// An error's code.
-fn code(answer: &http::Answer) -> Option<String> {
-    let body = serde_json::from_slice::<ErrorBody>(&answer.body).ok()?;
-    (answer.status >= 400).then_some(body.error.code)
-}
-
-/// Returns the value of an answer with status 2xx, and the error of any other.
-fn understand<T: DeserializeOwned>(answer: &http::Answer) -> Result<T, ClientError> {
-    let message = || {
-        let body = serde_json::from_slice::<ErrorBody>(&answer.body);
-        body.map_or_else(|_| format!("status {}", answer.status), |body| body.error.message)
-    };
-    match answer.status {
-        200..=299 => serde_json::from_slice(&answer.body).map_err(|e| ClientError::Refused(e.to_string())),
-        401 | 403 => Err(ClientError::Unauthorized(message())),
-        409 => Err(ClientError::InDoubt(message())),
-        503 | 507 => Err(ClientError::Unavailable(message())),
-        _ => Err(ClientError::Refused(message())),
-    }
-}
-
-async fn fetch(server: http::Server<'_>, token: Option<&str>) -> Result<ClusterInfo, ClientError> {
-    let url = server.url;
-    let bearer = token.map(|token| format!("Bearer {token}"));
-    let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
-    let answer =
-        http::request("GET", server, "/v1/cluster", &headers, None).await.map_err(ClientError::http)?;
-    let not_a_cluster = |reason: String| ClientError::NotACluster { url: url.to_owned(), reason };
-    match answer.status {
-        200 => serde_json::from_slice(&answer.body).map_err(|e| not_a_cluster(e.to_string())),
-        401 | 403 => Err(ClientError::Unauthorized(format!("{url} answers {}", answer.status))),
-        status => Err(not_a_cluster(format!("GET /v1/cluster answers {status}"))),
     }
 }
 

@@ -11,6 +11,7 @@ mod inbox;
 mod link;
 mod producer;
 mod queue;
+mod requests;
 mod subscription;
 mod tally;
 mod timeline;

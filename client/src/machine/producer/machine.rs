@@ -3,6 +3,9 @@
 //! The shell feeds it with the `handle_…` functions and then does what [`ProducerMachine::poll_output`] returns, until that
 //! returns nothing. It calls [`ProducerMachine::handle_time`] at [`ProducerMachine::next_deadline`] at the latest.
 
+mod departed_leaves;
+mod rerouting;
+
 use super::backlog::Backlog;
 use super::batch::{Batch, FillingBatch};
 use super::ids::{FlushId, LinkId, NameId};
@@ -14,9 +17,9 @@ use super::output::{Fate, Output, Resolved};
 use super::routing::Routing;
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::delta::Delta;
-use countree_common::session::{Seq, SessionId};
+
 use countree_common::time::Time;
-use countree_common::wire::producer::{FromLeaf, ToLeaf};
+use countree_common::wire::producer::FromLeaf;
 use std::collections::VecDeque;
 
 /// A producer's state: its events, and a connection for each leaf that it sends to or that owes it an answer.
@@ -145,32 +148,6 @@ impl ProducerMachine {
         }
     }
 
-    fn session_ended(&mut self, now: Time, session: SessionId, last: Option<Seq>) {
-        let asker = self.connections.iter().position(|connection| connection.session() == Some(session));
-        let (Some(at), Some(last)) = (asker, last) else { return };
-        self.with_connection(now, at, |connection, ctx| connection.session_ended(last, ctx));
-        self.displace_backlog(at);
-        self.pump(now);
-    }
-
-    /// Asks reachable leaves about sessions with leaves that have left.
-    fn ask_about_orphans(&mut self, now: Time) {
-        for at in 0..self.connections.len() {
-            let leaf = self.connections[at].leaf().clone();
-            let Some(session) = self.connections[at].session_to_ask(now) else { continue };
-            let live = |connection: &LeafConnection| connection.takes_new();
-            if let Some(ready) =
-                self.connections.iter().position(|connection| live(connection) && connection.is_ready())
-            {
-                self.with_connection(now, ready, |connection, ctx| {
-                    connection.send_message(ToLeaf::FindSessionEnd { leaf, session }, ctx)
-                });
-            } else if let Some(connection) = self.connections.iter_mut().find(|connection| live(connection)) {
-                connection.require_link();
-            }
-        }
-    }
-
     /// Sends everything that was queued before, without lingering. `Output::Flushed` follows once all of it is
     /// resolved.
     pub fn handle_flush(&mut self, now: Time) -> FlushId {
@@ -265,53 +242,6 @@ impl ProducerMachine {
             self.connections.iter().filter_map(LeafConnection::unacked).flatten().map(|b| b.generation);
         let oldest = backlogs.filter_map(Backlog::oldest_generation).chain(unacked).min();
         self.names.forget_before(oldest.unwrap_or(self.names.generation()));
-    }
-
-    /// Applies a changed set of leaves: drops unused connections, and reroutes batches that were never sent.
-    fn reroute(&mut self, now: Time, view: ClusterView) {
-        let owners = self
-            .connections
-            .iter()
-            .filter(|connection| connection.takes_new())
-            .map(|connection| connection.leaf().clone());
-        self.routing = Routing::new(owners, view, self.next_session as usize);
-        let unrouted = std::mem::take(&mut self.unrouted).take();
-        let mut displaced: Vec<Batch> = unrouted.into();
-        for connection in self.connections.iter_mut().filter(|connection| !connection.takes_new()) {
-            displaced.extend(connection.backlog.take());
-        }
-        for at in 0..self.connections.len() {
-            self.with_connection(now, at, |connection, ctx| {
-                if connection.is_unused() {
-                    connection.disconnect(ctx);
-                }
-            });
-        }
-        self.connections.retain(|connection| !connection.is_unused());
-        self.names.forget_routes();
-        displaced.into_iter().for_each(|batch| self.reroute_batch(batch));
-    }
-
-    /// Moves batches that a connection must not send any more to others.
-    fn displace_backlog(&mut self, at: usize) {
-        let Some(connection) = self.connections.get_mut(at) else { return };
-        if !connection.takes_new() && !connection.backlog.is_empty() {
-            let displaced = connection.backlog.take();
-            displaced.into_iter().for_each(|batch| self.reroute_batch(batch));
-        }
-    }
-
-    /// Routes a whole batch to the owner of its first event. Where events are counted is a matter of efficiency only, and
-    /// this happens rarely.
-    fn reroute_batch(&mut self, batch: Batch) {
-        let names = self.names.of(batch.generation);
-        let first = batch.iter().next().and_then(|(name, _)| names.get(name as usize));
-        let at = first
-            .map_or(self.connections.len(), |counter| index(&self.connections)(self.routing.owner(counter)));
-        self.connections
-            .get_mut(at)
-            .map_or(&mut self.unrouted, |connection| &mut connection.backlog)
-            .push_back(batch);
     }
 
     fn reject(&mut self, batch: &Batch, reason: &str) {
