@@ -12,7 +12,7 @@ pub struct SessionTable {
     pub leaf: NodeName,
     /// Each session's last counted batch.
     pub sessions: Vec<(SessionId, Seq)>,
-    /// How long the table has to be kept, in milliseconds: the leaf's horizon.
+    /// The time for which the table has to be kept, in milliseconds: the leaf's horizon.
     pub keep_ms: u64,
 }
 
@@ -23,6 +23,6 @@ pub struct KeyHandover {
     pub successors: Vec<NodeName>,
     /// The epoch of a view in which these owned keys without a break since they were handed over.
     pub epoch: u64,
-    /// It has none: where there is nobody to take them, nobody need keep them either.
+    /// It kept none: there was no leaf to take them, so they don't have to be kept.
     pub is_empty: bool,
 }

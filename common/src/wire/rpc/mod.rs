@@ -43,7 +43,7 @@ pub enum Request {
     },
     /// To a root: renews the node's lease. Answered by `View`.
     Heartbeat {
-        /// The node as it wants to be listed.
+        /// The node's entry in the registry.
         node: Node,
         /// Its figures for `countree status`.
         stats: NodeStats,
@@ -56,7 +56,7 @@ pub enum Request {
     DrainedWithoutEpoch {
         /// The leaf.
         leaf: NodeName,
-        /// Which start of it.
+        /// The number of its start.
         incarnation: u64,
         /// The owners of keys that it handed them to, itself left out.
         successors: Vec<NodeName>,
@@ -105,8 +105,8 @@ pub enum Request {
     FlushTopic {
         /// The topic.
         topic: Topic,
-        /// The version that the asker has read, 0-0 for none. A leaf that was told of a later one, or of one of another
-        /// era, asks the store again: it may have forgotten what it had merged.
+        /// The version that the asker has read, 0-0 for none. A leaf that has a later one, or one of another era,
+        /// asks the store again: it may have forgotten what it had merged.
         read: Version,
     },
     /// To a root: this leaf has merged all events that it ever accepted, takes no more, and has handed its
@@ -115,7 +115,7 @@ pub enum Request {
     Drained {
         /// The leaf's live stream, which names its start.
         stream: StreamId,
-        /// Where its idempotency keys are.
+        /// The owners of its idempotency keys.
         handover: KeyHandover,
     },
     /// To a leaf: counts events on behalf of an HTTP client of another leaf. Answered by `Counted`.
@@ -155,7 +155,7 @@ pub enum Request {
     BackUp {
         /// An absolute path on the root's machine.
         folder: String,
-        /// Tells a repeat from another backup.
+        /// The id that tells a repeat from another backup.
         id: String,
     },
     /// To a root: gives a leaf that starts on this log its incarnation. Answered by `JoinedOnLog`; by `Refused` when its
@@ -170,7 +170,7 @@ pub enum Request {
     },
     /// To a root: `Heartbeat` of a leaf, with the progress of its live stream. Answered by `View`.
     LeafHeartbeat {
-        /// The leaf as it wants to be listed.
+        /// The leaf's entry in the registry.
         node: Node,
         /// Its figures for `countree status`.
         stats: NodeStats,
@@ -208,7 +208,7 @@ pub enum Request {
 pub enum Reply {
     /// To `Join`.
     Joined {
-        /// Higher than any that the name had before.
+        /// The number of this start, higher than any that the name had before.
         incarnation: u64,
     },
     /// To `Heartbeat` and `Leave`.
@@ -230,7 +230,7 @@ pub enum Reply {
     Ledgers(Vec<StreamLedger>),
     /// To `Publish`.
     Published {
-        /// Whether the store's word is that it survives a crash of the store.
+        /// Whether the store guarantees that it survives a crash.
         durable: bool,
     },
     /// To `SessionEnd`: the last counted batch, if the leaf has published it.
@@ -241,34 +241,34 @@ pub enum Reply {
     Done,
     /// To `Reset`.
     Submitted(Result<(), SubmitError>),
-    /// The node could not do it now; nothing changed that a repeat would change again.
+    /// The node can't do it for now; a repeat is safe.
     Failed(String),
-    /// To `FlushTopic` and `Flush`: the version of the topic's document that holds it all, 0-0 where there was nothing. A document
-    /// of the same era that is as far holds it, too.
+    /// To `FlushTopic` and `Flush`: the version of the topic's document that holds all of it, 0-0 if there was
+    /// nothing. A later document of the same era holds it, too.
     FlushedTopic(Version),
     /// To `Drained`.
     Drained {
-        /// There was nobody to take the leaf's keys: it owns them still, and its disk is needed.
+        /// Whether the leaf still owns its keys, since there was no leaf to take them: its disk is needed.
         keeps_keys: bool,
     },
     /// To `Count`.
     Counted(Result<Counted, SubmitError>),
-    /// To `LookUpKeys`, `AttemptOutcomes` and `NoteAttempt`: all that is known, or why nothing can be said.
+    /// To `LookUpKeys`, `AttemptOutcomes` and `NoteAttempt`: everything known, or the reason why nothing is.
     Remembered(Result<Vec<Remembered>, SubmitError>),
-    /// To `Import`: how many of the rows count, 0 for a step without rows.
+    /// To `Import`: number of the step's rows that count, 0 for a step without rows.
     Import(Result<u64, ImportRefusal>),
     /// To `Scan`.
     TopicPage {
         /// The topics.
         topics: Vec<Topic>,
-        /// Where the next page begins; none after the last.
+        /// The start of the next page; `None` after the last.
         next: Option<String>,
     },
-    /// To `BackUp`: its bytes once it is whole, or why there is none.
+    /// To `BackUp`: its size in bytes once it is complete, or the reason why there is none.
     BackedUp(Result<Option<u64>, String>),
     /// To `JoinOnLog`.
     JoinedOnLog {
-        /// Higher than any that the name had before.
+        /// The number of this start, higher than any that the name had before.
         incarnation: u64,
         /// Streams that should be in the log and are not, or not to their end: the log was lost, or is an older copy.
         missing: Vec<StreamId>,
@@ -279,22 +279,24 @@ pub enum Reply {
     AuditRecords(Box<AuditRecords>),
     /// To `Check`; the root that audits is the first in the view.
     Checked {
-        /// What the last round found; `None` before the first has ended.
+        /// The result of the last round; `None` before the first has ended.
         check: Option<StoreCheck>,
-        /// Full rounds that were begun since this root audits: the one that was asked for comes after them.
+        /// Number of full rounds that have begun since this root audits: the requested one comes after them.
         full_begun: u64,
-        /// How many of them have ended.
+        /// Number of full rounds that have ended.
         full_ended: u64,
-        /// Why the last round failed, if it did.
+        /// The reason why the last round failed, if it did.
         trouble: Option<String>,
     },
-    /// Not as things are: a repeat is answered alike until somebody has changed something. Nothing was changed.
+    /// The request contradicts the state of the cluster: a repeat fails alike until that changes. Nothing was
+    /// changed.
     Refused(String),
-    /// To `StoreStatus`: what is wrong with the store, and what to do; nothing if it is what it was.
+    /// To `StoreStatus`: the problem with the store, and its remedy; `None` if the store is what it was.
     StoreStatus(Option<String>),
-    /// To `AcknowledgeStore`: what was, if there was something; or why that would not help.
+    /// To `AcknowledgeStore`: the change that was accepted, if there was one; or the reason why accepting would not
+    /// help.
     Acknowledged(Result<Option<String>, String>),
-    /// To `ForgetTopic`; `None` for a topic that nothing was ever counted in.
+    /// To `ForgetTopic`; `None` for a topic in which nothing was ever counted.
     TopicForgotten(Result<Option<Tombstone>, SubmitError>),
     /// To `ForgetAt`.
     ForgetOutcome(ForgetOutcome),

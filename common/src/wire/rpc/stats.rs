@@ -21,8 +21,8 @@ pub struct NodeStats {
     pub streams: Vec<StreamId>,
     /// Leaf: its busiest items of the last second or so, with events per second.
     pub hot_items: Vec<(Topic, Item, f64)>,
-    /// Leaf: events per second that it is meant to carry (`leaf.capacity`); hot items are split by their share of it.
+    /// Leaf: the setting `leaf.capacity`, events per second; hot items are split by their share of it.
     pub capacity: f64,
-    /// Whether the node can do its work right now, and if not, why.
+    /// The reason why the node can't do its work right now; `None` if it can.
     pub trouble: Option<String>,
 }

@@ -15,7 +15,7 @@ pub struct LogEnd {
     pub accepted: u64,
 }
 
-/// The progress of a live stream, by its leaf.
+/// A leaf's report on the progress of its live stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamProgress {
     /// The last record on disk.

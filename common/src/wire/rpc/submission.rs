@@ -15,16 +15,16 @@ pub struct Submission {
     pub idempotency: Idempotency,
 }
 
-/// The idempotency keys of a submission, which make a repeat harmless. Keys are 128-bit hashes of what the client sent.
+/// The idempotency keys of a submission, which make a repeat harmless. Keys are 128-bit hashes of the client's text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Idempotency {
-    /// Nothing: a repeat counts again.
+    /// No key: a repeat counts again.
     None,
-    /// One key for all of it.
+    /// One key for the whole submission.
     Request {
         /// Hash of the `Idempotency-Key`.
         key: u128,
-        /// Hash of the events, to tell a repeat from a mistake.
+        /// Hash of the events, which tells a repeat from a mistake.
         content: u128,
     },
     /// A key for each event (0 for one without), in the order of the events, as earlier builds send them: without
@@ -43,7 +43,7 @@ pub enum Idempotency {
 /// The result of a submission that is counted, once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
-    /// Nothing of it was new.
+    /// All of it was known already.
     pub is_replay: bool,
 }
 
@@ -54,31 +54,31 @@ pub struct Reset {
     pub key: u128,
     /// The topic.
     pub topic: Topic,
-    /// Only this item's counters.
+    /// Resets only this item's counters.
     pub item: Option<Item>,
-    /// Only those of this kind.
+    /// Resets only counters of this kind.
     pub kind: Option<Kind>,
 }
 
-/// Why a submission was not counted.
+/// The reason why a submission was not counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SubmitError {
-    /// It never will be.
+    /// The submission is bad, and never will be counted.
     #[error(transparent)]
     Refused(#[from] EventError),
-    /// Not now.
+    /// The leaf can't take it for now.
     #[error("{reason}; repeat after {retry_after_ms} ms")]
     Busy {
-        /// Why.
+        /// The reason.
         reason: BusyReason,
-        /// How long to wait, in milliseconds.
+        /// The wait, in milliseconds.
         retry_after_ms: u32,
     },
-    /// These leaves may hold what has to be known first: events from before a reset, or an idempotency key.
-    /// Nothing changed.
+    /// These leaves are away and may hold something that the answer depends on: events from before a reset, or an
+    /// idempotency key. Nothing changed.
     #[error("{} away and may hold what has to be known first: start it again, and repeat", away(.0))]
     Away(Vec<NodeName>),
-    /// Not every node that has to be asked answers. Nothing changed.
+    /// A node that has to be asked does not answer. Nothing changed.
     #[error("not every leaf that has to be asked answers: nothing changed; repeat it")]
     Unreachable,
     /// The leaf is leaving; another takes it.
@@ -90,10 +90,10 @@ pub enum SubmitError {
         /// The leaf's epoch.
         epoch: u64,
     },
-    /// Nobody can say whether an idempotency key was used before: the leaf that remembered it is lost. Nothing changed.
+    /// The leaf that remembered an idempotency key is lost, so the key may have been used before. Nothing changed.
     #[error("nobody can say whether this key was used before: the leaf that remembered it is lost")]
     KeyLost,
-    /// It may have been counted or not. Safe to repeat only under an idempotency key.
+    /// It may have been counted or not. A repeat is safe only under an idempotency key.
     #[error(
         "the leaf that counts it has not answered in time: it may be counted or not; repeat it under the same Idempotency-Key or ids, and only so"
     )]
