@@ -20,7 +20,7 @@ const UNDER_WAY: u64 = 4;
 const LEAVES: u64 = 2;
 const RUNS: usize = 5;
 
-/// What is merged.
+/// The cuts that are merged.
 struct Load {
     name: &'static str,
     topics: u64,

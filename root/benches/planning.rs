@@ -1,4 +1,4 @@
-//! What a root takes for a counter of a cut before the store is asked: judged, and planned by what is remembered.
+//! Measures a root's work for a counter of a cut before the store is asked: judging, and planning by the cached document.
 //!
 //! `cargo bench -p countree-root --bench planning`
 

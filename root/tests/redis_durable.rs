@@ -1,4 +1,4 @@
-//! When a merge is called durable: only when the server says so, after the merge, on its connection.
+//! A merge is called durable only when the server says so, after the merge, on its connection.
 
 #![cfg(feature = "shell")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]

@@ -1,4 +1,4 @@
-//! Real Redis servers whose process is replaced by one that forgot: whoever reads sees no version twice, though
+//! Real Redis servers whose process is replaced by one that forgot: readers see no version twice, though
 //! nobody is left who remembers what was forgotten.
 
 #![cfg(feature = "shell")]
@@ -21,7 +21,7 @@ async fn open(server: &RedisServer) -> Redis {
     Redis::open(&server.url(), &name("local")).await.unwrap()
 }
 
-/// What a viewer was shown, merge by merge: it takes only what is newer.
+/// A viewer's state, merge by merge: it takes only what is newer.
 #[derive(Default)]
 struct Viewer(Vec<Version>);
 
@@ -84,7 +84,7 @@ async fn every_root_serves_in_the_same_era_until_the_process_is_another() {
 
     server.kill();
     server.revive();
-    // The first to notice may be whoever reads, merges or asks.
+    // The first to notice may be a reader, a merge or a question for the era.
     let raised = two.served_in().await;
     let raised = if raised.is_err() { two.served_in().await } else { raised }.unwrap();
     assert!(raised > era);

@@ -82,7 +82,7 @@ async fn a_merge_that_was_cut_in_two_is_not_there_or_is_finished() {
     cut_in_two(&many, 17_017, false).await;
 }
 
-/// Merges these sums, cuts the log off at every so many bytes of that, and starts Redis twice.
+/// Merges these sums, cuts the log off at every `step` bytes of that, and starts Redis twice.
 async fn cut_in_two(sums: &[(&str, i64)], step: usize, is_remembered: bool) {
     let Some(mut server) = RedisServer::start_with(&FSYNC_FIRST) else { return };
     let store = open(&server).await;
@@ -134,7 +134,7 @@ async fn cut_in_two(sums: &[(&str, i64)], step: usize, is_remembered: bool) {
     assert_eq!(finished > 0, sums.len() > 3_900, "only what takes several writes can be half there");
 }
 
-/// What a release wrote that did not say what was left to be written.
+/// A half-written document of an older release, without the list of what was left to be written.
 #[tokio::test]
 async fn a_half_document_of_which_nobody_knows_the_rest_takes_the_operators_word() {
     let Some(server) = RedisServer::start() else { return };

@@ -1,4 +1,4 @@
-//! Simulated time: what happens when. The only order that there is.
+//! Simulated time: the queue of events, which is the only order that there is.
 
 use countree_common::time::{Now, Time, WallMs};
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The wall clock when the simulation begins: 2026-01-01, so that nothing mistakes it for "never".
 const WALL_ORIGIN: WallMs = WallMs(1_767_225_600_000);
 
-/// What is to happen, by time, and for equal times in the order of the planning.
+/// The queue of events: by time, and for equal times in the order of queueing.
 #[derive(Debug)]
 pub(crate) struct EventQueue<T> {
     now: Time,
@@ -30,25 +30,25 @@ impl<T> EventQueue<T> {
         self.now
     }
 
-    /// Plans something for a time; what is past happens next.
+    /// Queues an event for a time; one in the past comes next.
     pub(crate) fn at(&mut self, time: Time, what: T) {
         self.planned += 1;
         self.entries.insert((time.max(self.now), self.planned), what);
     }
 
-    /// Plans something for so much later.
+    /// Queues an event for `wait` later.
     pub(crate) fn after(&mut self, wait: Duration, what: T) {
         self.at(self.now + wait, what);
     }
 
-    /// Goes on to what happens next.
+    /// Takes the next event, and advances the time to it.
     pub(crate) fn advance(&mut self) -> Option<T> {
         let ((time, _), what) = self.entries.pop_first()?;
         self.now = time;
         Some(what)
     }
 
-    /// How much is planned.
+    /// The number of events in the queue.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -59,7 +59,7 @@ pub(crate) fn clocks(now: Time, ahead: Duration) -> Now {
     Now { mono: now, wall: wall(now, ahead) }
 }
 
-/// What a wall clock shows that is so far ahead.
+/// The time of a wall clock that is `ahead`.
 pub(crate) fn wall(now: Time, ahead: Duration) -> WallMs {
     WALL_ORIGIN + ahead + Duration::from_micros(now.0)
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug, Clone, Default)]
 struct File {
     bytes: Vec<u8>,
-    /// How many of them survive a power cut.
+    /// The number of bytes that survive a power cut.
     synced: usize,
     /// An fsync of it has failed: the system takes what was written for clean, and no later one writes it.
     is_poisoned: bool,
@@ -55,7 +55,7 @@ impl File {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Folder(BTreeMap<u64, BTreeMap<Lsn, File>>);
 
-/// What a process left behind.
+/// The kind of a crash, by what it leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crash {
     /// The process died: what it wrote is in the system's memory and will be read back.
@@ -64,7 +64,7 @@ pub(crate) enum Crash {
     Power,
 }
 
-/// What the log's writer reports.
+/// A report of the log's writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
     /// Everything up to this record is on disk.
@@ -75,12 +75,12 @@ pub(crate) enum Written {
     Failed,
 }
 
-/// What an fsync that is under way will make durable.
+/// An fsync that is under way.
 #[derive(Debug, Clone, Copy)]
 struct Sync {
     incarnation: u64,
     segment: Lsn,
-    /// How long the file was when the fsync began.
+    /// The length of the file when the fsync began, in bytes.
     length: usize,
     last: Lsn,
     bytes: u64,
@@ -220,7 +220,7 @@ impl Disk {
         Ok((recovery, old))
     }
 
-    /// What somebody who copied the folder now would have.
+    /// A copy of the folder.
     pub(crate) fn copied(&self) -> Folder {
         Folder(self.streams.clone())
     }

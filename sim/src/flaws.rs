@@ -1,4 +1,4 @@
-//! Worlds that break a rule of exactness on purpose. They prove that the checks can fail: a rule whose
+//! Breaks rules of exactness on purpose, one at a time. That proves that the checks can fail: a rule whose
 //! breaking nobody notices would not be worth much. The machines stay as they are.
 
 use std::fmt;
@@ -61,7 +61,7 @@ pub enum Flaw {
     ForgottenContent,
     /// Nobody asks about idle topics.
     UnaskedTopics,
-    /// What the store forgot is not read back from the log.
+    /// Events that the store forgot are not read back from the log.
     BlindReadBack,
     /// A reset does not wait until everything before it is merged.
     HastyReset,
@@ -71,7 +71,7 @@ pub enum Flaw {
     HastyEcho,
     /// A leaf does not ask a new process of the store for what it merged in the one before.
     UnconfirmedEras,
-    /// What a root says of totals of one era is taken for those of another, too.
+    /// A root's watermark of one era is taken for one of another, too.
     CompleteInAnyEra,
     /// A root's stamps follow its wall clock.
     StampedByWallClock,
@@ -95,9 +95,9 @@ pub enum Flaw {
     LeafAgedByWallClock,
     /// Roots age leases, and the record of who remembered keys, by their wall clocks.
     RegistryAgedByWallClock,
-    /// Who waits for what was acked goes by the wall clocks of nodes.
+    /// Readers who wait for what was acked go by the wall clocks of nodes.
     CompleteByWallClock,
-    /// What broadcast nodes send for certain gets lost like a datagram.
+    /// Streams of broadcast nodes lose messages like datagrams.
     LossyStreams,
     /// The audit believes what leaves remember, and does not ask the store.
     TrustingAudit,
@@ -105,7 +105,7 @@ pub enum Flaw {
     UnfencedRoots,
     /// Roots take cuts from leaves whose folders belong to another store.
     UnboundFolders,
-    /// Who puts an emptied store's identity back does not say that it was emptied.
+    /// A root that puts an emptied store's identity back does not note that it was emptied.
     UnmarkedLosses,
 }
 

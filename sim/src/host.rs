@@ -1,13 +1,13 @@
-//! Who there is: nodes, producers, viewers and HTTP clients.
+//! The hosts of a simulation: nodes, producers, viewers and HTTP clients.
 
 use countree_common::cluster::{NodeName, Tier};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// A process's start, counted from 1 at each host. What was meant for an earlier one does not arrive.
+/// A process's start, counted from 1 on each host. Events meant for an earlier one are dropped.
 pub(crate) type Life = u64;
 
-/// Where a process runs: its tier, and its number there.
+/// A host: it runs one process at a time of a tier, or of a kind of client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Host {
     /// A leaf.
@@ -54,7 +54,7 @@ impl Host {
         }
     }
 
-    /// The node that runs there.
+    /// The name of the node that runs there.
     ///
     /// # Panics
     /// Never: such names are valid.
@@ -63,7 +63,7 @@ impl Host {
         NodeName::new(&self.to_string()).expect("a tier and a number make a DNS label")
     }
 
-    /// The host of the node of that name.
+    /// The host of the node of that name; `None` for a name that no host has.
     pub(crate) fn of(name: &NodeName) -> Option<Self> {
         let (tier, number) = name.as_str().rsplit_once('-')?;
         let number = number.parse().ok()?;
@@ -75,13 +75,13 @@ impl Host {
         }
     }
 
-    /// Where it can be reached on that port.
+    /// Its address with that port.
     pub(crate) fn address(self, port: u16) -> SocketAddr {
         let (_, tier, number) = self.parts();
         SocketAddr::from((Ipv4Addr::new(10, 0, tier, number as u8), port))
     }
 
-    /// How far its wall clock is ahead of the slowest, in milliseconds.
+    /// The lead of its wall clock before the slowest, in milliseconds.
     pub(crate) fn clock_skew_ms(self) -> u64 {
         let (_, tier, number) = self.parts();
         (u64::from(tier) * 37 + number as u64 * 101) % 300

@@ -3,9 +3,9 @@
 //! [`world`] holds a cluster: leaves, roots, broadcast nodes, producers and viewers, every decision of
 //! which is made by the machines of their crates. Around them everything is simulated: [`clock`],
 //! [`network`], [`disk`] and [`store`], all at the mercy of [`random`] and of the [`plan`] that a seed
-//! stands for. [`model`] knows what must come of it, and [`report`] says whether it did.
+//! stands for. [`model`] knows the results that must come of it, and [`report`] says whether they did.
 //!
-//! What goes wrong is a numbered schedule of [`faults`], any part of which can be left out: [`shrink`] finds a small part
+//! The [`faults`] of a run are a numbered schedule, any part of which can be left out: [`shrink`] finds a small part
 //! that still breaks the promise.
 //!
 //! [`flaws`] breaks the rules of exactness one by one, to prove that the checks notice.

@@ -1,4 +1,4 @@
-//! `countree-sim`: runs simulated clusters, and says how to repeat the first one that broke a promise.
+//! `countree-sim`: runs simulated clusters, and prints how to repeat the first one that broke a promise.
 
 use countree_sim::{Arguments, Broken, Run, Series, Setting, run, shrink};
 use std::process::ExitCode;

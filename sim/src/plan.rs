@@ -26,11 +26,11 @@ pub(crate) struct ClusterPlan {
     pub(crate) broadcasts: usize,
     /// A leaf's window.
     pub(crate) window: Duration,
-    /// A leaf closes a log segment at about so many bytes.
+    /// A leaf closes a log segment at about this many bytes.
     pub(crate) segment_bytes: u64,
-    /// How long a leaf remembers idle sessions, and keys.
+    /// A leaf remembers idle sessions and keys for this long.
     pub(crate) horizon: Duration,
-    /// How long a leaf keeps merged records when the store may forget.
+    /// A leaf keeps merged records for this long when the store may forget.
     pub(crate) retention: Duration,
     /// Whether the disk of a leaf that has settled may be thrown away.
     pub(crate) discards_disks: bool,
@@ -59,7 +59,7 @@ pub(crate) struct Workload {
     pub(crate) topics: usize,
     /// Events of all producers together.
     pub(crate) events: usize,
-    /// How producers batch and wait.
+    /// The producers' options for batching and waiting.
     pub(crate) rules: ProducerOptions,
     /// Whether producers wait for longer than any run takes, so that no event may be in doubt or rejected.
     pub(crate) never_gives_up: bool,
@@ -79,7 +79,7 @@ pub(crate) struct StorePlan {
 /// The faults.
 #[derive(Debug, Clone)]
 pub(crate) struct FaultPlan {
-    /// For how long faults are injected. Events come throughout.
+    /// Faults are injected for this long. Events come throughout.
     pub(crate) duration: Duration,
     /// Every fault of the seed, by number.
     pub(crate) schedule: Vec<Planned>,
@@ -96,7 +96,7 @@ pub(crate) struct FaultPlan {
 pub(crate) struct Plan {
     pub(crate) cluster: ClusterPlan,
     pub(crate) workload: Workload,
-    /// How the network is while nothing is wrong with it.
+    /// The network's conditions while no fault changes them.
     pub(crate) network: NetworkConditions,
     pub(crate) store: StorePlan,
     pub(crate) faults: FaultPlan,
@@ -120,7 +120,7 @@ impl Plan {
         let is_durable = !kinds.iter().any(forgets) && random.chance(60);
         let has_clock_steps = kinds.contains(&Fault::ClockStepped);
         let keeps_briefly = random.chance(50);
-        // Another store knows nothing of them, and an emptied one is told by those roots that are there.
+        // Another store knows nothing of them, and an emptied one gets them back only from roots that run.
         let forgets_members = [Fault::RegistryRollback, Fault::StoreEmptied, Fault::RootsOnOtherStore]
             .iter()
             .any(|fault| kinds.contains(fault));

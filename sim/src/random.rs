@@ -1,4 +1,4 @@
-//! The one source of chance: splitmix64, so that a seed means the same on every machine and for good.
+//! The one source of randomness: splitmix64, so that a seed means the same on every machine and for good.
 
 use std::time::Duration;
 
@@ -46,12 +46,12 @@ impl Random {
         self.index(choices.len()).and_then(|at| choices.get(at))
     }
 
-    /// A time between so many microseconds and so many.
+    /// A time between `least` and `most` microseconds.
     pub(crate) fn micros(&mut self, least: u64, most: u64) -> Duration {
         Duration::from_micros(self.between(least, most))
     }
 
-    /// A time between so many milliseconds and so many, to the microsecond.
+    /// A time between `least` and `most` milliseconds, to the microsecond.
     pub(crate) fn millis(&mut self, least: u64, most: u64) -> Duration {
         self.micros(least * 1_000, most * 1_000)
     }

@@ -1,4 +1,4 @@
-//! What came of runs: one, and a series of them.
+//! The results of a run, and of a series of runs.
 
 use crate::faults::InjectedFault;
 use crate::faults::Tally;
@@ -11,32 +11,32 @@ use crate::world::World;
 use std::fmt;
 use std::time::Duration;
 
-/// What came of one run.
+/// The result of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// What it can be repeated with.
+    /// The seed, which repeats it.
     pub seed: u64,
     /// The first broken promise, if any.
     pub broken: Option<Broken>,
     /// A digest of everything that happened, if the setting asks for it.
     pub trace: u64,
-    /// How much happened.
+    /// The number of events.
     pub steps: u64,
-    /// How long it took, in simulated time; zero when it broke.
+    /// The simulated time that it took; zero when it broke.
     pub simulated: Duration,
     /// Events that producers had.
     pub events: u64,
-    /// Events whose producers were told that they are counted.
+    /// Events that were acked.
     pub acked: u64,
-    /// Events whose producers were told that nobody knows.
+    /// Events whose clients were left in doubt.
     pub in_doubt: u64,
     /// Resets that were done.
     pub resets: u64,
-    /// How many of them were of whole topics, which are forgotten.
+    /// The number of them that forgot a whole topic.
     pub forgets: u64,
-    /// How often each thing went wrong.
+    /// Counts of faults.
     pub tally: Tally,
-    /// The faults that injected, in order.
+    /// The faults that had an effect, in order.
     pub injected: Vec<InjectedFault>,
 }
 

@@ -1,4 +1,4 @@
-//! What all runs of a series have in common, and the words for it on the command line.
+//! The setting of a series of runs, and its form on the command line.
 
 use crate::faults::Fault;
 use crate::faults::Only;
@@ -6,22 +6,22 @@ use crate::flaws::Flaw;
 use crate::random::Random;
 use std::fmt::{self, Display};
 
-/// What all runs of a series have in common.
+/// The setting that all runs of a series share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// The rule that this world breaks, if any.
     pub flaw: Option<Flaw>,
     /// The kinds of faults that seeds draw from; empty where each seed takes its own.
     pub kinds: Vec<Fault>,
-    /// How many times longer than usual things go wrong and events come.
+    /// A run's faults and events go on this many times longer than usual.
     pub longer: u32,
-    /// Which of the planned faults strike.
+    /// The planned faults that are injected.
     pub only: Only,
-    /// Whether the everyday background faults of disks, stores and networks are left out.
+    /// Whether background faults of disks, stores and networks are left out.
     pub no_background_faults: bool,
-    /// Whether everything that happens goes into the run's digest.
+    /// Whether every event goes into the run's digest.
     pub is_digested: bool,
-    /// Whether everything that happens is told on standard error.
+    /// Whether every event is printed on standard error.
     pub is_printed: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for Setting {
 /// Kinds of faults in one mix, at most.
 const MIXED_MAX: u64 = 8;
 
-/// How a series comes to its runs.
+/// The way in which a series draws its runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Draw {
     /// One seed after another.
@@ -59,18 +59,18 @@ pub enum Draw {
 pub struct Arguments {
     /// The first seed, or what the seeds are drawn from.
     pub first: u64,
-    /// How many seeds.
+    /// The number of seeds.
     pub count: u64,
-    /// How it comes to them.
+    /// The way in which seeds are drawn.
     pub draw: Draw,
     /// Whether the series goes on after a run that broke a promise.
     pub keeps_going: bool,
-    /// What is the same for all of them.
+    /// The setting of all runs.
     pub setting: Setting,
 }
 
 impl Arguments {
-    /// What the command line takes.
+    /// The usage text.
     pub const USAGE: &str = "usage: countree-sim --seeds N [--seed FIRST] [--random|--mixes] [--keep-going] \
                              [--kinds KIND,KIND…] [--longer TIMES] [--only-faults N,N…|none] [--no-background-faults] [--flaw NAME] [--trace]";
 
@@ -100,7 +100,7 @@ impl Arguments {
     /// Reads a command line.
     ///
     /// # Errors
-    /// What is wrong with it, for people.
+    /// The error, for people.
     pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut first, mut count) = (None, None);
         let (mut draw, mut keeps_going, mut setting) = (Draw::default(), false, Setting::default());

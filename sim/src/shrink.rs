@@ -1,4 +1,4 @@
-//! From a failing run to a small one that fails alike: delta debugging over the faults of its schedule.
+//! Shrinks a failing run to a small one that fails alike: delta debugging over the faults of its schedule.
 
 use crate::faults::Only;
 use crate::report::{Run, run};
@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 /// A smaller run that breaks the same promise.
 #[derive(Debug, Clone)]
 pub struct Shrunk {
-    /// What it is run with.
+    /// Its setting.
     pub setting: Setting,
-    /// What came of it.
+    /// Its result.
     pub run: Run,
-    /// How many runs it took to find.
+    /// The number of runs that it took to find.
     pub runs: u32,
 }
 
@@ -80,7 +80,7 @@ impl Search {
         let promise = |run: &Run| run.broken.as_ref().map(|broken| broken.promise);
         let fails_alike = promise(&run) == promise(&self.best.run);
         if fails_alike {
-            // Faults that found nothing to strike at are left out with the rest.
+            // Faults without effect are left out with the rest.
             (self.best.setting, self.best.run) = (setting, run);
         }
         fails_alike

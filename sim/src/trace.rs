@@ -1,9 +1,9 @@
-//! A digest of all that happens, to tell two runs apart at their first difference.
+//! A digest of all events, which tells two runs apart at their first difference.
 
 use countree_common::time::Time;
 use std::fmt::{self, Write};
 
-/// FNV-1a over the text form of every event.
+/// The digest: FNV-1a over the text form of every event.
 #[derive(Debug)]
 pub(crate) struct Trace {
     digest: u64,
@@ -13,13 +13,13 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// The digest of nothing, and so it remains unless it `is_digested`, which takes a third of a run's time. A trace that
-    /// is told goes to standard error, too.
+    /// An empty trace. With `is_digested` it takes every event into the digest, which takes a third of a run's time; with
+    /// `is_printed` it prints every event on standard error.
     pub(crate) fn new(is_digested: bool, is_printed: bool) -> Self {
         Self { digest: 0xcbf2_9ce4_8422_2325, count: 0, is_digested, is_printed }
     }
 
-    /// Takes up one event.
+    /// Takes one event.
     pub(crate) fn note(&mut self, at: Time, what: &impl fmt::Debug) {
         self.count += 1;
         if self.is_printed {
@@ -36,7 +36,7 @@ impl Trace {
         self.digest
     }
 
-    /// How many steps it is made of.
+    /// The number of events so far.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }

@@ -2,20 +2,20 @@
 
 use countree_sim::{Broken, Fault, Flaw, Promise, Setting, run};
 
-/// Where leaves leave all the time.
+/// Leaves leave all the time.
 const LEAVING: [Fault; 5] =
     [Fault::LeafDrained, Fault::LeafDrained, Fault::LeafJoined, Fault::LeafKilled, Fault::Isolation];
 
-/// Where the last leaf leaves, too.
+/// The last leaf leaves, too.
 const LAST: [Fault; 1] = [Fault::LeafDrained];
 
-/// Where leaves lose their folders.
+/// Leaves lose their folders.
 const LOSING: [Fault; 3] = [Fault::LeafFolderLost, Fault::LeafFolderRestored, Fault::LeafKilled];
 
-/// Where leaves go back to older copies of their folders while producers have no answer.
+/// Leaves go back to older copies of their folders while producers have no answer.
 const RESTORING: [Fault; 3] = [Fault::LeafFolderRestored, Fault::OneWayPartition, Fault::LeafKilled];
 
-/// Where those that were about to leave come back, and are away for longer than their lease later on.
+/// Leaves that were about to leave come back, and are away for longer than their lease later on.
 const RETURNING: [Fault; 8] = [
     Fault::LeafDrained,
     Fault::LeafKilled,
@@ -27,7 +27,7 @@ const RETURNING: [Fault; 8] = [
     Fault::LeafJoined,
 ];
 
-/// Where stores are replaced while viewers move between nodes that lag.
+/// Stores are replaced while viewers move between nodes that lag.
 const REPLACING: [Fault; 6] = [
     Fault::StoreReplaced,
     Fault::StoreReplaced,
@@ -37,23 +37,23 @@ const REPLACING: [Fault; 6] = [
     Fault::BroadcastPaused,
 ];
 
-/// Where the store is emptied while leaves and roots die.
+/// The store is emptied while leaves and roots die.
 const EMPTIED: [Fault; 4] =
     [Fault::StoreEmptied, Fault::LeafKilled, Fault::RootCrash, Fault::BrokenConnection];
 
-/// Where another store stands in its place for a while.
+/// Another store stands in the store's place for a while.
 const EXCHANGED: [Fault; 3] = [Fault::StoreExchanged, Fault::LeafKilled, Fault::BrokenConnection];
 
-/// Where the operator starts the roots on another store for a while.
+/// The operator starts the roots on another store for a while.
 const MISLED: [Fault; 3] = [Fault::RootsOnOtherStore, Fault::LeafKilled, Fault::BrokenConnection];
-/// Where stores are replaced by older copies all the time.
+/// Stores are replaced by older copies all the time.
 const SWAPPING: [Fault; 4] =
     [Fault::StoreReplaced, Fault::StoreReplaced, Fault::StoreReplaced, Fault::StoreRollback];
 
-/// Where clocks are stepped.
+/// Clocks are stepped.
 const STEPPED: [Fault; 3] = [Fault::ClockStepped, Fault::LeafKilled, Fault::BrokenConnection];
 
-/// Where clocks are stepped while leaves come and go.
+/// Clocks are stepped while leaves come and go.
 const STEPPED_AND_LEAVING: [Fault; 6] = [
     Fault::ClockStepped,
     Fault::ClockStepped,
@@ -63,10 +63,10 @@ const STEPPED_AND_LEAVING: [Fault; 6] = [
     Fault::LeafKilled,
 ];
 
-/// Where the store forgets all the time.
+/// The store forgets all the time.
 const FALLING_BACK: [Fault; 3] = [Fault::StoreRollback, Fault::StoreRollback, Fault::BrokenConnection];
 
-/// What the first seed says in which the flaw breaks one of `promises`; `kinds` of faults alone, if there are any, for
+/// The first broken promise of `promises` under a flaw, over some seeds; with `kinds` of faults alone, if there are any, for
 /// `longer` than usual.
 fn found(flaw: Flaw, kinds: &[Fault], longer: u32, seeds: u64, promises: &[Promise]) -> Option<Broken> {
     let setting = Setting { flaw: Some(flaw), kinds: kinds.to_vec(), longer, ..Setting::default() };

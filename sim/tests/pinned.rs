@@ -1,9 +1,9 @@
-//! Runs that broke a promise once, each for what it tells. A run changes with the messages of the cluster, so each story
-//! is told in a test of the machines, too, which does not.
+//! Runs that broke a promise once. A run changes with the messages of the cluster, so a test of the machines, which does
+//! not change, pins each case, too.
 
 use countree_sim::{Arguments, Broken, run};
 
-/// What the first run of a command line that breaks a promise says.
+/// The first promise that the runs of a command line break.
 fn broken(line: &str) -> Result<Option<Broken>, String> {
     let arguments = Arguments::read(line.split_whitespace().map(str::to_owned))?;
     Ok(arguments.runs().find_map(|(seed, setting)| run(seed, &setting).broken))

@@ -1,6 +1,6 @@
 //! A root's decisions: pure state machines.
 //!
-//! [`RootMachine`] takes what leaves and broadcast nodes say and decides what to merge, read and publish.
+//! [`RootMachine`] takes messages of leaves and broadcast nodes, and decides what to merge, read and publish.
 //! [`Registrar`] keeps the cluster's registry. [`documents`] holds the rule that every store obeys.
 //! Inputs are `handle_*`, outputs are drained with `poll_output`.
 

@@ -15,7 +15,7 @@ pub enum LeafRefused {
     /// It sent a cut that no leaf may send.
     #[error(transparent)]
     Unsound(#[from] UnsoundCut),
-    /// What it sends belongs into another store.
+    /// Its cuts belong into another store.
     #[error(
         "the leaf's data folder belongs to store {0}, which this root knows nothing of: start it again, and it says what to do"
     )]
@@ -43,21 +43,21 @@ pub enum Output {
     Answer {
         /// The leaf's conversation.
         connection: ConnectionId,
-        /// What to send.
+        /// The message.
         message: uplink::FromRoot,
     },
     /// Send the same to some broadcast nodes, after what was sent to them before.
     Publish {
         /// Their conversations.
         connections: Vec<ConnectionId>,
-        /// What to send.
+        /// The message.
         message: publish::FromRoot,
     },
     /// Send a snapshot, in pieces, after what was sent before; then [`super::RootMachine::handle_snapshot_sent`].
     Snapshot {
         /// The broadcast node's conversation.
         connection: ConnectionId,
-        /// What to send.
+        /// The message.
         snapshot: Snapshot,
     },
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Damaged topics that are told of in the log.
+/// Damaged topics that are named in the log, at most.
 const DAMAGES_SAID: usize = 1_000;
-/// Between two lines in the log about one kind of work.
+/// Least time between two lines in the log about one kind of work.
 const SAY_GAP: Duration = Duration::from_secs(5);
 
-/// What is asked of the store. A server may refuse one and do the other.
+/// A kind of store call. A server may refuse one and do the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
     Reading,
@@ -21,13 +21,13 @@ pub(super) enum Work {
 #[derive(Debug, Default)]
 struct WorkHealth {
     failure: Option<String>,
-    /// What the log said last, and when.
+    /// The last message in the log, and its time.
     said: Option<String>,
     said_at: Option<Instant>,
 }
 
 impl WorkHealth {
-    /// Says in the log what is new; a store that comes and goes does not fill it.
+    /// Logs a change; a store that comes and goes does not fill the log.
     fn say(&mut self, work: Work) {
         let is_early = self.said_at.is_some_and(|at| at.elapsed() < SAY_GAP);
         if self.failure == self.said || is_early {
@@ -60,12 +60,12 @@ impl StoreHealth {
         works.writing.failure.clone().or_else(|| works.reading.failure.clone())
     }
 
-    /// The store has done what it was asked.
+    /// Notes that a store call succeeded.
     pub(super) fn note_success(&self, work: Work) {
         self.set(work, None);
     }
 
-    /// The store has not. One damaged topic does not keep the root from its work; it is told of all the same.
+    /// Notes that a store call failed. One damaged topic does not keep the root from its work; it is logged all the same.
     pub(super) fn note_failure(&self, work: Work, error: &StoreError) {
         if !matches!(error, StoreError::Damaged(_)) {
             return self.set(work, Some(error.to_string()));

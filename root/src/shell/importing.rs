@@ -1,4 +1,4 @@
-//! Rows of an import, merged like the cuts of a leaf, so that whoever watches their topics sees them at once.
+//! Merges rows of an import like the cuts of a leaf, so that viewers of their topics see them at once.
 
 use super::core::{CoreHandle, Input};
 use crate::machine::documents::import::{Held, Step, step};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 /// Somebody else imports the same file at the same time, again and again; more is no coincidence.
 const TRIES: usize = 16;
 
-/// What a step of an import is to do with the registry; `None` when it is about rows.
+/// The question that a step of an import puts to the registry; `None` when it is about rows.
 pub(super) fn ask(part: &ImportPart) -> Option<Ask> {
     let (file, direction) = (part.file.clone(), part.direction);
     match part.step {
@@ -25,7 +25,7 @@ pub(super) fn ask(part: &ImportPart) -> Option<Ask> {
     }
 }
 
-/// Puts rows in, or takes them out, and looks whether they are there.
+/// Merges rows, or takes them out, and checks that this was done.
 pub(super) async fn put(store: &AnyStore, core: &CoreHandle, part: &ImportPart) -> Reply {
     let ImportStep::Rows(rows) = &part.step else {
         return Reply::Failed("a step without rows is the registry's".into());
@@ -51,7 +51,7 @@ pub(super) async fn put(store: &AnyStore, core: &CoreHandle, part: &ImportPart) 
     Reply::Failed("the same import is sent by somebody else as well: repeat it".into())
 }
 
-/// What is left to be merged of each topic; topics with nothing left are taken out.
+/// Finds the cuts that are left to be merged of each topic; topics with nothing left are taken out.
 async fn look(
     store: &AnyStore,
     part: &ImportPart,

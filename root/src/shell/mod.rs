@@ -1,4 +1,4 @@
-//! A root at work: QUIC conversations and store calls around the machines.
+//! The root's shell: QUIC conversations and store calls around the machines.
 
 #![allow(clippy::disallowed_methods, reason = "a shell reads clocks")]
 

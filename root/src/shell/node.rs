@@ -31,12 +31,12 @@ use tokio::task::JoinSet;
 /// Each step of stopping may take this long.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a root is told.
+/// The options of a root.
 #[derive(Debug, Clone)]
 pub struct RootOptions {
-    /// What every node is told.
+    /// The options of every node.
     pub node: NodeOptions,
-    /// Where totals are kept; roots of one process may share it.
+    /// The store of totals; roots of one process may share it.
     pub store: BoundStore,
 }
 
@@ -51,10 +51,10 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The registry did not take it in, or it was told to stop before that.
+    /// The registry did not take it in, or it was stopped before that.
     #[error(transparent)]
     Join(#[from] JoinError),
 }
@@ -75,7 +75,7 @@ pub struct RootNode {
     shutdown: Shutdown,
     registry_shutdown: Shutdown,
     core: tokio::task::JoinHandle<()>,
-    /// How many conversations are held.
+    /// The number of open conversations.
     conversations: watch::Receiver<usize>,
 }
 

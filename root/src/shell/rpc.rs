@@ -1,4 +1,4 @@
-//! The short conversations: one question, one answer.
+//! Answers short conversations: one request, one reply.
 
 use super::auditing::AuditResults;
 use super::core::{CoreHandle, Finished};
@@ -37,7 +37,7 @@ const READS_AT_ONCE: usize = 32;
 /// The question has to follow the greeting within this.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the answers are made of.
+/// Answers requests from other nodes and from tools.
 #[derive(Debug, Clone)]
 pub(super) struct RpcService {
     core: CoreHandle,
@@ -188,7 +188,7 @@ impl RpcService {
         }
     }
 
-    /// Keeps what a node says of itself.
+    /// Keeps a node's figures.
     pub(super) fn note_stats(&self, name: NodeName, stats: NodeStats) {
         let view = self.registry.view().borrow().clone();
         let mut known = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -249,7 +249,7 @@ impl RpcService {
         self.answered(Work::Reading, page.map(reply))
     }
 
-    /// A topic that is forgotten is not listed until something is counted in it again.
+    /// Leaves forgotten topics out until something is counted in them again.
     async fn without_tombstones(&self, mut page: Page<Topic>) -> Result<Page<Topic>, StoreError> {
         let forgotten = self.store.forgotten(Arc::from(page.found.as_slice())).await?;
         let mut gone = HashSet::new();
@@ -262,7 +262,7 @@ impl RpcService {
         Ok(page)
     }
 
-    /// Those who follow the topic here hear of it before the answer goes out.
+    /// Forgets a topic. Its followers here get the news before the reply goes out.
     async fn forget(&self, topic: Topic, at: Version) -> Reply {
         let forgetting = self.store.forget(&topic, at).await;
         if let Ok(ForgetOutcome::Forgotten(Tombstone { version, .. })) = &forgetting {
@@ -280,7 +280,7 @@ impl RpcService {
         self.answered(Work::Writing, kept.map(|durable| Reply::Published { durable }))
     }
 
-    /// What the store has answered, or why it has not.
+    /// The reply to a store call, or its failure.
     fn answered(&self, work: Work, answer: Result<Reply, StoreError>) -> Reply {
         answer.unwrap_or_else(|e| {
             self.gauges.store_failed(work, &e);
@@ -289,7 +289,7 @@ impl RpcService {
     }
 }
 
-/// Whether it can't be answered while the store is not this cluster's.
+/// Whether a request can't be answered while the store is not this cluster's.
 fn needs_store(request: &Request) -> bool {
     !matches!(request, Request::StoreStatus | Request::AcknowledgeStore | Request::Stats | Request::Drain)
 }

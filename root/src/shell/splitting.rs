@@ -1,4 +1,4 @@
-//! Splitting hot items: one root hears what the leaves say, wherever they say it, and changes the registry.
+//! Splits hot items: one root collects the figures of all leaves, and changes the registry.
 
 use super::registry::RegistryHandle;
 use crate::machine::registry::registrar::Ask;
@@ -11,10 +11,10 @@ use countree_common::wire::rpc::{NodeStats, Reply, Request};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Between two looks at the items.
+/// Time between two checks of the items.
 const LOOK_GAP: Duration = Duration::from_secs(1);
 
-/// Keeps the splits as they have to be, as long as this root is the one to do it.
+/// Adjusts the splits, as long as this root is the one to do it.
 pub(super) async fn keep_splits(
     me: NodeName,
     membership: Membership,
@@ -43,7 +43,7 @@ pub(super) async fn keep_splits(
     }
 }
 
-/// What every node last said of itself, to any root.
+/// The latest figures of every node, from all roots.
 async fn stats_of_all(view: &ClusterView, membership: &Membership) -> BTreeMap<NodeName, NodeStats> {
     let mut stats = BTreeMap::new();
     for root in view.tier(Tier::Root) {

@@ -14,7 +14,7 @@ use countree_common::stream::StreamId;
 use countree_common::wire::rpc::SessionTable;
 use std::sync::Arc;
 
-/// The store that a cluster was told to use.
+/// The store that a cluster is configured to use.
 #[derive(Debug)]
 pub enum AnyStore {
     /// One file.

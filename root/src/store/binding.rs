@@ -1,4 +1,4 @@
-//! Opening a store to serve it: found out who it is, and written into its record that it is served from now on.
+//! Opens a store to serve it: checks its identity, and notes in its record that it is served from now on.
 
 use super::{AnyStore, Store, StoreError};
 use crate::machine::identity::binding::{Chance, Claimant, StoreRefusal, claim, went_back};
@@ -28,7 +28,7 @@ pub enum BindError {
     Contended,
 }
 
-/// Who wants to serve a store.
+/// A process that wants to serve a store.
 #[derive(Debug, Clone)]
 pub struct Binding {
     /// The data folder that remembers it.
@@ -44,7 +44,7 @@ pub struct Binding {
 pub struct BoundStore {
     /// The store; roots of one process may share it.
     pub store: Arc<AnyStore>,
-    /// What it said of itself when it was bound.
+    /// Its record when it was bound.
     pub record: StoreRecord,
 }
 
@@ -92,7 +92,7 @@ fn keep(folder: &std::path::Path, record: &StoreRecord) {
     }
 }
 
-/// What the machine is called.
+/// The machine's host name.
 fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "a machine without a name".into() } else { name.trim().to_owned() }

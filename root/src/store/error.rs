@@ -10,17 +10,17 @@ pub enum StoreError {
     /// No server there.
     #[error("no Redis answers at {address} ({reason}): start one, or set cluster.store")]
     Unreachable {
-        /// Where it was looked for, without credentials.
+        /// The address, without credentials.
         address: String,
-        /// What went wrong.
+        /// The error.
         reason: String,
     },
     /// The server answers, and does not do it as things are.
     #[error("Redis does not do it now: {advice} ({reason})")]
     Refused {
-        /// What the server said.
+        /// The server's error.
         reason: String,
-        /// What the operator can do.
+        /// The advice for the operator.
         advice: &'static str,
     },
     /// The server takes the question and does not answer.
@@ -34,7 +34,7 @@ pub enum StoreError {
     /// The embedded store's disk could not do it now.
     #[error("the store's disk failed ({reason}): make room if it is full; it is tried again")]
     Disk {
-        /// What the system said.
+        /// The system's error.
         reason: String,
         /// Whether it is for want of room.
         is_full: bool,
@@ -62,7 +62,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Its format.
         found: String,
-        /// What is read here.
+        /// The formats that are read here.
         expected: &'static str,
     },
     /// A copy into it was begun and not finished.
@@ -83,10 +83,10 @@ pub enum StoreError {
         /// The store that is served.
         bound: StoreId,
     },
-    /// What is scanned is in the hands of other servers than when the scan began.
+    /// The scan has to begin again: other servers hold its slots by now.
     #[error("the servers of the store changed while it was scanned: begin the scan again")]
     ScanBroken,
-    /// What is stored is not what was written; it was changed by other hands, or is damaged.
+    /// Stored data is not what was written: it was changed by other hands, or is damaged.
     #[error("the store holds something else than Countree wrote: {0}")]
     Damaged(String),
 }

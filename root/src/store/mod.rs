@@ -98,13 +98,13 @@ pub trait Store: Send + Sync + 'static {
         at: Version,
     ) -> impl Future<Output = Result<ForgetOutcome, StoreError>> + Send;
 
-    /// How many events of each of these topics are forgotten.
+    /// The number of events of each of these topics that are forgotten.
     ///
     /// # Errors
     /// When the store does not answer.
     fn forgotten(&self, topics: Arc<[Topic]>) -> impl Future<Output = Result<Vec<u64>, StoreError>> + Send;
 
-    /// What the documents of these topics hold of these leaf streams: a list for each topic, in the order of the topics, with
+    /// The positions of these leaf streams in the documents of these topics: a list for each topic, in the order of the topics, with
     /// a position for each stream, in the order of the streams. It reads no totals, whatever their number.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ pub trait Store: Send + Sync + 'static {
         streams: Arc<[StreamId]>,
     ) -> impl Future<Output = Result<Vec<Vec<Position>>, StoreError>> + Send;
 
-    /// What the store says of itself; nothing before a process has served it for the first time.
+    /// The store's record; `None` before a process has served it for the first time.
     ///
     /// # Errors
     /// When the store does not answer.

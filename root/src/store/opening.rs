@@ -1,4 +1,4 @@
-//! Opens the store that a cluster was told to use.
+//! Opens the store that a cluster is configured to use.
 
 use super::{AnyStore, Embedded, Redis, StoreError};
 use countree_common::cluster::NodeName;

@@ -1,8 +1,8 @@
-//! Reading a whole store, page by page.
+//! Reads a whole store, page by page.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a scan goes on. Only the store that made it understands it; it may be kept as text.
+/// The position where a scan goes on. Only the store that made it understands it; it may be kept as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
@@ -26,8 +26,8 @@ impl Cursor {
 /// Some of what a scan finds. A page may be empty while there are more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What was found.
+    /// The items of this page.
     pub found: Vec<T>,
-    /// Where the next page begins; `None` after the last.
+    /// The cursor of the next page; `None` after the last.
     pub next: Option<Cursor>,
 }

@@ -1,4 +1,4 @@
-//! What moving a store as a whole takes, beside what [`Store`] says.
+//! Moves a store as a whole: the calls that this takes, beside those of [`Store`].
 
 use super::{Cursor, Page, Store, StoreError};
 use crate::machine::documents::Document;
@@ -7,10 +7,10 @@ use countree_common::wire::rpc::SessionTable;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
-/// What a store says of itself while it is filled from another. It is not served as long as it says so.
+/// The mark of a store that is filled from another. It is not served as long as it has one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyMark {
-    /// Where it is filled from, without credentials.
+    /// The address that it is filled from, without credentials.
     pub from: String,
 }
 

@@ -11,16 +11,16 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How the server is.
+/// The server's behaviour.
 #[derive(Debug, Clone)]
 pub struct Manners {
-    /// What WAITAOF answers, in RESP.
+    /// The answer to WAITAOF, in RESP.
     pub waitaof: &'static str,
-    /// How long it takes for that.
+    /// The delay of that answer.
     pub takes: Duration,
     pub appendfsync: &'static str,
     pub replicas: usize,
-    /// What a merge answers instead of merging.
+    /// The answer to a merge, in place of merging.
     pub refusal: Option<&'static str>,
     /// Takes everything and answers nothing.
     pub is_mute: bool,
@@ -81,7 +81,7 @@ impl FakeRedis {
         change(&mut self.state.lock().unwrap().manners);
     }
 
-    /// How often a command came.
+    /// The number of times that a command came.
     pub fn asked(&self, command: &str) -> usize {
         self.state.lock().unwrap().asked.get(command).copied().unwrap_or_default()
     }
@@ -90,7 +90,7 @@ impl FakeRedis {
         self.state.lock().unwrap().connections
     }
 
-    /// What came after the last merge, on its own connection.
+    /// The commands after the last merge, on its own connection.
     pub fn after_the_last_merge(&self) -> Vec<String> {
         self.state.lock().unwrap().last_merge_then.clone()
     }

@@ -1,4 +1,4 @@
-//! What is said in the log on this thread.
+//! Captures the log of this thread.
 
 #![allow(unreachable_pub, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! What leaves would have in their logs: every cut ever made, so that any state of the store can be held
+//! The leaves' logs of a test: every cut ever made, so that any state of the store can be held
 //! against it, and what a store forgot can be sent again.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
@@ -46,7 +46,7 @@ struct Lane {
     topic: Topic,
     stream: StreamId,
     cuts: Vec<Cut>,
-    /// How many of them the store has, as far as it said.
+    /// The number of them that the store has, as far as it said.
     merged: usize,
 }
 
@@ -66,7 +66,7 @@ impl Lane {
         self.cuts.push(Cut { stream, topic, from, to, sums, events: to - from, era: 0 });
     }
 
-    /// How many of the cuts make up the first `lsn` LSNs.
+    /// The number of cuts that make up the first `lsn` LSNs.
     fn cuts_to(&self, lsn: u64) -> usize {
         let at = self.cuts.iter().position(|cut| cut.to == lsn).map(|at| at + 1);
         at.or((lsn == 0).then_some(0)).unwrap_or_else(|| panic!("LSN {lsn} is between cuts"))

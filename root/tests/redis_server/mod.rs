@@ -151,7 +151,7 @@ impl RedisServer {
         format!("redis-cluster://127.0.0.1:{}", self.port).parse().unwrap()
     }
 
-    /// What redis-cli prints.
+    /// The output of redis-cli.
     pub fn command(&self, words: &[&str]) -> String {
         let output =
             Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(words).output().unwrap();

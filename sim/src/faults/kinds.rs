@@ -1,4 +1,4 @@
-//! What goes wrong, and how often it did.
+//! The kinds of faults, and counts of them.
 
 use crate::host::Host;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub enum Fault {
     LeafKilled,
     /// A leaf's machine loses power and starts again; what was not fsynced may be gone.
     LeafPowerCut,
-    /// A leaf is told to leave the cluster, and joins again later, maybe without its disk.
+    /// A leaf leaves the cluster at the operator's request, and joins again later, maybe without its disk.
     LeafDrained,
     /// A leaf that was not there at the beginning joins.
     LeafJoined,
@@ -30,7 +30,7 @@ pub enum Fault {
     LeafFolderLost,
     /// A leaf's process dies, and starts again on the copy of its folder that was made before an earlier start.
     LeafFolderRestored,
-    /// A leaf's process stands still for a while (SIGSTOP).
+    /// A leaf's process is paused for a while (SIGSTOP).
     LeafPaused,
     /// A leaf's disk has no room for a while.
     DiskFull,
@@ -38,25 +38,25 @@ pub enum Fault {
     FsyncFailed,
     /// A root dies and starts again.
     RootCrash,
-    /// A root's process stands still for a while.
+    /// A root's process is paused for a while.
     RootPaused,
     /// A broadcast node dies and starts again.
     BroadcastCrash,
-    /// A broadcast node's process stands still for a while.
+    /// A broadcast node's process is paused for a while.
     BroadcastPaused,
-    /// A producer dies with all that it had not been told; another goes on with the events to come.
+    /// A producer dies with its unanswered events; another one sends the events to come.
     ProducerCrash,
-    /// A producer's process stands still for a while.
+    /// A producer's process is paused for a while.
     ProducerPaused,
     /// A viewer closes its page and opens it again.
     ViewerCrash,
-    /// A viewer's process stands still for a while.
+    /// A viewer's process is paused for a while.
     ViewerPaused,
     /// A viewer goes to another broadcast node, or comes back to the same.
     ViewerMoved,
     /// The store answers nobody for a while; then the same server process goes on, or another.
     StoreDown,
-    /// The store stands still for a while: it does what it was asked long after its roots gave up.
+    /// The store is paused for a while: it carries calls out long after its roots gave up.
     StorePaused,
     /// Topic documents go back to an earlier state, all or one of them.
     StoreRollback,
@@ -154,7 +154,7 @@ pub(crate) enum Heal {
     Replace(usize),
 }
 
-/// What went wrong without a plan, as everyday business of disks, stores and networks.
+/// A background fault: everyday errors of disks, stores and networks that no schedule plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BackgroundFault {
     /// The store did what it was asked, and nobody heard its answer.
@@ -183,38 +183,38 @@ pub(crate) enum BackgroundFault {
     ScanFailed,
 }
 
-/// How often each thing went wrong.
+/// Counts of faults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     counts: BTreeMap<String, u64>,
 }
 
 impl Tally {
-    /// It happened once more.
+    /// Counts one more.
     pub fn note(&mut self, what: impl fmt::Debug) {
         self.add(what, 1);
     }
 
-    /// It happened so often more.
+    /// Counts `count` more.
     pub fn add(&mut self, what: impl fmt::Debug, count: u64) {
         if count > 0 {
             *self.counts.entry(format!("{what:?}")).or_default() += count;
         }
     }
 
-    /// Takes another tally in.
+    /// Adds another tally.
     pub fn absorb(&mut self, other: &Tally) {
         for (what, count) in &other.counts {
             *self.counts.entry(what.clone()).or_default() += count;
         }
     }
 
-    /// How often it happened.
+    /// The count of one.
     pub fn of(&self, what: impl fmt::Debug) -> u64 {
         self.counts.get(&format!("{what:?}")).copied().unwrap_or_default()
     }
 
-    /// Everything that happened, by name.
+    /// All counts, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.counts.iter().map(|(what, count)| (what.as_str(), *count))
     }

@@ -1,4 +1,4 @@
-//! The faults that a seed plans, by number: any of them can be left out, and the others stay what they are.
+//! The schedule of faults that a seed draws, by number: any of them can be left out, and the others stay what they are.
 
 use super::kinds::Fault;
 use crate::random::Random;
@@ -14,9 +14,9 @@ const QUIET: Duration = Duration::from_millis(800);
 pub(crate) struct Planned {
     /// Its place in the schedule.
     pub(crate) number: usize,
-    /// When it strikes, from the beginning.
+    /// The time of the fault, from the beginning.
     pub(crate) after: Duration,
-    /// What it is.
+    /// Its kind.
     pub(crate) fault: Fault,
     seed: u64,
 }
@@ -42,7 +42,7 @@ pub(crate) fn draw(random: &mut Random, kinds: &[Fault], chaos: Duration) -> Vec
     schedule
 }
 
-/// Which faults of a schedule strike.
+/// The faults of a schedule that are injected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Only {
     /// All of them.
@@ -62,14 +62,14 @@ impl Only {
     }
 }
 
-/// A fault that injected.
+/// A fault that had an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InjectedFault {
     /// Its number.
     pub number: usize,
-    /// What it was.
+    /// Its kind.
     pub fault: Fault,
-    /// When, from the beginning.
+    /// Its time, from the beginning.
     pub after: Duration,
 }
 

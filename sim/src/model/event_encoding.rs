@@ -1,4 +1,4 @@
-//! Totals that tell which events are in them: the events of a counter are worth ±8⁰, ±8¹, ±8² …, so that each
+//! Encodes events in totals, so that a total tells which events are in it: the events of a counter are worth ±8⁰, ±8¹, ±8² …; each
 //! digit of a total, in base 8, says how often one event is in it.
 
 /// Events of one counter; 8¹¹ is well within every limit.
@@ -7,7 +7,7 @@ const BASE: i64 = 8;
 /// Digits run from −3 to 4: an event that was taken away once too often shows, like one that was counted twice.
 const LEAST: i64 = -3;
 
-/// What an event adds, without its sign.
+/// The amount that an event adds, without its sign.
 pub(crate) fn worth(digit: usize) -> i64 {
     BASE.pow(digit as u32)
 }

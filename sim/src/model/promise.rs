@@ -1,4 +1,4 @@
-//! What a cluster promises, and how a run says that it did not keep it.
+//! The promises of a cluster, and the report of a broken one.
 
 use std::fmt;
 
@@ -31,9 +31,9 @@ impl Promise {
 /// A promise that was not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Which.
+    /// The one that is meant.
     pub promise: Promise,
-    /// How, for people.
+    /// The observation, for people.
     pub what: String,
 }
 

@@ -1,20 +1,20 @@
-//! How fast and how well packets travel.
+//! Network conditions: delays and losses.
 
 use crate::random::Random;
 use std::time::Duration;
 
-/// How fast and how well packets travel at the moment.
+/// The delays and losses of packets at the moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NetworkConditions {
     /// The least delay of a message, in microseconds.
     pub(crate) least_us: u64,
     /// The usual most.
     pub(crate) most_us: u64,
-    /// How many messages in a hundred take up to [`NetworkConditions::spike_us`].
+    /// Messages in a hundred that take up to [`NetworkConditions::spike_us`].
     pub(crate) spikes: u64,
     /// The longest delay.
     pub(crate) spike_us: u64,
-    /// How many datagrams in a hundred get lost.
+    /// Datagrams in a hundred that get lost.
     pub(crate) datagram_loss: u64,
 }
 

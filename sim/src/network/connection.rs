@@ -10,9 +10,9 @@ pub(crate) type LinkId = u64;
 /// An end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
-    /// Who connected.
+    /// The side that connected.
     Opener = 0,
-    /// Who was connected to.
+    /// The side that was connected to.
     Acceptor = 1,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Who is at that end.
+    /// The host at that end.
     pub(crate) fn host(&self, side: Side) -> Host {
         self.hosts[side as usize]
     }
@@ -52,7 +52,7 @@ impl Link {
         self.port
     }
 
-    /// What it is for.
+    /// Its conversation.
     pub(crate) fn conversation(&self) -> Conversation {
         self.conversation
     }

@@ -7,7 +7,7 @@ use countree_common::wire::producer::FromLeaf;
 use countree_common::wire::viewer::ToBroadcast;
 use countree_common::wire::{publish, rpc, uplink};
 
-/// What travels.
+/// A message between two processes.
 #[derive(Debug, Clone)]
 pub(crate) enum Message {
     /// Producer → leaf.
@@ -34,7 +34,7 @@ pub(crate) enum Message {
     Reply(rpc::Reply),
 }
 
-/// What the network makes happen.
+/// An event of the network.
 #[derive(Debug, Clone)]
 pub(crate) enum Delivery {
     /// An attempt to connect reaches the other side.

@@ -1,5 +1,5 @@
-//! Connections between hosts. A stream is reliable and ordered while it lives; when it breaks, what was in
-//! flight is gone, and each side is told later, by itself. Datagrams get lost and overtake one another.
+//! Connections between hosts. A stream is reliable and ordered while it lives; when it breaks, messages in
+//! flight are lost, and each side notices later, by itself. Datagrams get lost and overtake one another.
 
 mod conditions;
 mod connection;
@@ -21,14 +21,14 @@ pub(crate) use message::{Delivery, Message};
 /// All connections.
 #[derive(Debug)]
 pub(crate) struct Network {
-    /// How packets travel now.
+    /// The present conditions.
     pub(crate) conditions: NetworkConditions,
     links: BTreeMap<LinkId, Link>,
     next: LinkId,
     cuts: BTreeSet<(Host, Host)>,
-    /// What goes from one host to another waits until then.
+    /// Messages from one host to another wait until then.
     held_up: BTreeMap<(Host, Host), Time>,
-    /// What went wrong with messages.
+    /// Counts of background faults of messages.
     pub(crate) tally: Tally,
     /// The most messages that were ever under way on one connection.
     pub(crate) most_in_flight: usize,
@@ -107,7 +107,7 @@ impl Network {
         queue.at(at, Delivery::ConnectResult { link: id, is_accepted: true }.into());
     }
 
-    /// Nobody answers, or whoever does is not meant.
+    /// Refuses a connection: no process listens there, or another one than was meant.
     pub(crate) fn refuse<E: From<Delivery>>(
         &mut self,
         queue: &mut EventQueue<E>,
@@ -172,7 +172,7 @@ impl Network {
         arrives
     }
 
-    /// Breaks a connection: what is in flight is gone, and whoever still holds on to it is told.
+    /// Breaks a connection: messages in flight are lost, and the sides that still use it notice.
     pub(crate) fn sever<E: From<Delivery>>(
         &mut self,
         queue: &mut EventQueue<E>,
@@ -191,7 +191,7 @@ impl Network {
         self.forget_if_done(id);
     }
 
-    /// A side lets go of a connection; the other is told.
+    /// Closes a connection on one side; the other side notices.
     pub(crate) fn leave<E: From<Delivery>>(
         &mut self,
         queue: &mut EventQueue<E>,
@@ -205,7 +205,7 @@ impl Network {
         self.forget_if_done(id);
     }
 
-    /// A side learns that the connection is gone; says whether that was news.
+    /// Notes that a side has noticed that the connection is gone; says whether that was news.
     pub(crate) fn lost(&mut self, id: LinkId, side: Side) -> bool {
         let Some(link) = self.links.get_mut(&id) else { return false };
         let was_held = !std::mem::replace(&mut link.has_left[side as usize], true);
@@ -221,7 +221,7 @@ impl Network {
         }
     }
 
-    /// A process is dead: its connections with it.
+    /// Closes the connections of a process that has died.
     pub(crate) fn terminate<E: From<Delivery>>(
         &mut self,
         queue: &mut EventQueue<E>,

@@ -45,7 +45,7 @@ pub(crate) struct Store {
     identity: Option<StoreRecord>,
     /// Random numbers that were taken for identities.
     chances: u64,
-    /// How the sessions of leaves that left ended.
+    /// The last counted batch of each session of leaves that left.
     session_ends: SessionEnds,
     /// Since the last durable state, which is the first, one for each change.
     earlier_documents: Vec<Documents>,
@@ -68,7 +68,7 @@ pub(crate) struct Store {
     is_durable: bool,
     /// Whether it answers nobody at the moment.
     pub(crate) is_down: bool,
-    /// It stands still until then.
+    /// Paused until then.
     pub(crate) paused_until: Time,
     flaw: Option<Flaw>,
 }
@@ -98,7 +98,7 @@ impl Store {
         }
     }
 
-    /// What it says of itself.
+    /// Its record, as roots find it.
     pub(crate) fn found(&self) -> FoundStore {
         FoundStore { record: self.identity.clone(), is_shard_missing: false }
     }
@@ -273,7 +273,7 @@ impl Store {
         self.audit_records().retired
     }
 
-    /// What the registry holds for the audit.
+    /// The registry's records for the audit.
     pub(crate) fn audit_records(&self) -> AuditRecords {
         let registry = self.registry.as_ref().and_then(|(_, text)| Registrations::from_text(text).ok());
         registry.map(|r| r.audit_records()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What roots ask of the store, and what they are answered.
+//! The calls that roots make of the store, and its answers.
 
 use crate::network::LinkId;
 use countree_common::cluster::NodeName;
@@ -11,20 +11,20 @@ use countree_common::wire::rpc::{Reply, SessionTable};
 use countree_root::machine::{BatchId, ReadId};
 use std::sync::Arc;
 
-/// What a root asks of it.
+/// A call.
 #[derive(Debug)]
 pub(crate) enum Operation {
     /// Merge cuts.
     Merge(BatchId, Arc<[Cut]>),
     /// Read a topic.
     Read(ReadId, Topic),
-    /// Read a topic for whoever asked on that connection.
+    /// Read a topic for the asker on that connection.
     Show(LinkId, Topic),
     /// Forget a topic that stands at that version, for the one who asked on that connection.
     Forget(LinkId, Topic, Version),
-    /// Keep how sessions ended.
+    /// Keep a session table.
     Publish(LinkId, SessionTable),
-    /// Say how a session ended.
+    /// Tell the last counted batch of a session.
     Ended(LinkId, NodeName, SessionId),
     /// Say in which era it serves.
     Era,
@@ -35,7 +35,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// What the root is told when no answer comes.
+    /// The answer that stands for a missing one, after the timeout.
     pub(crate) fn silence(&self) -> Answer {
         match self {
             Operation::Merge(batch, cuts) => Answer::Merged(*batch, vec![None; cuts.len()]),
@@ -53,7 +53,7 @@ impl Operation {
     }
 }
 
-/// What a root is told; inner `None` where the store was silent.
+/// An answer; inner `None` where the store was silent.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// To [`Operation::Merge`], for each cut.
@@ -62,7 +62,7 @@ pub(crate) enum Answer {
     Read(ReadId, Option<Option<Snapshot>>),
     /// To [`Operation::Forget`].
     Forgotten(LinkId, Topic, ForgetOutcome),
-    /// To whoever asked a root on that connection.
+    /// To the asker on that connection of a root.
     Replied(LinkId, Reply),
     /// To [`Operation::Era`].
     Era(Option<u64>),

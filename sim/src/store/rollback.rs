@@ -46,7 +46,7 @@ impl Store {
         self.earlier_registries.drain(..self.earlier_registries.len() - 1);
     }
 
-    /// Forgets what happened to all documents, or to one of them (that server has failed over), since some
+    /// Rolls all documents back, or one of them (that server has failed over), to some
     /// moment after it was last made durable; returns whether that was anything.
     pub(crate) fn roll_back(&mut self, random: &mut Random) -> bool {
         let Some(to) = random.index(self.earlier_documents.len()) else { return false };
@@ -102,7 +102,7 @@ impl Store {
         true
     }
 
-    /// Forgets what happened to the registry since some moment after it was last made durable.
+    /// Rolls the registry back to some moment after it was last made durable.
     pub(crate) fn roll_registry_back(&mut self, random: &mut Random) -> bool {
         let Some(to) = random.index(self.earlier_registries.len()) else { return false };
         self.earlier_registries.truncate(to + 1);

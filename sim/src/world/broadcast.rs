@@ -24,10 +24,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Between two ticks.
+/// Time between two ticks.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A broadcast node's host.
+/// A broadcast node.
 #[derive(Debug)]
 pub(super) struct BroadcastNode {
     lives: Life,
@@ -48,15 +48,15 @@ struct RootLink {
     address: SocketAddr,
     link: Option<LinkId>,
     is_connected: bool,
-    /// How far it said last that totals are complete.
+    /// Its last watermark.
     watermark: WallMs,
 }
 
-/// What a viewer's connection can take.
+/// The room on a viewer's connection.
 #[derive(Debug)]
 struct ViewerSink {
     takes_datagrams: bool,
-    /// Stretches of stream that have not arrived yet; there is room for one.
+    /// Pieces of its stream that have not arrived yet; there is room for one.
     stretches_in_flight: usize,
 }
 
@@ -73,7 +73,7 @@ impl BroadcastNode {
         self.process.as_ref().is_some_and(|p| p.is_up)
     }
 
-    /// How far the node calls a topic complete that is watched there.
+    /// The time up to which the node calls a watched topic complete.
     pub(super) fn complete_to(&self, topic: &Topic) -> Option<WallMs> {
         Some(self.process.as_ref()?.machine.standing(topic)?.1)
     }
@@ -109,7 +109,7 @@ impl World {
         self.tick_broadcast(i);
     }
 
-    /// A process is gone; says whether there was one.
+    /// Ends the process; says whether there was one.
     pub(super) fn crash_broadcast(&mut self, i: usize) -> bool {
         let was_up = self.cluster.broadcasts[i].process.take().is_some();
         if was_up {
@@ -229,7 +229,7 @@ impl World {
         self.drain_broadcast(i);
     }
 
-    /// The store was read for a check, or could not be.
+    /// Takes the result of reading the store for a check.
     pub(super) fn broadcast_checked(&mut self, i: usize, check: CheckId, reply: Option<Reply>) {
         let now = self.queue.now();
         let snapshot = match reply {
@@ -244,7 +244,7 @@ impl World {
         self.drain_broadcast(i);
     }
 
-    /// A stretch of stream has arrived: there is room for the next.
+    /// Notes that a piece of the stream has arrived: there is room for the next.
     pub(super) fn stretch_arrived(&mut self, i: usize, link: LinkId) {
         let process = self.cluster.broadcasts.get_mut(i).and_then(|b| b.process.as_mut());
         if let Some(sink) = process.and_then(|p| p.viewers.get_mut(&link)) {
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// Does what the machine has decided, and serves those who have just come.
+    /// Carries out the machine's outputs, and serves viewers that have just joined.
     fn drain_broadcast(&mut self, i: usize) {
         let now = self.queue.now();
         if let Some(BroadcastProcess { machine, viewers, .. }) = &mut self.cluster.broadcasts[i].process {

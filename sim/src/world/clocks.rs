@@ -1,4 +1,4 @@
-//! Nodes' clocks, and what it is to step them: forward or back, for good or for a while.
+//! Steps nodes' clocks: forward or back, for good or for a while.
 
 use super::World;
 use crate::clock;
@@ -10,30 +10,30 @@ use countree_common::time::{Now, WallMs};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How far clocks were stepped.
+/// The steps of clocks so far.
 #[derive(Debug, Default)]
 pub(super) struct ClockSteps {
-    /// All in all, in milliseconds.
+    /// The sum of all steps, in milliseconds.
     off_ms: BTreeMap<Host, i64>,
-    /// Forward alone.
+    /// The sum of the steps forward.
     leaps: BTreeMap<Host, Duration>,
 }
 
 impl World {
-    /// A node's clocks, as its machines are told.
+    /// A node's clocks, as its machines see them.
     pub(super) fn clocks(&self, host: Host) -> Now {
         let now = clock::clocks(self.queue.now(), Duration::from_millis(host.clock_skew_ms()));
         let off_ms = self.faults.clock_steps.off_ms.get(&host).copied().unwrap_or_default();
         Now { mono: now.mono + self.leap(host), wall: WallMs(now.wall.0.saturating_add_signed(off_ms)) }
     }
 
-    /// How far a leaf's time is ahead that takes its wall clock's steps for time that has passed.
+    /// The lead of a leaf's time that takes its wall clock's steps for time that has passed.
     pub(super) fn leap(&self, host: Host) -> Duration {
         let takes_steps = self.plan.flaw == Some(Flaw::LeafAgedByWallClock) && matches!(host, Host::Leaf(_));
         if takes_steps { self.leapt(host) } else { Duration::ZERO }
     }
 
-    /// A root's clocks, as its registrar is told.
+    /// A root's clocks, as its registrar sees them.
     pub(super) fn registrar_clocks(&self, host: Host) -> Now {
         let now = self.clocks(host);
         let takes_steps = self.plan.flaw == Some(Flaw::RegistryAgedByWallClock);
@@ -51,7 +51,7 @@ impl World {
         self.faults.clock_steps.leaps.get(&host).copied().unwrap_or_default()
     }
 
-    /// ClockSteps the clock of one node, or of all, by minutes to hours; half of them go back soon.
+    /// Steps the clock of one node, or of all, by minutes to hours; half of them go back soon.
     pub(super) fn step_clocks(&mut self) -> bool {
         let nodes = self.nodes();
         let one = self.random.pick(&nodes).copied();

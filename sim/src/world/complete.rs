@@ -1,4 +1,4 @@
-//! What `complete_to` promises viewers: whatever a live leaf acked before it is in the numbers shown with it.
+//! Checks the promise of `complete_to`: the totals shown hold every event that a live leaf acked before it.
 
 use super::World;
 use crate::clock::wall;
@@ -11,7 +11,7 @@ use countree_common::time::{Time, WallMs};
 use std::time::Duration;
 
 impl World {
-    /// A root takes up a new view: leaves that are not in both may be missing from what it claims.
+    /// Notes that a root takes up a new view: leaves that are not in both may be missing from its claims.
     pub(super) fn note_absences(&mut self, before: &ClusterView, after: &ClusterView) {
         let now = self.queue.now();
         for (i, absent_at) in self.cluster.absent_at.iter_mut().enumerate() {
@@ -22,7 +22,7 @@ impl World {
         }
     }
 
-    /// When a leaf was last missing from any root's view.
+    /// The time when a leaf was last missing from any root's view.
     fn last_absence(&self, leaf: usize) -> Time {
         let name = Host::Leaf(leaf).name();
         let mut views = self.cluster.roots.iter().filter_map(|root| root.view());
@@ -33,7 +33,7 @@ impl World {
         }
     }
 
-    /// A viewer is shown a topic that is said to be complete up to a time.
+    /// Checks the totals that a viewer shows as complete up to a time.
     pub(super) fn check_complete(&mut self, viewer: usize, topic: &Topic, complete_to: WallMs) {
         // While a ring of several roots changes, one may merge what another, which shows the topic, has not heard of.
         if self.plan.cluster.roots > 1 {
@@ -42,13 +42,13 @@ impl World {
         if let Some(missing) = self.missing(viewer, topic, complete_to) {
             return self.violate(Promise::Shown, missing);
         }
-        // These need not be looked at again, in this era.
+        // These need not be checked again, in this era.
         let is_past = |id: &usize| claims(complete_to, self.model.events[*id].answered_at);
         let verified = self.model.acked_in(topic).take_while(is_past).count();
         self.clients.viewers[viewer].note_verified(topic, verified);
     }
 
-    /// What a viewer should see by that claim, and does not.
+    /// An event that a viewer should see by that claim, and does not.
     fn missing(&self, viewer: usize, topic: &Topic, complete_to: WallMs) -> Option<String> {
         let shown = self.clients.viewers[viewer].shown_of(topic)?;
         for id in self.model.acked_in(topic).skip(shown.verified) {
@@ -75,7 +75,7 @@ impl World {
     }
 }
 
-/// Whether that is said of what was acked at a time. Roots' stamps begin at a time that all agree on.
+/// Whether totals complete to that time have everything acked at `acked`. Roots' stamps begin at a time that all agree on.
 fn claims(complete_to: WallMs, acked: Time) -> bool {
     wall(acked, Duration::ZERO) < complete_to
 }

@@ -1,4 +1,4 @@
-//! What must be true once everything works again and has had time to settle.
+//! Checks a cluster that has settled after all faults: totals, audits and viewers.
 
 use super::World;
 use crate::faults::Fault;
@@ -15,10 +15,10 @@ use countree_root::machine::audit::{Account, Auditor, Round};
 use std::collections::BTreeMap;
 
 impl World {
-    /// Whether the cluster has settled, with every event where it belongs.
+    /// Checks that the cluster has settled, with every event where it belongs.
     ///
     /// # Errors
-    /// What is missing.
+    /// The first thing that is missing.
     pub(super) fn converged(&self) -> Result<(), Broken> {
         let settled = |what: String| Promise::Settled.broken(what);
         if let Some(producer) = self.unresolved().first() {
@@ -56,7 +56,7 @@ impl World {
         self.check_viewers()
     }
 
-    /// What is lost with a leaf's folder is not passed over in silence: the registry calls that leaf away. One that fell
+    /// Checks that events lost with a leaf's folder are reported: the registry calls that leaf away. One that fell
     /// back may have forgotten what it knew of the leaf.
     fn check_declared(&self) -> Result<(), Broken> {
         let lost = self.model.lost(&self.totals());
@@ -70,7 +70,7 @@ impl World {
         Ok(())
     }
 
-    /// What an emptied store has lost for good is what the audit finds, from the store's side or the leaves'.
+    /// Checks that the audit finds all events that an emptied store has lost for good, from the store's side or the leaves'.
     fn check_counted_losses(&self) -> Result<(), Broken> {
         let lost = self.model.lost(&self.totals()) as u64;
         // A root that puts the registry back may not have heard of the last ledgers in it.
@@ -124,7 +124,7 @@ impl World {
         Ok(())
     }
 
-    /// The audit: what each leaf accepted is what the store counts of its streams. Where the registry has taken
+    /// Audits: each leaf has accepted the events that the store counts of its streams. Where the registry has taken
     /// over a stream that its leaf still lists, both say the same.
     fn audit(&self) -> Result<(), Broken> {
         let live = self.cluster.leaves.iter().filter_map(|l| l.ledgers()).flatten();
@@ -158,7 +158,7 @@ impl World {
         self.audit_store()
     }
 
-    /// The audit from the store's side finds no difference now, and finds each topic that would be gone.
+    /// Checks that the audit from the store's side finds no difference now, and that it would find each topic that was gone.
     fn audit_store(&self) -> Result<(), Broken> {
         let documents = &self.store.documents;
         let check = self.check_store(documents);
@@ -178,7 +178,7 @@ impl World {
         Ok(())
     }
 
-    /// What the audit says of a store that holds these.
+    /// The audit's result for a store that holds these documents.
     fn check_store(&self, documents: &Documents) -> StoreCheck {
         let leaves: Vec<_> = self.cluster.leaves.iter().filter_map(|leaf| leaf.ledgers()).collect();
         let remembered = leaves.concat();

@@ -1,4 +1,4 @@
-//! Messages on their way: from the network to whoever they are for.
+//! Delivers connections and messages from the network to the processes.
 
 use super::World;
 use crate::host::Host;
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// Whether the process is far enough to let anybody in.
+    /// Whether the process has started far enough to accept connections.
     fn admits(&self, acceptor: Host) -> bool {
         match acceptor {
             Host::Leaf(i) => self.cluster.leaves[i].is_up(),
@@ -114,7 +114,7 @@ impl World {
         }
     }
 
-    /// A node connects to a root of its view again.
+    /// Connects a node to a root of its view again.
     pub(super) fn connect_to_root(&mut self, host: Host, root: &NodeName) {
         match host {
             Host::Leaf(i) => self.leaf_connects(i, root),
@@ -123,7 +123,7 @@ impl World {
         }
     }
 
-    /// How long a request is waited for before it is given up.
+    /// The time after which a store call is given up.
     pub(super) fn timeout(&mut self) -> Duration {
         self.random.millis(300, 1_500)
     }

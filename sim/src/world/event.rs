@@ -1,4 +1,4 @@
-//! Everything that can happen: what the queue holds.
+//! The events of the simulation, as the queue holds them.
 
 use crate::faults::Heal;
 use crate::host::{Host, Life};
@@ -10,16 +10,16 @@ use countree_common::stream::StreamId;
 use countree_common::time::Time;
 use countree_leaf::log::recut::Recut;
 
-/// One thing that happens.
+/// An event of the simulation.
 #[derive(Debug)]
 pub(crate) enum SimEvent {
-    /// On the network.
+    /// An event on the network.
     Network(Delivery),
     /// A process asked to be woken at this time.
     Wake { host: Host, life: Life, at: Time },
     /// A crashed or stopped node starts again.
     Restart(Host),
-    /// A node looks for its incarnation, or says that it lives.
+    /// A node joins, or sends a heartbeat.
     Heartbeat { host: Host, life: Life },
     /// A node connects to a root again.
     Reconnect { host: Host, life: Life, root: NodeName },
@@ -35,28 +35,28 @@ pub(crate) enum SimEvent {
     StoreSaves,
     /// A producer has an event.
     Produce { producer: usize, life: Life },
-    /// A producer or viewer asks the cluster who is in it.
+    /// A client asks the cluster for the view.
     Discover(Host),
     /// A viewer looks for a broadcast node.
     FindBroadcast { viewer: usize },
-    /// A question has waited long enough on this connection.
+    /// The question on this connection times out.
     Unanswered(LinkId),
-    /// An HTTP client sends what it has to send, for the first time or again.
+    /// An HTTP client sends its request, for the first time or again.
     Submit { client: usize },
-    /// Somebody reads a topic with all that was acked before.
+    /// A reader reads a topic with everything acked before.
     ReadComplete,
-    /// Such a read goes on after a pause.
+    /// That read goes on after a pause.
     ReadOn(u64),
-    /// Something goes wrong: the fault of that number.
+    /// The fault of that number is injected.
     Fault(usize),
-    /// It stops being wrong.
+    /// A fault ends.
     Heal(Heal),
-    /// No more faults: everything is made to work.
+    /// All faults end.
     EndFaults,
 }
 
 impl SimEvent {
-    /// The host at which it happens, if it takes a process to happen: one that stands still lets it wait.
+    /// The host whose process handles it, if any: while the process is paused, the event waits.
     pub(crate) fn host(&self, network: &Network) -> Option<Host> {
         let end = |link: &LinkId, side| network.link(*link).map(|l| l.host(side));
         match self {

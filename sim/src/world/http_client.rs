@@ -1,4 +1,4 @@
-//! HTTP clients: what can be repeated is, for as long as nobody has answered, and now and then even after that.
+//! HTTP clients. They repeat a request that may be repeated until it is answered, and now and then even after that.
 
 use super::World;
 use super::questions::Purpose;
@@ -17,7 +17,7 @@ use countree_common::wire::rpc::{Counted, Reply, Request, Reset, SubmitError};
 use countree_leaf::machine::idempotency::verdict::{TryResult, Verdict};
 use std::time::Duration;
 
-/// How long a client repeats what a leaf that has lost its folder may know.
+/// A client repeats for this long what only a leaf knows that has lost its folder.
 const LOST_FOLDER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An HTTP client: one request at a time.
@@ -39,7 +39,7 @@ struct Pending {
     began: Time,
     tries: u64,
     verdict: Verdict,
-    /// It was answered, and is repeated as if the client had not result.
+    /// It was answered, and is repeated as if the answer had got lost.
     is_repeat: bool,
 }
 
@@ -62,7 +62,7 @@ impl HttpClient {
 
     pub(super) fn key(&mut self) -> u128 {
         self.next_key += 1;
-        // Spread, as hashes are.
+        // Spread over all values, as hashes are.
         self.next_key.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
     }
 }
@@ -76,7 +76,7 @@ impl World {
         client.view = view;
     }
 
-    /// The client sends what it has to send.
+    /// Sends the client's request, or its next one.
     pub(super) fn submit(&mut self, i: usize) {
         let now = self.queue.now();
         if self.clients.http[i].current.is_none() {
@@ -102,7 +102,7 @@ impl World {
         self.queue.after(wait, SimEvent::Submit { client: i });
     }
 
-    /// Whom to ask, and what. `None` while no leaf is known.
+    /// The leaf to ask, and the request; `None` while no leaf is known.
     fn request(&mut self, i: usize, wanted: &ClientRequest) -> Option<(Host, Request)> {
         match wanted {
             ClientRequest::Count(to_count) => {
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    /// The leaf that remembers a key, by the view at hand.
+    /// The leaf that remembers a key, by the client's view.
     fn key_owner(&self, i: usize, key: u128) -> Option<Host> {
         let client = &self.clients.http[i];
         let owner = client.owners.key_owner(key).filter(|owner| client.view.node(owner).is_some())?;
@@ -138,7 +138,7 @@ impl World {
         self.random.pick(&leaves).copied()
     }
 
-    /// A leaf has answered, or none has.
+    /// Takes a leaf's answer, or the lack of one.
     pub(super) fn client_receives(&mut self, i: usize, reply: Option<Reply>) {
         let result = match reply {
             Some(Reply::Counted(result)) => TryResult::Answer(result),
@@ -165,7 +165,7 @@ impl World {
         match &wanted {
             ClientRequest::Reset(_, id) if !is_repeat => self.model.resets.done(*id, now),
             ClientRequest::Reset(..) => {}
-            // Once more would be another one.
+            // A repeat would be another forget.
             ClientRequest::Forget(_, id) => {
                 self.model.resets.done(*id, now);
                 self.model.resets.forgets += 1;
@@ -200,7 +200,7 @@ impl World {
         }
     }
 
-    /// A key or an id stands for something else: so it has to be, and nothing of the request is counted.
+    /// Checks a refusal because a key or an id stands for something else: nothing of the request is counted.
     fn client_is_refused(&mut self, i: usize, error: &EventError) {
         let wanted = self.clients.http[i].current.as_ref().map(|p| &p.wanted);
         match wanted {
@@ -224,10 +224,10 @@ impl World {
         if *error == SubmitError::KeyLost && self.no_key_can_be_lost() {
             return self.violate(
                 Promise::Truthful,
-                format!("client-{i} result that its key is lost, and no leaf lost any"),
+                format!("client-{i} heard that its key is lost, and no leaf lost any"),
             );
         }
-        // What only a lost folder said is never known again.
+        // Only the lost folder knew, so the answer never comes.
         let is_hopeless = *error == SubmitError::KeyLost
             || self.model.losses.has_folders() && now.since(*began) > LOST_FOLDER_TIMEOUT;
         let is_over = is_hopeless || now.since(*began) > self.plan.workload.rules.give_up;
@@ -249,14 +249,14 @@ impl World {
         self.settle(i);
     }
 
-    /// Neither leaves' folders nor the registry were lost or put back, so that every key is remembered.
+    /// Whether every key must be remembered: neither leaves' folders nor the registry were lost or put back.
     fn no_key_can_be_lost(&self) -> bool {
         let forgetful =
             [Fault::RegistryRollback, Fault::StoreEmptied, Fault::StoreExchanged, Fault::RootsOnOtherStore];
         !self.model.losses.has_folders() && forgetful.iter().all(|fault| self.faults.tally.of(*fault) == 0)
     }
 
-    /// What was told before stays as it is: echoes come again.
+    /// Notes the answer for events. Earlier answers stay: repeats bring them again.
     fn set_statuses(&mut self, events: &[EventId], status: EventStatus) {
         if let Err(e) = self.model.set_client_statuses(events, status, self.queue.now()) {
             self.violate(Promise::Truthful, e);

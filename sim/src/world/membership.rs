@@ -1,4 +1,4 @@
-//! How nodes belong to the cluster: joining, heartbeats, and the view that they bring back.
+//! Keeps nodes in the cluster: joining, heartbeats, and the view that they bring back.
 
 use super::World;
 use super::questions::Purpose;
@@ -11,14 +11,14 @@ use countree_common::store::FolderStore;
 use countree_common::wire::rpc::{NodeStats, Reply, Request};
 use std::time::Duration;
 
-/// Between two heartbeats, as in the real shells.
+/// Time between two heartbeats, as in the real shells.
 pub(super) const HEARTBEAT: Duration = Duration::from_millis(400);
 /// A node that has not been heard of for this long is out of the view, as in the real shells.
 pub(super) const LEASE: Duration = Duration::from_secs(5);
-/// What no root has answered is asked again after this long.
+/// A request that no root has answered is repeated after this long.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// What a process knows of its cluster.
+/// A process's membership in the cluster.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
     /// The latest view.
@@ -47,14 +47,14 @@ impl World {
         }
     }
 
-    /// The node that a process is listed as.
+    /// The entry of a process in the view.
     pub(super) fn listed(&self, host: Host, incarnation: u64) -> Option<Node> {
         let port = self.port(self.life(host)?);
         let (name, tier) = (host.name(), host.tier()?);
         Some(Node { name, tier, quic: host.address(port), http: None, incarnation })
     }
 
-    /// A process asks for its incarnation, or says that it lives.
+    /// Has a process join, or send a heartbeat.
     pub(super) fn heartbeat(&mut self, host: Host) {
         if let Host::Leaf(i) = host
             && self.cluster.leaves[i].is_without_heartbeats()
@@ -70,7 +70,7 @@ impl World {
                 Request::Join { name: host.name(), tier, at_least: last + 1 }
             }
             (None, Some(leaf)) => {
-                // Once all is calm, the operator knows what is there.
+                // Once all faults are over, the operator knows which stores there are.
                 let known = leaf.known_store().filter(|_| self.plan.flaw != Some(Flaw::UnboundFolders));
                 let store = FolderStore { known, adopts: self.faults.are_over };
                 Request::JoinOnLog { leaf: host.name(), log: leaf.log(), store }
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// A root has answered, or none has.
+    /// Takes a root's answer, or the lack of one.
     pub(super) fn hear_of_membership(&mut self, host: Host, request: Request, reply: Option<Reply>) {
         if let (Request::LeafHeartbeat { .. }, Host::Leaf(i)) = (&request, host) {
             self.send_final_request(i);

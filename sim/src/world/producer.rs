@@ -1,4 +1,4 @@
-//! The producer's shell: its events, its connections to the leaves, and what it is told of its batches.
+//! The producer's shell: its events, its connections to the leaves, and the answers for its batches.
 
 use super::World;
 use crate::flaws::Flaw;
@@ -20,7 +20,7 @@ use countree_common::wire::producer::FromLeaf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Between two looks at who is in the cluster.
+/// Time between two requests for the cluster's view.
 const DISCOVER: Duration = Duration::from_millis(500);
 
 /// A producer.
@@ -37,12 +37,12 @@ pub(super) struct ProducerClient {
     to_produce: usize,
 }
 
-/// The attempt to reach a leaf, or the connection that came of it.
+/// A connection to a leaf, or the attempt at one.
 #[derive(Debug)]
 struct Open {
     attempt: AttemptId,
     link: LinkId,
-    /// What the ids of this connection mean, to tell which events a batch holds.
+    /// The counters behind the ids of this connection, to tell which events a batch holds.
     dictionary: Vec<Counter>,
 }
 
@@ -68,7 +68,7 @@ impl ProducerClient {
         self.life
     }
 
-    /// Whether it has heard what became of every event that it will ever have.
+    /// Whether all of its events are produced and answered.
     pub(super) fn is_done(&self) -> bool {
         self.to_produce == 0 && self.machine.is_empty()
     }
@@ -84,7 +84,7 @@ fn machine(number: usize, life: Life, plan: &Plan) -> ProducerMachine {
 }
 
 impl World {
-    /// A producer's process dies, and another takes its place: what the first was not told, nobody is.
+    /// Replaces a producer's process by another one; events of the first that are pending get no answer any more.
     pub(super) fn crash_producer(&mut self, i: usize) -> bool {
         self.model.note_death(i);
         let producer = &mut self.clients.producers[i];
@@ -107,7 +107,7 @@ impl World {
         true
     }
 
-    /// The producer gets its next event.
+    /// Gives the producer its next event.
     pub(super) fn produce(&mut self, i: usize) {
         let now = self.queue.now();
         let Some(producer) = self.clients.producers.get_mut(i).filter(|p| p.to_produce > 0) else { return };
@@ -133,7 +133,7 @@ impl World {
         self.drain_producer(i);
     }
 
-    /// A client asks any node that it reaches who is in the cluster, as over HTTP.
+    /// Has a client ask any node in reach for the cluster's view, as over HTTP.
     pub(super) fn discover(&mut self, host: Host) {
         let now = self.queue.now();
         let answers = |node: &Host| !self.is_paused(*node) && self.view_at(*node).is_some();
@@ -202,7 +202,7 @@ impl World {
         }
     }
 
-    /// Does what the machine has decided.
+    /// Carries out the machine's outputs.
     fn drain_producer(&mut self, i: usize) {
         while let Some(output) = self.clients.producers[i].machine.poll_output() {
             self.perform_producer_output(i, output);
@@ -291,7 +291,7 @@ impl World {
         }
     }
 
-    /// As if the leaf took a repeat for something new.
+    /// Counts a repeat again, as a flawed leaf would.
     fn count_repeats(&mut self, leaf: &NodeName, events: &[(Counter, i64)], ids: &[EventId]) {
         let leaf = Host::of(leaf).and_then(Host::leaf);
         let is_repeat = ids.iter().all(|id| leaf.is_some() && self.model.events[*id].leaf == leaf);
@@ -300,7 +300,7 @@ impl World {
         }
     }
 
-    /// As if the answer had not come in time, the batch goes to another leaf as well.
+    /// Hands a batch to another leaf as well, as a flawed producer would whose answer is late.
     fn hand_to_another(&mut self, leaf: &NodeName, events: &[(Counter, i64)]) {
         let others = (0..self.cluster.leaves.len())
             .filter(|i| Host::Leaf(*i).name() != *leaf && self.cluster.leaves[*i].is_up());
@@ -316,13 +316,13 @@ impl World {
         }
     }
 
-    /// The producers that wait for something, or have events to come.
+    /// The producers that have unanswered events, or events to come.
     pub(super) fn unresolved(&self) -> BTreeSet<usize> {
         (0..self.clients.producers.len()).filter(|i| !self.clients.producers[*i].is_done()).collect()
     }
 }
 
-/// The events of a batch, by what its connection's ids mean; takes up the names that it defines.
+/// Reads the events of a batch by its connection's dictionary; adds the names that the batch defines.
 fn read_along(dictionary: &mut Vec<Counter>, body: &[u8]) -> Option<Vec<(Counter, i64)>> {
     let batch = BatchView::parse(body).ok()?;
     if batch.reset_names {

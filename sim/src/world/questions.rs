@@ -1,4 +1,4 @@
-//! Questions between processes: one host after another is tried until one answers.
+//! Puts questions of one process to others: tries one host after another until one answers.
 
 use super::World;
 use crate::host::Host;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A question that is not answered within this is asked elsewhere, as in the real shells.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an answer is for.
+/// The purpose of a question: the part of the asker that takes the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Purpose {
     /// Being in the cluster.
@@ -24,7 +24,7 @@ pub(super) enum Purpose {
     Reset(SubmissionId),
     /// A call of this leaf's machine.
     Call(CallId),
-    /// What an HTTP client wants.
+    /// A request of an HTTP client.
     Client,
     /// A read that waits for what was acked.
     Reading(u64),
@@ -38,9 +38,9 @@ pub(super) struct Question {
     pub(super) asker: Host,
     pub(super) request: Request,
     pub(super) purpose: Purpose,
-    /// Who is asked at present.
+    /// The host that is asked at present.
     asked: Option<Host>,
-    /// Who is still to be tried, the next one last.
+    /// The hosts that are still to be tried, the next one last.
     others: Vec<Host>,
 }
 
@@ -51,7 +51,7 @@ impl Question {
 }
 
 impl World {
-    /// Asks one root after another.
+    /// Asks one root after another, from a random one on.
     pub(super) fn ask_a_root(&mut self, asker: Host, request: Request, purpose: Purpose) {
         let mut roots: Vec<Host> = (0..self.cluster.roots.len()).map(Host::Root).collect();
         let first = self.random.index(roots.len()).unwrap_or_default();
@@ -73,14 +73,14 @@ impl World {
         self.queue.after(CALL_TIMEOUT, SimEvent::Unanswered(link));
     }
 
-    /// The connection for a question stands.
+    /// Sends a question, now that its connection is open.
     pub(super) fn put_question(&mut self, link: LinkId) {
         if let Some(request) = self.questions.get(&link).map(|q| q.request.clone()) {
             self.send(link, Side::Opener, Message::Ask(request));
         }
     }
 
-    /// A question is answered, or its connection is gone (`None`). Says whether the connection was a question's.
+    /// Takes the answer to a question, or the loss of its connection (`None`). Says whether the connection was a question's.
     pub(super) fn is_replied(&mut self, link: LinkId, reply: Option<Reply>) -> bool {
         let Some(question) = self.questions.remove(&link) else { return false };
         self.leave(link, Side::Opener);
@@ -91,7 +91,7 @@ impl World {
         true
     }
 
-    /// The asker dies, and what it asked with it.
+    /// Drops the questions of an asker that died.
     pub(super) fn forget_questions(&mut self, asker: Host) {
         self.questions.retain(|_, question| question.asker != asker);
     }

@@ -1,4 +1,4 @@
-//! Readers who want all that was acked before they asked (`?wait=complete`), at broadcast nodes.
+//! Readers that wait for everything acked before them (`?wait=complete`), at broadcast nodes.
 
 use super::World;
 use super::questions::Purpose;
@@ -16,23 +16,23 @@ use countree_common::wire::rpc::{Reply, Request};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// As long as the real shell waits.
+/// The time that the real shell waits.
 const LIMIT: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A read under way.
+/// An open read.
 #[derive(Debug)]
 pub(super) struct Reading {
     read: CompleteRead,
     node: Host,
     topic: Topic,
     began: Time,
-    /// How many of the topic's events had been acked by then.
+    /// The number of the topic's events that had been acked by then.
     acked: usize,
 }
 
 impl World {
-    /// Somebody reads a topic, and the next one does before long.
+    /// Begins a read of a topic, and queues the next one.
     pub(super) fn read_complete(&mut self) {
         if self.faults.are_over {
             return;
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    /// The pause of a read is over.
+    /// Goes on with a read after its pause.
     pub(super) fn read_on(&mut self, id: u64) {
         if let Some(reading) = self.clients.reads.get_mut(&id) {
             reading.read.handle_waited();
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// A read's question is answered, or not.
+    /// Takes the answer to a read's question, or the lack of one.
     pub(super) fn reading_receives(
         &mut self,
         id: u64,
@@ -118,7 +118,7 @@ impl World {
         self.go_on_reading(id);
     }
 
-    /// What was acked before the read began is in it, but for what leaves that are named may hold.
+    /// Checks that everything acked before the read began is in it, except for events of the leaves that it names as away.
     fn is_read(&mut self, id: u64, snapshot: &Snapshot, away: &[NodeName]) {
         let Some(Reading { topic, acked, .. }) = self.clients.reads.remove(&id) else { return };
         let counter = |of: &CounterTotal| Counter {

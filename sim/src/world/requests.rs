@@ -1,4 +1,4 @@
-//! What HTTP clients wanted for: requests under a key, events under ids, both or neither; ids of other requests' events
+//! Draws the requests of HTTP clients: requests under a key, events under ids, both or neither; ids of other requests' events
 //! again; now and then, by mistake, a key or an id for something else; resets, and topics to be forgotten.
 
 use super::World;
@@ -11,7 +11,7 @@ use countree_common::wire::rpc::{Idempotency, Submission};
 /// New events in one request.
 pub(super) const EVENTS_MAX: usize = 4;
 
-/// What a request is about.
+/// A request of an HTTP client.
 #[derive(Debug, Clone)]
 pub(super) enum ClientRequest {
     /// Count these.
@@ -29,13 +29,13 @@ pub(super) struct CountRequest {
     pub(super) key: Option<u128>,
     /// Each with its id; 0 for one without.
     pub(super) events: Vec<(EventId, u128)>,
-    /// A key or an id of it stands for something else already: it has to be refused.
+    /// A key or an id of it stands for something else already: the request has to be refused.
     pub(super) is_mistake: bool,
     /// It brings events of other requests, too.
     pub(super) has_others: bool,
 }
 
-/// What clients have sent.
+/// The events and keys that clients have sent.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     /// Events with their ids.
@@ -67,7 +67,7 @@ impl CountRequest {
 }
 
 impl World {
-    /// What a leaf is sent.
+    /// The submission for a leaf.
     pub(super) fn submission(&self, to_count: &CountRequest) -> Submission {
         let event = |id: EventId| {
             let event = &self.model.events[id];
@@ -82,7 +82,7 @@ impl World {
         Submission { events: to_count.ids().into_iter().map(event).collect(), idempotency }
     }
 
-    /// The next thing that a client wishes for.
+    /// Draws the next request of a client.
     pub(super) fn next_request(&mut self, i: usize) -> ClientRequest {
         match self.maybe_reset(i) {
             Some(reset) => reset,
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// Takes a key or an id that stands for something else.
+    /// Replaces a key or an id by one that stands for something else.
     fn mistake(&mut self, to_count: &mut CountRequest) {
         if to_count.has_others || !self.random.chance(8) {
             return;

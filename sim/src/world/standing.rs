@@ -1,4 +1,4 @@
-//! Stores that are emptied, exchanged, or another cluster's: what people do, and what roots have to make of it.
+//! Empties and exchanges the store, as people do, and checks that roots notice.
 
 use super::World;
 use crate::host::Host;
@@ -7,13 +7,13 @@ use crate::world::event::SimEvent;
 use countree_root::machine::identity::standing::State;
 use std::time::Duration;
 
-/// Roots look whose store it is once a second, and some have yet to start.
+/// Roots check the store's identity once a second, and some have yet to start.
 const NOTICED: Duration = Duration::from_secs(10);
 
 impl World {
-    /// FLUSHALL. Says whether there was anything.
+    /// Empties the store, as FLUSHALL does. Says whether there was anything.
     pub(super) fn empty_store(&mut self) -> bool {
-        // Before the first root has started it is nobody's; and another one is not ours to look after.
+        // Before the first root has started the store belongs to no cluster; and another cluster's store is left alone.
         if self.operator.displaced_store.is_some() || self.store.found().record.is_none() {
             return false;
         }
@@ -22,7 +22,7 @@ impl World {
         true
     }
 
-    /// Another store stands where the store was.
+    /// Puts another store in the store's place.
     pub(super) fn exchange_store(&mut self) -> bool {
         self.displace_store(true)
     }
@@ -36,24 +36,24 @@ impl World {
         true
     }
 
-    /// The store is where it was.
+    /// Puts the store back in its place.
     pub(super) fn restore_store(&mut self) {
         if let Some(mut store) = self.operator.displaced_store.take() {
             (store.is_down, store.paused_until) = (self.store.is_down, self.store.paused_until);
             self.store = store;
-            // It was away: another process serves.
+            // Another process serves after it was away.
             self.store.change_process();
         }
     }
 
-    /// The operator starts all roots on a store that is new, in folders that are new.
+    /// Starts all roots on a new store, in new folders, as an operator would by mistake.
     pub(super) fn start_roots_on_other_store(&mut self) -> bool {
         let strikes = self.displace_store(false) && self.move_roots();
         self.operator.has_used_another_store |= strikes;
         strikes
     }
 
-    /// And on the right one again, in folders that are new again.
+    /// Starts all roots on the right store again, in new folders again.
     pub(super) fn return_roots_to_store(&mut self) {
         if self.operator.displaced_store.is_some() {
             self.restore_store();
@@ -70,7 +70,7 @@ impl World {
         true
     }
 
-    /// An emptied store is not called sound by anybody until the operator has acknowledged it, which happens here.
+    /// Checks that no root calls an emptied store sound before the operator has acknowledged it, and acknowledges it.
     pub(super) fn settle_standing(&mut self) -> Result<(), Broken> {
         if !self.model.losses.has_emptied_store() {
             return Ok(());

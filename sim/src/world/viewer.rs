@@ -18,14 +18,14 @@ use countree_common::wire::hello::Conversation;
 use countree_common::wire::viewer::FromBroadcast;
 use std::collections::BTreeMap;
 
-/// What a viewer was last shown of a topic.
+/// A viewer's state of a topic.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     pub(super) version: Version,
     /// The rank of its era among all eras that the store had the topic in.
     era_rank: usize,
     pub(super) totals: BTreeMap<Counter, i64>,
-    /// So many acked events were seen to be in it.
+    /// The number of acked events that were checked to be in it.
     pub(super) verified: usize,
 }
 
@@ -62,7 +62,7 @@ impl ViewerClient {
         }
     }
 
-    /// What it shows of a topic.
+    /// Its state of a topic.
     pub(super) fn shown_of(&self, topic: &Topic) -> Option<&Shown> {
         self.shown.get(topic)
     }
@@ -78,14 +78,14 @@ impl ViewerClient {
         self.shown.get(&part.topic).is_some_and(|shown| shown.version.era > part.version.era)
     }
 
-    /// What it shows of each topic that it watches.
+    /// Its state of each topic that it watches.
     pub(super) fn shown(&self) -> impl Iterator<Item = (&Topic, Option<&Shown>)> {
         self.topics.iter().map(|topic| (topic, self.shown.get(topic)))
     }
 }
 
 impl World {
-    /// The viewer's page is closed and opened again: it knows nothing any more.
+    /// Closes a viewer's page and opens it again, without any state.
     pub(super) fn crash_viewer(&mut self, i: usize) -> bool {
         let topics = self.clients.viewers[i].topics.clone();
         self.clients.viewers[i] = ViewerClient::of(topics);
@@ -94,7 +94,7 @@ impl World {
         true
     }
 
-    /// The viewer goes on at another node, or at the same.
+    /// Moves a viewer to another node, or to the same.
     pub(super) fn move_viewer(&mut self, i: usize) -> bool {
         let Some((_, link)) = self.clients.viewers[i].at.clone() else { return false };
         self.leave(link, Side::Opener);
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// The viewer looks for a broadcast node.
+    /// Connects a viewer to a broadcast node of its view.
     pub(super) fn find_broadcast(&mut self, i: usize) {
         let nodes: Vec<Node> = self.clients.viewers[i].view.tier(Tier::Broadcast).cloned().collect();
         let node = self.random.pick(&nodes).cloned().filter(|_| self.clients.viewers[i].at.is_none());
@@ -203,8 +203,8 @@ impl World {
         }
     }
 
-    /// Within an era versions do not go back, eras follow one another as they did in the store, and what is said to be
-    /// complete is.
+    /// Shows totals to a viewer, and checks them: within an era versions do not go back, eras follow one another as they did
+    /// in the store, and totals said to be complete are.
     fn show(&mut self, i: usize, view: TopicView) {
         let TopicView { topic, era, version, counts, complete_to, .. } = view;
         let version = Version { era, number: version };
@@ -220,7 +220,7 @@ impl World {
         } else {
             shown.totals.clear();
             shown.verified = 0;
-            // Of another store, whose roots were believed for a while, there is no order.
+            // The eras of another store, whose roots were believed for a while, have no order.
             !self.operator.has_used_another_store && era_rank.is_none_or(|rank| rank < shown.era_rank)
         };
         shown.version = version;

@@ -1,4 +1,4 @@
-//! What everybody says that documents ought to hold, at one moment.
+//! The ledgers of all streams at one moment: the events that documents should hold.
 
 use countree_common::audit::AuditRecords;
 use countree_common::cluster::NodeName;
@@ -73,7 +73,7 @@ impl Account {
         self.started.contains(leaf)
     }
 
-    /// How many streams of the leaf are one ledger: the first so many.
+    /// The number of the leaf's oldest streams that share one ledger.
     pub(super) fn folded(&self, leaf: &NodeName) -> u64 {
         self.folded.get(leaf).copied().unwrap_or_default()
     }

@@ -63,7 +63,7 @@ impl Cluster {
         auditor.handle_round(round, &self.account(), WallMs(1))
     }
 
-    /// Two rounds, and the registry does what it is told.
+    /// Runs two rounds, and applies their corrections to the registry.
     fn corrected_by(&mut self, auditor: &mut Auditor) -> Vec<Correction> {
         assert_eq!(self.audited_by(auditor).corrections, []);
         let corrections = self.audited_by(auditor).corrections;

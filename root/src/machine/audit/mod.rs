@@ -1,8 +1,8 @@
 //! The audit from the store's side: what documents hold of each leaf stream, compared with what was merged.
 //!
 //! The ledgers alone compare what leaves remember with what they accepted. A [`Round`] reads all documents; the [`Auditor`]
-//! says what follows: what differs is told at once, and leaves ask about their topics and send again what their logs hold.
-//! What two rounds in a row miss of a stream that rests is in no log any more: it is declared lost.
+//! decides what to do: differences are reported at once, and leaves ask about their topics and send again what their logs hold.
+//! Events of a stream at rest that two rounds in a row miss are in no log any more: they are declared lost.
 
 mod account;
 mod round;
@@ -18,7 +18,7 @@ use countree_common::time::WallMs;
 use round::Compared;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What the registry is to be told.
+/// A correction for the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Correction {
     /// So many merged events of a stream are neither in the store nor in a log, no more and no less.
@@ -29,18 +29,18 @@ pub enum Correction {
     Claimed(StreamLedger),
 }
 
-/// What follows from a round.
+/// The findings of a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Findings {
-    /// What anybody may know.
+    /// The result for everybody.
     pub check: StoreCheck,
-    /// What is certain by now.
+    /// The corrections that are certain by now.
     pub corrections: Vec<Correction>,
     /// Leaves are to ask about every topic that they remember: the store may lack something that a log still holds.
     pub leaves_should_ask: bool,
 }
 
-/// What a stream was found to hold, to be seen twice before anything follows from it.
+/// The events that a stream was found to hold. It takes two equal findings before anything is corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     held: u64,
@@ -55,7 +55,7 @@ pub struct Auditor {
     streams_named: BTreeSet<StreamId>,
     /// Whether all topics of the round before are in `named`.
     has_all_names: bool,
-    /// What topics held that fell.
+    /// Topics whose events became fewer, with the number before.
     fallen: BTreeMap<Topic, u64>,
 }
 
@@ -87,7 +87,7 @@ impl Auditor {
         Findings { check, corrections, leaves_should_ask }
     }
 
-    /// What two rounds in a row have found of streams that rest.
+    /// The corrections for streams without events under way, from two rounds in a row that found the same.
     fn corrections(&mut self, compared: &BTreeMap<StreamId, Compared>, after: &Account) -> Vec<Correction> {
         // Too much means something only where less was expected before, or nothing: what was lost is back, perhaps.
         let is_open = |stream, of: &Compared| {

@@ -19,13 +19,13 @@ pub const TOPICS_READ: usize = 1 << 22;
 /// Topics that can't be read and are named.
 const UNREADABLE_NAMED: usize = 100;
 
-/// What documents hold of one stream, beside what they ought to.
+/// The events of one stream that documents hold, beside those that they should hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Compared {
     pub(super) held: u64,
     /// The ledger at the end, as those who keep it know it.
     pub(super) ledger: Ledger,
-    /// What of it was known to be lost.
+    /// The events of it that were known to be lost.
     pub(super) lost: u64,
     pub(super) short: u64,
     pub(super) over: u64,

@@ -1,7 +1,7 @@
 //! Caches the documents that a root merged into last, so that it can write totals instead of having the store add them up.
 //!
 //! Nothing depends on it: a [`Plan`] holds only if the document stands exactly where it is remembered, which the
-//! store checks. Within one era a version number is one document, so whoever finds the version also finds the rest.
+//! store checks. Within one era a version number is one document: where the version fits, the rest does.
 
 use super::document::{Change, Position, Verdict, judge};
 use super::generations::Generations;
@@ -38,18 +38,18 @@ impl Default for DocumentCache {
     }
 }
 
-/// What some cuts of one topic come to, if the document is the one that is remembered.
+/// The result of some cuts of one topic, if the document is the cached one.
 #[derive(Debug)]
 pub struct Plan {
-    /// Where it has to stand.
+    /// The version that the document must have.
     pub base: Version,
-    /// Where it stands then.
+    /// The version after the plan.
     pub version: Version,
     /// Each stream's position before and after.
     pub streams: BTreeMap<StreamId, (Position, Position)>,
     /// Totals that are known.
     pub totals: Vec<(Counter, i64)>,
-    /// What counters have gained whose total is not known.
+    /// The sums of counters whose total is not known.
     pub gains: Vec<(Counter, i64)>,
     changes: Vec<Change>,
 }

@@ -35,7 +35,7 @@ fn judge_all(document: &mut Document, cache: &mut DocumentCache, cuts: &[&Cut]) 
     outcomes
 }
 
-/// What the document gives for the counters of a plan whose totals are not known, once it is carried out.
+/// The totals that the document has after a plan, for counters whose totals the plan does not know.
 fn gained(document: &Document, plan: &Plan) -> Vec<i64> {
     plan.gains.iter().map(|(c, gain)| document.totals.get(c).copied().unwrap_or_default() + gain).collect()
 }

@@ -13,7 +13,7 @@ use countree_common::stream::{Lsn, StreamId};
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 
-/// What a topic document holds of one leaf stream. Absent is the default: nothing merged yet.
+/// The position of one leaf stream in a topic document. Absent is the default: nothing merged yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     /// The last merged LSN.
@@ -22,7 +22,7 @@ pub struct Position {
     pub events: u64,
 }
 
-/// What is to happen to the document.
+/// The verdict on a cut: the change of the document, or the answer without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing: this is the answer.
@@ -52,8 +52,8 @@ impl Change {
     }
 }
 
-/// The version of a document that a server process of era `served_in` serves, for whoever merges into it and for
-/// whoever reads it. `version` is what is stored.
+/// The version of a document as a server process of era `served_in` serves it, for merges and
+/// for reads. `version` is the stored one.
 ///
 /// Each server process has an era of its own, higher than those of the processes before it. It may have forgotten
 /// merges whose versions were seen, perhaps by readers alone: from the first look on, versions are of its era, and
@@ -133,7 +133,7 @@ pub enum UnsoundCut {
 /// Checks what [`judge`] and every store take for granted.
 ///
 /// # Errors
-/// What is wrong with the cut.
+/// The fault of the cut.
 pub fn check(cut: &Cut) -> Result<(), UnsoundCut> {
     let stream = || cut.stream.clone();
     if cut.from > cut.to {
@@ -156,7 +156,7 @@ pub fn after_forgetting(served: Version) -> Version {
     Version { era: served.era.saturating_add(1), number: served.number.saturating_add(1) }
 }
 
-/// What forgetting a topic changes in its document's positions. Rows of imports that are forgotten have nothing left that an
+/// Changes the positions of a document when its topic is forgotten. Rows of imports that are forgotten have nothing left that an
 /// undo could take out: the streams that undo them are led as far as the imports have come.
 pub fn undone(streams: &BTreeMap<StreamId, Position>) -> BTreeMap<StreamId, Position> {
     let backwards = |(stream, at): (&StreamId, &Position)| Some((import::backwards(stream)?, *at));
@@ -166,9 +166,9 @@ pub fn undone(streams: &BTreeMap<StreamId, Position>) -> BTreeMap<StreamId, Posi
 /// A whole topic document in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Document {
-    /// Where it stands.
+    /// Its version.
     pub version: Version,
-    /// What it holds of each leaf stream.
+    /// The position of each leaf stream.
     pub streams: BTreeMap<StreamId, Position>,
     /// Its totals.
     pub totals: BTreeMap<(Item, Kind), i64>,

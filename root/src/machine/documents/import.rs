@@ -1,4 +1,4 @@
-//! How rows of an import go into a topic document: as cuts of the import's own stream, whose LSNs are the rows' numbers.
+//! Puts rows of an import into a topic document: as cuts of the import's own stream, whose LSNs are the rows' numbers.
 //!
 //! To undo an import its stream is first led past its end, in each topic from where it stands, so that no row comes in late. How
 //! far it stood there is in its LSN from then on, and tells which rows have to be taken out.
@@ -9,7 +9,7 @@ use countree_common::import::{Direction, ImportFile, ImportRefusal, ImportRow, s
 use countree_common::key::Topic;
 use countree_common::stream::Lsn;
 
-/// What a document holds of an import.
+/// The positions of an import in a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Held {
     /// Of its stream.
@@ -18,7 +18,7 @@ pub struct Held {
     pub backwards: Position,
 }
 
-/// What is to be done with rows of one topic.
+/// The next step for rows of one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Nothing: they are where they should be. So many of them count.
@@ -61,7 +61,7 @@ pub fn step(
     cut(file, direction, topic, (from, to), sums, events).map(Step::Merge)
 }
 
-/// Where the import's stream stood when it was led past its end; `None` when it was not.
+/// The position of the import's stream when it was led past its end; `None` when it was not.
 fn stood_at(file: &ImportFile, lsn: Lsn) -> Option<Lsn> {
     lsn.checked_sub(file.rows.saturating_add(1))
 }

@@ -1,4 +1,4 @@
-//! Which store a cluster's processes serve: the rule that binds store, data folders and certificates to one another.
+//! Binds a store, data folders and certificates to one another: the rule for which store a cluster's processes serve.
 //!
 //! Totals are right only together with the logs and ledgers that they came from. So a process serves the store that its data
 //! folder remembers, or, if the folder is new, one that belongs to a cluster with its certificates. Anything else takes an
@@ -64,25 +64,25 @@ pub enum StoreRefusal {
     },
 }
 
-/// What is found where the store should be.
+/// The store as it was found at its address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FoundStore {
-    /// What the store says of itself; nothing before its first start.
+    /// The store's own record; `None` before its first start.
     pub record: Option<StoreRecord>,
     /// Whether a shard that the record names does not prove itself.
     pub is_shard_missing: bool,
 }
 
-/// Who wants to serve it.
+/// A process that wants to serve the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimant {
-    /// What its data folder remembers.
+    /// The store that its data folder remembers.
     pub memory: Option<StoreMemory>,
     /// Fingerprints of its certificate authorities.
     pub authorities: BTreeSet<String>,
     /// The operator's word to take over whatever is found, and that what happened to it is known.
     pub adopts: bool,
-    /// Where it runs, for people.
+    /// The machine and folder where it runs, for people.
     pub place: String,
 }
 
@@ -95,7 +95,7 @@ pub struct Chance {
     pub start: u64,
 }
 
-/// What the store's record becomes with this start. The operator's word makes no new store where none is needed.
+/// Decides the store's record from this start on. `adopts` makes no new store where none is needed.
 ///
 /// # Errors
 /// When the claimant must not serve what is found.
@@ -153,7 +153,7 @@ fn adopted(found: &FoundStore, claimant: &Claimant, chance: Chance) -> StoreReco
     {
         record.succeed(Predecessor { id: known.id, is_lost: true });
     } else if let Some(copy) = replaced_by {
-        // What the copy has beyond this store is told by its starts.
+        // Its starts tell how far the copy went beyond this store.
         record.succeed(Predecessor { id: copy, is_lost: false });
     }
     record

@@ -70,7 +70,7 @@ fn a_new_folder_needs_the_certificates_of_the_cluster_or_the_operators_word() {
     let theirs = found(record(2, &[21], &["theirs"]));
     assert_eq!(claim(&theirs, &new_folder(), CHANCE), Err(StoreRefusal::OtherCluster { found: StoreId(2) }));
     let taken = claim(&theirs, &adopting(new_folder()), CHANCE).unwrap();
-    // Who used it before is told apart by the identity, and its folders have lost nothing.
+    // Its earlier users know it by another identity, and their folders have lost nothing.
     assert_eq!(taken.continues(StoreId(2), StoreStart { number: 1, chance: 21 }), Continuity::Same);
     assert_eq!((taken.id, taken.authorities), (StoreId(99), authorities(&["ours"])));
     // A folder that knows the store proves enough.

@@ -1,6 +1,6 @@
-//! Whether the store that a root serves is still what it was, and what is to be done where it is not.
+//! Judges whether the store that a root serves is still what it was, and decides what to do where it is not.
 //!
-//! A server may forget its last seconds by itself, and nobody has to be told. What goes further is the doing of other
+//! A server may forget its last seconds by itself, and no operator has to act. Anything beyond that is the doing of other
 //! hands: a store that was emptied, that is an older copy, or that has another one in its place. Then the cluster is not
 //! ready until an operator has acknowledged it. And nothing is merged into a store that is not this cluster's.
 
@@ -12,10 +12,10 @@ use countree_common::time::Time;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How much of what it was told last a server may forget by itself.
+/// Writes of this last stretch of time may be forgotten by a server itself, without any fault of the operator.
 pub const FORGIVEN: Duration = Duration::from_secs(10);
 
-/// What stands where the store was.
+/// The state of the store, as a root sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// The store.
@@ -24,14 +24,14 @@ pub enum State {
     Lost(StoreLoss),
     /// Another store, which never was this one.
     Exchanged {
-        /// Which.
+        /// The one that is meant.
         found: StoreId,
     },
     /// The store, which another cluster has taken over.
     Taken {
-        /// What it is called now.
+        /// Its identity now.
         found: StoreId,
-        /// Where that cluster runs.
+        /// The place where that cluster runs.
         by: String,
     },
     /// The store, whose place a copy has taken.
@@ -68,7 +68,7 @@ pub fn may_merge(bound: StoreId, found: Option<StoreId>) -> bool {
 /// One root's judgement of its store.
 #[derive(Debug)]
 pub struct Standing {
-    /// What the store said of itself when it was last sound, with this root's own start.
+    /// The store's record when it was last sound, with this root's own start.
     known: StoreRecord,
     own: StoreStart,
     /// Since when the own start is in the store.
@@ -87,7 +87,7 @@ impl Standing {
         Some(Self { known, own, since: now, fell_back: false, state: State::Sound, write: None })
     }
 
-    /// What stands there, as far as is known.
+    /// The state, as far as it is known.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -148,7 +148,7 @@ impl Standing {
         self.fell_back |= by > FORGIVEN;
     }
 
-    /// What the store is to say of itself, if it should be something else than it does; then it is to be asked again.
+    /// The record to be written into the store, if another one is due; the store is to be read again after that.
     pub fn poll_write(&mut self) -> Option<StoreRecord> {
         self.write.take()
     }

@@ -1,12 +1,12 @@
-//! Totals near their limit. A leaf that knows one refuses what could take it too far, and most of what takes it there may
-//! come from other leaves: so every leaf is told, before the leaf whose events were merged is answered.
+//! Tracks totals near their limit. A leaf that knows one refuses events that could take it too far, and most such events may
+//! come through other leaves: so every leaf gets an alert, before the leaf whose events were merged gets its answer.
 
 use countree_common::cut::{Cut, Outcome};
 use countree_common::key::{Counter, Topic};
 use countree_common::limits;
 use std::collections::BTreeMap;
 
-/// Counters in one message.
+/// Counters in one message, at most.
 const TOLD_AT_ONCE: usize = 1_024;
 
 /// The totals near their limit, as this root's merges left them.
@@ -16,7 +16,7 @@ pub(in crate::machine) struct NearLimit {
 }
 
 impl NearLimit {
-    /// Takes what merges came to; gives what leaves have to be told.
+    /// Takes the outcomes of merges; returns the alerts for leaves.
     pub(in crate::machine) fn learn(
         &mut self,
         cuts: &[Cut],
@@ -44,20 +44,20 @@ impl NearLimit {
         news.into_iter().collect()
     }
 
-    /// A topic is forgotten; gives what leaves have to be told.
+    /// Forgets a topic; returns the alerts for leaves.
     pub(in crate::machine) fn forget(&mut self, topic: &Topic) -> Vec<(Counter, i64)> {
         let gone: Vec<_> = self.totals.keys().filter(|counter| counter.topic == *topic).cloned().collect();
         self.totals.retain(|counter, _| counter.topic != *topic);
         gone.into_iter().map(|counter| (counter, 0)).collect()
     }
 
-    /// What a leaf that comes has to be told.
+    /// The alerts for a leaf that has just connected.
     pub(in crate::machine) fn known(&self) -> Vec<(Counter, i64)> {
         self.totals.iter().map(|(counter, total)| (counter.clone(), *total)).collect()
     }
 }
 
-/// In messages of a bounded size.
+/// Cuts alerts into messages of a bounded size.
 pub(in crate::machine) fn messages(totals: &[(Counter, i64)]) -> impl Iterator<Item = Vec<(Counter, i64)>> {
     totals.chunks(TOLD_AT_ONCE).map(<[_]>::to_vec)
 }

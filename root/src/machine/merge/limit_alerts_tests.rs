@@ -16,7 +16,7 @@ fn name(leaf: u64) -> NodeName {
     NodeName::new(&format!("leaf-{leaf}")).unwrap()
 }
 
-/// What leaves are told from here on.
+/// The alerts that leaves get from here on.
 fn told(root: &mut RootMachine) -> Vec<(u64, FromRoot)> {
     std::iter::from_fn(|| root.poll_output())
         .filter_map(|output| match output {
@@ -92,7 +92,7 @@ fn totals_of_a_forgotten_topic_are_far_from_their_limit() {
     assert_eq!(told(&mut root), [], "who comes later is not told");
 }
 
-/// Who was told what totals.
+/// The totals that each leaf was sent.
 fn totals_told(told: &[(u64, FromRoot)]) -> Vec<(u64, Vec<i64>)> {
     let totals = |(leaf, message): &(u64, FromRoot)| match message {
         FromRoot::NearLimit(totals) => Some((*leaf, totals.iter().map(|(_, total)| *total).collect())),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub const BATCHES_IN_FLIGHT: usize = 4;
 /// A batch takes no further cut once it has this many counters.
 pub const COUNTERS_PER_BATCH: usize = COUNTERS_PER_CUT;
-/// Counters of all cuts that wait; above it leaves are told to come again later. A waiting counter
+/// Counters of all cuts that wait, at most; above it leaves have to repeat their cuts later. A waiting counter
 /// takes some 150 bytes.
 pub const COUNTERS_QUEUED: usize = 2 << 20;
 
@@ -35,7 +35,7 @@ struct Batch {
 /// A batch that the store has answered.
 #[derive(Debug)]
 pub struct Answered {
-    /// What each leaf is to be told, by connection.
+    /// The outcomes for each leaf, by connection.
     pub outcomes: BTreeMap<ConnectionId, Vec<CutOutcome>>,
     /// The cuts, for what is to be published.
     pub cuts: Arc<[Cut]>,

@@ -1,4 +1,4 @@
-//! The merges of one topic in one batch, told as one update: a topic that every leaf counts for costs a
+//! Coalesces the merges of one topic in one batch into one update: a topic that every leaf counts for costs a
 //! broadcast node one message, not one per leaf.
 
 use countree_common::cut::{Applied, CounterSum, Cut};
@@ -11,26 +11,26 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub(in crate::machine) struct CoalescedUpdate {
     update: Update,
-    /// Where each counter stands in `update.totals`; made up to date when a further cut is added.
+    /// The index of each counter in `update.totals`; brought up to date when a further cut is added.
     places: HashMap<(Item, Kind), usize>,
 }
 
 impl CoalescedUpdate {
-    /// What one merge changed.
+    /// An update with the changes of one merge.
     pub(in crate::machine) fn new(cut: &Cut, applied: &Applied) -> Self {
         let Applied { base, version, .. } = *applied;
         let totals = changed_totals(cut, applied).collect();
         Self { update: Update { topic: cut.topic.clone(), base, version, totals }, places: HashMap::new() }
     }
 
-    /// Whether a further merge can be told in the same breath: it is the next of the topic, and fits a frame.
+    /// Whether a further merge fits into this update: it is the next of the topic, and a frame has room for it.
     pub(in crate::machine) fn is_followed_by(&self, cut: &Cut, applied: &Applied) -> bool {
         self.update.topic == cut.topic
             && self.update.version == applied.base
             && self.update.totals.len() + cut.sums.len() <= COUNTERS_PER_CUT
     }
 
-    /// Adds the next merge of the topic; a counter that changed again is told as it is now.
+    /// Adds the next merge of the topic; a counter that changed again gets its latest total.
     pub(in crate::machine) fn add(&mut self, cut: &Cut, applied: &Applied) {
         let totals = &mut self.update.totals;
         for (place, total) in totals.iter().enumerate().skip(self.places.len()) {

@@ -1,4 +1,4 @@
-//! A snapshot brought up to date with the updates that came while it was read.
+//! Brings a snapshot up to date with the updates that came while it was read.
 
 use countree_common::document::{CounterTotal, Snapshot, Update};
 use countree_common::key::{Item, Kind};

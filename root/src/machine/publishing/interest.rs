@@ -28,7 +28,7 @@ pub enum TooMuchInterest {
     Connections,
 }
 
-/// What a connection holds of a topic.
+/// The state of a topic on a connection.
 #[derive(Debug)]
 enum FollowState {
     /// Nothing, or something too old: it waits for its turn to be read.
@@ -53,7 +53,7 @@ struct Connection {
     /// Topics to be read; may name some that no longer wait.
     queue: VecDeque<Topic>,
     under_way: usize,
-    /// How many topics are [`Follow::behind`].
+    /// The number of topics that are [`Follow::behind`].
     behind: usize,
 }
 
@@ -325,7 +325,7 @@ impl Connection {
     }
 }
 
-/// Whether who holds one version lacks nothing of another that was seen. Of two eras nobody knows here which is the
+/// Whether version `held` has everything of version `seen`. Of two eras it is not known here which is the
 /// later one.
 fn covers(held: Version, seen: Version) -> bool {
     held.era == seen.era && held >= seen

@@ -1,4 +1,4 @@
-//! How far the totals are complete: the least of what the live leaves report, and no further than those are known
+//! Computes how far the totals are complete: the least of what the live leaves report, and no further than those are known
 //! to be all.
 
 use countree_common::cluster::{ClusterView, NodeName, Tier};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Watermarks {
     live: BTreeSet<NodeName>,
     echoed: BTreeMap<NodeName, WallMs>,
-    /// Whoever is not in `live` was listed later than this, and a leaf takes nothing before it is listed.
+    /// A leaf that is not in `live` was listed later than this, and a leaf takes nothing before it is listed.
     confirmed: WallMs,
     watermark: WallMs,
 }

@@ -1,4 +1,4 @@
-//! Leaves that leave for good: in good order, or given up.
+//! Lets leaves go for good: in good order, or given up.
 
 use super::{Registry, RegistryFull};
 use countree_common::cluster::{NodeName, Tier};

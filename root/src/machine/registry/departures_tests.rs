@@ -55,7 +55,7 @@ fn an_heir_that_left_and_came_back_is_another() {
     assert_eq!(registry.settle(&stream("b", 1), &handover(&["a"], since), WallMs(4)), Ok(false));
 }
 
-/// What the store has forgotten may have been that an successor left.
+/// The store may have forgotten that a successor left.
 #[test]
 fn after_a_fall_back_of_the_registry_keys_are_handed_over_anew() {
     let mut registry = leaves(&["a", "b"]);
@@ -99,7 +99,7 @@ fn the_last_leaf_keeps_its_keys_until_it_is_back() {
     assert_eq!(registry.view().keys.owners, names(&["b"]));
 }
 
-/// What it did not have can't be lost with its folder.
+/// Keys that it did not have can't be lost with its folder.
 #[test]
 fn the_last_leaf_is_not_waited_for_if_it_had_no_keys() {
     let mut registry = leaves(&["a"]);

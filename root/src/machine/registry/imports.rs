@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Imports that are remembered. They are remembered for good: a repeat must never count again.
 pub(super) const IMPORTS_REMEMBERED: usize = 1_024;
 
-/// How far an import has come. Each of these may be gone on with, and none goes back.
+/// The state of an import. Each may be continued, and none goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
@@ -59,7 +59,7 @@ impl Imports {
         }
     }
 
-    /// All rows were sent, and so many of them count.
+    /// All rows were sent; the number of them that count.
     pub(super) fn end(
         &mut self,
         file: &ImportFile,

@@ -1,4 +1,4 @@
-//! Which leaves remember idempotency keys, and which did, as the registry keeps it.
+//! The leaves that remember idempotency keys, and those that did, as the registry keeps them.
 //!
 //! A key's owner asks those that owned it before, so what is recorded here has to be whole: what is dropped moves
 //! [`KeyHistory::whole_from`], and keys of before are nobody's to judge.
@@ -16,7 +16,7 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Nothing is known of the time before the next change.
 const UNKNOWN: WallMs = WallMs(u64::MAX);
 
-/// What is remembered beside the leaves that live or are away.
+/// The record of keys, beside the leaves that live or are away.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct KeyRecord {
     /// Leaves that have left with their keys, since there was nobody to take them.

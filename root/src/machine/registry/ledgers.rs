@@ -33,7 +33,7 @@ impl Registry {
         retired.chain(self.open.ledgers()).chain(self.imports.ledgers()).collect()
     }
 
-    /// The store lacks so many of a stream's merged events, for good; 0 when it lacks none after all.
+    /// Notes how many of a stream's merged events the store lacks for good; 0 when it lacks none after all.
     ///
     /// # Errors
     /// When the leaf's name is new and there are too many.
@@ -45,7 +45,7 @@ impl Registry {
         Ok(())
     }
 
-    /// How many events of a stream whose log was given up documents hold.
+    /// Notes how many events of a stream whose log was given up documents hold.
     pub fn know_held(&mut self, stream: &StreamId, held: u64) {
         if let Some(retired) = self.retired.get_mut(&stream.leaf) {
             retired.know_held(stream.incarnation, held);

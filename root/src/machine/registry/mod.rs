@@ -1,4 +1,4 @@
-//! The registry: who is in the cluster, as one document in the store. Roots change it by compare-and-set;
+//! The registry: the members of the cluster, as one document in the store. Roots change it by compare-and-set;
 //! every operation may be repeated.
 
 mod departures;
@@ -49,11 +49,11 @@ struct Member {
     lease_until: WallMs,
 }
 
-/// Who is in the cluster.
+/// The registry: the members of the cluster, and what belongs to them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Registry {
     epoch: u64,
-    /// What the registry's clock showed when it was last written; 0 before it had one. All times in here are that clock's.
+    /// The registry's clock at the last write; 0 before it had one. All times in here are that clock's.
     #[serde(default)]
     time: WallMs,
     members: BTreeMap<NodeName, Member>,
@@ -121,7 +121,7 @@ impl Registry {
         }
     }
 
-    /// What the registry's clock showed when it was last written.
+    /// The registry's clock at the last write.
     pub fn time(&self) -> WallMs {
         self.time
     }
@@ -258,7 +258,7 @@ impl Registry {
         self.imports.begin(file, direction)
     }
 
-    /// All rows of an import were sent, and so many of them count.
+    /// Notes that all rows of an import were sent, and how many of them count.
     ///
     /// # Errors
     /// When it can't be.

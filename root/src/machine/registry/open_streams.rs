@@ -18,7 +18,7 @@ const JOINING_PER_LEAF: usize = 8;
 /// One stream that is not known to be wholly merged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Open {
-    /// What its leaf last said of it.
+    /// The last report of its leaf.
     reached: StreamProgress,
     /// When that was.
     #[serde(default)]
@@ -32,12 +32,12 @@ struct Open {
     is_settled: bool,
 }
 
-/// What was last heard of a stream whose log is given up.
+/// The last report on a stream whose log is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) incarnation: u64,
     pub(super) at: WallMs,
-    /// What was not merged by then counts as lost.
+    /// Events that were not merged by then count as lost.
     pub(super) ledger: Ledger,
 }
 
@@ -172,7 +172,7 @@ impl OpenStreams {
         self.by_leaf.get(leaf).is_some_and(|streams| streams.values().any(Open::may_lack_events))
     }
 
-    /// What was last heard of streams whose whole logs are missing, for the audit: what is not known to be merged may
+    /// The last reports on streams whose whole logs are missing, for the audit: events that are not known to be merged may
     /// be lost.
     pub(super) fn ledgers(&self) -> impl Iterator<Item = StreamLedger> {
         let streams = self.by_leaf.iter().flat_map(|(leaf, streams)| streams.iter().map(move |s| (leaf, s)));
@@ -203,7 +203,7 @@ impl Open {
         self.missing.is_some() && !self.is_settled
     }
 
-    /// What was heard of it last; what was not merged by then is lost, as far as is known.
+    /// Its ledger by the last report, with everything unmerged counted as lost.
     fn if_given_up(&self) -> Ledger {
         let Ledger { accepted, merged, .. } = self.reached.ledger;
         let merged = merged.min(accepted);

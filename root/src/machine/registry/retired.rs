@@ -61,7 +61,7 @@ impl RetiredStreams {
         self.given_up.iter().map(|(incarnation, at)| (*incarnation, *at))
     }
 
-    /// How many events of a stream whose log was given up documents hold: it had accepted these at least, and what is
+    /// Notes how many events of a stream whose log was given up documents hold: it had accepted these at least, and what is
     /// missing of all that was heard of is lost.
     pub fn know_held(&mut self, incarnation: u64, held: u64) {
         if !self.given_up.contains_key(&incarnation) {
@@ -105,7 +105,7 @@ impl RetiredStreams {
         before.unwrap_or_default() != events
     }
 
-    /// What the store lacks, by incarnation; see [`ledgers`](Self::ledgers).
+    /// The events that the store lacks, by incarnation; see [`ledgers`](Self::ledgers).
     pub fn lost(&self) -> impl Iterator<Item = (u64, u64)> {
         self.lost.iter().map(|(incarnation, events)| (*incarnation, *events))
     }

@@ -1,6 +1,6 @@
-//! Which hot items are split over several leaves.
+//! Decides which hot items are split over several leaves.
 //!
-//! An item that takes more than a [share](SHARE) of one leaf's capacity is split over so many leaves that each
+//! An item that takes more than a [share](SHARE) of one leaf's capacity is split over as many leaves as it takes for each
 //! part is within it. Splits grow at once and shrink slowly, one step after another: every change is an epoch, and
 //! an item that comes and goes must not cost the cluster one each time.
 
@@ -68,7 +68,7 @@ impl Splits {
         (splits != view.splits).then_some(splits)
     }
 
-    /// How many ways are left of `present`, when `enough` would do.
+    /// The new number of ways, when there are `present` and `enough` would do.
     fn shrunk(&mut self, key: &ItemKey, present: u16, enough: u16, now: Time) -> u16 {
         if enough >= present {
             self.cooling.remove(key);

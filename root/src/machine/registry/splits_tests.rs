@@ -29,7 +29,7 @@ impl Bench {
         Self { splits: Splits::default(), view, now: Time(1_000_000), changes: 0 }
     }
 
-    /// What the leaves say when each takes its part of these items.
+    /// The reports of the leaves when each takes its part of these items.
     fn stats(&self, items: &[(&str, f64)]) -> BTreeMap<NodeName, NodeStats> {
         let mut stats = BTreeMap::new();
         for number in 0..self.view.nodes.len() {

@@ -8,7 +8,7 @@ use super::Registry;
 use serde::{Deserialize, Serialize};
 
 const FORMAT: u64 = 2;
-/// What builds of form 1 show when they find no members here.
+/// The error text of builds that know form 1 only, which find no members here.
 const TO_FORM_1: &str = "written by a newer build of Countree: start that build on every root";
 
 /// Why a text is no registry.

@@ -68,7 +68,7 @@ struct World {
     read: Vec<(ReadId, Option<Snapshot>)>,
     leaves: Vec<Leaf>,
     viewers: Vec<Viewer>,
-    /// What the store held of each topic, as the leaves knew it, when a watermark was reported.
+    /// The merged events of each topic, as the leaves knew them, when a watermark was reported.
     promised: BTreeMap<u64, BTreeMap<Topic, Version>>,
     acked: BTreeMap<Topic, Version>,
     time: u64,

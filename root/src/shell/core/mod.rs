@@ -159,7 +159,7 @@ impl Core {
         }
     }
 
-    /// Does what the machine has decided.
+    /// Carries out the machine's outputs.
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             match output {

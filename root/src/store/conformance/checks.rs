@@ -1,4 +1,4 @@
-//! One function for each promise.
+//! Checks the promises of a store, one function for each.
 
 use super::{
     Broken, NodeName, Seq, SessionId, SessionTable, Store, applied, cut, ensure, have, merge, merge_all,

@@ -1,4 +1,4 @@
-//! What a store has to promise of topics that are forgotten.
+//! Checks the promises of a store about forgotten topics.
 
 use super::{Broken, Cut, NodeName, Store, StreamId, Version, cut, ensure, merge, named, stream, sum, topic};
 use crate::machine::documents::{Document, Position};
@@ -37,7 +37,7 @@ async fn merge_both(store: &impl Store, cut: Cut, model: &mut Document) -> Resul
     merge(store, cut).await
 }
 
-/// Where a document stands, as it is served.
+/// The version of a document, as it is served.
 async fn stands_at(store: &impl Store, topic: &Topic) -> Result<Version, Broken> {
     Ok(store.read(topic).await?.map_or(Version::default(), |found| found.version))
 }

@@ -1,4 +1,4 @@
-//! What every store has to promise, as checks that run against any of them. A check's error says what
+//! Checks the promises of a store, against any of them. A check's error says what
 //! was broken. The store has to be a fresh one.
 
 mod checks;
@@ -26,9 +26,9 @@ pub enum Broken {
     /// The store did something else.
     #[error("{promise}: {found}")]
     Promise {
-        /// What was promised.
+        /// The promise.
         promise: &'static str,
-        /// What happened.
+        /// The observation.
         found: String,
     },
     /// The store did not answer.
@@ -171,7 +171,7 @@ fn have(lsn: Lsn, events: u64, number: u64) -> Outcome {
     Outcome::Have { lsn, events, version: version(0, number) }
 }
 
-/// How durable a merge is, each store says for itself.
+/// Leaves durability out: each store says for itself how durable a merge is.
 fn whatever_durability(mut outcome: Outcome) -> Outcome {
     if let Outcome::Applied(applied) = &mut outcome {
         applied.durable = false;

@@ -1,4 +1,4 @@
-//! What is read of a store as a whole, and of documents beside their totals.
+//! Checks reads of a whole store, and of documents beside their totals.
 
 use super::{
     Broken, Cut, NodeName, Store, StreamId, cut, ensure, merge, merge_all, named, stream, sum, topic,

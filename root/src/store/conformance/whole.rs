@@ -1,4 +1,4 @@
-//! What a store has to promise to whoever moves it as a whole.
+//! Checks the promises of a store to those who move it as a whole.
 
 use super::{Broken, NodeName, Seq, SessionId, SessionTable, Whole, cut, ensure, merge, named, sum, topic};
 use crate::machine::documents::{Document, Position};

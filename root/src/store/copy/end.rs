@@ -20,7 +20,7 @@ const DOCUMENTS: usize = 16;
 pub struct End {
     /// The store, opened with [`open_any`](super::open_any).
     pub store: Arc<AnyStore>,
-    /// What people call it, without credentials.
+    /// Its address for people, without credentials.
     pub name: String,
 }
 

@@ -10,7 +10,7 @@ pub enum CopyError {
     /// Nothing to copy.
     #[error("{store} holds nothing of a cluster '{cluster}': say with --name which one is meant")]
     Nothing {
-        /// Where it was looked for.
+        /// The address.
         store: String,
         /// The cluster.
         cluster: NodeName,
@@ -37,7 +37,7 @@ pub enum CopyError {
     OtherCopy {
         /// The target.
         store: String,
-        /// What that was a copy of.
+        /// The source of that copy.
         from: String,
     },
     /// The source was used while it was copied.
@@ -48,10 +48,10 @@ pub enum CopyError {
         /// The source.
         store: String,
     },
-    /// What is read back is not what was written.
+    /// The copy that was read back is not what was written.
     #[error("{what} is not the same in {store}: repeat the copy; it can't be used until then")]
     Different {
-        /// What was compared.
+        /// The part that was compared.
         what: String,
         /// The target.
         store: String,
@@ -59,7 +59,7 @@ pub enum CopyError {
     /// A store did not do its part.
     #[error("{store}: {error}")]
     Store {
-        /// Which.
+        /// The one that is meant.
         store: String,
         /// Why.
         error: StoreError,

@@ -22,7 +22,7 @@ pub use error::CopyError;
 /// Topics whose order of arrival is kept.
 const LISTED: usize = 10_000;
 
-/// What was copied, and compared.
+/// Counts of what was copied and compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Copied {
     /// Topics.
@@ -44,7 +44,7 @@ impl Copied {
     }
 }
 
-/// Copies a store, and compares the copy with it. `progress` is told how far it has come, and then how much was compared.
+/// Copies a store, and compares the copy with it. `progress` is called with the number of documents copied, and then with that of documents compared.
 ///
 /// # Errors
 /// When one of the stores can't be used for that, or they are not the same in the end. The copy says of itself that it is half.

@@ -1,4 +1,4 @@
-//! A copy of the store, made by the process that has it open.
+//! Backs the store up, in the process that has it open.
 
 use super::Embedded;
 use super::backup_progress::Backup;
@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// What a data folder holds beside the store that a restored one needs: whose it is, and its certificate authority.
+/// Files of a data folder, beside the store, that a restored one needs: the cluster's identity and certificate authority.
 const BESIDE: [&str; 3] = ["cluster", "tls/ca.pem", "tls/ca.key"];
 /// Nobody else may read the authority's key.
 const OWN_FOLDER: u32 = 0o700;

@@ -44,7 +44,7 @@ impl<'a, 't> Raised<'a, 't> {
         Ok(raised)
     }
 
-    /// Writes them, in a topic of so many counters.
+    /// Writes them, in a topic of `counters` counters.
     pub(super) fn write(self, counters: u32) -> Result<(), StoreError> {
         let mut bytes = Vec::with_capacity(size_of::<Block>());
         for (number, block) in self.blocks {

@@ -117,7 +117,7 @@ pub(super) fn raise_era(eras: &mut Table<'_, &'static str, u64>, era: u64) -> Re
     Ok(())
 }
 
-/// What a cut does to its topic, until it is certain that it goes in.
+/// The changes of a cut to its topic, until it is certain that it goes in.
 struct Raising<'c, 'a, 't> {
     numbers: Numbers,
     raised: Raised<'a, 't>,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const CACHE_BYTES: usize = 128 << 20;
 /// From an I/O error to the next try.
 const REOPEN_GAP: Duration = Duration::from_millis(250);
-/// What is read and written at a time when the file is written over; at least a file system's block.
+/// Bytes that are read and written at a time when the file is written over; at least a file system's block.
 const BLOCK_BYTES: usize = 64 << 10;
 
 /// The file, open or waiting to be opened anew.
@@ -25,7 +25,7 @@ pub(super) struct StoreFile {
 struct State {
     /// `None` after an I/O error.
     database: Option<Database>,
-    /// How often it was opened: an error of an earlier database says nothing about the present one.
+    /// The number of times it was opened: an error of an earlier database says nothing about the present one.
     opened: u64,
     error: StoreError,
     failed_at: Instant,

@@ -1,4 +1,4 @@
-//! Forgetting a topic: names and totals go, positions stay, all in one transaction.
+//! Forgets a topic: names and totals go, positions stay, all in one transaction.
 
 use super::documents::raise_era;
 use super::failure::{failed, misnamed};

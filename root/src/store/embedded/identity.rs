@@ -1,4 +1,4 @@
-//! Who the store is: its record, beside the format and the cluster's name.
+//! Reads and writes the store's record, beside the format and the cluster's name.
 
 use super::failure::failed;
 use super::layout::ABOUT;

@@ -1,4 +1,4 @@
-//! Which number a counter has in its topic. Numbers are given in the order of arrival, so that counters that are busy at the
+//! Numbers the counters of a topic. Numbers are given in the order of arrival, so that counters that are busy at the
 //! same time lie side by side in the file: a merge touches few pages, however many counters the topic has.
 
 use super::failure::failed;
@@ -19,7 +19,7 @@ use std::hash::BuildHasher;
 pub(super) const NUMBERS_HELD: usize = 16 << 20;
 /// Counters that are looked for together.
 pub(super) const NEAR: usize = 32;
-/// What a topic weighs by itself, in counters.
+/// The weight of a topic by itself, in counters.
 const TOPIC_WEIGHT: usize = 8;
 
 /// One topic's numbers, all of them.
@@ -27,7 +27,7 @@ const TOPIC_WEIGHT: usize = 8;
 pub(super) struct Numbers {
     /// Names, one after another by number.
     names: Vec<u8>,
-    /// Where each ends.
+    /// The end of each.
     ends: Vec<usize>,
     by_name: HashTable<Indexed<u32>>,
     hasher: DefaultHashBuilder,
@@ -44,7 +44,7 @@ impl Numbers {
         self.names.get(begin..*self.ends.get(number)?)
     }
 
-    /// How many counters there are; the next gets this number.
+    /// The number of counters; the next one gets this number.
     pub(super) fn len(&self) -> u32 {
         self.ends.len() as u32
     }

@@ -1,4 +1,4 @@
-//! What the file holds.
+//! The tables of the file.
 
 use redb::TableDefinition;
 use std::ops::RangeInclusive;

@@ -38,14 +38,14 @@ use index::Index;
 use redb::Database;
 use std::sync::{Arc, Mutex};
 
-/// What the file is called in the data folder.
+/// The file's name in the data folder.
 pub const FILE_NAME: &str = "store.redb";
 
 /// One file that holds everything, and the lock on it.
 #[derive(Clone)]
 pub struct Embedded {
     file: Arc<StoreFile>,
-    /// Held by whoever merges.
+    /// Locked during a merge.
     index: Arc<Mutex<Index>>,
     backups: Backups,
     /// The era of this start. No merge that was answered is forgotten by a restart, but the file may be another: wiped, or
@@ -137,7 +137,7 @@ impl Store for Embedded {
         self.with(move |database| identity::put(database, record)).await
     }
 
-    /// The file is held by this process: nobody else serves it meanwhile, under whatever identity.
+    /// Does nothing: this process has the file locked, and no other can serve it.
     async fn serve_as(&self, _: StoreId, _: bool) -> Result<(), StoreError> {
         Ok(())
     }

@@ -12,7 +12,7 @@ pub(super) fn pack(item: &Item, kind: &Kind, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(kind.as_str().as_bytes());
 }
 
-/// Who is called so.
+/// The counter of that name.
 ///
 /// # Errors
 /// When no counter is.

@@ -1,4 +1,4 @@
-//! What is read of topic documents.
+//! Reads topic documents.
 
 use super::failure::{failed, misnamed};
 use super::layout::{FORGOTTEN, NAMES, STREAMS, TOPICS, TOTALS, TURNS, of_topic};

@@ -1,4 +1,4 @@
-//! Tables of sessions: how those of a leaf that has left ended.
+//! Session tables: the last counted batch of each session of a leaf that has left.
 
 use super::failure::failed;
 use crate::store::StoreError;
@@ -24,7 +24,7 @@ pub(super) fn put(database: &Database, table: &SessionTable, now_ms: u64) -> Res
     transaction.commit().map_err(failed)
 }
 
-/// How a session ended, if that is kept.
+/// The last counted batch of a session, if it is kept.
 pub(super) fn ended(
     database: &Database,
     leaf: &NodeName,

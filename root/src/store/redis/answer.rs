@@ -1,4 +1,4 @@
-//! What the scripts answer.
+//! Reads the answers of the scripts.
 
 use super::refusal::refused;
 use crate::store::StoreError;
@@ -18,7 +18,7 @@ pub(super) fn outcome(answer: Value, durable: bool) -> Result<Outcome, StoreErro
     understood(answer, |words| words.outcome(durable))
 }
 
-/// What `forget.lua` answers; `durable` goes into it.
+/// Reads the answer of `forget.lua`; `durable` goes into it.
 pub(super) fn forgetting(answer: Value, durable: bool) -> Result<ForgetOutcome, StoreError> {
     understood(answer, |words| words.forgetting(durable))
 }
@@ -32,7 +32,7 @@ fn understood<T>(answer: Value, read: impl FnOnce(Words<'_>) -> Option<T>) -> Re
     read.ok_or_else(|| StoreError::Failed("Redis gave no answer of ours".into()))
 }
 
-/// What `write.lua` answers: the totals that were not known; `None` when nothing was written.
+/// Reads the answer of `write.lua`: the totals that were not known; `None` when nothing was written.
 pub(super) fn gained(answer: Value) -> Result<Option<Vec<i64>>, StoreError> {
     let totals = match answer {
         Value::ServerError(e) => return Err(refused(&e)),

@@ -50,7 +50,7 @@ impl RedisConnection {
 }
 
 impl RedisConnection {
-    /// Which process serves, or which are the primaries.
+    /// Asks for the id of the process that serves, or of all primaries.
     pub(super) async fn process_id(&mut self) -> RedisResult<String> {
         let sections = ["server", "replication"].map(|section| {
             let mut info = cmd("INFO");
@@ -161,7 +161,7 @@ impl RedisConnection {
 /// The primaries of a store, for as long as nothing changes about them.
 pub(super) struct Servers {
     addresses: Vec<String>,
-    /// How many they are.
+    /// The number of primaries.
     pub(super) primaries: usize,
     /// The slots of each, in a Redis Cluster.
     pub(super) slots: Vec<Vec<RangeInclusive<u16>>>,

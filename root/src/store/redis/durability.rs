@@ -1,4 +1,4 @@
-//! Whether merges are on the server's disk when they are answered.
+//! Finds out whether merges are on the server's disk when they are answered.
 //!
 //! A leaf trims its log as soon as a merge is called durable, so only a server that can't lose it says so, in
 //! the very pipeline that merged: `WAITAOF` confirms the fsync, it is set to fsync before it answers
@@ -10,7 +10,7 @@
 //! * `always` without `WAITAOF` (before 7.2): the reply waits for the fsync, but for
 //!   `no-appendfsync-on-rewrite`, and the settings can change under way. Not durable either.
 //! * Replicas, and with them every Redis Cluster: one that takes over has what it had received. A replica that
-//!   is away is not seen here; whoever promotes it by hand loses what was merged meanwhile.
+//!   is away is not seen here; an operator who promotes it by hand loses what was merged meanwhile.
 
 use redis::{Pipeline, ServerError, Value, cmd, from_redis_value};
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ const WAIT_MS: u64 = 20;
 /// A server that did not confirm is asked again this much later.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// How many answers [`ask`] adds to a pipeline.
+/// The number of answers that [`ask`] adds to a pipeline.
 pub(super) const QUESTIONS: usize = 3;
 
 /// Asks whether all that was written before, on this connection, can be lost.
@@ -51,7 +51,7 @@ pub(super) enum Forgetful {
     Late,
 }
 
-/// What the answers to [`ask`] say.
+/// Reads the answers to [`ask`].
 pub(super) fn judge(answers: &[Value]) -> Result<(), Forgetful> {
     let [wait, fsync, role] = answers else { return Err(Forgetful::Silent) };
     let synced = match wait {
@@ -96,7 +96,7 @@ struct Known {
     ask_at: Option<Instant>,
 }
 
-/// What is known of the server, so that one that does not confirm is not asked each time.
+/// The server's durability, as far as it is known: a server that does not confirm is not asked each time.
 #[derive(Debug, Default)]
 pub(super) struct Durability(Mutex<Known>);
 

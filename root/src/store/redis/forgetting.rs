@@ -1,4 +1,4 @@
-//! Forgetting a topic.
+//! Forgets a topic.
 
 use super::answer::{forgetting, is_missing_script};
 use super::server_process::ServerProcess;

@@ -1,4 +1,4 @@
-//! Who the store is: its record, in the hash `countree:CLUSTER:identity`, with the fields `revision` and `text` as the registry has them.
+//! Reads and writes the store's identity: its record, in the hash `countree:CLUSTER:identity`, with the fields `revision` and `text` as the registry has them.
 //!
 //! One key proves one shard. So in a Redis Cluster every primary has one more, `countree:CLUSTER:identity:{TAG}`, with a hash tag of
 //! its slots and the identity in it; the record lists the tags. They move with their slots, as the totals do.
@@ -48,7 +48,7 @@ impl Redis {
         let mut get = cmd("HGET");
         get.arg(self.keys.identity()).arg("text");
         let text: Option<String> = get.query_async(&mut self.link.clone()).await?;
-        // Text that can't be read is told of where the identity is asked for.
+        // Text that can't be read is reported where the identity is read.
         let found = text.and_then(|text| read_record(&text).ok()).map(|record| record.id);
         match found.filter(|_| !may_merge(bound, found)) {
             Some(found) => Err(not_ours(found, bound)),
@@ -74,7 +74,7 @@ impl Redis {
         if self.is_single() {
             return self.save_identity(&record).await;
         }
-        // A shard is listed once it can prove itself: whoever reads in between takes nothing for lost.
+        // A shard is listed once it can prove itself: a reader in between takes nothing for lost.
         let mut shards = std::mem::take(&mut record.shards);
         if !self.save_identity(&record).await? {
             return Ok(false);

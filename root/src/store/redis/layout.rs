@@ -1,4 +1,4 @@
-//! How a topic document looks in Redis. Other programs read it with `HGETALL`, so it is documented and stable:
+//! The form of a topic document in Redis. Other programs read it with `HGETALL`, so it is documented and stable:
 //!
 //! `countree:CLUSTER:topic:TOPIC` is a hash with the fields `version`, `era`, `leaf:STREAM` = `LSN EVENTS`,
 //! and `total:KIND:ITEM` = the total; a field `redo` is there while a large merge is written. In KIND `%` and `:` are written `%25` and `%3A`; ITEM is as it is.
@@ -31,7 +31,7 @@ impl Keys {
         format!("{}{topic}", self.topics())
     }
 
-    /// What the keys of all topic documents begin with.
+    /// The prefix of the keys of all topic documents.
     pub(super) fn topics(&self) -> String {
         format!("{}topic:", self.prefix)
     }
@@ -41,22 +41,22 @@ impl Keys {
         format!("{}registry", self.prefix)
     }
 
-    /// Who the store is.
+    /// The store's identity.
     pub(super) fn identity(&self) -> String {
         format!("{}identity", self.prefix)
     }
 
-    /// What proves one shard of a Redis Cluster.
+    /// The proof of identity on one shard of a Redis Cluster.
     pub(super) fn shard(&self, tag: &str) -> String {
         format!("{}identity:{{{tag}}}", self.prefix)
     }
 
-    /// How the sessions of a leaf that has left ended.
+    /// The last batches of the sessions of a leaf that has left.
     pub(super) fn sessions(&self, leaf: &NodeName) -> String {
         format!("{}{leaf}", self.sessions_prefix())
     }
 
-    /// What the keys of all tables of sessions begin with.
+    /// The prefix of the keys of all session tables.
     pub(super) fn sessions_prefix(&self) -> String {
         format!("{}sessions:", self.prefix)
     }

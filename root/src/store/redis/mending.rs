@@ -1,7 +1,7 @@
 //! Documents of which a merge was cut in two.
 //!
 //! A merge of many counters takes several writes, and a server that loses the end of its log may keep the first of them. They
-//! hold what is left to be written, so that whoever comes upon it finishes the merge. Earlier releases did not write that: such
+//! hold what is left to be written, so that the next root that comes upon it finishes the merge. Earlier releases did not write that: such
 //! a document is damaged, and can only be taken as it is.
 
 use super::Redis;
@@ -10,7 +10,7 @@ use countree_common::key::Topic;
 use redis::Script;
 use std::sync::{Arc, PoisonError};
 
-/// What became of a document.
+/// The result of mending a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mended {
     /// It was whole.
@@ -21,7 +21,7 @@ pub enum Mended {
     Accepted,
     /// It is half, and nothing says of what. Nothing was changed.
     Half {
-        /// What its version says.
+        /// The number that its version says.
         version: String,
     },
 }

@@ -1,6 +1,6 @@
-//! Merging: many calls in one round trip.
+//! Merges cuts: many calls in one round trip.
 //!
-//! Where the root remembers a topic's document, the topic's cuts are one call that writes totals, iff the document
+//! If the root has a topic's document in its cache, the topic's cuts are one call that writes totals, iff the document
 //! is the remembered one. All other cuts are a call each, which reads, judges and writes.
 
 use super::answer::{gained, is_missing_script, outcome};
@@ -104,7 +104,7 @@ impl Redis {
         calls
     }
 
-    /// Remembers what became of the cuts.
+    /// Remembers the outcomes of the cuts.
     fn learned(&self, cuts: &[&Cut], outcomes: Outcomes) -> Outcomes {
         let mut memory = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         for (cut, outcome) in cuts.iter().zip(&outcomes) {

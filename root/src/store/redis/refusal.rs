@@ -1,4 +1,4 @@
-//! What the operator is told when the server does not do what it is asked.
+//! Turns errors of Redis into errors of the store, with advice for the operator.
 
 use crate::store::StoreError;
 use countree_common::store::StoreId;
@@ -57,7 +57,7 @@ pub(super) fn is_on_the_move(e: &RedisError) -> bool {
     matches!(e.code(), Some("ASK" | "MOVED" | "TRYAGAIN"))
 }
 
-/// What a server's error comes to.
+/// The store's error for an error of the server.
 pub(super) fn refused(error: &ServerError) -> StoreError {
     let details = error.details().unwrap_or_default();
     if means(error, "DAMAGED") {

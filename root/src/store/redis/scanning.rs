@@ -2,7 +2,7 @@
 //!
 //! * `SCAN` goes over one primary after the other. A cursor means something to one process and one division of the slots alone:
 //!   another ends the scan, or topics could be missed.
-//! * `HGETALL` of a large document would hold up whoever else asks the server. It is read in pages, and again if it was merged
+//! * `HGETALL` of a large document would hold up all other clients of the server. It is read in pages, and again if it was merged
 //!   into meanwhile.
 
 use super::layout::{gather, position, stream_field};
@@ -26,7 +26,7 @@ const POSITIONS_AT_ONCE: usize = 1_024;
 /// Commands that are under way at a time.
 const COMMANDS_AT_ONCE: usize = 128;
 
-/// Where a scan stands.
+/// The position of a scan.
 struct ScanPosition {
     servers: u64,
     primary: usize,

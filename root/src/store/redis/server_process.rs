@@ -38,7 +38,7 @@ pub(super) struct ServerProcess {
 pub(super) struct EraScript {
     /// All of it.
     pub(super) text: String,
-    /// What `EVALSHA` calls it.
+    /// The SHA-1 hash that `EVALSHA` takes.
     pub(super) hash: String,
 }
 

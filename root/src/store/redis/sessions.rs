@@ -1,4 +1,4 @@
-//! Tables of sessions: how those of a leaf that has left ended.
+//! Session tables: the last counted batch of each session of a leaf that has left.
 //!
 //! `countree:CLUSTER:sessions:LEAF` is a hash with a field for each session, 32 hexadecimal digits, and the
 //! session's last counted batch. The server drops it when no leaf can want to know any more.

@@ -1,4 +1,4 @@
-//! Which slot of a Redis Cluster a hash tag belongs to, and a tag for given slots.
+//! Computes the Redis Cluster slot of a hash tag, and finds a tag for given slots.
 
 use std::ops::RangeInclusive;
 

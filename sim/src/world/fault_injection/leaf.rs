@@ -17,7 +17,7 @@ impl World {
                 let leaf = self.random.index(self.cluster.leaves.len()).unwrap_or_default();
                 let producer =
                     Host::Producer(self.random.index(self.clients.producers.len()).unwrap_or_default());
-                // Some producers do not hear from the leaf itself how their sessions ended.
+                // Some producers are cut off, and do not learn from the leaf itself how their sessions ended.
                 if self.random.chance(40) {
                     self.cut_for_a_while(Host::Leaf(leaf), &[producer]);
                 }
@@ -53,7 +53,7 @@ impl World {
         self.crash_leaf(leaf, crash) && self.restart_soon(Host::Leaf(leaf))
     }
 
-    /// A leaf dies and its folder is not what it was: acked events that were not merged may be lost.
+    /// Kills a leaf, and empties its folder or puts an older copy in its place: acked events that were not merged may be lost.
     fn lose_some_folder(&mut self, is_restored: bool) -> bool {
         let leaf = self.random.index(self.cluster.leaves.len()).unwrap_or_default();
         let was_up = self.crash_leaf(leaf, Crash::Process);
@@ -64,7 +64,7 @@ impl World {
         !was_up || self.restart_soon(Host::Leaf(leaf))
     }
 
-    /// The operator notices a leaf whose disk has failed.
+    /// Has the operator replace a leaf whose disk has failed.
     pub(in crate::world) fn replace_failed_leaf(&mut self, leaf: usize) {
         self.heal_in(200, 1_500, Heal::Replace(leaf));
     }

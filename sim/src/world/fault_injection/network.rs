@@ -71,7 +71,7 @@ impl World {
         has_effect
     }
 
-    /// One way is silent. Some connections over it give up; the others wait.
+    /// Holds messages up in one direction. Some connections over it time out; the others wait.
     fn hold_up_for_a_while(&mut self, from: Host, to: Host) -> bool {
         let wait = self.random.millis(100, 2_500);
         self.queue.after(wait, SimEvent::Heal(Heal::Cut(from, to)));

@@ -1,4 +1,4 @@
-//! How a leaf leaves in good order.
+//! Lets a leaf leave in good order.
 
 use crate::disk::{Crash, Disk};
 use crate::faults::BackgroundFault;
@@ -14,11 +14,11 @@ use countree_common::wire::rpc::{Reply, Request};
 use countree_leaf::machine::calls::{CallId, Callee};
 use std::time::Duration;
 
-/// How long a leaf may take to leave in good order; after that its log waits for the next start.
+/// A leaf may take this long to leave in good order; after that its log waits for the next start.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl World {
-    /// The leaf takes nothing more, and leaves once nothing is needed of it any more. Says whether it could.
+    /// Begins to drain a leaf, which leaves once nothing is needed of it any more. Says whether it could begin.
     pub(in crate::world) fn drain_and_leave(&mut self, i: usize) -> bool {
         let now = self.clocks(Host::Leaf(i));
         let Some(process) = self.cluster.leaves[i].process.as_mut().filter(|p| p.leaving.is_none()) else {
@@ -39,7 +39,7 @@ impl World {
         }
     }
 
-    /// The leaf goes, and its log stays.
+    /// Ends a leaf that took too long to leave; its log stays.
     fn leave_unsettled(&mut self, i: usize) {
         let Some(process) = &mut self.cluster.leaves[i].process else { return };
         process.is_without_heartbeats = true;
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    /// The machine says that the process may end. Where nothing on its disk is needed, the disk may go with it.
+    /// Ends a leaf that may go, as its machine says. If nothing on its disk is needed, the disk may go with it.
     pub(super) fn leaf_settled(&mut self, i: usize, keeps_keys: bool) {
         self.leaf_has_left(i);
         self.faults.tally.note(BackgroundFault::LeafSettled);
@@ -60,7 +60,7 @@ impl World {
         }
     }
 
-    /// The machine asks another node. Its word that it has settled is the last: a heartbeat that came after that
+    /// Sends a call of the machine to another node. The call that says that it has settled is its last: a heartbeat after that
     /// would list the leaf anew.
     pub(super) fn leaf_calls(&mut self, i: usize, call: CallId, callee: Callee, mut request: Request) {
         if let (Some(Flaw::DeniedKeys), Request::Drained { handover, .. }) = (self.plan.flaw, &mut request) {
@@ -96,7 +96,7 @@ impl World {
         }
     }
 
-    /// The last heartbeat is over.
+    /// Sends the final request, now that the last heartbeat is over.
     pub(in crate::world) fn send_final_request(&mut self, i: usize) {
         let final_request = self.cluster.leaves[i].process.as_mut().and_then(|p| p.final_request.take());
         if let Some((call, request)) = final_request {
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// A call was answered, or not.
+    /// Takes the answer to a call, or the lack of one.
     pub(in crate::world) fn call_returns(
         &mut self,
         i: usize,
@@ -123,7 +123,7 @@ impl World {
         self.drain_leaf(i);
     }
 
-    /// The leaf is out of the view, or nobody could be told: its process ends.
+    /// Ends the process of a leaf that is out of the view, or could reach no root.
     pub(in crate::world) fn leaf_has_left(&mut self, i: usize) {
         if self.crash_leaf(i, Crash::Process) {
             let wait = self.random.millis(100, 3_000);
@@ -132,7 +132,7 @@ impl World {
     }
 }
 
-/// What a flawed world answers to a leaf's call, without asking anybody.
+/// The reply of a flawed world to a leaf's call, made without asking anybody.
 fn faked_reply(flaw: Flaw, me: &NodeName, request: &Request, now: WallMs) -> Option<Reply> {
     match (flaw, request) {
         (Flaw::UnpublishedSessions, Request::Publish(_)) => Some(Reply::Published { durable: true }),

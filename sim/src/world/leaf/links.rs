@@ -1,4 +1,4 @@
-//! The leaf's connections: producers that came to it, and the roots of its view.
+//! The leaf's connections: to producers, and to the roots of its view.
 
 use super::LeafProcess;
 use crate::flaws::Flaw;
@@ -19,7 +19,7 @@ use countree_common::wire::uplink::{CutOutcome, FromRoot, ToRoot};
 use countree_leaf::machine::{ConnectionId, LeafMachine};
 use std::time::Duration;
 
-/// Between two attempts to reach a root, as in the real shell.
+/// Time between two attempts to reach a root, as in the real shell.
 const RECONNECT: Duration = Duration::from_millis(200);
 
 /// The connection to a root, or the attempt at it.
@@ -31,7 +31,7 @@ pub(super) struct RootLink {
 }
 
 impl World {
-    /// The view has changed: conversations with its roots are kept, and with no others.
+    /// Takes a new view: conversations with its roots are kept, others are ended.
     pub(in crate::world) fn leaf_takes_view(&mut self, i: usize) {
         let Some(process) = &mut self.cluster.leaves[i].process else { return };
         let view = process.membership.view.clone();
@@ -185,7 +185,7 @@ impl World {
         self.drain_leaf(i);
     }
 
-    /// The leaf says something to who came to it.
+    /// Sends a message to a producer or an asker.
     pub(super) fn leaf_sends(&mut self, i: usize, link: LinkId, message: Message) {
         let waits = self.plan.flaw == Some(Flaw::EarlyMerge) && self.cluster.leaves[i].disk.is_behind();
         match &mut self.cluster.leaves[i].process {
@@ -194,7 +194,7 @@ impl World {
         }
     }
 
-    /// Everything is on disk: what waited for it is said.
+    /// Sends the messages that waited for the disk, once everything is on it.
     pub(super) fn send_delayed_messages(&mut self, i: usize) {
         if !self.cluster.leaves[i].disk.is_behind() {
             let held = self.cluster.leaves[i].process.as_mut().map(|p| std::mem::take(&mut p.delayed));
@@ -221,7 +221,7 @@ impl World {
     }
 }
 
-/// As if the store stood where a probe thinks that it does.
+/// A faked outcome: the store stands where the probe says.
 fn all_is_well(Cut { stream, topic, from, to, era, .. }: Cut) -> CutOutcome {
     let version = Version { era, number: 1 };
     CutOutcome { stream, topic, from, to, outcome: Some(Outcome::Have { lsn: to, events: 0, version }) }

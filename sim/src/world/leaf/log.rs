@@ -1,4 +1,4 @@
-//! The leaf's log: what its writer does, and how it is read back.
+//! The leaf's log: its writer, and reading it back.
 
 use crate::disk::Written;
 use crate::faults::BackgroundFault;
@@ -16,7 +16,7 @@ use std::time::Duration;
 const FULL_RETRY: Duration = Duration::from_millis(200);
 
 impl World {
-    /// Lets the log's writer go on.
+    /// Has the log's writer write and fsync.
     pub(super) fn write_log(&mut self, i: usize) {
         let Some(life) = self.cluster.leaves[i].life() else { return };
         let incarnation = self.cluster.leaves[i].process.as_ref().map_or(0, |p| p.incarnation);
@@ -36,7 +36,7 @@ impl World {
         self.random.micros(50, most)
     }
 
-    /// An fsync is over, or a full disk is tried again.
+    /// Ends an fsync, or tries a full disk again.
     pub(in crate::world) fn disk_done(&mut self, i: usize) {
         if let Some(report) = self.cluster.leaves[i].disk.finish() {
             self.log_written(i, report);

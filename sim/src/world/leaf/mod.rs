@@ -30,7 +30,7 @@ use std::time::Duration;
 const REFUSED: Duration = Duration::from_millis(500);
 
 impl World {
-    /// A process starts: it reads its log and asks for an incarnation.
+    /// Starts a process: it reads its log and asks for an incarnation.
     pub(super) fn start_leaf(&mut self, i: usize) {
         let leaf = &mut self.cluster.leaves[i];
         if leaf.process.is_some() {
@@ -83,7 +83,7 @@ impl World {
         self.heartbeat(Host::Leaf(i));
     }
 
-    /// A process is gone; says whether there was one.
+    /// Ends the process; says whether there was one.
     pub(super) fn crash_leaf(&mut self, i: usize, crash: Crash) -> bool {
         if self.cluster.leaves[i].process.take().is_none() {
             return false;
@@ -93,7 +93,7 @@ impl World {
         true
     }
 
-    /// The leaf's folder belongs to this store from now on.
+    /// Binds a leaf's folder to a store.
     pub(super) fn bind_leaf(&mut self, i: usize, store: Option<FolderAdmission>) {
         let Some(store) = store else { return };
         let leaf = &mut self.cluster.leaves[i];
@@ -101,12 +101,12 @@ impl World {
             leaf.memory = Some(carried.belong(&store, leaf.memory.as_ref()));
         }
         if store.is_foreign {
-            // What it had merged elsewhere, and has no log of any more, is not here.
+            // Events that it had merged elsewhere, and has no log of any more, are not here.
             self.model.losses.note_adopted(i, self.queue.now());
         }
     }
 
-    /// The folder belongs to another store: the operator starts the leaf again a while later.
+    /// Ends a leaf whose folder belongs to another store; the operator starts it again a while later.
     pub(super) fn leaf_is_refused(&mut self, i: usize) {
         if self.crash_leaf(i, Crash::Process) {
             self.queue.after(REFUSED, SimEvent::Restart(Host::Leaf(i)));
@@ -138,7 +138,7 @@ impl World {
         self.drain_leaf(i);
     }
 
-    /// A root has confirmed the view, or brought a newer one.
+    /// Takes a root's confirmation of the view.
     pub(super) fn leaf_is_confirmed(&mut self, i: usize) {
         let now = self.clocks(Host::Leaf(i));
         if let Some(machine) = self.cluster.leaves[i].machine() {

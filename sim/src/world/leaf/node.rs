@@ -25,9 +25,9 @@ pub(in crate::world) struct LeafNode {
     pub(super) name: NodeName,
     pub(in crate::world) disk: Disk,
     pub(super) lives: Life,
-    /// Of its folder, as it was before the last start.
+    /// A copy of its folder from before the last start.
     pub(super) copy: Option<(Folder, Option<StoreMemory>)>,
-    /// Which store its folder belongs to.
+    /// The store that its folder belongs to.
     pub(super) memory: Option<StoreMemory>,
     pub(super) process: Option<LeafProcess>,
 }
@@ -35,24 +35,24 @@ pub(in crate::world) struct LeafNode {
 #[derive(Debug)]
 pub(super) struct LeafProcess {
     pub(super) membership: Membership,
-    /// What the log holds, until there is a machine.
+    /// The recovered log, until there is a machine.
     pub(super) recovered: Option<(Carried, BTreeMap<StreamId, OldStream>)>,
     pub(super) log: Vec<LogEnd>,
     pub(super) machine: Option<LeafMachine>,
     pub(super) incarnation: u64,
     pub(super) producers: BTreeSet<LinkId>,
     pub(super) roots: BTreeMap<NodeName, RootLink>,
-    /// Who waits for answers.
+    /// Open requests to this leaf.
     pub(super) pending_rpcs: PendingRpcs,
     pub(super) wakes_at: Option<Time>,
-    /// Since when it leaves.
+    /// The time since which it is leaving.
     pub(super) leaving: Option<Time>,
     pub(super) has_sent_leave: bool,
     /// It sends no heartbeats any more.
     pub(super) is_without_heartbeats: bool,
-    /// What is to be said once the last heartbeat is over.
+    /// The request to be sent once the last heartbeat is over.
     pub(super) final_request: Option<(CallId, Request)>,
-    /// What waits for the disk, in a world where the machine does not.
+    /// Messages that wait for the disk, in a world where the machine does not wait.
     pub(super) delayed: Vec<(LinkId, Message)>,
 }
 
@@ -95,7 +95,7 @@ impl LeafNode {
         self.process.as_mut().map(|p| &mut p.membership)
     }
 
-    /// What its log held when it started.
+    /// The ends of its streams when it started.
     pub(in crate::world) fn log(&self) -> Vec<LogEnd> {
         self.process.as_ref().map(|p| p.log.clone()).unwrap_or_default()
     }
@@ -110,13 +110,13 @@ impl LeafNode {
         self.memory.as_ref().map(|memory| (memory.id, memory.start))
     }
 
-    /// How far it has come.
+    /// The progress of its stream.
     pub(in crate::world) fn reached(&self) -> StreamProgress {
         let machine = self.process.as_ref().and_then(|p| p.machine.as_ref());
         machine.map(LeafMachine::reached).unwrap_or_default()
     }
 
-    /// The folder is lost, or replaced by the copy from before the last start. Says whether that takes anything away.
+    /// Empties the folder, or replaces it by the copy from before the last start. Says whether that was possible.
     pub(in crate::world) fn lose_folder(&mut self, is_restored: bool) -> bool {
         let copy = if is_restored { self.copy.clone() } else { Some((Folder::default(), None)) };
         let Some((copy, memory)) = copy.filter(|_| self.process.is_none()) else { return false };

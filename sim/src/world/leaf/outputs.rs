@@ -1,4 +1,4 @@
-//! Wakes a leaf's machine, and does what its outputs say.
+//! Wakes a leaf's machine, and carries out its outputs.
 
 use super::World;
 use crate::host::Host;
@@ -30,7 +30,7 @@ impl World {
         self.drain_leaf(i);
     }
 
-    /// Does what the machine has decided.
+    /// Carries out the machine's outputs.
     pub(super) fn drain_leaf(&mut self, i: usize) {
         while let Some(append) = self.cluster.leaves[i].machine().and_then(LeafMachine::next_append) {
             self.cluster.leaves[i].disk.append(append);

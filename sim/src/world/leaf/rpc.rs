@@ -1,4 +1,4 @@
-//! What a leaf is asked by HTTP clients and by other nodes, and what its resets ask.
+//! Requests to a leaf from HTTP clients and other nodes, and requests of its resets.
 
 use super::LeafProcess;
 use crate::flaws::Flaw;
@@ -17,21 +17,21 @@ use countree_leaf::machine::resets::{Answer, Question};
 use countree_leaf::machine::{FlushId, SubmissionId};
 use std::collections::BTreeMap;
 
-/// Who waits for an answer of the machine.
+/// Open requests that wait for the machine's answer.
 #[derive(Debug, Default)]
 pub(super) struct PendingRpcs {
     waiting: BTreeMap<SubmissionId, PendingRpc>,
     asked: u64,
 }
 
-/// Somebody who waits.
+/// An open request.
 #[derive(Debug)]
 struct PendingRpc {
     link: LinkId,
     wants: ReplyKind,
 }
 
-/// What somebody waits for.
+/// The kind of reply that a request gets.
 #[derive(Debug)]
 enum ReplyKind {
     /// Events to be counted.
@@ -54,7 +54,7 @@ impl PendingRpcs {
         id
     }
 
-    /// Who asked is gone.
+    /// Drops the requests of a connection that is gone.
     pub(super) fn forget(&mut self, link: LinkId) {
         self.waiting.retain(|_, waiting| waiting.link != link);
     }
@@ -92,7 +92,7 @@ impl World {
         self.drain_leaf(i);
     }
 
-    /// Counts events as an HTTP client's that nothing guards against repeats.
+    /// Submits events as an HTTP client would, with no protection against repeats.
     pub(in crate::world) fn leaf_is_submitted(&mut self, i: usize, events: &[(Counter, i64)]) {
         let now = self.clocks(Host::Leaf(i));
         let event = |(counter, delta): &(Counter, i64)| {
@@ -135,7 +135,7 @@ impl World {
         self.leaf_sends(i, link, Message::Reply(reply));
     }
 
-    /// A reset has a question to the cluster.
+    /// Sends a question of a reset to the cluster.
     pub(super) fn send_reset_question(&mut self, i: usize, reset: SubmissionId, question: Question) {
         let (me, purpose) = (Host::Leaf(i), Purpose::Reset(reset));
         match question {
@@ -153,7 +153,7 @@ impl World {
         }
     }
 
-    /// The cluster has answered a reset's question, or not.
+    /// Takes the answer to a reset's question, or the lack of one.
     pub(in crate::world) fn reset_receives(
         &mut self,
         i: usize,

@@ -1,4 +1,4 @@
-//! Binds a root to its store, and keeps an eye on which store it is.
+//! Binds a root to its store, and has it check the store's identity.
 
 use super::{REFUSED, World};
 use crate::flaws::Flaw;
@@ -18,7 +18,7 @@ impl World {
         let claimant = Claimant { memory, authorities, adopts: false, place: host.to_string() };
         let chance = self.store.chance();
         let found = self.store.found();
-        // One that runs has more to say of an emptied store than an operator.
+        // A root that runs knows more of an emptied store than an operator.
         let is_adopted = self.faults.are_over && self.cluster.roots.iter().all(|root| root.process.is_none());
         let record = claim(&found, &claimant, chance).or_else(|refused| {
             if !is_adopted {
@@ -33,11 +33,11 @@ impl World {
         };
         self.store.put_identity(record.clone());
         self.cluster.roots[i].memory = record.last_start().map(|start| StoreMemory::of(record.id, start));
-        // As if it had served for long.
+        // Time 0, as if the root had served for long.
         Standing::of(&record, Time::default())
     }
 
-    /// Has a root look at its store's identity, as it does once a second.
+    /// Has a root check its store's identity, as it does once a second.
     pub(super) fn check_store_identity(&mut self, i: usize) {
         if self.store.is_down || self.queue.now() < self.store.paused_until {
             return;

@@ -67,13 +67,13 @@ impl World {
         };
         if let Some(process) = &mut self.cluster.roots[i].process {
             process.machine.handle_leaf_opened(ConnectionId(link), leaf.name());
-            // The first that it says.
+            // Its first message.
             let said =
                 store.map(|id| process.machine.handle_leaf(ConnectionId(link), uplink::ToRoot::Store(id)));
             if said.is_some_and(|said| said.is_err()) {
                 process.machine.handle_leaf_closed(ConnectionId(link));
                 self.leave(link, Side::Acceptor);
-                // Once all is calm, the operator starts it again, to be adopted.
+                // Once all faults are over, the operator starts it again, to be adopted.
                 if let (Host::Leaf(of), true) = (leaf, self.faults.are_over) {
                     self.leaf_is_refused(of);
                 }

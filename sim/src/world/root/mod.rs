@@ -20,9 +20,9 @@ use countree_root::machine::{Registrar, RootMachine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Between two ticks of the machines, as in the real shell.
+/// Time between two ticks of the machines, as in the real shell.
 const TICK: Duration = Duration::from_millis(50);
-/// Between two questions which process of the store serves.
+/// Time between two questions which process of the store serves.
 const ERA_EVERY: Duration = Duration::from_secs(1);
 /// Changes of the registry by other roots are seen within this, as in the real shell.
 const REFRESH: Duration = Duration::from_millis(200);
@@ -34,7 +34,7 @@ const REFUSED: Duration = Duration::from_millis(500);
 pub(super) struct RootNode {
     number: usize,
     lives: Life,
-    /// Which store its folder belongs to.
+    /// The store that its folder belongs to.
     memory: Option<StoreMemory>,
     process: Option<RootProcess>,
 }
@@ -48,16 +48,16 @@ struct RootProcess {
     incarnation: Option<u64>,
     leaves: BTreeSet<LinkId>,
     broadcasts: BTreeSet<LinkId>,
-    /// Who waits for the registrar's answer: a conversation, or the root itself.
+    /// The askers of open questions to the registrar: a conversation, or the root itself (`None`).
     asks: BTreeMap<AskId, Option<LinkId>>,
-    /// What leaves that join were told of their folders.
+    /// The admission of the folder of each leaf that is joining.
     admitted: BTreeMap<LinkId, FolderAdmission>,
     next_ask: u64,
-    /// When it asks the store again in which era it serves.
+    /// The next time at which it asks the store for its era.
     asks_era_at: Time,
-    /// When the root tells its own registrar again that it lives.
+    /// The next time at which the root renews its lease with its own registrar.
     heartbeat_at: Time,
-    /// The store is left alone.
+    /// The store is fenced: it is not this cluster's.
     is_fenced: bool,
 }
 
@@ -82,12 +82,12 @@ impl RootNode {
         self.process.as_mut().map(|p| &mut p.machine)
     }
 
-    /// What it thinks of its store.
+    /// Its judgement of its store.
     pub(super) fn standing(&mut self) -> Option<&mut Standing> {
         self.process.as_mut().map(|p| &mut p.standing)
     }
 
-    /// Its folder is another.
+    /// Replaces its folder by a new one.
     pub(super) fn forget_store(&mut self) {
         self.memory = None;
     }
@@ -127,10 +127,10 @@ impl World {
         self.tick_root(i);
     }
 
-    /// A process is gone; says whether there was one.
+    /// Ends the process; says whether there was one.
     pub(super) fn crash_root(&mut self, i: usize) -> bool {
         let host = self.cluster.roots[i].host();
-        // What is missing in its view was so until now.
+        // Leaves missing in its view were so until now.
         if let Some(view) = self.cluster.roots[i].view().cloned() {
             self.note_absences(&view, &view);
         }

@@ -1,4 +1,4 @@
-//! Does what the outputs of a root's machines say.
+//! Carries out the outputs of a root's machines.
 
 use super::World;
 use crate::model::Promise;
@@ -16,7 +16,7 @@ const PART_BYTES: usize = 200;
 const CUTS_QUEUED_MAX: usize = 2_000;
 
 impl World {
-    /// Does what the machines have decided.
+    /// Carries out the machines' outputs.
     pub(super) fn drain_root(&mut self, i: usize) {
         while let Some(output) = self.cluster.roots[i].machine().and_then(RootMachine::poll_output) {
             self.perform_root_output(i, output);

@@ -1,4 +1,4 @@
-//! What roots ask of the store, and what it answers; on the way there and back things get lost.
+//! Calls of the store by roots. Requests and answers get lost on the way.
 
 use super::World;
 use crate::faults::BackgroundFault;
@@ -15,7 +15,7 @@ use countree_common::wire::rpc::Reply;
 use countree_root::machine::StoreSilent;
 
 impl World {
-    /// Sends a request to the store. On the way there and back things get lost, and some requests arrive long
+    /// Sends a call to the store. Requests and answers get lost on the way, and some requests arrive long
     /// after their root has stopped waiting.
     pub(super) fn ask_store(&mut self, i: usize, operation: Operation) {
         let Some(life) = self.cluster.roots[i].life() else { return };
@@ -48,7 +48,7 @@ impl World {
         self.queue.after(arrives, asked);
     }
 
-    /// A forget is asked for again and again until somebody answers, so that one of those requests may arrive long after it
+    /// Repeats a forget later: askers repeat it until they get an answer, so one of those requests may arrive long after it
     /// was answered.
     fn send_again_later(&mut self, (root, life): (usize, Life), bound: StoreId, operation: &Operation) {
         if let Operation::Forget(link, topic, at) = operation
@@ -69,7 +69,7 @@ impl World {
         is_heard: bool,
     ) {
         if self.queue.now() < self.store.paused_until {
-            // What waits in its socket is done when it goes on; by then its root has given up.
+            // Calls that wait in its socket are carried out when it goes on; by then their root has given up.
             if is_heard {
                 let (answer, timeout) = (Box::new(operation.silence()), self.timeout());
                 self.queue.after(timeout, SimEvent::StoreAnswered { root, life, answer });
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// No event is counted twice, at any time.
+    /// Checks that no event of merged cuts is counted twice.
     fn check_merged(&mut self, cuts: &[Cut]) {
         for cut in cuts {
             let Some(document) = self.store.documents.get(&cut.topic) else { continue };

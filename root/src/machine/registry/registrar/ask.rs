@@ -1,4 +1,4 @@
-//! What the registry is asked, and what each question does to it.
+//! The questions to the registry, and the change that each makes.
 
 use crate::machine::audit::Correction;
 use crate::machine::registry::{Registry, RegistryFull};
@@ -14,12 +14,12 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AskId(pub u64);
 
-/// What is asked of the registry; the requests of [`countree_common::wire::rpc`] by the same names.
+/// A question to the registry; the requests of [`countree_common::wire::rpc`] by the same names.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// Which incarnation is this start?
     Join {
-        /// Who starts.
+        /// The node that starts.
         name: NodeName,
         /// Its tier.
         tier: Tier,
@@ -39,7 +39,7 @@ pub enum Ask {
         node: Node,
         /// The epoch that it goes by.
         epoch: u64,
-        /// How far a leaf has come.
+        /// The progress of a leaf's stream.
         reached: Option<StreamProgress>,
     },
     /// A node is gone.
@@ -50,25 +50,25 @@ pub enum Ask {
     Settled {
         /// Which start of which leaf.
         stream: StreamId,
-        /// Where its keys are now.
+        /// The leaves that took its keys over.
         handover: KeyHandover,
     },
     /// A leaf will never come back.
     Forget(NodeName),
     /// An import begins, or goes on.
     BeginImport {
-        /// Which.
+        /// The one that is meant.
         file: ImportFile,
         /// Which way.
         direction: Direction,
     },
     /// All rows of an import were sent.
     EndImport {
-        /// Which.
+        /// The one that is meant.
         file: ImportFile,
         /// Which way.
         direction: Direction,
-        /// How many of them count.
+        /// The number of rows that count.
         rows: u64,
     },
     /// Items are to be split like this.
@@ -77,9 +77,9 @@ pub enum Ask {
     Ledgers,
     /// The nodes, as the store has them now: a copy could lack one that has just come.
     Members,
-    /// What the audit needs to know, as the store has it now.
+    /// The records that the audit compares, as the store has them now.
     AuditRecords,
-    /// What the audit has found out for certain.
+    /// The audit has found these out for certain.
     Correct(Vec<Correction>),
 }
 

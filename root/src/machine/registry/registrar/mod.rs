@@ -24,7 +24,7 @@ use waiting::{Renewals, Waiting};
 /// A registrar's first change of the view skips fewer epochs than this.
 pub const LEAP: u64 = 1 << 20;
 
-/// What the shell is to do.
+/// An output: something for the shell to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RegistrarOutput {
     /// Load the registry; then [`Registrar::handle_loaded`].
@@ -40,7 +40,7 @@ pub enum RegistrarOutput {
     },
     /// Answer a question.
     Reply {
-        /// Which.
+        /// The one that is meant.
         ask: AskId,
         /// The answer.
         reply: Reply,
@@ -56,7 +56,7 @@ pub enum RegistrarOutput {
 /// A leaf's incarnations are up to so far apart: see [`Registry::join_on_log`].
 pub const JUMP: u64 = 1 << 20;
 
-/// What is under way in the store.
+/// The store call that is under way.
 #[derive(Debug)]
 enum UnderWay {
     /// A load, and the questions that it answers by itself.
@@ -99,7 +99,7 @@ impl Registrar {
     /// seen within `refresh`.
     ///
     /// `salt` is a random number. A store that fell back, with roots that know nothing of it, would give epochs a
-    /// second time. A root that has just started therefore begins at a random distance from what it finds; whoever
+    /// second time. A root that has just started therefore begins at a random distance from what it finds; a node that
     /// is further ahead says so with its heartbeat.
     pub fn new(lease: Duration, refresh: Duration, salt: u64) -> Self {
         Self {
@@ -171,7 +171,7 @@ impl Registrar {
         self.advance(now);
     }
 
-    /// What the store holds, with its revision; the error says why it could not be asked.
+    /// Takes the store's registry with its revision; the error says why it could not be read.
     pub fn handle_loaded(&mut self, result: Result<Option<(u64, String)>, String>, now: Now) {
         let Some(UnderWay::Load { readers }) = self.under_way.take() else { return };
         let result = self.fence.clone().map_or(result, Err);

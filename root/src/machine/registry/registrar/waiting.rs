@@ -12,7 +12,7 @@ pub const ASKS_QUEUED: usize = 4_096;
 /// Leases to be renewed, with what leaves say of their streams.
 pub(super) type Renewals = BTreeMap<NodeName, (Node, Option<StreamProgress>)>;
 
-/// What waits for the next write or load.
+/// Questions that wait for the next write or load.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// For a write, in the order of their arrival.
