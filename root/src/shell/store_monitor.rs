@@ -1,7 +1,7 @@
 //! Checks the store's identity once a second, and acts on what the machine makes of it.
 
 use super::gauges::Gauges;
-use crate::machine::identity::binding::Chance;
+use crate::machine::identity::binding::RandomIds;
 use crate::machine::identity::standing::{NotAcknowledged, Standing, State};
 use crate::store::{AnyStore, BoundStore, Store, StoreError};
 use countree_common::shell::clock::Clock;
@@ -165,9 +165,9 @@ impl StoreMonitor {
     async fn acknowledge_alone(&self) -> Result<Option<String>, Unacknowledged> {
         for _ in 0..TRIES {
             let (found, now) = (self.store.identity().await?, self.clock.now().mono);
-            let chance = Chance { id: rand::random(), start: rand::random() };
+            let ids = RandomIds { id: rand::random(), start: rand::random() };
             let (record, state) = self.with(|machine| {
-                let record = machine.acknowledge(&found, now, chance);
+                let record = machine.acknowledge(&found, now, ids);
                 (record, machine.state().clone())
             });
             let Some(record) = record? else { return Ok(None) };

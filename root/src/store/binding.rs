@@ -1,7 +1,7 @@
 //! Opens a store to serve it: checks its identity, and notes in its record that it is served from now on.
 
 use super::{AnyStore, Store, StoreError};
-use crate::machine::identity::binding::{Chance, Claimant, StoreRefusal, claim, went_back};
+use crate::machine::identity::binding::{Claimant, RandomIds, StoreRefusal, claim, went_back};
 use countree_common::shell::store_memory::{self, MemoryError};
 use countree_common::store::{StoreMemory, StoreRecord};
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ pub async fn bind(store: AnyStore, binding: &Binding) -> Result<BoundStore, Bind
     let claimant = Claimant { memory, authorities, adopts, place };
     for _ in 0..TRIES {
         let found = store.identity().await?;
-        let record = claim(&found, &claimant, Chance { id: rand::random(), start: rand::random() })?;
+        let record = claim(&found, &claimant, RandomIds { id: rand::random(), start: rand::random() })?;
         if store.put_identity(record.clone()).await? {
             let is_taken = found.record.is_some_and(|found| found.id != record.id);
             store.serve_as(record.id, is_taken).await?;

@@ -4,8 +4,9 @@ use crate::host::Host;
 use countree_common::time::Time;
 use countree_common::wire::hello::Conversation;
 
-/// Numbers connections, and the conversations on them.
-pub(crate) type LinkId = u64;
+/// The number of a connection, and of the conversation on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ConnectionId(pub(crate) u64);
 
 /// An end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +29,7 @@ impl Side {
 
 /// A connection, from the first attempt until both sides have let go.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Connection {
     pub(super) hosts: [Host; 2],
     pub(super) port: u16,
     pub(super) conversation: Conversation,
@@ -41,7 +42,7 @@ pub(crate) struct Link {
     pub(super) in_flight: usize,
 }
 
-impl Link {
+impl Connection {
     /// The host at that end.
     pub(crate) fn host(&self, side: Side) -> Host {
         self.hosts[side as usize]

@@ -1,6 +1,6 @@
 //! The messages that travel, and the events of the network.
 
-use super::connection::{LinkId, Side};
+use super::connection::{ConnectionId, Side};
 use bytes::Bytes;
 use countree_client::machine::producer::Outgoing;
 use countree_common::wire::producer::FromLeaf;
@@ -38,13 +38,13 @@ pub(crate) enum Message {
 #[derive(Debug, Clone)]
 pub(crate) enum Delivery {
     /// An attempt to connect reaches the other side.
-    Connect(LinkId),
+    Connect(ConnectionId),
     /// The attempt has succeeded or failed; the opener learns of it.
-    ConnectResult { link: LinkId, is_accepted: bool },
+    ConnectResult { link: ConnectionId, is_accepted: bool },
     /// A message is there.
-    Message { link: LinkId, to: Side, message: Box<Message> },
+    Message { link: ConnectionId, to: Side, message: Box<Message> },
     /// A side notices that the connection is gone.
-    Lost { link: LinkId, side: Side },
+    Lost { link: ConnectionId, side: Side },
     /// The connection has waited too long for a sign of life.
-    TimedOut(LinkId),
+    TimedOut(ConnectionId),
 }

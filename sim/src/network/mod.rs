@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(crate) use conditions::NetworkConditions;
-pub(crate) use connection::{Link, LinkId, Side};
+pub(crate) use connection::{Connection, ConnectionId, Side};
 pub(crate) use message::{Delivery, Message};
 
 /// All connections.
@@ -23,8 +23,8 @@ pub(crate) use message::{Delivery, Message};
 pub(crate) struct Network {
     /// The present conditions.
     pub(crate) conditions: NetworkConditions,
-    links: BTreeMap<LinkId, Link>,
-    next: LinkId,
+    links: BTreeMap<ConnectionId, Connection>,
+    next: u64,
     cuts: BTreeSet<(Host, Host)>,
     /// Messages from one host to another wait until then.
     held_up: BTreeMap<(Host, Host), Time>,
@@ -42,13 +42,13 @@ impl Network {
     }
 
     /// The connection, unless both sides have let go of it.
-    pub(crate) fn link(&self, link: LinkId) -> Option<&Link> {
+    pub(crate) fn link(&self, link: ConnectionId) -> Option<&Connection> {
         self.links.get(&link)
     }
 
     /// Connections that both sides hold for live ones.
-    pub(crate) fn open_links(&self) -> Vec<LinkId> {
-        let is_open = |l: &Link| l.is_accepted && !l.is_broken;
+    pub(crate) fn open_links(&self) -> Vec<ConnectionId> {
+        let is_open = |l: &Connection| l.is_accepted && !l.is_broken;
         self.links.iter().filter(|(_, l)| is_open(l)).map(|(id, _)| *id).collect()
     }
 
@@ -59,10 +59,10 @@ impl Network {
     }
 
     /// Live connections that end at a host, or between it and another.
-    pub(crate) fn links_of(&self, host: Host, other: Option<Host>) -> Vec<LinkId> {
-        let ends_at = |l: &Link, host| l.hosts.contains(&host);
-        let is_meant = |l: &Link| ends_at(l, host) && other.is_none_or(|other| ends_at(l, other));
-        let is_live = |l: &Link| l.is_accepted && !l.is_broken;
+    pub(crate) fn links_of(&self, host: Host, other: Option<Host>) -> Vec<ConnectionId> {
+        let ends_at = |l: &Connection, host| l.hosts.contains(&host);
+        let is_meant = |l: &Connection| ends_at(l, host) && other.is_none_or(|other| ends_at(l, other));
+        let is_live = |l: &Connection| l.is_accepted && !l.is_broken;
         self.links.iter().filter(|(_, l)| is_live(l) && is_meant(l)).map(|(id, _)| *id).collect()
     }
 
@@ -74,10 +74,10 @@ impl Network {
         opener: Host,
         acceptor: (Host, u16),
         conversation: Conversation,
-    ) -> LinkId {
-        let id = self.next;
+    ) -> ConnectionId {
+        let id = ConnectionId(self.next);
         self.next += 1;
-        let link = Link {
+        let link = Connection {
             hosts: [opener, acceptor.0],
             port: acceptor.1,
             conversation,
@@ -98,7 +98,7 @@ impl Network {
         &mut self,
         queue: &mut EventQueue<E>,
         random: &mut Random,
-        id: LinkId,
+        id: ConnectionId,
     ) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.is_accepted = true;
@@ -111,7 +111,7 @@ impl Network {
     pub(crate) fn refuse<E: From<Delivery>>(
         &mut self,
         queue: &mut EventQueue<E>,
-        id: LinkId,
+        id: ConnectionId,
         after: Duration,
     ) {
         if let Some(link) = self.links.get_mut(&id) {
@@ -125,7 +125,7 @@ impl Network {
         &mut self,
         queue: &mut EventQueue<E>,
         random: &mut Random,
-        id: LinkId,
+        id: ConnectionId,
         from: Side,
         message: Message,
     ) {
@@ -164,7 +164,7 @@ impl Network {
     }
 
     /// Takes a message off the wire; says whether it arrives.
-    pub(crate) fn deliver(&mut self, id: LinkId, to: Side) -> bool {
+    pub(crate) fn deliver(&mut self, id: ConnectionId, to: Side) -> bool {
         let Some(link) = self.links.get_mut(&id) else { return false };
         link.in_flight -= 1;
         let arrives = !link.is_broken && link.is_held(to);
@@ -177,7 +177,7 @@ impl Network {
         &mut self,
         queue: &mut EventQueue<E>,
         random: &mut Random,
-        id: LinkId,
+        id: ConnectionId,
     ) {
         let Some(link) = self.links.get_mut(&id).filter(|l| !l.is_broken) else { return };
         link.is_broken = true;
@@ -196,7 +196,7 @@ impl Network {
         &mut self,
         queue: &mut EventQueue<E>,
         random: &mut Random,
-        id: LinkId,
+        id: ConnectionId,
         side: Side,
     ) {
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -206,16 +206,17 @@ impl Network {
     }
 
     /// Notes that a side has noticed that the connection is gone; says whether that was news.
-    pub(crate) fn lost(&mut self, id: LinkId, side: Side) -> bool {
+    pub(crate) fn lost(&mut self, id: ConnectionId, side: Side) -> bool {
         let Some(link) = self.links.get_mut(&id) else { return false };
         let was_held = !std::mem::replace(&mut link.has_left[side as usize], true);
         self.forget_if_done(id);
         was_held
     }
 
-    fn forget_if_done(&mut self, id: LinkId) {
-        let is_done =
-            |l: &Link| l.is_broken && l.in_flight == 0 && l.has_left[0] && (l.has_left[1] || !l.is_accepted);
+    fn forget_if_done(&mut self, id: ConnectionId) {
+        let is_done = |l: &Connection| {
+            l.is_broken && l.in_flight == 0 && l.has_left[0] && (l.has_left[1] || !l.is_accepted)
+        };
         if self.links.get(&id).is_some_and(is_done) {
             self.links.remove(&id);
         }
@@ -229,7 +230,7 @@ impl Network {
         host: Host,
     ) {
         for side in [Side::Opener, Side::Acceptor] {
-            let is_its = |l: &Link| l.host(side) == host && l.is_held(side);
+            let is_its = |l: &Connection| l.host(side) == host && l.is_held(side);
             let ids: Vec<_> = self.links.iter().filter(|(_, l)| is_its(l)).map(|(id, _)| *id).collect();
             ids.into_iter().for_each(|id| self.leave(queue, random, id, side));
         }

@@ -1,6 +1,8 @@
 //! The store: topic documents and the registry in memory. It loses answers, is away for a while, and
 //! may forget everything since it was last made durable.
 
+mod earlier;
+mod eras;
 mod operation;
 mod rollback;
 
@@ -13,30 +15,25 @@ use countree_common::era;
 use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::key::Topic;
 use countree_common::ledger::StreamLedger;
-use countree_common::session::{Seq, SessionId};
 use countree_common::store::{StoreId, StoreRecord};
 use countree_common::time::Time;
 use countree_common::wire::publish::SnapshotPart;
 use countree_common::wire::rpc::{Reply, SessionTable};
 use countree_root::machine::Registry as Registrations;
 use countree_root::machine::documents::{Document, served};
-use countree_root::machine::identity::binding::{Chance, FoundStore};
+use countree_root::machine::identity::binding::{FoundStore, RandomIds};
 use countree_root::machine::identity::standing::may_merge;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+pub(crate) use earlier::Documents;
+use earlier::{Earlier, Registry, SessionEnds};
+use eras::Eras;
 pub(crate) use operation::{Answer, Operation};
-
-/// Topic documents by topic. Each is one unit: it goes back in time as a whole.
-pub(crate) type Documents = BTreeMap<Topic, Document>;
-/// The last counted batch of each session.
-type SessionEnds = BTreeMap<(NodeName, SessionId), Seq>;
-/// The registry's revision and text.
-type Registry = Option<(u64, String)>;
 
 /// Between the eras of two server processes; the ones of older copies lie between.
 const ERA_GAP: u64 = 4 * era::GAP;
 
-/// The store, and the states that it may go back to.
+/// The store.
 #[derive(Debug)]
 pub(crate) struct Store {
     /// The documents that it holds now.
@@ -44,24 +41,13 @@ pub(crate) struct Store {
     registry: Registry,
     identity: Option<StoreRecord>,
     /// Random numbers that were taken for identities.
-    chances: u64,
+    random_ids: u64,
     /// The last counted batch of each session of leaves that left.
     session_ends: SessionEnds,
-    /// Since the last durable state, which is the first, one for each change.
-    earlier_documents: Vec<Documents>,
-    /// Of the same moments.
-    earlier_endings: Vec<SessionEnds>,
-    earlier_registries: Vec<Registry>,
-    /// At least as high as every era in it, and part of what a copy holds.
-    era_record: u64,
-    /// Of the same moments.
-    earlier_era_records: Vec<u64>,
-    /// Every era that a server process had.
-    given_eras: Vec<u64>,
-    /// The eras that each topic was in, one after another.
-    era_order: BTreeMap<Topic, Vec<u64>>,
-    /// The era of the process that serves.
-    era: u64,
+    /// The states that it may go back to.
+    earlier: Earlier,
+    /// The eras of its server processes.
+    eras: Eras,
     /// Topics that were ever rolled back.
     pub(crate) forgetful: BTreeSet<Topic>,
     /// Whether everything is durable when it is answered.
@@ -80,16 +66,10 @@ impl Store {
             documents: Documents::new(),
             registry: None,
             identity: None,
-            chances: 0,
+            random_ids: 0,
             session_ends: SessionEnds::new(),
-            earlier_documents: vec![Documents::new()],
-            earlier_endings: vec![SessionEnds::new()],
-            earlier_registries: vec![None],
-            era_record: 1,
-            earlier_era_records: vec![1],
-            given_eras: vec![1],
-            era_order: BTreeMap::new(),
-            era: 1,
+            earlier: Earlier::new(),
+            eras: Eras::new(),
             forgetful: BTreeSet::new(),
             is_durable,
             is_down: false,
@@ -111,9 +91,9 @@ impl Store {
     }
 
     /// Random numbers for a record.
-    pub(crate) fn chance(&mut self) -> Chance {
-        self.chances += 1;
-        Chance { id: self.chances.into(), start: self.chances }
+    pub(crate) fn random_ids(&mut self) -> RandomIds {
+        self.random_ids += 1;
+        RandomIds { id: self.random_ids.into(), start: self.random_ids }
     }
 
     /// Does what is asked by a root that serves the store `bound`.
@@ -150,7 +130,7 @@ impl Store {
             Operation::Ended(link, leaf, session) => {
                 Answer::Replied(link, Reply::SessionEnd(self.session_ends.get(&(leaf, session)).copied()))
             }
-            Operation::Era => Answer::Era(Some(self.era)),
+            Operation::Era => Answer::Era(Some(self.eras.current)),
             Operation::Load => Answer::Loaded(Some(self.registry.clone())),
             Operation::Save { expected, next, text } => {
                 let revision = self.registry.as_ref().map_or(0, |(revision, _)| *revision);
@@ -158,7 +138,7 @@ impl Store {
                 if fits {
                     self.registry = Some((next, text));
                     if !self.is_durable {
-                        self.earlier_registries.push(self.registry.clone());
+                        self.earlier.registries.push(self.registry.clone());
                     }
                 }
                 Answer::Saved(Some(fits))
@@ -181,7 +161,7 @@ impl Store {
             }
         };
         if let Outcome::Applied(applied) = &outcome {
-            self.era_record = self.era_record.max(applied.version.era);
+            self.eras.record = self.eras.record.max(applied.version.era);
             self.remember();
             self.note_eras();
         }
@@ -201,7 +181,7 @@ impl Store {
                 Some(Flaw::DroppedTombstones) => drop(self.documents.remove(topic)),
                 _ => {}
             }
-            self.era_record = self.era_record.max(version.era);
+            self.eras.record = self.eras.record.max(version.era);
             self.remember();
             self.note_eras();
         }
@@ -215,15 +195,15 @@ impl Store {
     /// A state that the store may go back to.
     fn remember(&mut self) {
         if !self.is_durable {
-            self.earlier_documents.push(self.documents.clone());
-            self.earlier_endings.push(self.session_ends.clone());
-            self.earlier_era_records.push(self.era_record);
+            self.earlier.documents.push(self.documents.clone());
+            self.earlier.session_ends.push(self.session_ends.clone());
+            self.earlier.era_records.push(self.eras.record);
         }
     }
 
     /// The era of the server process that serves.
     pub(crate) fn served_in(&self) -> u64 {
-        self.era
+        self.eras.current
     }
 
     /// Another process serves. Where one of several servers has failed over, all of them count as another.
@@ -232,14 +212,14 @@ impl Store {
             return;
         }
         // Far enough apart for what leaves ask for in between.
-        let era = self.given_eras.iter().copied().fold(self.era_record, u64::max) + ERA_GAP;
+        let era = self.eras.given.iter().copied().fold(self.eras.record, u64::max) + ERA_GAP;
         self.begin_era(era);
     }
 
     fn begin_era(&mut self, era: u64) {
-        self.given_eras.push(era);
-        self.era_record = self.era_record.max(era);
-        self.era = era;
+        self.eras.given.push(era);
+        self.eras.record = self.eras.record.max(era);
+        self.eras.current = era;
         self.note_eras();
     }
 
@@ -250,7 +230,7 @@ impl Store {
                 .documents
                 .get(topic)
                 .map_or(0, |document| served(document.version, self.served_in()).era);
-            let order = self.era_order.entry(topic.clone()).or_default();
+            let order = self.eras.order.entry(topic.clone()).or_default();
             if order.last() != Some(&era) {
                 order.push(era);
             }
@@ -264,7 +244,7 @@ impl Store {
         if era == 0 && from == 0 {
             return Some(0);
         }
-        let mut ranks = (1..).zip(self.era_order.get(topic)?).filter(|(_, e)| **e == era).map(|(at, _)| at);
+        let mut ranks = (1..).zip(self.eras.order.get(topic)?).filter(|(_, e)| **e == era).map(|(at, _)| at);
         if era == 0 { ranks.find(|at| *at >= from) } else { ranks.last() }
     }
 

@@ -1,6 +1,6 @@
 //! The calls that roots make of the store, and its answers.
 
-use crate::network::LinkId;
+use crate::network::ConnectionId;
 use countree_common::cluster::NodeName;
 use countree_common::cut::{Cut, Outcome};
 use countree_common::document::{Snapshot, Version};
@@ -19,13 +19,13 @@ pub(crate) enum Operation {
     /// Read a topic.
     Read(ReadId, Topic),
     /// Read a topic for the asker on that connection.
-    Show(LinkId, Topic),
+    Show(ConnectionId, Topic),
     /// Forget a topic that stands at that version, for the one who asked on that connection.
-    Forget(LinkId, Topic, Version),
+    Forget(ConnectionId, Topic, Version),
     /// Keep a session table.
-    Publish(LinkId, SessionTable),
+    Publish(ConnectionId, SessionTable),
     /// Tell the last counted batch of a session.
-    Ended(LinkId, NodeName, SessionId),
+    Ended(ConnectionId, NodeName, SessionId),
     /// Say in which era it serves.
     Era,
     /// Load the registry.
@@ -61,9 +61,9 @@ pub(crate) enum Answer {
     /// To [`Operation::Read`].
     Read(ReadId, Option<Option<Snapshot>>),
     /// To [`Operation::Forget`].
-    Forgotten(LinkId, Topic, ForgetOutcome),
+    Forgotten(ConnectionId, Topic, ForgetOutcome),
     /// To the asker on that connection of a root.
-    Replied(LinkId, Reply),
+    Replied(ConnectionId, Reply),
     /// To [`Operation::Era`].
     Era(Option<u64>),
     /// To [`Operation::Load`].

@@ -6,7 +6,7 @@ use super::questions::Purpose;
 use crate::flaws::Flaw;
 use crate::host::{Host, Life};
 use crate::model::Promise;
-use crate::network::{LinkId, Message, Side};
+use crate::network::{ConnectionId, Message, Side};
 use crate::random::Random;
 use crate::world::event::SimEvent;
 use countree_broadcast::machine::{BroadcastMachine, CheckId, DatagramRoom, Format, Output, Room, ViewerId};
@@ -39,14 +39,14 @@ struct BroadcastProcess {
     membership: Membership,
     machine: BroadcastMachine,
     is_up: bool,
-    roots: BTreeMap<NodeName, RootLink>,
-    viewers: BTreeMap<LinkId, ViewerSink>,
+    roots: BTreeMap<NodeName, RootConnection>,
+    viewers: BTreeMap<ConnectionId, ViewerSink>,
 }
 
 #[derive(Debug)]
-struct RootLink {
+struct RootConnection {
     address: SocketAddr,
-    link: Option<LinkId>,
+    link: Option<ConnectionId>,
     is_connected: bool,
     /// Its last watermark.
     watermark: WallMs,
@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    pub(super) fn broadcast_has_root(&mut self, i: usize, link: LinkId) {
+    pub(super) fn broadcast_has_root(&mut self, i: usize, link: ConnectionId) {
         let now = self.queue.now();
         let Some(process) = &mut self.cluster.broadcasts[i].process else { return };
         let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) else { return };
@@ -164,7 +164,7 @@ impl World {
         self.drain_broadcast(i);
     }
 
-    pub(super) fn broadcast_loses_connection(&mut self, i: usize, link: LinkId) {
+    pub(super) fn broadcast_loses_connection(&mut self, i: usize, link: ConnectionId) {
         if self.is_replied(link, None) {
             return;
         }
@@ -172,7 +172,7 @@ impl World {
         let Some(life) = self.cluster.broadcasts[i].life() else { return };
         let Some(process) = &mut self.cluster.broadcasts[i].process else { return };
         if process.viewers.remove(&link).is_some() {
-            process.machine.handle_viewer_left(ViewerId(link), now);
+            process.machine.handle_viewer_left(ViewerId(link.0), now);
         } else if let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) {
             root.link = None;
             if std::mem::take(&mut root.is_connected) {
@@ -185,7 +185,7 @@ impl World {
         self.drain_broadcast(i);
     }
 
-    pub(super) fn broadcast_receives_root(&mut self, i: usize, link: LinkId, message: FromRoot) {
+    pub(super) fn broadcast_receives_root(&mut self, i: usize, link: ConnectionId, message: FromRoot) {
         let now = self.queue.now();
         let Some(process) = &mut self.cluster.broadcasts[i].process else { return };
         let root = process.roots.iter_mut().find(|(_, r)| r.link == Some(link));
@@ -206,16 +206,16 @@ impl World {
         self.drain_broadcast(i);
     }
 
-    pub(super) fn accept_viewer(&mut self, i: usize, link: LinkId) {
+    pub(super) fn accept_viewer(&mut self, i: usize, link: ConnectionId) {
         let takes_datagrams = self.random.chance(80);
         if let Some(process) = &mut self.cluster.broadcasts[i].process {
             process.viewers.insert(link, ViewerSink { takes_datagrams, stretches_in_flight: 0 });
-            process.machine.handle_viewer_joined(ViewerId(link), Format::Frames);
+            process.machine.handle_viewer_joined(ViewerId(link.0), Format::Frames);
         }
         self.drain_broadcast(i);
     }
 
-    pub(super) fn broadcast_receives_viewer(&mut self, i: usize, link: LinkId, message: ToBroadcast) {
+    pub(super) fn broadcast_receives_viewer(&mut self, i: usize, link: ConnectionId, message: ToBroadcast) {
         let now = self.queue.now();
         let message = match message {
             ToBroadcast::Resume(topics) if self.plan.flaw == Some(Flaw::UntoldEras) => {
@@ -224,7 +224,7 @@ impl World {
             message => message,
         };
         if let Some(machine) = self.cluster.broadcasts[i].machine() {
-            machine.handle_viewer(ViewerId(link), message, now);
+            machine.handle_viewer(ViewerId(link.0), message, now);
         }
         self.drain_broadcast(i);
     }
@@ -245,7 +245,7 @@ impl World {
     }
 
     /// Notes that a piece of the stream has arrived: there is room for the next.
-    pub(super) fn stretch_arrived(&mut self, i: usize, link: LinkId) {
+    pub(super) fn stretch_arrived(&mut self, i: usize, link: ConnectionId) {
         let process = self.cluster.broadcasts.get_mut(i).and_then(|b| b.process.as_mut());
         if let Some(sink) = process.and_then(|p| p.viewers.get_mut(&link)) {
             sink.stretches_in_flight = sink.stretches_in_flight.saturating_sub(1);
@@ -269,7 +269,8 @@ impl World {
             Output::Connect { root, address } => {
                 self.broadcast_disconnects(i, &root);
                 if let Some(process) = &mut self.cluster.broadcasts[i].process {
-                    let link = RootLink { address, link: None, is_connected: false, watermark: WallMs(0) };
+                    let link =
+                        RootConnection { address, link: None, is_connected: false, watermark: WallMs(0) };
                     process.roots.insert(root.clone(), link);
                 }
                 self.broadcast_connects(i, &root);
@@ -286,24 +287,24 @@ impl World {
                 if bytes.len() > DATAGRAM_BYTES {
                     self.violate(Promise::Bounded, format!("a datagram of {} bytes", bytes.len()));
                 }
-                self.send(viewer.0, Side::Acceptor, Message::Datagram(bytes));
+                self.send(ConnectionId(viewer.0), Side::Acceptor, Message::Datagram(bytes));
             }
             Output::Stream { viewer, chunks } => {
                 let process = self.cluster.broadcasts[i].process.as_mut();
-                if let Some(sink) = process.and_then(|p| p.viewers.get_mut(&viewer.0)) {
+                if let Some(sink) = process.and_then(|p| p.viewers.get_mut(&ConnectionId(viewer.0))) {
                     sink.stretches_in_flight += 1;
                     if sink.stretches_in_flight > 1 {
                         self.violate(Promise::Bounded, "a viewer without room was sent more on its stream");
                     }
                 }
                 if self.plan.flaw == Some(Flaw::LossyStreams) && self.random.chance(30) {
-                    return self.stretch_arrived(i, viewer.0);
+                    return self.stretch_arrived(i, ConnectionId(viewer.0));
                 }
-                self.send(viewer.0, Side::Acceptor, Message::Stream(chunks));
+                self.send(ConnectionId(viewer.0), Side::Acceptor, Message::Stream(chunks));
             }
             Output::Dismiss { viewer, reason } => {
                 self.violate(Promise::Orderly, format!("a viewer was sent away: {reason}"));
-                self.leave(viewer.0, Side::Acceptor);
+                self.leave(ConnectionId(viewer.0), Side::Acceptor);
             }
             Output::Share { .. } | Output::Unshare { .. } => {}
             Output::Check { check, topic } => {
@@ -320,8 +321,8 @@ impl World {
     }
 }
 
-fn room(viewers: &BTreeMap<LinkId, ViewerSink>, viewer: ViewerId, random: &mut Random) -> Room {
-    let Some(sink) = viewers.get(&viewer.0) else { return Room::NONE };
+fn room(viewers: &BTreeMap<ConnectionId, ViewerSink>, viewer: ViewerId, random: &mut Random) -> Room {
+    let Some(sink) = viewers.get(&ConnectionId(viewer.0)) else { return Room::NONE };
     let datagram = match random.below(10) {
         _ if !sink.takes_datagrams => DatagramRoom::Never,
         0 => return Room::NONE,

@@ -3,7 +3,7 @@
 use super::World;
 use crate::host::Host;
 use crate::model::Promise;
-use crate::network::{Delivery, LinkId, Message, Side};
+use crate::network::{ConnectionId, Delivery, Message, Side};
 use countree_common::cluster::NodeName;
 use countree_common::wire::hello::Conversation;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl World {
         }
     }
 
-    fn handle_connect(&mut self, id: LinkId) {
+    fn handle_connect(&mut self, id: ConnectionId) {
         let Some(link) = self.network.link(id).filter(|l| l.is_held(Side::Opener)) else { return };
         let (opener, acceptor, port) = (link.host(Side::Opener), link.host(Side::Acceptor), link.port());
         let conversation = link.conversation();
@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    fn handle_connect_result(&mut self, id: LinkId, is_accepted: bool) {
+    fn handle_connect_result(&mut self, id: ConnectionId, is_accepted: bool) {
         let Some(link) = self.network.link(id).filter(|l| l.is_held(Side::Opener)) else { return };
         let (opener, conversation) = (link.host(Side::Opener), link.conversation());
         if !is_accepted {
@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    fn receive(&mut self, host: Host, link: LinkId, message: Message) {
+    fn receive(&mut self, host: Host, link: ConnectionId, message: Message) {
         match (host, message) {
             (Host::Leaf(i), Message::Produce(frame)) => self.leaf_receives_producer(i, link, frame),
             (Host::Leaf(i), Message::Outcomes(message)) => self.leaf_receives_root(i, link, message),
@@ -101,7 +101,7 @@ impl World {
         }
     }
 
-    fn lose(&mut self, host: Host, link: LinkId) {
+    fn lose(&mut self, host: Host, link: ConnectionId) {
         match host {
             Host::Leaf(i) => self.leaf_loses_connection(i, link),
             Host::Root(i) => self.root_loses_connection(i, link),

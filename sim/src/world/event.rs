@@ -2,7 +2,7 @@
 
 use crate::faults::Heal;
 use crate::host::{Host, Life};
-use crate::network::{Delivery, LinkId, Network, Side};
+use crate::network::{ConnectionId, Delivery, Network, Side};
 use crate::store::{Answer, Operation};
 use countree_common::cluster::NodeName;
 use countree_common::store::StoreId;
@@ -40,7 +40,7 @@ pub(crate) enum SimEvent {
     /// A viewer looks for a broadcast node.
     FindBroadcast { viewer: usize },
     /// The question on this connection times out.
-    Unanswered(LinkId),
+    Unanswered(ConnectionId),
     /// An HTTP client sends its request, for the first time or again.
     Submit { client: usize },
     /// A reader reads a topic with everything acked before.
@@ -58,7 +58,7 @@ pub(crate) enum SimEvent {
 impl SimEvent {
     /// The host whose process handles it, if any: while the process is paused, the event waits.
     pub(crate) fn host(&self, network: &Network) -> Option<Host> {
-        let end = |link: &LinkId, side| network.link(*link).map(|l| l.host(side));
+        let end = |link: &ConnectionId, side| network.link(*link).map(|l| l.host(side));
         match self {
             SimEvent::Network(Delivery::Connect(link)) => end(link, Side::Acceptor),
             SimEvent::Network(Delivery::ConnectResult { link, .. }) => end(link, Side::Opener),

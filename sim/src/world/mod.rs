@@ -30,7 +30,7 @@ use crate::clock::EventQueue;
 use crate::faults::{InjectedFault, Tally};
 use crate::host::Host;
 use crate::model::{Broken, Promise, ReferenceModel};
-use crate::network::{LinkId, Message, Network, Side};
+use crate::network::{ConnectionId, Message, Network, Side};
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::store::Store;
@@ -57,7 +57,7 @@ pub(crate) struct World {
     clients: Clients,
     operator: Operator,
     /// Open requests between processes, by the connection that they are asked on.
-    questions: BTreeMap<LinkId, questions::Question>,
+    questions: BTreeMap<ConnectionId, questions::Question>,
     model: ReferenceModel,
     faults: ActiveFaults,
     trace: Trace,
@@ -120,15 +120,15 @@ impl World {
         self.queue.after(self.plan.faults.duration, SimEvent::EndFaults);
     }
 
-    fn send(&mut self, link: LinkId, from: Side, message: Message) {
+    fn send(&mut self, link: ConnectionId, from: Side, message: Message) {
         self.network.send(&mut self.queue, &mut self.random, link, from, message);
     }
 
-    fn leave(&mut self, link: LinkId, side: Side) {
+    fn leave(&mut self, link: ConnectionId, side: Side) {
         self.network.leave(&mut self.queue, &mut self.random, link, side);
     }
 
-    fn open(&mut self, opener: Host, acceptor: Host, port: u16, conversation: Conversation) -> LinkId {
+    fn open(&mut self, opener: Host, acceptor: Host, port: u16, conversation: Conversation) -> ConnectionId {
         self.network.open(&mut self.queue, &mut self.random, opener, (acceptor, port), conversation)
     }
 

@@ -5,7 +5,7 @@ use crate::flaws::Flaw;
 use crate::host::{Host, Life};
 use crate::model::Promise;
 use crate::model::{EventId, EventStatus};
-use crate::network::{LinkId, Message, Side};
+use crate::network::{ConnectionId, Message, Side};
 use crate::plan::Plan;
 use crate::world::event::SimEvent;
 use countree_client::machine::producer::{
@@ -41,7 +41,7 @@ pub(super) struct ProducerClient {
 #[derive(Debug)]
 struct Open {
     attempt: AttemptId,
-    link: LinkId,
+    link: ConnectionId,
     /// The counters behind the ids of this connection, to tell which events a batch holds.
     dictionary: Vec<Counter>,
 }
@@ -73,7 +73,7 @@ impl ProducerClient {
         self.to_produce == 0 && self.machine.is_empty()
     }
 
-    fn leaf_of(&self, link: LinkId) -> Option<(NodeName, AttemptId)> {
+    fn leaf_of(&self, link: ConnectionId) -> Option<(NodeName, AttemptId)> {
         let open = self.links.iter().find(|(_, open)| open.link == link);
         open.map(|(leaf, open)| (leaf.clone(), open.attempt))
     }
@@ -159,7 +159,7 @@ impl World {
         }
     }
 
-    pub(super) fn producer_has_leaf(&mut self, i: usize, link: LinkId) {
+    pub(super) fn producer_has_leaf(&mut self, i: usize, link: ConnectionId) {
         let now = self.queue.now();
         if let Some((leaf, attempt)) = self.clients.producers[i].leaf_of(link) {
             self.clients.producers[i].machine.handle_connected(now, &leaf, attempt);
@@ -167,7 +167,7 @@ impl World {
         self.drain_producer(i);
     }
 
-    pub(super) fn producer_loses_connection(&mut self, i: usize, link: LinkId) {
+    pub(super) fn producer_loses_connection(&mut self, i: usize, link: ConnectionId) {
         let now = self.queue.now();
         if let Some((leaf, attempt)) = self.clients.producers[i].leaf_of(link) {
             self.clients.producers[i].links.remove(&leaf);
@@ -181,7 +181,7 @@ impl World {
         self.drain_producer(i);
     }
 
-    pub(super) fn producer_receives(&mut self, i: usize, link: LinkId, message: FromLeaf) {
+    pub(super) fn producer_receives(&mut self, i: usize, link: ConnectionId, message: FromLeaf) {
         let now = self.queue.now();
         let producer = &mut self.clients.producers[i];
         if let Some((leaf, attempt)) = producer.leaf_of(link) {

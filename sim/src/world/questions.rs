@@ -3,7 +3,7 @@
 use super::World;
 use crate::host::Host;
 use crate::model::Promise;
-use crate::network::{LinkId, Message, Side};
+use crate::network::{ConnectionId, Message, Side};
 use crate::world::event::SimEvent;
 use countree_broadcast::machine::CheckId;
 use countree_common::wire::hello::Conversation;
@@ -74,14 +74,14 @@ impl World {
     }
 
     /// Sends a question, now that its connection is open.
-    pub(super) fn put_question(&mut self, link: LinkId) {
+    pub(super) fn put_question(&mut self, link: ConnectionId) {
         if let Some(request) = self.questions.get(&link).map(|q| q.request.clone()) {
             self.send(link, Side::Opener, Message::Ask(request));
         }
     }
 
     /// Takes the answer to a question, or the loss of its connection (`None`). Says whether the connection was a question's.
-    pub(super) fn is_replied(&mut self, link: LinkId, reply: Option<Reply>) -> bool {
+    pub(super) fn is_replied(&mut self, link: ConnectionId, reply: Option<Reply>) -> bool {
         let Some(question) = self.questions.remove(&link) else { return false };
         self.leave(link, Side::Opener);
         match reply {

@@ -76,7 +76,7 @@ impl World {
             return Ok(());
         }
         self.run_for(NOTICED)?;
-        let (now, chance) = (self.queue.now(), self.store.chance());
+        let (now, ids) = (self.queue.now(), self.store.random_ids());
         for i in 0..self.cluster.roots.len() {
             let found = self.store.found();
             let Some(standing) = self.cluster.roots[i].standing() else { continue };
@@ -84,7 +84,7 @@ impl World {
                 let what = format!("the store was emptied, and root-{i} calls it sound");
                 return Err(Promise::Balanced.broken(what));
             }
-            if let Ok(Some(record)) = standing.acknowledge(&found, now, chance) {
+            if let Ok(Some(record)) = standing.acknowledge(&found, now, ids) {
                 self.store.put_identity(record);
                 self.model.losses.note_acknowledged();
             }

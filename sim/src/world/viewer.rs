@@ -4,7 +4,7 @@ use super::World;
 use crate::flaws::Flaw;
 use crate::host::Host;
 use crate::model::Promise;
-use crate::network::{LinkId, Message, Side};
+use crate::network::{ConnectionId, Message, Side};
 use crate::random::Random;
 use crate::world::event::SimEvent;
 use bytes::Bytes;
@@ -36,7 +36,7 @@ pub(super) struct ViewerClient {
     feed: Feed,
     topics: Vec<Topic>,
     view: ClusterView,
-    at: Option<(Node, LinkId)>,
+    at: Option<(Node, ConnectionId)>,
     frames: FrameReader,
     shown: BTreeMap<Topic, Shown>,
 }
@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    pub(super) fn viewer_has_node(&mut self, i: usize, link: LinkId) {
+    pub(super) fn viewer_has_node(&mut self, i: usize, link: ConnectionId) {
         let viewer = &mut self.clients.viewers[i];
         viewer.frames = FrameReader::new(NODE_FRAME_BYTES);
         let (messages, feed) = viewer.watch.connected();
@@ -148,13 +148,13 @@ impl World {
         }
     }
 
-    pub(super) fn viewer_loses_connection(&mut self, i: usize, link: LinkId) {
+    pub(super) fn viewer_loses_connection(&mut self, i: usize, link: ConnectionId) {
         if self.clients.viewers[i].at.take_if(|(_, at)| *at == link).is_some() {
             self.find_broadcast_later(i);
         }
     }
 
-    pub(super) fn viewer_receives(&mut self, i: usize, link: LinkId, chunks: &[Bytes]) {
+    pub(super) fn viewer_receives(&mut self, i: usize, link: ConnectionId, chunks: &[Bytes]) {
         if let Some(Host::Broadcast(node)) = self.network.link(link).map(|l| l.host(Side::Acceptor)) {
             self.stretch_arrived(node, link);
         }
@@ -191,7 +191,7 @@ impl World {
         self.drain_viewer(i);
     }
 
-    pub(super) fn viewer_receives_datagram(&mut self, i: usize, _link: LinkId, bytes: &[u8]) {
+    pub(super) fn viewer_receives_datagram(&mut self, i: usize, _link: ConnectionId, bytes: &[u8]) {
         let viewer = &mut self.clients.viewers[i];
         viewer.watch.handle_datagram(&viewer.feed, bytes);
         self.drain_viewer(i);

@@ -8,15 +8,15 @@ const BY_CLOCK_MAX: u64 = 1 << 52;
 /// The highest era that every reader can hold exactly.
 const ERA_MAX: u64 = (1 << 53) - 1;
 
-/// The era by the clock, and by chance, which tells two stores apart that start at the same moment.
-pub fn by_clock(now: WallMs, chance: u8) -> u64 {
-    now.0.saturating_mul(ERA_GAP).saturating_add(chance.into()).min(BY_CLOCK_MAX)
+/// The era by the clock, and by ids, which tells two stores apart that start at the same moment.
+pub fn by_clock(now: WallMs, ids: u8) -> u64 {
+    now.0.saturating_mul(ERA_GAP).saturating_add(ids.into()).min(BY_CLOCK_MAX)
 }
 
 /// The era of a start: after every era that the store holds, and, unless the clock has stepped back, after those of a
-/// store that was there before it. Chance tells starts of several copies apart.
-pub fn of_start(held: u64, now: WallMs, chance: [u8; 3]) -> u64 {
-    let [a, b, c] = chance;
+/// store that was there before it. A random part tells starts of several copies apart.
+pub fn of_start(held: u64, now: WallMs, ids: [u8; 3]) -> u64 {
+    let [a, b, c] = ids;
     let steps = 1 + u64::from(u16::from_le_bytes([a, b]));
     held.saturating_add(steps * ERA_GAP).max(by_clock(now, c)).min(ERA_MAX)
 }

@@ -88,7 +88,7 @@ pub struct Claimant {
 
 /// Random numbers, of which a record takes what it needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Chance {
+pub struct RandomIds {
     /// For an identity.
     pub id: u128,
     /// For a start.
@@ -99,10 +99,10 @@ pub struct Chance {
 ///
 /// # Errors
 /// When the claimant must not serve what is found.
-pub fn claim(found: &FoundStore, claimant: &Claimant, chance: Chance) -> Result<StoreRecord, StoreRefusal> {
+pub fn claim(found: &FoundStore, claimant: &Claimant, ids: RandomIds) -> Result<StoreRecord, StoreRefusal> {
     let mut record = match refusal(found, claimant) {
-        None => found.record.clone().unwrap_or_else(|| StoreRecord::new(StoreId(chance.id))),
-        Some(_) if claimant.adopts => adopted(found, claimant, chance),
+        None => found.record.clone().unwrap_or_else(|| StoreRecord::new(StoreId(ids.id))),
+        Some(_) if claimant.adopts => adopted(found, claimant, ids),
         Some(refusal) => return Err(refusal),
     };
     if claimant.adopts {
@@ -110,7 +110,7 @@ pub fn claim(found: &FoundStore, claimant: &Claimant, chance: Chance) -> Result<
     }
     record.authorities.clone_from(&claimant.authorities);
     record.held_by.clone_from(&claimant.place);
-    record.begin_start(chance.start);
+    record.begin_start(ids.start);
     Ok(record)
 }
 
@@ -141,8 +141,8 @@ fn refusal(found: &FoundStore, claimant: &Claimant) -> Option<StoreRefusal> {
 }
 
 /// A new identity, so that those who use the store under the old one notice.
-fn adopted(found: &FoundStore, claimant: &Claimant, chance: Chance) -> StoreRecord {
-    let id = StoreId(chance.id);
+fn adopted(found: &FoundStore, claimant: &Claimant, ids: RandomIds) -> StoreRecord {
+    let id = StoreId(ids.id);
     let mut record = match &found.record {
         Some(record) => record.with_identity(id, found.is_shard_missing),
         None => StoreRecord::new(id),

@@ -4,7 +4,7 @@
 //! hands: a store that was emptied, that is an older copy, or that has another one in its place. Then the cluster is not
 //! ready until an operator has acknowledged it. And nothing is merged into a store that is not this cluster's.
 
-use super::binding::{Chance, FoundStore};
+use super::binding::{FoundStore, RandomIds};
 use countree_common::store::{
     Continuity, FolderAdmission, FolderStore, Predecessor, StoreId, StoreLoss, StoreRecord, StoreStart,
 };
@@ -213,7 +213,7 @@ impl Standing {
         &mut self,
         found: &FoundStore,
         now: Time,
-        chance: Chance,
+        ids: RandomIds,
     ) -> Result<Option<StoreRecord>, NotAcknowledged> {
         self.handle_found(found, now);
         match (&self.state, &found.record) {
@@ -224,7 +224,7 @@ impl Standing {
                 Ok(Some(StoreRecord { revision, ..self.known.clone() }))
             }
             (State::Exchanged { .. }, Some(record)) => {
-                let mut adopted = record.with_identity(StoreId(chance.id), false);
+                let mut adopted = record.with_identity(StoreId(ids.id), false);
                 adopted.succeed(Predecessor { id: self.known.id, is_lost: true });
                 adopted.remember_starts(&[self.own]);
                 adopted.authorities.clone_from(&self.known.authorities);

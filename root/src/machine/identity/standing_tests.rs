@@ -1,6 +1,6 @@
 use super::*;
 
-const CHANCE: Chance = Chance { id: 99, start: 7 };
+const IDS: RandomIds = RandomIds { id: 99, start: 7 };
 
 fn at(seconds: u64) -> Time {
     Time::default() + Duration::from_secs(seconds)
@@ -9,7 +9,7 @@ fn at(seconds: u64) -> Time {
 /// A store that this root and those before it have served.
 fn record() -> StoreRecord {
     let mut record = StoreRecord::new(StoreId(1));
-    [11, 12, 13].iter().for_each(|chance| record.begin_start(*chance));
+    [11, 12, 13].iter().for_each(|ids| record.begin_start(*ids));
     record.authorities = ["ours".to_owned()].into();
     record.held_by = "here".into();
     record
@@ -35,7 +35,7 @@ fn look(standing: &mut Standing, there: Option<StoreRecord>, now: Time) -> Optio
 }
 
 fn acknowledge(standing: &mut Standing, there: StoreRecord, now: Time) -> StoreRecord {
-    standing.acknowledge(&found(there), now, CHANCE).unwrap().unwrap()
+    standing.acknowledge(&found(there), now, IDS).unwrap().unwrap()
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_store_that_is_what_it_was_is_sound() {
         assert_eq!(look(&mut standing, Some(found.clone()), at(seconds)), Some(found));
         assert_eq!((standing.state(), standing.problem()), (&State::Sound, None));
     }
-    assert_eq!(standing.acknowledge(&found(record()), at(62), CHANCE), Ok(None));
+    assert_eq!(standing.acknowledge(&found(record()), at(62), IDS), Ok(None));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn another_store_is_fenced_off_until_the_right_one_is_back_or_it_is_acknowledged
         (adopted.id, adopted.continues(StoreId(1), standing.own_start())),
         (StoreId(99), Continuity::Lost)
     );
-    assert_eq!(adopted.continues(StoreId(2), StoreStart { number: 1, chance: 21 }), Continuity::Same);
+    assert_eq!(adopted.continues(StoreId(2), StoreStart { number: 1, ids: 21 }), Continuity::Same);
     for standing in [&mut standing, &mut beside] {
         look(standing, Some(adopted.clone()), at(63));
         assert_eq!((standing.state(), standing.served()), (&State::Sound, StoreId(99)), "all roots go on");
@@ -160,7 +160,7 @@ fn a_store_that_another_cluster_took_is_fenced_off_and_it_is_said_who_has_it() {
     look(&mut standing, Some(taken.clone()), at(1));
     assert_eq!(standing.state(), &State::Taken { found: StoreId(3), by: "the other machine".into() });
     assert!(standing.is_fenced() && standing.problem().unwrap().contains("the other machine"));
-    assert!(standing.acknowledge(&found(taken), at(2), CHANCE).is_err());
+    assert!(standing.acknowledge(&found(taken), at(2), IDS).is_err());
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_leafs_folder_belongs_to_its_store_and_to_those_that_took_its_place() {
     taken.succeed(Predecessor { id: StoreId(7), is_lost: true });
     let standing = Standing::of(&taken, at(0)).unwrap();
     let of =
-        |id, adopts| FolderStore { known: Some((StoreId(id), StoreStart { number: 3, chance: 13 })), adopts };
+        |id, adopts| FolderStore { known: Some((StoreId(id), StoreStart { number: 3, ids: 13 })), adopts };
     for folder in [FolderStore::default(), of(2, false), of(1, false), of(7, true)] {
         let admitted = standing.admit(&folder).unwrap();
         assert_eq!((admitted.id, admitted.is_foreign), (StoreId(2), false), "{folder:?}");

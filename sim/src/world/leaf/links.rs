@@ -3,7 +3,7 @@
 use super::LeafProcess;
 use crate::flaws::Flaw;
 use crate::host::Host;
-use crate::network::{LinkId, Message, Side};
+use crate::network::{ConnectionId, Message, Side};
 use crate::world::World;
 use crate::world::event::SimEvent;
 use countree_client::machine::producer::Outgoing;
@@ -16,7 +16,7 @@ use countree_common::wire::batch::BatchView;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::producer::{Durability, FromLeaf, ToLeaf};
 use countree_common::wire::uplink::{CutOutcome, FromRoot, ToRoot};
-use countree_leaf::machine::{ConnectionId, LeafMachine};
+use countree_leaf::machine::{ConnectionId as LeafConnectionId, LeafMachine};
 use std::time::Duration;
 
 /// Time between two attempts to reach a root, as in the real shell.
@@ -24,9 +24,9 @@ const RECONNECT: Duration = Duration::from_millis(200);
 
 /// The connection to a root, or the attempt at it.
 #[derive(Debug)]
-pub(super) struct RootLink {
+pub(super) struct RootConnection {
     node: Node,
-    link: Option<LinkId>,
+    link: Option<ConnectionId>,
     is_connected: bool,
 }
 
@@ -50,7 +50,7 @@ impl World {
         for node in view.tier(Tier::Root) {
             let Some(process) = &mut self.cluster.leaves[i].process else { return };
             if !process.roots.contains_key(&node.name) {
-                let root = RootLink { node: node.clone(), link: None, is_connected: false };
+                let root = RootConnection { node: node.clone(), link: None, is_connected: false };
                 process.roots.insert(node.name.clone(), root);
                 self.leaf_connects(i, &node.name);
             }
@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    pub(in crate::world) fn leaf_has_root(&mut self, i: usize, link: LinkId) {
+    pub(in crate::world) fn leaf_has_root(&mut self, i: usize, link: ConnectionId) {
         let now = self.clocks(Host::Leaf(i));
         let Some(process) = &mut self.cluster.leaves[i].process else { return };
         let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) else { return };
@@ -92,7 +92,7 @@ impl World {
         self.drain_leaf(i);
     }
 
-    pub(in crate::world) fn leaf_loses_connection(&mut self, i: usize, link: LinkId) {
+    pub(in crate::world) fn leaf_loses_connection(&mut self, i: usize, link: ConnectionId) {
         if self.is_replied(link, None) {
             return;
         }
@@ -101,7 +101,7 @@ impl World {
         process.pending_rpcs.forget(link);
         if process.producers.remove(&link) {
             if let Some(machine) = &mut process.machine {
-                machine.handle_disconnected(ConnectionId(link));
+                machine.handle_disconnected(LeafConnectionId(link.0));
             }
         } else if let Some((name, root)) = process.roots.iter_mut().find(|(_, r)| r.link == Some(link)) {
             root.link = None;
@@ -115,30 +115,30 @@ impl World {
         self.drain_leaf(i);
     }
 
-    pub(in crate::world) fn accept_producer(&mut self, i: usize, link: LinkId) {
+    pub(in crate::world) fn accept_producer(&mut self, i: usize, link: ConnectionId) {
         if let Some(LeafProcess { machine: Some(machine), producers, .. }) =
             &mut self.cluster.leaves[i].process
         {
             producers.insert(link);
-            machine.handle_connected(ConnectionId(link));
+            machine.handle_connected(LeafConnectionId(link.0));
         }
         self.drain_leaf(i);
     }
 
-    pub(in crate::world) fn leaf_receives_producer(&mut self, i: usize, link: LinkId, frame: Outgoing) {
+    pub(in crate::world) fn leaf_receives_producer(&mut self, i: usize, link: ConnectionId, frame: Outgoing) {
         let (now, flaw) = (self.clocks(Host::Leaf(i)), self.plan.flaw);
         if let Some(machine) = self.cluster.leaves[i].machine() {
             match frame {
                 Outgoing::Message(ToLeaf::Resume(session)) if flaw == Some(Flaw::ReopenedSessions) => {
-                    machine.handle_message(now, ConnectionId(link), ToLeaf::Open(session));
+                    machine.handle_message(now, LeafConnectionId(link.0), ToLeaf::Open(session));
                 }
-                Outgoing::Message(message) => machine.handle_message(now, ConnectionId(link), message),
+                Outgoing::Message(message) => machine.handle_message(now, LeafConnectionId(link.0), message),
                 Outgoing::Batch(body) => {
                     let accepted = |machine: &LeafMachine| -> u64 {
                         machine.ledgers().iter().map(|l| l.ledger.accepted).sum()
                     };
                     let before = accepted(machine);
-                    machine.handle_batch(now, ConnectionId(link), &body);
+                    machine.handle_batch(now, LeafConnectionId(link.0), &body);
                     if flaw == Some(Flaw::EarlyAck)
                         && accepted(machine) > before
                         && let Ok(batch) = BatchView::parse(&body)
@@ -152,7 +152,7 @@ impl World {
         self.drain_leaf(i);
     }
 
-    pub(in crate::world) fn leaf_receives_root(&mut self, i: usize, link: LinkId, message: FromRoot) {
+    pub(in crate::world) fn leaf_receives_root(&mut self, i: usize, link: ConnectionId, message: FromRoot) {
         let (now, flaw) = (self.clocks(Host::Leaf(i)), self.plan.flaw);
         let Some(root) = self.network.link(link).map(|l| l.host(Side::Acceptor).name()) else { return };
         let root = &root;
@@ -186,7 +186,7 @@ impl World {
     }
 
     /// Sends a message to a producer or an asker.
-    pub(super) fn leaf_sends(&mut self, i: usize, link: LinkId, message: Message) {
+    pub(super) fn leaf_sends(&mut self, i: usize, link: ConnectionId, message: Message) {
         let waits = self.plan.flaw == Some(Flaw::EarlyMerge) && self.cluster.leaves[i].disk.is_behind();
         match &mut self.cluster.leaves[i].process {
             Some(process) if waits => process.delayed.push((link, message)),

@@ -1,11 +1,11 @@
 //! A simulated leaf: its folder, which outlives processes, and the process that runs.
 
-use super::links::RootLink;
+use super::links::RootConnection;
 use super::rpc::PendingRpcs;
 use crate::disk::{Disk, Folder};
 use crate::flaws::Flaw;
 use crate::host::{Host, Life};
-use crate::network::{LinkId, Message};
+use crate::network::{ConnectionId, Message};
 use crate::world::membership::Membership;
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::ledger::StreamLedger;
@@ -40,8 +40,8 @@ pub(super) struct LeafProcess {
     pub(super) log: Vec<LogEnd>,
     pub(super) machine: Option<LeafMachine>,
     pub(super) incarnation: u64,
-    pub(super) producers: BTreeSet<LinkId>,
-    pub(super) roots: BTreeMap<NodeName, RootLink>,
+    pub(super) producers: BTreeSet<ConnectionId>,
+    pub(super) roots: BTreeMap<NodeName, RootConnection>,
     /// Open requests to this leaf.
     pub(super) pending_rpcs: PendingRpcs,
     pub(super) wakes_at: Option<Time>,
@@ -53,7 +53,7 @@ pub(super) struct LeafProcess {
     /// The request to be sent once the last heartbeat is over.
     pub(super) final_request: Option<(CallId, Request)>,
     /// Messages that wait for the disk, in a world where the machine does not wait.
-    pub(super) delayed: Vec<(LinkId, Message)>,
+    pub(super) delayed: Vec<(ConnectionId, Message)>,
 }
 
 impl LeafNode {

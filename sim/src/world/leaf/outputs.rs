@@ -3,7 +3,7 @@
 use super::World;
 use crate::host::Host;
 use crate::model::Promise;
-use crate::network::{Message, Side};
+use crate::network::{ConnectionId, Message, Side};
 use crate::world::event::SimEvent;
 use crate::world::questions::Purpose;
 use countree_common::stamp::Stamp;
@@ -57,12 +57,12 @@ impl World {
         let life = self.cluster.leaves[i].life().unwrap_or_default();
         match output {
             Output::Send { connection, message } => {
-                self.leaf_sends(i, connection.0, Message::Produced(message));
+                self.leaf_sends(i, ConnectionId(connection.0), Message::Produced(message));
             }
             Output::Close { connection, message, .. } => {
                 // Producers keep to the protocol, whatever the network does.
                 self.violate(Promise::Orderly, format!("leaf-{i} closed a producer's connection: {message}"));
-                self.leave(connection.0, Side::Acceptor);
+                self.leave(ConnectionId(connection.0), Side::Acceptor);
             }
             Output::Submitted { submission, result } => self.submitted(i, submission, result),
             Output::Forgotten { submission, result } => {

@@ -4,7 +4,7 @@ use super::LeafProcess;
 use crate::flaws::Flaw;
 use crate::host::Host;
 use crate::model::Promise;
-use crate::network::{LinkId, Message};
+use crate::network::{ConnectionId, Message};
 use crate::world::World;
 use crate::world::questions::Purpose;
 use countree_common::delta::Delta;
@@ -27,7 +27,7 @@ pub(super) struct PendingRpcs {
 /// An open request.
 #[derive(Debug)]
 struct PendingRpc {
-    link: LinkId,
+    link: ConnectionId,
     wants: ReplyKind,
 }
 
@@ -42,7 +42,7 @@ enum ReplyKind {
 }
 
 impl PendingRpcs {
-    fn open(&mut self, link: LinkId, request: &Request) -> SubmissionId {
+    fn open(&mut self, link: ConnectionId, request: &Request) -> SubmissionId {
         self.asked += 1;
         let wants = match request {
             Request::Count(_) => ReplyKind::Counted,
@@ -55,13 +55,13 @@ impl PendingRpcs {
     }
 
     /// Drops the requests of a connection that is gone.
-    pub(super) fn forget(&mut self, link: LinkId) {
+    pub(super) fn forget(&mut self, link: ConnectionId) {
         self.waiting.retain(|_, waiting| waiting.link != link);
     }
 }
 
 impl World {
-    pub(in crate::world) fn leaf_takes_request(&mut self, i: usize, link: LinkId, request: Request) {
+    pub(in crate::world) fn leaf_takes_request(&mut self, i: usize, link: ConnectionId, request: Request) {
         let now = self.clocks(Host::Leaf(i));
         let Some(LeafProcess { machine: Some(machine), pending_rpcs, .. }) =
             &mut self.cluster.leaves[i].process

@@ -16,16 +16,16 @@ impl World {
         let host = Host::Root(i);
         let authorities = ["ours".to_owned()].into();
         let claimant = Claimant { memory, authorities, adopts: false, place: host.to_string() };
-        let chance = self.store.chance();
+        let ids = self.store.random_ids();
         let found = self.store.found();
         // A root that runs knows more of an emptied store than an operator.
         let is_adopted = self.faults.are_over && self.cluster.roots.iter().all(|root| root.process.is_none());
-        let record = claim(&found, &claimant, chance).or_else(|refused| {
+        let record = claim(&found, &claimant, ids).or_else(|refused| {
             if !is_adopted {
                 return Err(refused);
             }
             self.model.losses.note_acknowledged();
-            claim(&found, &Claimant { adopts: true, ..claimant }, chance)
+            claim(&found, &Claimant { adopts: true, ..claimant }, ids)
         });
         let Ok(record) = record else {
             self.queue.after(REFUSED, SimEvent::Restart(host));

@@ -4,16 +4,16 @@ use super::World;
 use crate::flaws::Flaw;
 use crate::host::Host;
 use crate::model::Promise;
-use crate::network::{LinkId, Message, Side};
+use crate::network::{ConnectionId, Message, Side};
 use crate::store::Operation;
 use countree_common::wire::rpc::{Reply, Request};
 use countree_common::wire::{publish, uplink};
-use countree_root::machine::ConnectionId;
+use countree_root::machine::ConnectionId as RootConnectionId;
 use countree_root::machine::registry::registrar::{Ask, AskId};
 
 impl World {
     /// Puts a question to a root's registrar; `asker` is the conversation that waits for the answer.
-    pub(super) fn ask_registrar(&mut self, i: usize, asker: Option<LinkId>, question: Ask) {
+    pub(super) fn ask_registrar(&mut self, i: usize, asker: Option<ConnectionId>, question: Ask) {
         let now = self.registrar_clocks(Host::Root(i));
         let Some(process) = &mut self.cluster.roots[i].process else { return };
         let ask = AskId(process.next_ask);
@@ -22,7 +22,7 @@ impl World {
         process.registrar.handle_ask(ask, question, now);
     }
 
-    pub(in crate::world) fn root_takes_request(&mut self, i: usize, link: LinkId, request: Request) {
+    pub(in crate::world) fn root_takes_request(&mut self, i: usize, link: ConnectionId, request: Request) {
         let question = match request {
             Request::Join { name, tier, at_least } => Ask::Join { name, tier, at_least },
             Request::JoinOnLog { leaf, log, store } => {
@@ -60,18 +60,18 @@ impl World {
         self.drain_root(i);
     }
 
-    pub(in crate::world) fn accept_leaf(&mut self, i: usize, link: LinkId, leaf: Host) {
+    pub(in crate::world) fn accept_leaf(&mut self, i: usize, link: ConnectionId, leaf: Host) {
         let store = match leaf {
             Host::Leaf(of) if self.plan.flaw != Some(Flaw::UnboundFolders) => self.cluster.leaves[of].store(),
             _ => None,
         };
         if let Some(process) = &mut self.cluster.roots[i].process {
-            process.machine.handle_leaf_opened(ConnectionId(link), leaf.name());
+            process.machine.handle_leaf_opened(RootConnectionId(link.0), leaf.name());
             // Its first message.
-            let said =
-                store.map(|id| process.machine.handle_leaf(ConnectionId(link), uplink::ToRoot::Store(id)));
+            let said = store
+                .map(|id| process.machine.handle_leaf(RootConnectionId(link.0), uplink::ToRoot::Store(id)));
             if said.is_some_and(|said| said.is_err()) {
-                process.machine.handle_leaf_closed(ConnectionId(link));
+                process.machine.handle_leaf_closed(RootConnectionId(link.0));
                 self.leave(link, Side::Acceptor);
                 // Once all faults are over, the operator starts it again, to be adopted.
                 if let (Host::Leaf(of), true) = (leaf, self.faults.are_over) {
@@ -84,19 +84,24 @@ impl World {
         self.drain_root(i);
     }
 
-    pub(in crate::world) fn accept_broadcast(&mut self, i: usize, link: LinkId) {
+    pub(in crate::world) fn accept_broadcast(&mut self, i: usize, link: ConnectionId) {
         if let Some(process) = &mut self.cluster.roots[i].process {
             process.broadcasts.insert(link);
-            if let Err(e) = process.machine.handle_broadcast_opened(ConnectionId(link)) {
+            if let Err(e) = process.machine.handle_broadcast_opened(RootConnectionId(link.0)) {
                 self.violate(Promise::Orderly, format!("a root turned a broadcast node away: {e}"));
             }
         }
         self.drain_root(i);
     }
 
-    pub(in crate::world) fn root_receives_leaf(&mut self, i: usize, link: LinkId, message: uplink::ToRoot) {
+    pub(in crate::world) fn root_receives_leaf(
+        &mut self,
+        i: usize,
+        link: ConnectionId,
+        message: uplink::ToRoot,
+    ) {
         if let Some(machine) = self.cluster.roots[i].machine()
-            && let Err(e) = machine.handle_leaf(ConnectionId(link), message)
+            && let Err(e) = machine.handle_leaf(RootConnectionId(link.0), message)
         {
             self.violate(Promise::Orderly, format!("a leaf sent an unsound cut: {e}"));
         }
@@ -106,24 +111,24 @@ impl World {
     pub(in crate::world) fn root_receives_broadcast(
         &mut self,
         i: usize,
-        link: LinkId,
+        link: ConnectionId,
         message: publish::ToRoot,
     ) {
         if let Some(machine) = self.cluster.roots[i].machine()
-            && let Err(e) = machine.handle_broadcast(ConnectionId(link), message)
+            && let Err(e) = machine.handle_broadcast(RootConnectionId(link.0), message)
         {
             self.violate(Promise::Orderly, format!("a broadcast node wants too much: {e}"));
         }
         self.drain_root(i);
     }
 
-    pub(in crate::world) fn root_loses_connection(&mut self, i: usize, link: LinkId) {
+    pub(in crate::world) fn root_loses_connection(&mut self, i: usize, link: ConnectionId) {
         let Some(process) = &mut self.cluster.roots[i].process else { return };
         if process.leaves.remove(&link) {
-            process.machine.handle_leaf_closed(ConnectionId(link));
+            process.machine.handle_leaf_closed(RootConnectionId(link.0));
         }
         if process.broadcasts.remove(&link) {
-            process.machine.handle_broadcast_closed(ConnectionId(link));
+            process.machine.handle_broadcast_closed(RootConnectionId(link.0));
         }
         self.drain_root(i);
     }

@@ -8,7 +8,7 @@ mod store_calls;
 use super::World;
 use super::membership::{HEARTBEAT, LEASE};
 use crate::host::{Host, Life};
-use crate::network::LinkId;
+use crate::network::ConnectionId;
 use crate::store::Operation;
 use crate::world::event::SimEvent;
 use countree_common::cluster::{ClusterView, Tier};
@@ -46,12 +46,12 @@ struct RootProcess {
     registrar: Registrar,
     view: ClusterView,
     incarnation: Option<u64>,
-    leaves: BTreeSet<LinkId>,
-    broadcasts: BTreeSet<LinkId>,
+    leaves: BTreeSet<ConnectionId>,
+    broadcasts: BTreeSet<ConnectionId>,
     /// The askers of open questions to the registrar: a conversation, or the root itself (`None`).
-    asks: BTreeMap<AskId, Option<LinkId>>,
+    asks: BTreeMap<AskId, Option<ConnectionId>>,
     /// The admission of the folder of each leaf that is joining.
-    admitted: BTreeMap<LinkId, FolderAdmission>,
+    admitted: BTreeMap<ConnectionId, FolderAdmission>,
     next_ask: u64,
     /// The next time at which it asks the store for its era.
     asks_era_at: Time,

@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::model::Promise;
-use crate::network::{Message, Side};
+use crate::network::{ConnectionId, Message, Side};
 use crate::store::Operation;
 use countree_common::time::Time;
 use countree_common::wire::publish::{FromRoot, snapshot_parts};
@@ -41,16 +41,20 @@ impl World {
             Output::Merge { batch, cuts } => self.ask_store(i, Operation::Merge(batch, cuts)),
             Output::Read { read, topic } => self.ask_store(i, Operation::Read(read, topic)),
             Output::Answer { connection, message } => {
-                self.send(connection.0, Side::Acceptor, Message::Outcomes(message));
+                self.send(ConnectionId(connection.0), Side::Acceptor, Message::Outcomes(message));
             }
             Output::Publish { connections, message } => {
                 for connection in connections {
-                    self.send(connection.0, Side::Acceptor, Message::Totals(message.clone()));
+                    self.send(ConnectionId(connection.0), Side::Acceptor, Message::Totals(message.clone()));
                 }
             }
             Output::Snapshot { connection, snapshot } => {
                 for part in snapshot_parts(&snapshot.topic, snapshot.version, snapshot.totals, PART_BYTES) {
-                    self.send(connection.0, Side::Acceptor, Message::Totals(FromRoot::Snapshot(part)));
+                    self.send(
+                        ConnectionId(connection.0),
+                        Side::Acceptor,
+                        Message::Totals(FromRoot::Snapshot(part)),
+                    );
                 }
                 if let Some(machine) = self.cluster.roots[i].machine() {
                     machine.handle_snapshot_sent(connection);

@@ -1,9 +1,9 @@
 //! Keeps a copy of the registry and changes it in the store: few writes, each with everything that waits.
 
 mod ask;
-mod chance;
 mod copy;
 mod pacing;
+mod salted_random;
 mod waiting;
 
 pub use ask::{Ask, AskId};
@@ -11,12 +11,12 @@ pub use waiting::ASKS_QUEUED;
 
 use super::Registry;
 use ask::Reading;
-use chance::Chance;
 use copy::StoreCopy;
 use countree_common::cluster::{ClusterView, Node};
 use countree_common::time::{Now, SteadyClock, Time};
 use countree_common::wire::rpc::Reply;
 use pacing::Pacing;
+use salted_random::SaltedRandom;
 use std::collections::VecDeque;
 use std::time::Duration;
 use waiting::{Renewals, Waiting};
@@ -90,7 +90,7 @@ pub struct Registrar {
     under_way: Option<UnderWay>,
     pacing: Pacing,
     /// Makes revisions; see [`Registrar::next_revision`].
-    chance: Chance,
+    random: SaltedRandom,
     outputs: VecDeque<RegistrarOutput>,
 }
 
@@ -114,7 +114,7 @@ impl Registrar {
             waiting: Waiting::default(),
             under_way: None,
             pacing: Pacing::default(),
-            chance: Chance(salt),
+            random: SaltedRandom(salt),
             outputs: VecDeque::new(),
         }
     }
@@ -291,7 +291,7 @@ impl Registrar {
             let _ = registry.heartbeat(node, time, self.lease);
             reached.iter().for_each(|reached| registry.reach(node, *reached, time));
         }
-        let (asks, jump) = (std::mem::take(&mut self.waiting.asks), self.chance.next() % JUMP);
+        let (asks, jump) = (std::mem::take(&mut self.waiting.asks), self.random.next() % JUMP);
         let results: Vec<_> =
             asks.iter().map(|(_, ask)| ask.apply(&mut registry, self.lease, jump, time)).collect();
         if self.must_expire(now) {
@@ -328,7 +328,7 @@ impl Registrar {
     /// A higher revision, and no other root's: a store that fell back and then came to a revision again would take a
     /// save that was meant for the earlier state, and is late.
     fn next_revision(&mut self) -> u64 {
-        self.copy.revision + 1 + self.chance.next() % LEAP
+        self.copy.revision + 1 + self.random.next() % LEAP
     }
 
     /// The next thing to do; drain it after every input.

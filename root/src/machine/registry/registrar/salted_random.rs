@@ -2,9 +2,9 @@
 
 /// SplitMix64.
 #[derive(Debug)]
-pub(super) struct Chance(pub(super) u64);
+pub(super) struct SaltedRandom(pub(super) u64);
 
-impl Chance {
+impl SaltedRandom {
     pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
