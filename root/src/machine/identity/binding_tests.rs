@@ -9,7 +9,7 @@ fn authorities(names: &[&str]) -> BTreeSet<String> {
 
 fn record(id: u128, starts: &[u64], of: &[&str]) -> StoreRecord {
     let mut record = StoreRecord::new(StoreId(id));
-    starts.iter().for_each(|ids| record.begin_start(*ids));
+    starts.iter().for_each(|chance| record.begin_start(*chance));
     record.authorities = authorities(of);
     record
 }
@@ -22,8 +22,8 @@ fn new_folder() -> Claimant {
     Claimant { memory: None, authorities: authorities(&["ours"]), adopts: false, place: "here".into() }
 }
 
-fn folder_of(id: u128, number: u64, ids: u64) -> Claimant {
-    let memory = StoreMemory::of(StoreId(id), StoreStart { number, ids });
+fn folder_of(id: u128, number: u64, chance: u64) -> Claimant {
+    let memory = StoreMemory::of(StoreId(id), StoreStart { number, chance });
     Claimant { memory: Some(memory), ..new_folder() }
 }
 
@@ -72,7 +72,7 @@ fn a_new_folder_needs_the_certificates_of_the_cluster_or_the_operators_word() {
     assert_eq!(claim(&theirs, &new_folder(), IDS), Err(StoreRefusal::OtherCluster { found: StoreId(2) }));
     let taken = claim(&theirs, &adopting(new_folder()), IDS).unwrap();
     // Its earlier users know it by another identity, and their folders have lost nothing.
-    assert_eq!(taken.continues(StoreId(2), StoreStart { number: 1, ids: 21 }), Continuity::Same);
+    assert_eq!(taken.continues(StoreId(2), StoreStart { number: 1, chance: 21 }), Continuity::Same);
     assert_eq!((taken.id, taken.authorities), (StoreId(99), authorities(&["ours"])));
     // A folder that knows the store proves enough.
     assert_eq!(claim(&theirs, &folder_of(2, 1, 21), IDS).unwrap().id, StoreId(2));
@@ -88,7 +88,7 @@ fn a_store_that_was_copied_is_not_served_again_by_accident() {
     }
     // Adopted, it is the copy as it was earlier.
     let back = claim(&found(old.clone()), &adopting(folder_of(2, 2, 22)), IDS).unwrap();
-    assert_eq!(back.continues(StoreId(2), StoreStart { number: 2, ids: 22 }), Continuity::WentBack);
+    assert_eq!(back.continues(StoreId(2), StoreStart { number: 2, chance: 22 }), Continuity::WentBack);
     assert_eq!((back.id, back.superseded_by), (StoreId(99), None));
 }
 
@@ -106,7 +106,7 @@ fn a_shard_that_lost_its_data_is_noticed() {
         Err(StoreRefusal::ShardMissing { found: StoreId(1) })
     );
     let adopted = claim(&half, &adopting(folder_of(1, 1, 11)), IDS).unwrap();
-    assert_eq!(adopted.continues(StoreId(1), StoreStart { number: 1, ids: 11 }), Continuity::Lost);
+    assert_eq!(adopted.continues(StoreId(1), StoreStart { number: 1, chance: 11 }), Continuity::Lost);
 }
 
 #[test]

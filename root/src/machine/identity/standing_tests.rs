@@ -9,7 +9,7 @@ fn at(seconds: u64) -> Time {
 /// A store that this root and those before it have served.
 fn record() -> StoreRecord {
     let mut record = StoreRecord::new(StoreId(1));
-    [11, 12, 13].iter().for_each(|ids| record.begin_start(*ids));
+    [11, 12, 13].iter().for_each(|chance| record.begin_start(*chance));
     record.authorities = ["ours".to_owned()].into();
     record.held_by = "here".into();
     record
@@ -144,7 +144,7 @@ fn another_store_is_fenced_off_until_the_right_one_is_back_or_it_is_acknowledged
         (adopted.id, adopted.continues(StoreId(1), standing.own_start())),
         (StoreId(99), Continuity::Lost)
     );
-    assert_eq!(adopted.continues(StoreId(2), StoreStart { number: 1, ids: 21 }), Continuity::Same);
+    assert_eq!(adopted.continues(StoreId(2), StoreStart { number: 1, chance: 21 }), Continuity::Same);
     for standing in [&mut standing, &mut beside] {
         look(standing, Some(adopted.clone()), at(63));
         assert_eq!((standing.state(), standing.served()), (&State::Sound, StoreId(99)), "all roots go on");
@@ -193,7 +193,7 @@ fn a_leafs_folder_belongs_to_its_store_and_to_those_that_took_its_place() {
     taken.succeed(Predecessor { id: StoreId(7), is_lost: true });
     let standing = Standing::of(&taken, at(0)).unwrap();
     let of =
-        |id, adopts| FolderStore { known: Some((StoreId(id), StoreStart { number: 3, ids: 13 })), adopts };
+        |id, adopts| FolderStore { known: Some((StoreId(id), StoreStart { number: 3, chance: 13 })), adopts };
     for folder in [FolderStore::default(), of(2, false), of(1, false), of(7, true)] {
         let admitted = standing.admit(&folder).unwrap();
         assert_eq!((admitted.id, admitted.is_foreign), (StoreId(2), false), "{folder:?}");
