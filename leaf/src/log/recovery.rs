@@ -3,7 +3,7 @@
 
 use super::carried::Carried;
 use super::record::{Checkpoint, Record};
-use super::replay::{Known, Replay, TopicNumber};
+use super::replay::{KnownCounter, Replay, TopicNumber};
 use super::segment::LogError;
 use countree_common::cluster::NodeName;
 use countree_common::key::Topic;
@@ -107,7 +107,7 @@ impl Recovery {
         self.take_up(record);
         self.stream.end = lsn;
         let (accepted, topics) = (&mut self.stream.accepted, &mut self.topics);
-        self.replay.events(lsn, record, |Known { counter, topic }, _| {
+        self.replay.events(lsn, record, |KnownCounter { counter, topic }, _| {
             *accepted += 1;
             let first = || (counter.topic.clone(), TopicInLog::default());
             let (_, in_log) = topics.entry(*topic).or_insert_with(first);

@@ -1,7 +1,7 @@
 //! Sums topics over a stretch of a log again, once the store has said where it stands.
 
 use super::record::Record;
-use super::replay::{Known, Replay, TopicNumber};
+use super::replay::{KnownCounter, Replay, TopicNumber};
 use super::segment::LogError;
 use countree_common::cut::CounterSum;
 use countree_common::key::{Counter, Topic};
@@ -79,7 +79,7 @@ impl Recut {
     /// When the record contradicts those before it.
     pub fn record(&mut self, lsn: Lsn, record: &Record<'_>) -> Result<(), LogError> {
         let Self { stretches, open, done, replay } = self;
-        replay.events(lsn, record, |Known { counter, topic }, delta| {
+        replay.events(lsn, record, |KnownCounter { counter, topic }, delta| {
             let begin = || OpenPiece::new(&counter.topic, stretches.get(&counter.topic).copied());
             let piece = open.entry(*topic).or_insert_with(begin);
             if piece.stretch.is_none_or(|s| lsn <= s.from || lsn > s.to) {

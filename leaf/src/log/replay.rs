@@ -12,7 +12,7 @@ pub type TopicNumber = usize;
 
 /// A counter that events were read of.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownCounter {
     /// Its name.
     pub counter: Counter,
     /// Its topic's number, so that nobody has to look for the topic with each event.
@@ -22,7 +22,7 @@ pub struct Known {
 /// The names that the records of one segment have defined so far.
 #[derive(Debug, Default)]
 pub struct Replay {
-    names: HashMap<u32, Known>,
+    names: HashMap<u32, KnownCounter>,
     topics: HashMap<Topic, TopicNumber>,
 }
 
@@ -40,7 +40,7 @@ impl Replay {
         &mut self,
         lsn: Lsn,
         record: &Record<'_>,
-        mut visit: impl FnMut(&Known, i64),
+        mut visit: impl FnMut(&KnownCounter, i64),
     ) -> Result<(), LogError> {
         let bad = |what| LogError::Inconsistent { lsn, what };
         match record {
@@ -85,11 +85,11 @@ impl Replay {
         Some(())
     }
 
-    fn know(&mut self, (topic, item, kind): (&[u8], &[u8], &[u8])) -> Option<Known> {
+    fn know(&mut self, (topic, item, kind): (&[u8], &[u8], &[u8])) -> Option<KnownCounter> {
         let (topic, item, kind) = (Topic::from_utf8(topic), Item::from_utf8(item), Kind::from_utf8(kind));
         let counter = Counter { topic: topic.ok()?, item: item.ok()?, kind: kind.ok()? };
         let next = self.topics.len();
         let topic = *self.topics.entry(counter.topic.clone()).or_insert(next);
-        Some(Known { counter, topic })
+        Some(KnownCounter { counter, topic })
     }
 }

@@ -20,7 +20,7 @@ pub struct Append {
 
 /// A segment that takes no more records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Closed {
+struct ClosedSegment {
     first: Lsn,
     last: Lsn,
     /// The end of the checkpoint behind it, which carries on what it says of sessions and keys.
@@ -37,7 +37,7 @@ pub struct LogBuilder {
     segment: Lsn,
     segment_filled: u64,
     segments: u32,
-    closed: VecDeque<Closed>,
+    closed: VecDeque<ClosedSegment>,
     closed_bytes: u64,
     appends: VecDeque<Append>,
     appended: Lsn,
@@ -102,7 +102,7 @@ impl LogBuilder {
         keys: &[Remembered],
     ) -> Result<(), CodecError> {
         if self.appended > 0 {
-            self.closed.push_back(Closed {
+            self.closed.push_back(ClosedSegment {
                 first: self.segment,
                 last: self.appended,
                 carried_at: Lsn::MAX,

@@ -25,7 +25,7 @@ const NAME_BYTES: usize = 2 + limits::ITEM_BYTES + limits::KIND_BYTES;
 
 /// Twelve bytes.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct NameEntry {
     /// [`FREE`] while the id is.
     topic: TopicId,
     /// The start of its name, in units of [`ALIGN`].
@@ -40,7 +40,7 @@ const _: () = assert!(TOPICS_PER_LEAF < FREE as usize);
 const _: () = assert!(limits::ITEM_BYTES <= u8::MAX as usize);
 const _: () = assert!(limits::KIND_BYTES <= u8::MAX as usize);
 
-impl Entry {
+impl NameEntry {
     fn topic(&self) -> Option<TopicId> {
         (self.topic != FREE).then_some(self.topic)
     }
@@ -56,7 +56,7 @@ impl Entry {
 /// Every name that is in use.
 #[derive(Debug, Default)]
 pub struct Names {
-    counters: Vec<Entry>,
+    counters: Vec<NameEntry>,
     free: Vec<CounterId>,
     index: HashTable<Indexed<CounterId>>,
     /// Each counter's item and kind.
@@ -118,7 +118,7 @@ impl Names {
         }
         let CounterName { item, kind, .. } = name;
         let at = append(&mut self.text, &[item, kind]);
-        let entry = Entry { topic, at, item_bytes: item.len() as u8, kind_bytes: kind.len() as u8 };
+        let entry = NameEntry { topic, at, item_bytes: item.len() as u8, kind_bytes: kind.len() as u8 };
         let id = if let Some(id) = self.free.pop() {
             self.counters[id as usize] = entry;
             id

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// A key, as the log knows it.
 #[derive(Debug, Clone)]
-struct Entry {
+struct KeyEntry {
     state: KeyState,
     /// The record that says so; 0 for one of an earlier stream.
     lsn: Lsn,
@@ -20,7 +20,7 @@ struct Entry {
 /// Every idempotency key that is not forgotten.
 #[derive(Debug, Default)]
 pub struct Keys {
-    entries: BTreeMap<IdempotencyKey, Entry>,
+    entries: BTreeMap<IdempotencyKey, KeyEntry>,
     by_age: VecDeque<(WallMs, IdempotencyKey)>,
 }
 
@@ -48,10 +48,10 @@ impl Keys {
     /// no topic, and is used up in all of them.
     pub fn used(&self, key: IdempotencyKey) -> Option<(Lsn, KeyUse)> {
         let used = |key| match self.entries.get(&key)? {
-            Entry { state: KeyState::Used { content }, lsn, .. } => {
+            KeyEntry { state: KeyState::Used { content }, lsn, .. } => {
                 Some((*lsn, KeyUse { key, content: *content }))
             }
-            Entry { state: KeyState::Noted(_), .. } => None,
+            KeyEntry { state: KeyState::Noted(_), .. } => None,
         };
         used(key).or_else(|| used(key.unscoped()))
     }
@@ -59,15 +59,15 @@ impl Keys {
     /// The attempts that may have used up the key, with the record that says so (0 for one of an earlier stream).
     pub fn notes(&self, key: IdempotencyKey) -> Option<(Lsn, &[Attempt])> {
         match self.entries.get(&key)? {
-            Entry { state: KeyState::Noted(attempts), lsn, .. } => Some((*lsn, attempts)),
-            Entry { state: KeyState::Used { .. }, .. } => None,
+            KeyEntry { state: KeyState::Noted(attempts), lsn, .. } => Some((*lsn, attempts)),
+            KeyEntry { state: KeyState::Used { .. }, .. } => None,
         }
     }
 
     /// All that is known of the key, with the record that says so.
     pub fn recall(&self, key: IdempotencyKey) -> Option<(Lsn, Remembered)> {
         let key = self.used(key).map_or(key, |(_, used)| used.key);
-        let Entry { state, lsn, at } = self.entries.get(&key)?;
+        let KeyEntry { state, lsn, at } = self.entries.get(&key)?;
         Some((*lsn, Remembered { key, at: *at, state: state.clone() }))
     }
 
@@ -105,7 +105,7 @@ impl Keys {
     }
 
     fn put(&mut self, key: IdempotencyKey, state: KeyState, lsn: Lsn, at: WallMs) {
-        self.entries.insert(key, Entry { state, lsn, at });
+        self.entries.insert(key, KeyEntry { state, lsn, at });
         self.by_age.push_back((at, key));
     }
 

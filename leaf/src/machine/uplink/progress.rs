@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub type WindowId = u64;
 
 #[derive(Debug, Clone, Copy)]
-struct Closed {
+struct ClosedWindow {
     /// Everything acked before this is in it or in an earlier one.
     at: WallMs,
     /// Its last record.
@@ -18,7 +18,7 @@ struct Closed {
 /// The windows that are not wholly merged.
 #[derive(Debug, Default)]
 pub struct Progress {
-    closed: BTreeMap<WindowId, Closed>,
+    closed: BTreeMap<WindowId, ClosedWindow>,
     outstanding: BTreeMap<WindowId, u64>,
     merged_to: Lsn,
     complete_to: WallMs,
@@ -27,7 +27,7 @@ pub struct Progress {
 impl Progress {
     /// A window has closed. Pieces of it are to be held before this or never.
     pub fn close(&mut self, window: WindowId, at: WallMs, to: Lsn) {
-        self.closed.insert(window, Closed { at, to });
+        self.closed.insert(window, ClosedWindow { at, to });
         self.advance();
     }
 
@@ -53,7 +53,7 @@ impl Progress {
             if *entry.key() >= first_held {
                 break;
             }
-            let Closed { at, to } = entry.remove();
+            let ClosedWindow { at, to } = entry.remove();
             self.merged_to = self.merged_to.max(to);
             self.complete_to = self.complete_to.max(at);
         }
