@@ -21,40 +21,45 @@
 //!
 //! # Delivery
 //!
-//! An event ends in one of three ways, which [`Producer::flush`] and [`Producer::close`] wait for and the [`Tally`] counts:
+//! An event ends in one of three ways. [`Producer::flush`] and [`Producer::close`] wait for them, and the
+//! [`Tally`] counts them:
 //!
-//! * **acked**: it is on a leaf's disk, and will be in the total exactly once, whatever crashes;
-//! * **rejected**: it is not counted and never will be: the name or total is out of range, or no leaf could be reached
-//!   within [`ProducerOptions::give_up`];
-//! * **in doubt**: it was sent, and the leaf has not said whether it is counted and never will: it is gone for longer than
-//!   `give_up`, or has forgotten the session. The event is counted once or not at all. Sending it again may count it twice.
+//! * **acked**: the event is on a leaf's disk, and will be in the total exactly once, whatever crashes.
+//! * **rejected**: the event is not counted, and never will be. Its name or total is out of range, or no leaf
+//!   could be reached within [`ProducerOptions::give_up`].
+//! * **in doubt**: the event is counted once or not at all. It was sent, and its leaf will never tell: the leaf
+//!   has been gone for longer than `give_up`, or has forgotten the session. Sending the event again may count
+//!   it twice.
 //!
-//! Until then the producer repeats what has no answer, under the same number and to the same leaf, so that a repeat
-//! can't count twice. `errors` in the tally has the last reasons.
+//! Until then the producer repeats unanswered batches under the same number and to the same leaf, so that a
+//! repeat can't count twice. `errors` in the tally holds the last reasons.
 //!
 //! # Cancel safety
 //!
-//! Dropping the future of [`Producer::send`] takes nothing back: an event whose `send` had found room is sent and counted. One that
-//! was still waiting for room is not. Who has to know does not cancel, or reads the tally. [`Producer::flush`] may be
-//! dropped and called again. So may [`Viewer::next`]: nothing is lost, the next call returns the newest totals.
+//! Dropping the future of [`Producer::send`] takes nothing back. If `send` had found room in the queue, the
+//! event is sent and counted; if it was still waiting for room, the event is not. A program that has to know
+//! which awaits `send` to its end, or compares the tally. [`Producer::flush`] may be dropped and called again.
+//! So may [`Viewer::next`]: nothing is lost, and the next call returns the newest totals.
 //!
 //! # Backpressure
 //!
 //! `send` returns when the event has a place in the queue, not when it is acked. While more than
-//! [`ProducerOptions::queued_events`] wait, `send` waits; a leaf that is overloaded says so, is asked again after the time that it
-//! names, and what is new waits meanwhile. Viewers are never behind: a slow reader skips values, and nothing queues for it.
+//! [`ProducerOptions::queued_events`] events wait, `send` waits. An overloaded leaf says when to try again, and
+//! new events wait in the meantime. Viewers never fall behind: a slow reader skips values, and no updates queue
+//! for it.
 //!
 //! # Reconnection
 //!
-//! Both come back by themselves, for as long as they live. A producer goes on in its session with the same leaf, and sends new events to
-//! others meanwhile; a viewer goes to another broadcast node, says what it holds, and never shows a total that is older than
-//! one it has shown, unless the store itself went back, which begins with a snapshot under another `era`. Where the nodes are is asked every 3 seconds, and every
-//! half second while something can't be reached.
+//! Producers and viewers reconnect by themselves for as long as they live. A producer resumes its session with
+//! the same leaf, and sends new events to other leaves in the meantime. A viewer moves to another broadcast node
+//! and sends it the versions that it holds. It never shows a total that is older than one it has shown, unless
+//! the store itself went back in time; then a snapshot under another `era` comes first. The client looks for
+//! moved nodes every 3 seconds, and every half second while one can't be reached.
 //!
 //! # Features
 //!
-//! `shell` (default) has everything above. `load` is for load generators: batches as they are acked, and events with the time at which
-//! they were due.
+//! * `shell` (default): everything above.
+//! * `load`, for load generators: acks batch by batch, and events with the time at which they were due.
 
 #[doc(hidden)]
 pub mod machine;

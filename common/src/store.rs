@@ -111,7 +111,7 @@ pub struct StoreRecord {
     pub shards: BTreeSet<String>,
 }
 
-/// What a data folder remembers of the store that it was last used with.
+/// A data folder's record of the store that it was last used with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreMemory {
     /// The store.
@@ -144,7 +144,7 @@ pub struct FolderAdmission {
     pub is_foreign: bool,
 }
 
-/// The relation of a store to one that somebody remembers.
+/// The relation of a store to a remembered one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Continuity {
     /// The same store, or a copy of it.
@@ -213,7 +213,7 @@ impl StoreRecord {
         }
     }
 
-    /// Compares this store with the start of the store `id` that somebody remembers.
+    /// Compares this store with a remembered start of the store `id`.
     pub fn continues(&self, id: StoreId, start: StoreStart) -> Continuity {
         let is_lost = if id == self.id {
             Some(false)

@@ -78,7 +78,7 @@ fn a_snapshot_that_is_shared_names_who_is_away_now() {
     let (version, away) = shared(&house.serve(STREAM_ONLY)).unwrap();
     let current = house.watch(2, Format::Events, Since::Sent(version, away));
     house.serve(STREAM_ONLY);
-    assert_eq!(house.told(current).len(), 0, "it was told with the snapshot");
+    assert_eq!(house.told(current).len(), 0, "the snapshot named it");
 
     house.machine.handle_away(leaf());
     assert!(house.serve(STREAM_ONLY).contains(&Output::Unshare { topic: topic("t") }));

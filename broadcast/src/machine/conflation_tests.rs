@@ -230,7 +230,7 @@ fn a_snapshot_made_for_one_serves_the_next_with_what_changed_since() {
 }
 
 #[test]
-fn whoever_comes_back_gets_only_what_changed_since() {
+fn a_viewer_that_returns_gets_only_what_changed_since() {
     let mut house = House::new();
     house.watch(1, Format::Events, &["t"]);
     house.root(from_root_snapshot("t", (0, 5), &[("a", 5), ("b", 1)]));

@@ -23,7 +23,7 @@ fn viewers_are_told_once_where_to_go_and_served_until_they_have_gone() {
     machine.handle_arrivals(Time(1), |viewer| if viewer == slow { NO_ROOM } else { ROOMY });
     let outputs = drain(&mut machine);
     let is_dismissed = |o: &Output| matches!(o, Output::Dismiss { viewer, .. } if *viewer == browser);
-    assert!(outputs.iter().any(is_dismissed), "who can't be told is let go");
+    assert!(outputs.iter().any(is_dismissed), "a viewer that can't be asked to move is dropped");
     audience.take(outputs, || false);
     let told = vec![vec![NodeName::new("broadcast-1").unwrap()]];
     assert_eq!((audience.moves.get(&quick), audience.moves.get(&slow)), (Some(&told), None));
@@ -41,6 +41,6 @@ fn viewers_are_told_once_where_to_go_and_served_until_they_have_gone() {
     machine.handle_subscribe(late, vec![topic("t")], Since::Nothing, Time(3));
     machine.handle_arrivals(Time(3), |_| ROOMY);
     audience.take(drain(&mut machine), || false);
-    assert_eq!(audience.moves.get(&late), Some(&told), "who comes now is told too");
+    assert_eq!(audience.moves.get(&late), Some(&told), "a viewer that comes now is asked to move, too");
     assert_eq!(audience.seen(late, "t").total("a"), Some(2));
 }

@@ -89,7 +89,7 @@ fn a_reconnected_root_is_told_of_all_interest_again() {
     drain(&mut machine);
     machine.handle_root_lost(&root("root-0"));
     machine.handle_subscribe(VIEWER, vec![topic("v")], Since::Nothing, Time(1));
-    assert_eq!(to_roots(&drain(&mut machine)), [], "there is nobody to tell");
+    assert_eq!(to_roots(&drain(&mut machine)), [], "there is no root to tell");
     machine.handle_root_connected(&root("root-0"), Time(2));
     let all = ToRoot::Interest(vec![topic("t"), topic("u"), topic("v")]);
     assert_eq!(to_roots(&drain(&mut machine)), [("root-0".into(), all)]);
@@ -190,7 +190,7 @@ fn a_topic_that_nobody_watches_is_given_up_after_a_while() {
     machine.handle_from_root(&root("root-0"), from_root_snapshot("t", (0, 1), &[("a", 1)]), Time(0));
     machine.handle_viewer_left(VIEWER, seconds(10));
     assert_eq!(to_roots(&tick(&mut machine, seconds(39))), []);
-    assert_eq!(watch(&mut machine, "t", seconds(39)), [], "it is still here for whoever comes back");
+    assert_eq!(watch(&mut machine, "t", seconds(39)), [], "it is kept for viewers that return");
     tick(&mut machine, seconds(90));
     assert_eq!(machine.topics(), 1);
     machine.handle_unsubscribe(VIEWER, vec![topic("t")], seconds(90));

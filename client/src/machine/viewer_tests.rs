@@ -147,7 +147,7 @@ fn a_new_conversation_takes_another_era_and_nothing_lower_within_one() {
     assert_eq!(
         message,
         ToBroadcast::Resume(vec![(topic("t"), version(5, 25))]),
-        "the node is told what is held"
+        "the node gets the version that is held"
     );
     screen.feed = feed;
     screen.hears(snapshot(version(5, 20), &[("a", 20)], true));

@@ -129,7 +129,7 @@ impl NodeSettings {
         s.finish()?;
         if let Some(advertise) = settings.advertise.filter(|address| address.ip().is_unspecified()) {
             let message = format!(
-                "node.advertise = {advertise} is refused: others are told this address; it takes one that they reach, or leave it out"
+                "node.advertise = {advertise} is refused: other nodes get this address; it takes one that they can reach, or leave it out"
             );
             return Err(ConfigError::Contradiction(message));
         }

@@ -164,7 +164,7 @@ impl HttpSettings {
         let quic_host: IpAddr = s.or("quic_host", localhost, "an IP address of this machine")?;
         if quic_host.is_unspecified() {
             let message = format!(
-                "http.quic_host = {quic_host} is refused: clients and nodes are told this address; it takes one of this machine's that they reach"
+                "http.quic_host = {quic_host} is refused: clients and nodes get this address; it takes one of this machine's that they can reach"
             );
             return Err(ConfigError::Contradiction(message));
         }

@@ -14,7 +14,7 @@ pub async fn addresses(names: &[HostPort]) -> Vec<SocketAddr> {
         match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host(name.as_str())).await {
             Ok(Ok(addresses)) => found.extend(addresses),
             Ok(Err(e)) => tracing::debug!("{name} leads nowhere: {e}"),
-            Err(_) => tracing::debug!("nobody says where {name} is"),
+            Err(_) => tracing::debug!("the name {name} has no address"),
         }
     }
     found

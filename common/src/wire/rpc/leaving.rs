@@ -23,6 +23,6 @@ pub struct KeyHandover {
     pub successors: Vec<NodeName>,
     /// The epoch of a view in which these owned keys without a break since they were handed over.
     pub epoch: u64,
-    /// It kept none: there was no leaf to take them, so they don't have to be kept.
+    /// Whether the leaf has no keys: then it does not matter that no leaf could take them.
     pub is_empty: bool,
 }

@@ -249,7 +249,7 @@ impl World {
             if self.machine.is_empty() {
                 return;
             }
-            // Nobody knows of a session that was forgotten before its leaf left.
+            // A session that was forgotten before its leaf left is unknown everywhere.
             if step == 4_000 {
                 self.now = self.now + ProducerOptions::default().give_up;
             }

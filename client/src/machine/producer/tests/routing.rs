@@ -73,7 +73,7 @@ fn when_a_leaf_leaves_the_view_its_sent_batches_go_nowhere_else() {
     f.lose("leaf-0");
     f.see(&view(2, &["leaf-1"]));
     let ask = Sent::Ask(name("leaf-0"), SessionId(100));
-    assert_eq!(f.take_sent(), [("leaf-1".into(), ask)], "who may know what became of them is asked");
+    assert_eq!(f.take_sent(), [("leaf-1".into(), ask)], "a leaf that may know their outcome is asked");
     f.send(&own, 5);
     f.pass(MS * 50);
     assert_eq!(receivers(&mut f), ["leaf-1"]);
