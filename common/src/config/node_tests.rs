@@ -23,5 +23,5 @@ fn a_file_that_was_written_says_what_was_meant() {
 #[test]
 fn no_node_tells_others_that_it_is_everywhere() {
     let error = parse("[node]\nquic = \"0.0.0.0:1\"\nadvertise = \"0.0.0.0:1\"").unwrap_err();
-    assert!(error.contains("node.advertise") && error.contains("one that they reach"), "{error}");
+    assert!(error.contains("node.advertise") && error.contains("one that they can reach"), "{error}");
 }
