@@ -38,23 +38,23 @@
 //!
 //! Dropping the future of [`Producer::send`] takes nothing back. If `send` had found room in the queue, the
 //! event is sent and counted; if it was still waiting for room, the event is not. A program that has to know
-//! which awaits `send` to its end, or compares the tally. [`Producer::flush`] may be dropped and called again.
-//! So may [`Viewer::next`]: nothing is lost, and the next call returns the newest totals.
+//! which awaits `send` to its end, or compares the tally. [`Producer::flush`] may be dropped and called
+//! again. So may [`Viewer::next`]: nothing is lost, and the next call returns the newest totals.
 //!
 //! # Backpressure
 //!
 //! `send` returns when the event has a place in the queue, not when it is acked. While more than
-//! [`ProducerOptions::queued_events`] events wait, `send` waits. An overloaded leaf says when to try again, and
-//! new events wait in the meantime. Viewers never fall behind: a slow reader skips values, and no updates queue
-//! for it.
+//! [`ProducerOptions::queued_events`] events wait, `send` waits. An overloaded leaf says when to try again,
+//! and new events wait in the meantime. Viewers never fall behind: a slow reader skips values, and no updates
+//! queue for it.
 //!
 //! # Reconnection
 //!
-//! Producers and viewers reconnect by themselves for as long as they live. A producer resumes its session with
-//! the same leaf, and sends new events to other leaves in the meantime. A viewer moves to another broadcast node
-//! and sends it the versions that it holds. It never shows a total that is older than one it has shown, unless
-//! the store itself went back in time; then a snapshot under another `era` comes first. The client looks for
-//! moved nodes every 3 seconds, and every half second while one can't be reached.
+//! Producers and viewers reconnect by themselves for as long as they live. A producer resumes its session
+//! with the same leaf, and sends new events to other leaves in the meantime. A viewer moves to another
+//! broadcast node and sends it the versions that it holds. It never shows a total that is older than one it
+//! has shown, unless the store itself went back in time; then a snapshot under another `era` comes first. The
+//! client looks for moved nodes every 3 seconds, and every half second while one can't be reached.
 //!
 //! # Features
 //!

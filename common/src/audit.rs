@@ -1,4 +1,5 @@
-//! Records for the audit: the registry's ledgers, and the events that documents in the store were found to hold.
+//! Records for the audit: the registry's ledgers, and the events that documents in the store were found to
+//! hold.
 
 use crate::cluster::{ClusterView, NodeName};
 use crate::key::Topic;
@@ -22,7 +23,8 @@ pub struct AuditRecords {
     pub retired: Vec<StreamLedger>,
     /// Leaves whose old retired streams, up to this incarnation, share one ledger, listed as incarnation 0.
     pub folded: Vec<(NodeName, u64)>,
-    /// Streams whose logs were given up. Their ledgers are the last reported ones, until the store has been read.
+    /// Streams whose logs were given up. Their ledgers are the last reported ones, until the store has been
+    /// read.
     pub given_up: Vec<GivenUp>,
     /// Events of each stream that were merged, and are now neither in the store nor in a log.
     pub lost: Vec<(StreamId, u64)>,
@@ -31,8 +33,8 @@ pub struct AuditRecords {
 }
 
 impl AuditRecords {
-    /// Returns all ledgers, with those of live leaves. A leaf's own ledger of a stream is newer than the registry's; streams
-    /// that share a ledger here are counted already.
+    /// Returns all ledgers, with those of live leaves. A leaf's own ledger of a stream is newer than the
+    /// registry's; streams that share a ledger here are counted already.
     pub fn with_leaves(
         &self,
         leaves: impl IntoIterator<Item = StreamLedger>,
@@ -61,8 +63,8 @@ impl AuditRecords {
 pub struct GivenUp {
     /// The stream; incarnation 0 stands for a leaf's oldest ones together.
     pub stream: StreamId,
-    /// When its leaf last reported its progress. Events that it acked after that and had not merged are lost, too, and in no
-    /// number.
+    /// When its leaf last reported its progress. Events that it acked after that and had not merged are lost,
+    /// too, and in no number.
     pub heard_at: WallMs,
 }
 
@@ -102,9 +104,11 @@ pub struct StoreCheck {
     pub forgotten: u64,
     /// Streams of which documents hold fewer events than were merged.
     pub short: Vec<StreamGap>,
-    /// Streams of which documents hold more events than were accepted, or that have no ledger though their leaf is live.
+    /// Streams of which documents hold more events than were accepted, or that have no ledger though their
+    /// leaf is live.
     pub over: Vec<StreamGap>,
-    /// Topics that are known to have fallen back and have not come up again. A root that has just started knows of none.
+    /// Topics that are known to have fallen back and have not come up again. A root that has just started
+    /// knows of none.
     pub topics: Vec<TopicGap>,
     /// Topics whose document can't be read.
     pub unreadable: Vec<Topic>,

@@ -130,7 +130,8 @@ pub struct ClusterView {
     pub keys: KeyHistory,
 }
 
-/// A hot item that several leaves share. Producers spread its events; the root sums the parts like any others.
+/// A hot item that several leaves share. Producers spread its events; the root sums the parts like any
+/// others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// The item's topic.
@@ -141,11 +142,12 @@ pub struct Split {
     pub ways: u16,
 }
 
-/// The leaves that remember idempotency keys, and those that did. A key's owner asks those that owned it before, for
-/// as long as keys live: so a repeat is known wherever the ring has put its key since.
+/// The leaves that remember idempotency keys, and those that did. A key's owner asks those that owned it
+/// before, for as long as keys live: so a repeat is known wherever the ring has put its key since.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct KeyHistory {
-    /// The leaves that the ring of keys is made of: those that live, and those that are away and may come back.
+    /// The leaves that the ring of keys is made of: those that live, and those that are away and may come
+    /// back.
     pub owners: Vec<NodeName>,
     /// Earlier sets of owners, the latest first. A leaf of these that is neither an owner nor `lost` has
     /// handed its keys over, and need not be asked.
@@ -180,8 +182,9 @@ impl ClusterView {
         self.nodes.iter().filter(move |n| n.tier == tier)
     }
 
-    /// Leaves that are not live and may be away: owners of keys that are not in the view. A leaf that left as the
-    /// last one kept its keys and is among them, though it has merged everything; a root can tell the two apart.
+    /// Leaves that are not live and may be away: owners of keys that are not in the view. A leaf that left as
+    /// the last one kept its keys and is among them, though it has merged everything; a root can tell the two
+    /// apart.
     pub fn may_be_away(&self) -> impl Iterator<Item = &NodeName> {
         self.keys.owners.iter().filter(|owner| self.node(owner).is_none())
     }

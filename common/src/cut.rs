@@ -36,8 +36,9 @@ pub struct Cut<S = Vec<CounterSum>> {
     pub sums: S,
     /// Number of events in the sums.
     pub events: u64,
-    /// The era that the document is to be in at least. Higher than the document's when the leaf has seen it go back in
-    /// time while the store served; one that is not [of the process](crate::era::is_of) that serves changes nothing.
+    /// The era that the document is to be in at least. Higher than the document's when the leaf has seen it
+    /// go back in time while the store served; one that is not [of the process](crate::era::is_of) that
+    /// serves changes nothing.
     pub era: u64,
 }
 

@@ -96,7 +96,8 @@ pub struct TopicView {
     pub away: Vec<NodeName>,
     /// The totals; in an update, those that changed.
     pub counts: Counts,
-    /// Whether these are all totals of the topic, and replace what was held, rather than those that changed. Not written.
+    /// Whether these are all totals of the topic, and replace what was held, rather than those that changed.
+    /// Not written.
     #[serde(skip)]
     pub is_snapshot: bool,
 }

@@ -1,11 +1,13 @@
-//! Order of eras. Their numbers alone don't say which of two is the later one: a store that was wiped, or replaced by an older
-//! copy, under a clock that has stepped back, serves in a lower era than the one before it.
+//! Order of eras. Their numbers alone don't say which of two is the later one: a store that was wiped, or
+//! replaced by an older copy, under a clock that has stepped back, serves in a lower era than the one before
+//! it.
 //!
-//! A holder of a topic takes another era only from a source that is known to have sent it, or to have been asked, after the
-//! held era was taken. A source that lags behind, and still sends the era before, does not qualify.
+//! A holder of a topic takes another era only from a source that is known to have sent it, or to have been
+//! asked, after the held era was taken. A source that lags behind, and still sends the era before, does not
+//! qualify.
 
-/// The distance between the first eras of two processes of a store. A process uses the eras between for documents that went
-/// back in time while it served; no other process serves in them.
+/// The distance between the first eras of two processes of a store. A process uses the eras between for
+/// documents that went back in time while it served; no other process serves in them.
 pub const GAP: u64 = 256;
 
 /// Whether an era is of the process of a store that began with `process`.
@@ -20,7 +22,8 @@ pub struct Eras {
     turns: u64,
 }
 
-/// The position of one source in the holder's sequence of eras: its next messages, in order, are from after that.
+/// The position of one source in the holder's sequence of eras: its next messages, in order, are from after
+/// that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceEra(u64);
 

@@ -1,5 +1,5 @@
-//! Forgetting a topic removes its totals and names. The positions of leaf streams stay, so that nothing that was
-//! merged before comes in again: they are a tombstone. Events that are merged later count from 0.
+//! Forgetting a topic removes its totals and names. The positions of leaf streams stay, so that nothing that
+//! was merged before comes in again: they are a tombstone. Events that are merged later count from 0.
 
 use crate::document::Version;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ pub struct Tombstone {
     pub events: u64,
     /// Whether there was nothing left to forget: it is the same tombstone as before.
     pub was_gone: bool,
-    /// Whether that has reached stable storage; a store that goes back in time may bring back the topic otherwise.
+    /// Whether that has reached stable storage; a store that goes back in time may bring back the topic
+    /// otherwise.
     pub durable: bool,
 }

@@ -1,7 +1,8 @@
 //! Imports: totals from a file, taken as a log of its own.
 //!
-//! The rows of a file are the records of a stream, numbered from 1: the merge rule then takes each of them once, however often
-//! and by whomever they are sent. An import that is undone has a second stream, of the same rows with the other sign.
+//! The rows of a file are the records of a stream, numbered from 1: the merge rule then takes each of them
+//! once, however often and by whomever they are sent. An import that is undone has a second stream, of the
+//! same rows with the other sign.
 
 use crate::cluster::{NodeName, NodeNameError};
 use crate::cut::CounterSum;

@@ -1,7 +1,7 @@
 //! Entries of hash tables that refer to names by number.
 
-/// An index entry. With the hash in it, most other names are skipped without a look at them, and the table grows without
-/// hashing names again.
+/// An index entry. With the hash in it, most other names are skipped without a look at them, and the table
+/// grows without hashing names again.
 #[derive(Debug, Clone, Copy)]
 pub struct Indexed<I> {
     /// Half of the name's hash.

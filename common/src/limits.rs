@@ -23,7 +23,8 @@ pub const DELTA_MAX: i64 = EXACT_MAX;
 pub const TOTAL_MAX: i64 = 1 << 62;
 /// From here on roots send a total to all leaves with each merge, so that they can keep to [`TOTAL_MAX`].
 pub const TOTAL_NEAR_LIMIT: i64 = 1 << 60;
-/// Largest Σ|δ| that one leaf holds unmerged, over all its counters; many leaves share the room above [`TOTAL_MAX`].
+/// Largest Σ|δ| that one leaf holds unmerged, over all its counters; many leaves share the room above
+/// [`TOTAL_MAX`].
 pub const UNMERGED_MAX: i64 = 1 << 60;
 /// Totals near [`TOTAL_MAX`] that a node remembers; beyond it only the store checks the range.
 pub const NEAR_LIMIT_COUNTERS: usize = 65_536;
@@ -65,7 +66,8 @@ pub const INGEST_QUEUE_BYTES: usize = 64 << 20;
 /// Unacked bytes of log that wait for the disk; above it a leaf sheds.
 pub const LOG_QUEUE_BYTES: usize = 64 << 20;
 
-/// Largest frame body between nodes, in bytes: room for one cut of [`COUNTERS_PER_CUT`] with the longest names.
+/// Largest frame body between nodes, in bytes: room for one cut of [`COUNTERS_PER_CUT`] with the longest
+/// names.
 pub const NODE_FRAME_BYTES: usize = 16 << 20;
 /// Cuts in one frame from a leaf to a root, and in one merge into the store.
 pub const CUTS_PER_MERGE: usize = 1_024;
@@ -85,7 +87,8 @@ pub const DATAGRAM_BYTES: usize = 1_150;
 
 /// Items that are split over several leaves at once.
 pub const SPLITS_PER_CLUSTER: usize = 256;
-/// Past sets of owners of idempotency keys that a cluster remembers; past that, keys of before are answered with 409.
+/// Past sets of owners of idempotency keys that a cluster remembers; past that, keys of before are answered
+/// with 409.
 pub const KEY_HISTORY: usize = 256;
 /// Nodes in one cluster.
 pub const NODES_PER_CLUSTER: usize = 1_024;

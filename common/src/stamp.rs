@@ -1,8 +1,8 @@
 //! Stamps: the time up to which totals are complete, by a root's own clock.
 //!
-//! A root sends stamps; a leaf sends a stamp back once all events are merged that it had accepted when the stamp came. The
-//! last stamp that every live leaf has sent back goes out with the totals. So no leaf's clock is involved, and the root's goes
-//! on steadily from the wall clock's time at its start.
+//! A root sends stamps; a leaf sends a stamp back once all events are merged that it had accepted when the
+//! stamp came. The last stamp that every live leaf has sent back goes out with the totals. So no leaf's clock
+//! is involved, and the root's goes on steadily from the wall clock's time at its start.
 
 use crate::document::Version;
 use crate::era;
@@ -19,8 +19,9 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Returns the time up to which totals at that version are complete; 0 when unknown. A stamp holds for totals of its own
-    /// process only: another process of the store may have forgotten events that this one had merged.
+    /// Returns the time up to which totals at that version are complete; 0 when unknown. A stamp holds for
+    /// totals of its own process only: another process of the store may have forgotten events that this one
+    /// had merged.
     pub fn completes(&self, version: Version) -> WallMs {
         if era::is_of(self.era, version.era) { self.at } else { WallMs(0) }
     }

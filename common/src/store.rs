@@ -1,7 +1,8 @@
 //! Identity of a store, and the record that a data folder keeps of it.
 //!
-//! Logs, ledgers and totals are right only together. So each store has an identity, made at its first start, and each
-//! data folder remembers the one that it was last used with. [`StoreRecord::continues`] compares the two.
+//! Logs, ledgers and totals are right only together. So each store has an identity, made at its first start,
+//! and each data folder remembers the one that it was last used with. [`StoreRecord::continues`] compares the
+//! two.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
@@ -49,7 +50,8 @@ impl<'de> Deserialize<'de> for StoreId {
     }
 }
 
-/// One start of a process that serves a store. A copy that was restored repeats the number, with another random one.
+/// One start of a process that serves a store. A copy that was restored repeats the number, with another
+/// random one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreStart {
     /// 1, 2, 3 …
@@ -118,8 +120,8 @@ pub struct StoreMemory {
     pub id: StoreId,
     /// The last of its starts that the folder has seen.
     pub start: StoreStart,
-    /// For a leaf's folder: streams up to this incarnation are gone. They were merged into stores that the folder
-    /// belonged to before, in another cluster.
+    /// For a leaf's folder: streams up to this incarnation are gone. They were merged into stores that the
+    /// folder belonged to before, in another cluster.
     #[serde(default)]
     pub foreign_to: u64,
 }
@@ -140,7 +142,8 @@ pub struct FolderAdmission {
     pub id: StoreId,
     /// Its last start.
     pub start: StoreStart,
-    /// Whether the folder belonged to a store unknown to this one: streams without a log don't concern this one.
+    /// Whether the folder belonged to a store unknown to this one: streams without a log don't concern this
+    /// one.
     pub is_foreign: bool,
 }
 
@@ -151,7 +154,8 @@ pub enum Continuity {
     Same,
     /// The same store at an earlier time: it has forgotten a start that is remembered.
     WentBack,
-    /// Another store, which has replaced it by an operator's word: totals of the remembered one are not in it.
+    /// Another store, which has replaced it by an operator's word: totals of the remembered one are not in
+    /// it.
     Lost,
     /// Another store.
     Other,

@@ -29,8 +29,8 @@ impl Sub<Duration> for Time {
     }
 }
 
-/// Milliseconds since the Unix epoch, by a wall clock, for display, or by a [`SteadyClock`], for the ages of sessions and
-/// keys. Neither orders events.
+/// Milliseconds since the Unix epoch, by a wall clock, for display, or by a [`SteadyClock`], for the ages of
+/// sessions and keys. Neither orders events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct WallMs(pub u64);
 
@@ -48,9 +48,9 @@ impl Add<Duration> for WallMs {
     }
 }
 
-/// A clock in milliseconds that only goes forward, as fast as a process's monotonic time; sessions and keys are aged by it.
-/// Steps of the wall clock change nothing here. It begins where it was left, so the time between two processes is left out:
-/// memory is kept for too long rather than too short.
+/// A clock in milliseconds that only goes forward, as fast as a process's monotonic time; sessions and keys
+/// are aged by it. Steps of the wall clock change nothing here. It begins where it was left, so the time
+/// between two processes is left out: memory is kept for too long rather than too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SteadyClock {
     at: WallMs,

@@ -1,5 +1,5 @@
-//! Leaves that are away: their events may be missing, so every event over HTTP names them. Viewers over QUIC get the list
-//! once they have asked, and whenever it changes.
+//! Leaves that are away: their events may be missing, so every event over HTTP names them. Viewers over QUIC
+//! get the list once they have asked, and whenever it changes.
 
 use super::frames::frames;
 use super::ids::{AwayId, Format, ViewerId};

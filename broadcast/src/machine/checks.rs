@@ -1,8 +1,8 @@
 //! Checks: reads of the store that find out its present era, when the documents here can't tell.
 //!
-//! A root may lag behind another, and a viewer may come from a node that was ahead of this one. Then an era other
-//! than the held one is either older or newer, and their numbers don't tell (see [`countree_common::era`]). A read of
-//! the store tells, if it began after the question came up.
+//! A root may lag behind another, and a viewer may come from a node that was ahead of this one. Then an era
+//! other than the held one is either older or newer, and their numbers don't tell (see
+//! [`countree_common::era`]). A read of the store tells, if it began after the question came up.
 
 use super::document::Document;
 use super::ids::{CheckId, TopicHandle};

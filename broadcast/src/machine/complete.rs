@@ -1,8 +1,8 @@
-//! Complete reads: a topic with all events that were acked before the read began. Every live leaf flushes the topic,
-//! and the totals are read after that. Only the order of messages matters, no clock.
+//! Complete reads: a topic with all events that were acked before the read began. Every live leaf flushes the
+//! topic, and the totals are read after that. Only the order of messages matters, no clock.
 //!
-//! A store that goes back in time may forget in between what it had merged. So leaves name the version that holds
-//! their flushed events, and the read has to return at least that version, of the same era.
+//! A store that goes back in time may forget in between what it had merged. So leaves name the version that
+//! holds their flushed events, and the read has to return at least that version, of the same era.
 
 use countree_common::cluster::{ClusterView, Node, NodeName, Tier};
 use countree_common::document::{Snapshot, Version};
@@ -67,8 +67,8 @@ impl CompleteRead {
         let Some((view, away)) = members else { return self.steps.push_back(Step::Wait) };
         self.leaves = view.tier(Tier::Leaf).cloned().collect();
         self.away = away;
-        // A leaf that has flushed once has merged everything that it acked before the read began, even if it is gone
-        // by now.
+        // A leaf that has flushed once has merged everything that it acked before the read began, even if it
+        // is gone by now.
         self.open = self.waits_for().cloned().collect();
         self.ask(Version::default());
     }

@@ -1,5 +1,6 @@
-//! Conflation: at each tick a viewer gets the newest totals of the topics that changed, in at most one datagram and one
-//! stretch of its stream. Without room for them its topics stay dirty, and it gets the newest totals later.
+//! Conflation: at each tick a viewer gets the newest totals of the topics that changed, in at most one
+//! datagram and one stretch of its stream. Without room for them its topics stay dirty, and it gets the
+//! newest totals later.
 
 use super::delivery::{Delivery, DeliveryContext, QUIET, deliver};
 use super::frame_builder::{FrameBuilder, Room};
@@ -26,7 +27,8 @@ impl BroadcastMachine {
         }
     }
 
-    /// Serves viewers that have just subscribed, or whose topic's first snapshot has just come, before the tick.
+    /// Serves viewers that have just subscribed, or whose topic's first snapshot has just come, before the
+    /// tick.
     pub fn handle_arrivals(&mut self, now: Time, mut room: impl FnMut(ViewerId) -> Room) {
         for viewer in std::mem::take(&mut self.queues.arrivals) {
             self.serve(viewer, now, room(viewer));
@@ -60,7 +62,8 @@ impl BroadcastMachine {
         }
     }
 
-    /// Serves the topic's viewers at once: they have waited for this version, or hold totals that are void now.
+    /// Serves the topic's viewers at once: they have waited for this version, or hold totals that are void
+    /// now.
     pub(super) fn serve_now(&mut self, handle: TopicHandle) {
         self.serve_now_where(handle, |_| true);
     }

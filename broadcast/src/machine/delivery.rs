@@ -1,4 +1,5 @@
-//! Delivery of one topic to one viewer: its first snapshot, then changes as datagrams, and from time to time as stream bytes.
+//! Delivery of one topic to one viewer: its first snapshot, then changes as datagrams, and from time to time
+//! as stream bytes.
 
 use super::away::Away;
 use super::encoding::{Encoded, Subject};

@@ -123,8 +123,8 @@ impl Encodings {
         self.changes.entry((base, form)).or_insert_with(make).clone()
     }
 
-    /// Returns a snapshot, not necessarily the newest: the changes since it follow separately. Also returns whether
-    /// it had to be made.
+    /// Returns a snapshot, not necessarily the newest: the changes since it follow separately. Also returns
+    /// whether it had to be made.
     pub(super) fn snapshot(&mut self, format: Format, subject: &Subject<'_>) -> (EncodedSnapshot, bool) {
         let document = subject.document;
         if let Some(made) = self.snapshots.get(&format).filter(|s| document.knows_since(s.version)) {
@@ -155,7 +155,8 @@ impl Encodings {
         self.snapshots.contains_key(&Format::Events)
     }
 
-    /// Drops all encodings, because the document begins anew. Returns whether the shell's copy has to be dropped.
+    /// Drops all encodings, because the document begins anew. Returns whether the shell's copy has to be
+    /// dropped.
     pub(super) fn forget_snapshots(&mut self) -> bool {
         let shared = self.shares_snapshot();
         self.snapshots.clear();

@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 impl BroadcastMachine {
-    /// Begins to leave. Viewers over QUIC get a message with their next bytes; they move within the given time, so
-    /// that not all arrive elsewhere at once. For viewers over HTTP there is no such message: their streams end, and
-    /// they reconnect by themselves.
+    /// Begins to leave. Viewers over QUIC get a message with their next bytes; they move within the given
+    /// time, so that not all arrive elsewhere at once. For viewers over HTTP there is no such message: their
+    /// streams end, and they reconnect by themselves.
     pub fn handle_leaving(&mut self, alternates: Vec<(NodeName, SocketAddr)>, within: Duration, now: Time) {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
         let reason = "this node is leaving: watch on another".to_owned();

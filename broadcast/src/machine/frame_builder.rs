@@ -5,8 +5,8 @@ use super::viewers::Viewer;
 use bytes::Bytes;
 use countree_common::limits::DATAGRAM_BYTES;
 
-/// Most bytes that one viewer is given on its stream at once; the rest waits for the next tick. A snapshot is never
-/// split.
+/// Most bytes that one viewer is given on its stream at once; the rest waits for the next tick. A snapshot is
+/// never split.
 const STREAM_BYTES_AT_ONCE: usize = 1 << 20;
 
 /// Room on a viewer's connection at this moment, as the shell sees it.
@@ -69,8 +69,8 @@ impl FrameBuilder {
         fits
     }
 
-    /// Adds the message that the node is leaving, if it is and the viewer has not got it; returns false when that has
-    /// to wait.
+    /// Adds the message that the node is leaving, if it is and the viewer has not got it; returns false when
+    /// that has to wait.
     pub(super) fn put_farewell(&mut self, farewell: Option<&Bytes>, viewer: &mut Viewer) -> bool {
         if let Some(farewell) = farewell
             && !viewer.knows_farewell
@@ -84,8 +84,8 @@ impl FrameBuilder {
         true
     }
 
-    /// Adds the list of leaves that are away, if the viewer asked for it and has another; returns false when that has
-    /// to wait.
+    /// Adds the list of leaves that are away, if the viewer asked for it and has another; returns false when
+    /// that has to wait.
     pub(super) fn put_away(&mut self, away: &Away, viewer: &mut Viewer) -> bool {
         if viewer.wants_away && viewer.told_away != Some(away.id) {
             if !self.stream_open() {

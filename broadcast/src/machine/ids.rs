@@ -13,8 +13,8 @@ pub enum Format {
     Events,
 }
 
-/// A topic's number on this node. Reused only after [`KEEP_IDLE`](super::KEEP_IDLE), and then the longest unused first,
-/// so that no viewer can mistake a late datagram of one topic for one of another.
+/// A topic's number on this node. Reused only after [`KEEP_IDLE`](super::KEEP_IDLE), and then the longest
+/// unused first, so that no viewer can mistake a late datagram of one topic for one of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicHandle(pub u32);
 

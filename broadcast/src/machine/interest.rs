@@ -17,14 +17,15 @@ use std::time::Duration;
 
 /// Time for which a topic's former owner is listened to, since merges that were under way still come from it.
 pub const LINGER: Duration = Duration::from_secs(30);
-/// A snapshot that has not arrived after this long is requested again; a root needs a while for very many requests at
-/// once.
+/// A snapshot that has not arrived after this long is requested again; a root needs a while for very many
+/// requests at once.
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Most topics in one message to a root: well under a frame.
 const TOPICS_PER_MESSAGE: usize = 2_048;
 
 impl BroadcastMachine {
-    /// Takes over a view of the cluster: connects to its roots, and moves subscriptions to the topics' new owners.
+    /// Takes over a view of the cluster: connects to its roots, and moves subscriptions to the topics' new
+    /// owners.
     pub fn handle_view(&mut self, view: &ClusterView, now: Time) {
         let roots: Vec<(&NodeName, SocketAddr)> = view.tier(Tier::Root).map(|n| (&n.name, n.quic)).collect();
         for (name, state) in &mut self.roots.states {
@@ -235,7 +236,8 @@ impl BroadcastMachine {
         }
     }
 
-    /// Handles everything due at a tick: former owners, missing answers, departed roots, topics without viewers.
+    /// Handles everything due at a tick: former owners, missing answers, departed roots, topics without
+    /// viewers.
     pub(super) fn tend_roots(&mut self, now: Time) {
         while let Some((until, handle, root)) = pop_due(&mut self.roots.lingering, Duration::ZERO, now) {
             self.stop_lingering(until, handle, &root);

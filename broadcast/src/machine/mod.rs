@@ -2,8 +2,8 @@
 //! the outputs are drained with [`BroadcastMachine::poll_output`].
 //!
 //! Two of them send to viewers: [`BroadcastMachine::handle_tick`], once per tick, and
-//! [`BroadcastMachine::handle_arrivals`], to be called after other inputs, for viewers that have no totals yet. Both
-//! ask for a viewer's room at that moment, and only if there are changes for it.
+//! [`BroadcastMachine::handle_arrivals`], to be called after other inputs, for viewers that have no totals
+//! yet. Both ask for a viewer's room at that moment, and only if there are changes for it.
 
 mod away;
 mod checks;
@@ -142,8 +142,9 @@ impl BroadcastMachine {
         }
     }
 
-    /// Subscribes a viewer to these topics; `since` is the version that it has of them. It is sent another era, or an
-    /// earlier version, only once the store was read anew: the documents here may be behind the viewer's.
+    /// Subscribes a viewer to these topics; `since` is the version that it has of them. It is sent another
+    /// era, or an earlier version, only once the store was read anew: the documents here may be behind the
+    /// viewer's.
     pub fn handle_subscribe(&mut self, viewer: ViewerId, topics: Vec<Topic>, since: Since, now: Time) {
         for topic in topics {
             if let Err(reason) = self.subscribe(viewer, topic, since, now) {

@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 /// One instruction to the shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Keep a Publish conversation with this root, at this address and no earlier one; report when it is connected
-    /// and when it is lost.
+    /// Keep a Publish conversation with this root, at this address and no earlier one; report when it is
+    /// connected and when it is lost.
     Connect {
         /// The root.
         root: NodeName,
@@ -35,7 +35,8 @@ pub enum Output {
     Datagram {
         /// The viewer.
         viewer: ViewerId,
-        /// At most [`DATAGRAM_BYTES`](countree_common::limits::DATAGRAM_BYTES), and no more than the viewer's room.
+        /// At most [`DATAGRAM_BYTES`](countree_common::limits::DATAGRAM_BYTES), and no more than the viewer's
+        /// room.
         bytes: Bytes,
     },
     /// Send these bytes, one after another, on the viewer's stream.
@@ -68,7 +69,8 @@ pub enum Output {
         /// The topic.
         topic: Topic,
     },
-    /// Read the topic from the store, through any root, and bring the answer to [`handle_checked`](super::BroadcastMachine::handle_checked).
+    /// Read the topic from the store, through any root, and bring the answer to
+    /// [`handle_checked`](super::BroadcastMachine::handle_checked).
     Check {
         /// The number to return with the answer.
         check: CheckId,

@@ -1,4 +1,5 @@
-//! Random audiences over random roots: despite all losses and slow viewers, everyone ends at the newest totals.
+//! Random audiences over random roots: despite all losses and slow viewers, everyone ends at the newest
+//! totals.
 
 use super::testing::*;
 use super::*;

@@ -16,8 +16,8 @@ use std::net::SocketAddr;
 pub(super) struct Sources {
     pub(super) owner: Option<NodeName>,
     pub(super) by_root: BTreeMap<NodeName, Source>,
-    /// The time up to which the totals were complete by the owner's last watermark that covered them; valid while
-    /// they are of the same era.
+    /// The time up to which the totals were complete by the owner's last watermark that covered them; valid
+    /// while they are of the same era.
     frozen: WallMs,
 }
 
@@ -103,16 +103,17 @@ impl Roots {
         self.states.get(root).is_some_and(|l| l.connected)
     }
 
-    /// Returns the time up to which every live leaf's events are in the document, which has that version. The owner's
-    /// last watermark counts, even if it is earlier than the one before: roots go by their own clocks.
+    /// Returns the time up to which every live leaf's events are in the document, which has that version. The
+    /// owner's last watermark counts, even if it is earlier than the one before: roots go by their own
+    /// clocks.
     pub(super) fn complete_to(&self, sources: &Sources, version: Version) -> WallMs {
         let owner = sources.speaker().and_then(|owner| self.states.get(owner));
         let told = owner.map(|state| state.watermark.completes(version));
         told.filter(|at| *at > WallMs(0)).unwrap_or(sources.frozen)
     }
 
-    /// Settles what the owner's watermark covers. Call it before a change after which the watermark may not cover the
-    /// document.
+    /// Settles what the owner's watermark covers. Call it before a change after which the watermark may not
+    /// cover the document.
     pub(super) fn freeze(&self, sources: &mut Sources, version: Option<Version>) {
         sources.frozen = version.map_or(WallMs(0), |version| self.complete_to(sources, version));
     }

@@ -1,4 +1,5 @@
-//! Viewers: for each of their topics, only the version that was last sent, and the one that was last sent reliably.
+//! Viewers: for each of their topics, only the version that was last sent, and the one that was last sent
+//! reliably.
 
 use super::ids::{AwayId, CheckId, Format, TopicHandle};
 use countree_common::document::Version;
@@ -61,8 +62,8 @@ pub(super) struct Subscription {
     dirty: bool,
 }
 
-/// The version that a viewer claims to hold. Another era, or an earlier version of this one, is sent to it only if
-/// the store is known to have it now.
+/// The version that a viewer claims to hold. Another era, or an earlier version of this one, is sent to it
+/// only if the store is known to have it now.
 #[derive(Debug, Clone, Copy)]
 struct Claim {
     version: Version,
@@ -71,7 +72,8 @@ struct Claim {
 }
 
 impl Subscription {
-    /// Whether the viewer may be sent this version; `confirmed` is the last check that found its era in the store.
+    /// Whether the viewer may be sent this version; `confirmed` is the last check that found its era in the
+    /// store.
     pub(super) fn may_be_sent(&mut self, version: Version, confirmed: CheckId) -> bool {
         let follows = |held: Version| held.era == version.era && held <= version;
         let may = self.claim.is_none_or(|claim| follows(claim.version) || confirmed > claim.after);

@@ -4,8 +4,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use countree_common::shell::access::{Access, AccessError, Right};
 
-/// Checks that a request has a valid token, if tokens are required. `in_query` is the token of clients that can't set
-/// a header, like a browser's EventSource; a header takes precedence.
+/// Checks that a request has a valid token, if tokens are required. `in_query` is the token of clients that
+/// can't set a header, like a browser's EventSource; a header takes precedence.
 ///
 /// # Errors
 /// When the client may not watch.

@@ -33,8 +33,8 @@ pub(super) struct AwayCache {
 }
 
 impl AwayCache {
-    /// Returns the leaves that are away. Roots are asked only while one may be, and then once per epoch; while no
-    /// root answers, all that may be away are named.
+    /// Returns the leaves that are away. Roots are asked only while one may be, and then once per epoch;
+    /// while no root answers, all that may be away are named.
     pub(super) async fn names(&self, membership: &Membership) -> Vec<NodeName> {
         match self.names_or_all(membership).await {
             Ok(names) | Err(names) => names,

@@ -34,8 +34,8 @@ fn waits_for(leaves: &[NodeName]) -> String {
     format!(" (no answer from {})", names.join(", "))
 }
 
-/// Reads the topic with all events that live leaves had acked before the call; `None` when nothing was ever counted
-/// in it.
+/// Reads the topic with all events that live leaves had acked before the call; `None` when nothing was ever
+/// counted in it.
 ///
 /// # Errors
 /// When that takes longer than `limit`.

@@ -212,8 +212,8 @@ impl BroadcastNode {
         self.report.borrow().write(self.node.name.as_str(), page);
     }
 
-    /// Leaves the cluster and asks the viewers to move, serving them until they have gone: some 4 seconds at most,
-    /// and no time without viewers or without another node for them.
+    /// Leaves the cluster and asks the viewers to move, serving them until they have gone: some 4 seconds at
+    /// most, and no time without viewers or without another node for them.
     pub async fn stop(self) {
         let Self {
             node,

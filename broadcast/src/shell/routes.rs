@@ -16,8 +16,8 @@ use countree_common::shell::routes::{Parameters, without_parameters};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Time limit of `?wait=complete`; after it the read fails rather than answer with less. Below the timeouts of common
-/// HTTP clients.
+/// Time limit of `?wait=complete`; after it the read fails rather than answer with less. Below the timeouts
+/// of common HTTP clients.
 const WAIT_COMPLETE: Duration = Duration::from_secs(8);
 const TOPICS: &str = "/v1/topics/";
 

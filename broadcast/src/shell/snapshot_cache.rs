@@ -1,5 +1,5 @@
-//! The cache of snapshots, watermarks and roots that the core publishes. HTTP threads read it without asking the
-//! core, and the core writes without waiting for them.
+//! The cache of snapshots, watermarks and roots that the core publishes. HTTP threads read it without asking
+//! the core, and the core writes without waiting for them.
 
 use super::away::AwayCache;
 use crate::machine::AwayId;
@@ -89,8 +89,8 @@ impl SnapshotCache {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes over a root's watermark. It holds, for totals of its era, until the root sends another: merges stay,
-    /// even when a link is lost.
+    /// Takes over a root's watermark. It holds, for totals of its era, until the root sends another: merges
+    /// stay, even when a link is lost.
     pub(super) fn mark(&self, root: &NodeName, watermark: Stamp) {
         self.watermarks().insert(root.clone(), watermark);
     }
@@ -99,7 +99,8 @@ impl SnapshotCache {
         self.watermarks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the time up to which events of the topic that live leaves acked are merged, in this era of the store.
+    /// Returns the time up to which events of the topic that live leaves acked are merged, in this era of the
+    /// store.
     pub(super) fn watermark(&self, topic: &Topic) -> Stamp {
         let roots = self.roots();
         roots.owner(topic).and_then(|owner| self.watermarks().get(owner).copied()).unwrap_or_default()

@@ -19,7 +19,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-/// Interval of comments on a silent stream, which keep proxies from closing it and reveal clients that are gone.
+/// Interval of comments on a silent stream, which keep proxies from closing it and reveal clients that are
+/// gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The wait of a browser before it reconnects, in milliseconds.
 const RETRY: &str = "retry: 1000\n\n";
@@ -80,8 +81,8 @@ fn stay(guard: ViewerGuard) -> oneshot::Sender<Infallible> {
     here
 }
 
-/// A response's body. It takes no more from the core until its last event was taken, so a slow client's changes stay
-/// in the core, and arrive as one newer event.
+/// A response's body. It takes no more from the core until its last event was taken, so a slow client's
+/// changes stay in the core, and arrive as one newer event.
 struct Events {
     ready: VecDeque<Bytes>,
     inbox: Inbox,

@@ -1,7 +1,8 @@
-//! The machine of a viewer: puts snapshots together, applies changes, and keeps the counters that were not handed out yet.
+//! The machine of a viewer: puts snapshots together, applies changes, and keeps the counters that were not
+//! handed out yet.
 //!
-//! Each counter keeps the total of the highest version that spoke of it, whatever the order in which
-//! stream and datagrams arrive. Another era replaces everything, whatever its number, when it comes from a node that
+//! Each counter keeps the total of the highest version that spoke of it, whatever the order in which stream
+//! and datagrams arrive. Another era replaces everything, whatever its number, when it comes from a node that
 //! knows what was held before. Nothing queues: what was not asked for in time is replaced by what is newer.
 
 use countree_common::cluster::NodeName;
@@ -21,8 +22,8 @@ pub const COUNTERS_PER_TOPIC: usize = limits::COUNTERS_PER_LEAF;
 /// Longest wait that a node may impose on a viewer before it moves.
 const WITHIN_MAX: Duration = Duration::from_secs(30);
 
-/// A request to move to another node. This one still serves the viewer for a while, so that it can arrive there
-/// before it leaves here.
+/// A request to move to another node. This one still serves the viewer for a while, so that it can arrive
+/// there before it leaves here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Departure {
     /// The reason, for people.
@@ -47,8 +48,8 @@ pub struct Feed {
     followed: BTreeMap<Topic, SourceEra>,
 }
 
-/// The node shows an era that may be an older one: since this node was sent the held era, another node has shown a
-/// newer one. The caller has to end the conversation and begin a new one.
+/// The node shows an era that may be an older one: since this node was sent the held era, another node has
+/// shown a newer one. The caller has to end the conversation and begin a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outdated;
 
@@ -166,16 +167,16 @@ impl ViewerMachine {
         Self { topics, ..Self::default() }
     }
 
-    /// Returns what is new: a whole topic the first time and when the era changed, then the counters that changed; no
-    /// counters when only the set of leaves that are away changed. Within an era neither versions nor totals ever go
-    /// back.
+    /// Returns what is new: a whole topic the first time and when the era changed, then the counters that
+    /// changed; no counters when only the set of leaves that are away changed. Within an era neither versions
+    /// nor totals ever go back.
     pub fn poll_view(&mut self) -> Option<TopicView> {
         let topic = self.ready.pop_front()?;
         self.topics.get_mut(&topic).map(|held| held.hand_out(&topic, &self.away))
     }
 
-    /// Begins a conversation with a broadcast node: returns the messages to send, in order, and the state for its
-    /// answers.
+    /// Begins a conversation with a broadcast node: returns the messages to send, in order, and the state for
+    /// its answers.
     pub fn connected(&self) -> ([ToBroadcast; 2], Feed) {
         let topics = || self.topics.keys().cloned();
         let feed = Feed {
@@ -230,8 +231,9 @@ impl ViewerMachine {
         Ok(None)
     }
 
-    /// Handles a datagram; a malformed one counts as lost. No datagram makes a version complete: an earlier one, with
-    /// other counters, may be lost. The stream leaves nothing out, and follows within about a second.
+    /// Handles a datagram; a malformed one counts as lost. No datagram makes a version complete: an earlier
+    /// one, with other counters, may be lost. The stream leaves nothing out, and follows within about a
+    /// second.
     pub fn handle_datagram(&mut self, feed: &Feed, bytes: &[u8]) {
         for changes in decode_datagram(bytes).unwrap_or_default() {
             self.changes(feed, changes, None);
@@ -257,8 +259,8 @@ impl ViewerMachine {
         Ok(None)
     }
 
-    /// Ignores changes of another era than the held one, or from before the first snapshot: the node sends the era's
-    /// snapshot, and after it, on the same stream, everything that changed since.
+    /// Ignores changes of another era than the held one, or from before the first snapshot: the node sends
+    /// the era's snapshot, and after it, on the same stream, everything that changed since.
     fn changes(&mut self, feed: &Feed, changes: Changes, complete_to: Option<WallMs>) {
         let Some(topic) = feed.handles.get(&changes.handle) else { return };
         let Some(held) = self.topics.get_mut(topic) else { return };

@@ -55,9 +55,10 @@ struct ViewerSide {
 }
 
 impl Cluster {
-    /// Asks the node at `url` (`host:port`, `http://host:port` or `https://host:port`, any node of the cluster) where the
-    /// others are. `token` is shown to every node; clusters without authentication need none. An `https://` address has to
-    /// have a certificate of a public authority; [`Cluster::discover_trusting`] takes others. Must run inside a tokio runtime.
+    /// Asks the node at `url` (`host:port`, `http://host:port` or `https://host:port`, any node of the
+    /// cluster) where the others are. `token` is shown to every node; clusters without authentication need
+    /// none. An `https://` address has to have a certificate of a public authority;
+    /// [`Cluster::discover_trusting`] takes others. Must run inside a tokio runtime.
     ///
     /// # Errors
     /// When no cluster answers there, or it does not let this client in.
@@ -65,8 +66,8 @@ impl Cluster {
         Self::discover_at(Address { url: url.to_owned(), trust: None }, token).await
     }
 
-    /// [`Cluster::discover`], where the `https://` address has a certificate of the authorities in the PEM text `ca`,
-    /// and of no others.
+    /// [`Cluster::discover`], where the `https://` address has a certificate of the authorities in the PEM
+    /// text `ca`, and of no others.
     ///
     /// # Errors
     /// As [`Cluster::discover`], and when `ca` holds no certificate.
@@ -106,8 +107,8 @@ impl Cluster {
         self.inner.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns a topic's totals, with all events that were acked before the call; `None` if nothing was ever counted
-    /// in it.
+    /// Returns a topic's totals, with all events that were acked before the call; `None` if nothing was ever
+    /// counted in it.
     ///
     /// # Errors
     /// When the name is bad, or the cluster does not answer or let this client in.
@@ -122,8 +123,9 @@ impl Cluster {
         Ok(Some(TopicView { is_snapshot: true, ..view }))
     }
 
-    /// Sets a topic's totals to 0, or those of one item or kind. Events acked before are gone from them, later ones
-    /// count. `key` makes a repeat harmless for 15 minutes: repeat under the same one after [`ClientError::InDoubt`].
+    /// Sets a topic's totals to 0, or those of one item or kind. Events acked before are gone from them,
+    /// later ones count. `key` makes a repeat harmless for 15 minutes: repeat under the same one after
+    /// [`ClientError::InDoubt`].
     ///
     /// # Errors
     /// When a name is bad, or the cluster does not answer or let this client in.
@@ -145,7 +147,8 @@ impl Cluster {
         understand::<serde::de::IgnoredAny>(&answer).map(|_| ())
     }
 
-    /// Asks at the address where the cluster was found, and if that is a node of another tier, one of this tier.
+    /// Asks at the address where the cluster was found, and if that is a node of another tier, one of this
+    /// tier.
     async fn ask(
         &self,
         method: &str,
@@ -190,8 +193,8 @@ impl Cluster {
         Ok(self.peers(endpoint()?, config))
     }
 
-    /// Makes connections for one viewer. The socket is shared, the connections are not: datagrams of two viewers on
-    /// one could not be told apart.
+    /// Makes connections for one viewer. The socket is shared, the connections are not: datagrams of two
+    /// viewers on one could not be told apart.
     pub(super) fn viewer_peers(&self) -> Result<Peers, ClientError> {
         // A cluster that was set up anew has another CA.
         let ca = self.info().ca;
@@ -216,8 +219,8 @@ impl Cluster {
 }
 
 impl Inner {
-    /// Takes over a newer view; while a node can't be reached, any different one, since the cluster may have been set
-    /// up anew.
+    /// Takes over a newer view; while a node can't be reached, any different one, since the cluster may have
+    /// been set up anew.
     fn learn(&self, view: &ClusterView, in_trouble: bool) {
         self.view.send_if_modified(|known| {
             let is_news = view.epoch > known.epoch || in_trouble && *view != **known;

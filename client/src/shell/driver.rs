@@ -21,8 +21,8 @@ use tokio::task::AbortHandle;
 
 /// Events of all links that wait for the task; links stop reading while there are more.
 const LINK_EVENTS_QUEUED: usize = 1_024;
-/// Frames that wait for one connection beyond the batches in flight: greetings, and batches that were repeated before
-/// their first copy had left. A connection with more is closed.
+/// Frames that wait for one connection beyond the batches in flight: greetings, and batches that were
+/// repeated before their first copy had left. A connection with more is closed.
 const FRAMES_QUEUED_EXTRA: usize = 64;
 /// The least wait while events are held back, however short the linger time.
 const TICK_MIN: Duration = Duration::from_millis(1);
@@ -103,8 +103,8 @@ impl Driver {
         }
     }
 
-    /// Returns when there may be work. While events are held back, new ones don't wake the task: it looks for them in time
-    /// by itself.
+    /// Returns when there may be work. While events are held back, new ones don't wake the task: it looks for
+    /// them in time by itself.
     async fn wait(&mut self) {
         let now = self.timeline.now();
         let tick = (self.machine.queued_events() > 0).then(|| now + self.options.linger.max(TICK_MIN));

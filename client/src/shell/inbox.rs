@@ -1,5 +1,5 @@
-//! The queue between senders and the producer's task. It costs a lock and a push per event, and wakes the task only
-//! when that would not look in time.
+//! The queue between senders and the producer's task. It costs a lock and a push per event, and wakes the
+//! task only when that would not look in time.
 
 use super::error::ClientError;
 use super::handle::{CounterHandle, NameRef};
@@ -87,7 +87,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// Queues events for known counters, in their order; the first was due at `due` if that was earlier than now.
+    /// Queues events for known counters, in their order; the first was due at `due` if that was earlier than
+    /// now.
     pub(super) async fn send_all(
         &self,
         events: &[(&CounterHandle, Delta)],
@@ -95,7 +96,8 @@ impl Inbox {
     ) -> Result<(), ClientError> {
         let mut rest = events;
         while let Some((&(handle, delta), after)) = rest.split_first() {
-            // Before the lock, since handles miss the cache: so the misses overlap, and no other sender waits for them.
+            // Before the lock, since handles miss the cache: so the misses overlap, and no other sender waits
+            // for them.
             let next = rest.iter().take(PUSHED_AT_ONCE).map(|(handle, delta)| (handle.name_ref(), *delta));
             if let Pushed::Done(taken) = self.try_push(&next.collect::<Vec<_>>(), due)? {
                 rest = rest.get(taken..).unwrap_or_default();
@@ -122,7 +124,8 @@ impl Inbox {
         if let Some(end) = &queue.end {
             return Err(end.clone());
         }
-        // Numbers are defined only under the queue's lock, so a number that is found here is defined in the queue.
+        // Numbers are defined only under the queue's lock, so a number that is found here is defined in the
+        // queue.
         if let Some(name_ref) = self.names.get(counter) {
             return Ok(*name_ref);
         }
@@ -169,7 +172,8 @@ impl Inbox {
         Ok(name_ref)
     }
 
-    /// Queues the first of these events, up to one without room or with a stale number. There is at least one event.
+    /// Queues the first of these events, up to one without room or with a stale number. There is at least one
+    /// event.
     fn try_push(&self, events: &[(NameRef, Delta)], due: Option<Instant>) -> Result<Pushed, ClientError> {
         let mut guard = self.queue();
         let queue = &mut *guard;

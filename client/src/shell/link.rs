@@ -30,7 +30,8 @@ pub(super) enum LinkEvent {
     Lost { reason: String, refusal: Option<Refusal> },
 }
 
-/// Closes the connection when the link's task ends, for any reason: the leaf would take an open one for a live one.
+/// Closes the connection when the link's task ends, for any reason: the leaf would take an open one for a
+/// live one.
 struct CloseOnDrop(quinn::Connection);
 
 impl Drop for CloseOnDrop {

@@ -17,8 +17,8 @@ use std::time::Instant;
 
 /// Sends events. Cheap to clone and to use from many tasks; copies share everything.
 ///
-/// When the last copy is dropped without [`Producer::close`], events that were sent are still delivered for as long
-/// as the runtime runs, but its results are lost.
+/// When the last copy is dropped without [`Producer::close`], events that were sent are still delivered for
+/// as long as the runtime runs, but its results are lost.
 #[derive(Debug, Clone)]
 pub struct Producer {
     owner: Arc<Owner>,
@@ -66,8 +66,8 @@ impl Producer {
     /// not yet an ack: [`Producer::flush`] waits for that.
     ///
     /// # Errors
-    /// When a name or the delta is out of range, the producer is closed, or the cluster does not let it in. The event is
-    /// not counted.
+    /// When a name or the delta is out of range, the producer is closed, or the cluster does not let it in.
+    /// The event is not counted.
     pub async fn send(&self, topic: &str, item: &str, kind: &str, delta: i64) -> Result<(), ClientError> {
         self.send_event(&Counter::new(topic, item, kind)?, Delta::new(delta)?).await
     }
@@ -135,7 +135,8 @@ impl Producer {
     /// Waits until every event that was sent before is acked, rejected, or in doubt for good.
     ///
     /// # Errors
-    /// When the cluster does not let this producer in, or the producer is closed. The tally is right even then.
+    /// When the cluster does not let this producer in, or the producer is closed. The tally is right even
+    /// then.
     pub async fn flush(&self) -> Result<Tally, ClientError> {
         let is_done = self.owner.inbox.flush()?;
         self.finish(is_done).await

@@ -17,8 +17,8 @@ impl Address {
         http::Server { url: &self.url, trust: self.trust.as_ref() }
     }
 
-    /// Whether nodes may be asked at their own addresses. These are not encrypted, and a token goes with every
-    /// request: a program that gave an `https://` address wants neither exposed.
+    /// Whether nodes may be asked at their own addresses. These are not encrypted, and a token goes with
+    /// every request: a program that gave an `https://` address wants neither exposed.
     pub(super) fn leads_to_nodes(&self) -> bool {
         !http::is_https(&self.url)
     }

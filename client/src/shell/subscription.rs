@@ -1,4 +1,5 @@
-//! A subscription: one conversation with a broadcast node, in a task of its own. A viewer that moves has two for a while.
+//! A subscription: one conversation with a broadcast node, in a task of its own. A viewer that moves has two
+//! for a while.
 
 use super::cluster::Cluster;
 use super::error::ClientError;

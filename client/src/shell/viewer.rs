@@ -47,8 +47,9 @@ impl Viewer {
         Self { shared, task: task.abort_handle() }
     }
 
-    /// Returns the next change: for each topic first all its totals (and again when the store's era changed), then
-    /// the counters that changed. A slow reader skips to the latest totals. Safe to cancel and call again.
+    /// Returns the next change: for each topic first all its totals (and again when the store's era changed),
+    /// then the counters that changed. A slow reader skips to the latest totals. Safe to cancel and call
+    /// again.
     ///
     /// Returns `None` after an error. While no broadcast node can be reached it waits.
     pub async fn next(&mut self) -> Option<Result<TopicView, ClientError>> {
@@ -106,7 +107,8 @@ impl Task {
                 failures += 1;
             }
             self.cluster.report_trouble();
-            // Spreads the viewers of a node that died, which would otherwise all come to the next one at once.
+            // Spreads the viewers of a node that died, which would otherwise all come to the next one at
+            // once.
             let wait = RETRY.saturating_mul(1 << failures.min(10)).min(RETRY_MAX);
             tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
         }
@@ -133,8 +135,8 @@ impl Task {
         }
     }
 
-    /// Tries other nodes until one has sent every snapshot: those that the leaving one named, each once, and from then
-    /// on those of the view, for the named ones may have gone as well.
+    /// Tries other nodes until one has sent every snapshot: those that the leaving one named, each once, and
+    /// from then on those of the view, for the named ones may have gone as well.
     async fn move_on(
         &self,
         departure: &Departure,

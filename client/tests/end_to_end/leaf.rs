@@ -17,8 +17,8 @@ pub(crate) struct Book {
     pub(crate) totals: BTreeMap<Counter, i64>,
     pub(crate) events: u64,
     received: u64,
-    /// The connection breaks after each batch whose number is a multiple of this: the batch is counted, and not
-    /// acked.
+    /// The connection breaks after each batch whose number is a multiple of this: the batch is counted, and
+    /// not acked.
     pub(crate) break_every: Option<u64>,
     pub(crate) breaks: u64,
     /// Counts batches without acking any.

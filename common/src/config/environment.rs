@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 /// Values that complete a node's file, so that all of it is read.
 const NODE_FILE: &str = "[node]\nquic = \"127.0.0.1:1\"\n";
 
-/// Every variable that sets a key of a manifest or of a node's file: those that are asked for when an empty one is read.
+/// Every variable that sets a key of a manifest or of a node's file: those that are asked for when an empty
+/// one is read.
 pub fn settings() -> BTreeSet<String> {
     let asked = RefCell::new(BTreeSet::new());
     let record = |name: &str| {

@@ -7,8 +7,8 @@ use std::str::FromStr;
 /// Longest host name, in bytes (RFC 1035, 2.3.4).
 const HOST_BYTES: usize = 255;
 
-/// A host name or an IP address, and a port. A name is looked up each time that it is used, since its addresses may
-/// change.
+/// A host name or an IP address, and a port. A name is looked up each time that it is used, since its
+/// addresses may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort(String);
 

@@ -66,8 +66,8 @@ impl Manifest {
         }
     }
 
-    /// Returns this manifest with the tier sizes of the other. Nothing else of a running cluster can be changed by
-    /// `apply`.
+    /// Returns this manifest with the tier sizes of the other. Nothing else of a running cluster can be
+    /// changed by `apply`.
     pub fn resized_like(&self, other: &Self) -> Self {
         let mut resized = self.clone();
         resized.leaf.tier.replicas = other.leaf.tier.replicas;

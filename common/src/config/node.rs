@@ -18,8 +18,8 @@ pub struct NodeSettings {
     pub name: Option<NodeName>,
     /// The address that it listens on for QUIC (UDP).
     pub quic: SocketAddr,
-    /// The address at which others reach it over QUIC, when that is another one. A node that listens on every address
-    /// without saying this is listed with the one from which it reaches the roots, or the store.
+    /// The address at which others reach it over QUIC, when that is another one. A node that listens on every
+    /// address without saying this is listed with the one from which it reaches the roots, or the store.
     pub advertise: Option<SocketAddr>,
     /// The address that it listens on for HTTP (TCP).
     pub http: Option<SocketAddr>,

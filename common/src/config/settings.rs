@@ -12,8 +12,8 @@ use std::time::Duration;
 /// The default of `leaf.replicas`: two, so that events are still taken when one leaf is gone.
 const LEAVES: u64 = 2;
 const MINUTE: Duration = Duration::from_secs(60);
-/// The default of `leaf.capacity`, events per second: far below the measured rate of one core, so that an item is
-/// split in time.
+/// The default of `leaf.capacity`, events per second: far below the measured rate of one core, so that an
+/// item is split in time.
 const CAPACITY: u64 = 2_000_000;
 
 /// The settings that all nodes share.
@@ -69,7 +69,8 @@ pub struct LeafSettings {
     pub horizon: Duration,
     /// The most bytes of log that one leaf keeps; at the limit it sheds.
     pub log_bytes: u64,
-    /// Events per second that one leaf is meant to carry: an item that takes too large a share of it is split.
+    /// Events per second that one leaf is meant to carry: an item that takes too large a share of it is
+    /// split.
     pub capacity: u64,
 }
 

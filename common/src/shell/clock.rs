@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The interval at which the wall clock is compared with the time that has passed.
 const LOOK: Duration = Duration::from_secs(1);
-/// Smaller differences are no step: time servers slew clocks, and a process may be held up between two readings.
+/// Smaller differences are no step: time servers slew clocks, and a process may be held up between two
+/// readings.
 const STEP_MIN: Duration = Duration::from_millis(500);
 
 /// Number of steps of this machine's wall clock since the process began to watch it.
@@ -43,8 +44,8 @@ pub fn steps() -> u64 {
     STEPS.load(Ordering::Relaxed)
 }
 
-/// Logs each step of the wall clock from now on; call it once per process. No count depends on that clock, but times
-/// that people are shown do.
+/// Logs each step of the wall clock from now on; call it once per process. No count depends on that clock,
+/// but times that people are shown do.
 pub fn watch_steps() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {

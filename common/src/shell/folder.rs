@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The format of a data folder: of its records, segments and embedded store. It goes up with every release that
-/// writes files which the one before can't read. Format 1 is that of release 0.1.0 (b0dc694).
+/// The format of a data folder: of its records, segments and embedded store. It goes up with every release
+/// that writes files which the one before can't read. Format 1 is that of release 0.1.0 (b0dc694).
 const FORMAT: u32 = 2;
 
 /// The reason why a folder can't be used. Nothing in it was changed.
@@ -51,7 +51,8 @@ pub enum FolderError {
     },
 }
 
-/// A data folder that this process holds until the value is dropped. The kernel releases it when the process dies.
+/// A data folder that this process holds until the value is dropped. The kernel releases it when the process
+/// dies.
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
@@ -96,8 +97,8 @@ impl DataFolder {
     }
 }
 
-/// The content of a folder's marker: the cluster, and the format of the data. Empty after a crash during the first
-/// start.
+/// The content of a folder's marker: the cluster, and the format of the data. Empty after a crash during the
+/// first start.
 fn read_marker(text: &str) -> (&str, u32) {
     let mut lines = text.lines();
     let cluster = lines.next().unwrap_or_default().trim();
@@ -105,8 +106,8 @@ fn read_marker(text: &str) -> (&str, u32) {
     (cluster, format.unwrap_or(1))
 }
 
-/// Must be on disk before any data of that format is. A build of format 1 takes all of the marker for the cluster's
-/// name, finds another than its own, and refuses with it.
+/// Must be on disk before any data of that format is. A build of format 1 takes all of the marker for the
+/// cluster's name, finds another than its own, and refuses with it.
 fn write_marker(folder: &Path, marker: &Path, cluster: &NodeName) -> io::Result<()> {
     let text = format!("{cluster}\nform {FORMAT}: written by a newer build of Countree, start that one\n");
     let new = marker.with_extension("new");

@@ -39,7 +39,8 @@ fn write_private(path: &Path, text: &str) -> Result<(), IdentityError> {
     file(path, std::fs::rename(&new, path))
 }
 
-/// The parameters of every CA certificate, but for its key. Fixed, so that an issuer can be made from the key alone.
+/// The parameters of every CA certificate, but for its key. Fixed, so that an issuer can be made from the key
+/// alone.
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -131,8 +132,8 @@ pub struct Identity {
     key: PrivateKeyDer<'static>,
 }
 
-/// Returns the fingerprints of certificate authorities: the SHA-256 of each certificate in the PEM, in hexadecimal
-/// digits.
+/// Returns the fingerprints of certificate authorities: the SHA-256 of each certificate in the PEM, in
+/// hexadecimal digits.
 ///
 /// # Errors
 /// When the text is not PEM.
@@ -161,7 +162,8 @@ impl Identity {
         Ok(Self { ca_pem: ca.to_owned(), roots: root_store(ca)?, chain, key })
     }
 
-    /// Loads an identity from the files `ca.pem`, `NAME.pem` and `NAME.key` in `dir`, as `countree certs` makes them.
+    /// Loads an identity from the files `ca.pem`, `NAME.pem` and `NAME.key` in `dir`, as `countree certs`
+    /// makes them.
     ///
     /// # Errors
     /// When a file can't be read or is malformed.
@@ -178,8 +180,8 @@ impl Identity {
         &self.ca_pem
     }
 
-    /// Derives a key for another purpose, the same at every start of the node. Each purpose has its own key, and none
-    /// reveals the node's own.
+    /// Derives a key for another purpose, the same at every start of the node. Each purpose has its own key,
+    /// and none reveals the node's own.
     pub fn derived_key(&self, purpose: &str) -> [u8; 32] {
         let own = ::ring::hmac::Key::new(::ring::hmac::HMAC_SHA256, self.key.secret_der());
         let mut key = [0; 32];

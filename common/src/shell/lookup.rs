@@ -20,8 +20,8 @@ pub async fn addresses(names: &[HostPort]) -> Vec<SocketAddr> {
     found
 }
 
-/// Returns this machine's address from which packets to `peer` go, without sending any; `None` where there is no
-/// route.
+/// Returns this machine's address from which packets to `peer` go, without sending any; `None` where there is
+/// no route.
 pub fn own_address_towards(peer: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = match peer {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

@@ -20,8 +20,8 @@ pub const HEARTBEAT: Duration = Duration::from_millis(400);
 pub const LEASE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);
 
-/// A root that has not answered after this long is passed over. Well below [`LEASE`], so that a dead root lets no
-/// other node's lease run out.
+/// A root that has not answered after this long is passed over. Well below [`LEASE`], so that a dead root
+/// lets no other node's lease run out.
 const ROOT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The result of a leaf's joining.
@@ -78,8 +78,9 @@ impl Membership {
         &self.peers
     }
 
-    /// Asks one root after another until one answers, beginning with the one that answered last. The bootstrap names
-    /// are looked up only when none in the view answers: their addresses may have changed by then.
+    /// Asks one root after another until one answers, beginning with the one that answered last. The
+    /// bootstrap names are looked up only when none in the view answers: their addresses may have changed by
+    /// then.
     ///
     /// # Errors
     /// The last root's, when none answers.
@@ -122,7 +123,8 @@ impl Membership {
         self.joined(&request, shutdown).await.ok().flatten().map(|joined| joined.incarnation)
     }
 
-    /// [`Membership::join`] for a leaf that starts on this log, in a folder of that store; `None` after `shutdown`.
+    /// [`Membership::join`] for a leaf that starts on this log, in a folder of that store; `None` after
+    /// `shutdown`.
     ///
     /// # Errors
     /// When the folder belongs to another store.

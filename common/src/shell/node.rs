@@ -16,8 +16,8 @@ pub struct NodeOptions {
     pub name: NodeName,
     /// The address that it listens on for QUIC (UDP); port 0 picks a free one.
     pub quic: SocketAddr,
-    /// The address at which others reach it over QUIC, when that is another one; port 0 stands for the port that it
-    /// listens on.
+    /// The address at which others reach it over QUIC, when that is another one; port 0 stands for the port
+    /// that it listens on.
     pub advertise: Option<SocketAddr>,
     /// The address of its HTTP, for the view; the starter of the node serves it.
     pub http: Option<SocketAddr>,
@@ -25,7 +25,8 @@ pub struct NodeOptions {
     pub identity: Arc<Identity>,
     /// Addresses of roots to ask first. A root needs none.
     pub roots: Vec<HostPort>,
-    /// Set by the node when another asks it to leave the cluster (`Request::Drain`): its runner then stops it.
+    /// Set by the node when another asks it to leave the cluster (`Request::Drain`): its runner then stops
+    /// it.
     pub leave: Shutdown,
 }
 

@@ -80,8 +80,8 @@ impl PeerError {
 }
 
 impl Peers {
-    /// `node` is this node's name, if it is one; its certificate has to be in `config`. `token` is shown to nodes
-    /// that ask for one.
+    /// `node` is this node's name, if it is one; its certificate has to be in `config`. `token` is shown to
+    /// nodes that ask for one.
     pub fn new(
         endpoint: quinn::Endpoint,
         config: quinn::ClientConfig,
@@ -198,8 +198,8 @@ impl Peers {
         self.within(limit, name, address, self.first_reply(name, address, request)).await
     }
 
-    /// Drops the connection of a node that does not answer in time: it may be dead, so the next request opens a new
-    /// one. Conversations on the old one go on.
+    /// Drops the connection of a node that does not answer in time: it may be dead, so the next request opens
+    /// a new one. Conversations on the old one go on.
     async fn within<T>(
         &self,
         limit: Duration,

@@ -100,9 +100,9 @@ pub fn endpoint(address: SocketAddr, server: Option<quinn::ServerConfig>) -> io:
     endpoint_with(EndpointConfig::default(), address, server)
 }
 
-/// Binds a node's endpoint. Its stateless resets (RFC 9000, 10.3) are signed with a key of the node's identity, which
-/// every start has. So peers learn after a crash that their connections are gone, and come back at once, not after
-/// [`IDLE_TIMEOUT`].
+/// Binds a node's endpoint. Its stateless resets (RFC 9000, 10.3) are signed with a key of the node's
+/// identity, which every start has. So peers learn after a crash that their connections are gone, and come
+/// back at once, not after [`IDLE_TIMEOUT`].
 ///
 /// # Errors
 /// When the socket can't be bound.

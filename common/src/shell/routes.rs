@@ -15,8 +15,8 @@ use std::error::Error;
 /// A plain error's text is kept up to this length, in bytes.
 const PLAIN_BYTES: usize = 4 << 10;
 
-/// A route's query parameters. `T` has to refuse unknown fields: clients would come to rely on a parameter that has
-/// no effect.
+/// A route's query parameters. `T` has to refuse unknown fields: clients would come to rely on a parameter
+/// that has no effect.
 #[derive(Debug, Clone)]
 pub struct Parameters<T>(pub T);
 

@@ -48,7 +48,8 @@ pub fn recall(folder: &Path) -> Result<Option<StoreMemory>, MemoryError> {
     }
 }
 
-/// Writes the folder's memory, durably, whole or not at all. Processes that share the folder may do so at once.
+/// Writes the folder's memory, durably, whole or not at all. Processes that share the folder may do so at
+/// once.
 ///
 /// # Errors
 /// When it can't be written.

@@ -1,4 +1,5 @@
-//! Starts tasks and threads in the span of their parent, so that their log lines name the node that they belong to.
+//! Starts tasks and threads in the span of their parent, so that their log lines name the node that they
+//! belong to.
 
 use std::future::Future;
 use std::io;

@@ -215,7 +215,8 @@ pub fn put_event(id: u32, delta: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends events in the form of [`Events`], with ids translated by `translate`. Incomplete ones stay incomplete.
+/// Appends events in the form of [`Events`], with ids translated by `translate`. Incomplete ones stay
+/// incomplete.
 pub fn put_translated(words: &[u8], translate: impl Fn(u32) -> u32, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(words);

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// The protocol version of producers and viewers; a node refuses any other.
 pub const PROTOCOL: u16 = 1;
-/// The protocol version between nodes. It goes up with every release that changes a message or its meaning, so that
-/// nodes of two releases refuse each other rather than misunderstand.
+/// The protocol version between nodes. It goes up with every release that changes a message or its meaning,
+/// so that nodes of two releases refuse each other rather than misunderstand.
 pub const NODE_PROTOCOL: u16 = 2;
 
 /// The purpose of a stream.

@@ -63,8 +63,8 @@ impl KeyUse {
     }
 }
 
-/// A leaf's attempt to take a request some of whose keys other leaves own. It counts if its one log record says so, and
-/// never does once its leaf has given it up or has started again without that record.
+/// A leaf's attempt to take a request some of whose keys other leaves own. It counts if its one log record
+/// says so, and never does once its leaf has given it up or has started again without that record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attempt {
     /// The leaf.

@@ -6,8 +6,9 @@
 //! that does not know a resumed session answers `Expired` and can't count anything a second time.
 //!
 //! A leaf that leaves seals its log, which ends every session: it answers `Ended`, for good, before it goes
-//! and whenever it is asked again, also after it has come back. For a leaf that is gone, any other leaf can be
-//! asked with `FindSessionEnd`, and finds the answer in the table of sessions that the leaving one published.
+//! and whenever it is asked again, also after it has come back. For a leaf that is gone, any other leaf can
+//! be asked with `FindSessionEnd`, and finds the answer in the table of sessions that the leaving one
+//! published.
 
 use crate::cluster::{ClusterView, NodeName};
 use crate::session::{Seq, SessionId};
@@ -20,8 +21,8 @@ pub enum ToLeaf {
     Open(SessionId),
     /// Goes on with a session on this connection.
     Resume(SessionId),
-    /// Asks for the end of a session with another leaf, which is not in the view. Answered by `SessionEnd`. Has no effect on
-    /// this connection's own session.
+    /// Asks for the end of a session with another leaf, which is not in the view. Answered by `SessionEnd`.
+    /// Has no effect on this connection's own session.
     FindSessionEnd {
         /// The other leaf.
         leaf: NodeName,
@@ -64,8 +65,8 @@ pub enum FromLeaf {
         /// The durability of the batches.
         durability: Durability,
     },
-    /// Batch `seq` is bad and was not counted, nor was any after it. The session takes no more batches: later ones go
-    /// into a new session.
+    /// Batch `seq` is bad and was not counted, nor was any after it. The session takes no more batches: later
+    /// ones go into a new session.
     Refused {
         /// The bad batch.
         seq: Seq,

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// A message from a broadcast node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRoot {
-    /// Send snapshots of these topics, and then their updates. Repeated for a topic, it asks for a new snapshot.
+    /// Send snapshots of these topics, and then their updates. Repeated for a topic, it asks for a new
+    /// snapshot.
     Interest(Vec<Topic>),
     /// Send nothing more of these.
     Disinterest(Vec<Topic>),
@@ -21,8 +22,9 @@ pub enum FromRoot {
     Snapshot(SnapshotPart),
     /// The changes of a merge. They apply to a copy at `base`; holders of another version ask for a snapshot.
     Update(Update),
-    /// The totals that this root has published so far hold everything that live leaves acked before this time, where
-    /// they are [of its era](Stamp::completes). It may be earlier than the one before: the last one holds.
+    /// The totals that this root has published so far hold everything that live leaves acked before this
+    /// time, where they are [of its era](Stamp::completes). It may be earlier than the one before: the last
+    /// one holds.
     Watermark(Stamp),
 }
 

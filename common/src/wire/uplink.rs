@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum ToRoot<S = Vec<CounterSum>> {
     /// Cuts to be merged. At most one of each (stream, topic) is under way at a time.
     Cuts(Vec<Cut<S>>),
-    /// Everything is merged that this leaf had accepted when this stamp came, and the store has answered for all of
-    /// it in the stamp's era.
+    /// Everything is merged that this leaf had accepted when this stamp came, and the store has answered for
+    /// all of it in the stamp's era.
     Echo(Stamp),
     /// The store of this leaf's folder; sent first. A root that serves another one ends the conversation.
     Store(StoreId),
@@ -41,7 +41,7 @@ pub struct CutOutcome {
     pub from: Lsn,
     /// The cut's `to`.
     pub to: Lsn,
-    /// The result; `None` when the store could not be asked, or may have applied the cut without an answer: send the very
-    /// same cut again.
+    /// The result; `None` when the store could not be asked, or may have applied the cut without an answer:
+    /// send the very same cut again.
     pub outcome: Option<Outcome>,
 }

@@ -16,8 +16,8 @@ pub enum ToBroadcast {
     Subscribe(Vec<Topic>),
     /// Stop watching these.
     Unsubscribe(Vec<Topic>),
-    /// Watch these topics, too; the viewer has these versions of them. The node sends another era than the viewer's
-    /// only after it has read the store anew.
+    /// Watch these topics, too; the viewer has these versions of them. The node sends another era than the
+    /// viewer's only after it has read the store anew.
     Resume(Vec<(Topic, Version)>),
     /// Send the list of leaves that are away, now and whenever it changes.
     Away,
@@ -35,8 +35,8 @@ pub enum FromBroadcast {
     },
     /// A piece of the first snapshot, or of a newer one when the era changed.
     Snapshot(SnapshotPart),
-    /// Totals that changed, sent reliably: when a topic goes quiet, when more changed than fits a datagram, and from
-    /// time to time while it is busy, since datagrams get lost.
+    /// Totals that changed, sent reliably: when a topic goes quiet, when more changed than fits a datagram,
+    /// and from time to time while it is busy, since datagrams get lost.
     Changes(Changes),
     /// Watch elsewhere: this node is leaving, or is full.
     Move {
@@ -47,7 +47,8 @@ pub enum FromBroadcast {
         /// Move at a random moment within this many milliseconds, so that not all viewers arrive at once.
         within_ms: u32,
     },
-    /// Leaves that are not live and may hold events which are in no total yet. Sent to those who asked, with `Away`.
+    /// Leaves that are not live and may hold events which are in no total yet. Sent to those who asked, with
+    /// `Away`.
     Away(Vec<NodeName>),
 }
 

@@ -1,6 +1,7 @@
 //! The documents' tables of messages and types, compared with the code.
 //!
-//! A table whose head is `| no. | NAME | fields | …` describes the enum NAME, one whose head is `| type | fields | …` structs.
+//! A table whose head is `| no. | NAME | fields | …` describes the enum NAME, one whose head is `| type |
+//! fields | …` structs.
 
 use crate::golden::golden;
 use crate::shape::Definition;

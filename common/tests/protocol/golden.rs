@@ -1,5 +1,5 @@
-//! The golden file: a section for each direction of each conversation, and in it a sample of every form of its messages, as JSON
-//! and as bytes.
+//! The golden file: a section for each direction of each conversation, and in it a sample of every form of
+//! its messages, as JSON and as bytes.
 
 use crate::sampler::samples;
 use crate::shape::Definitions;

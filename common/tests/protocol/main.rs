@@ -1,8 +1,8 @@
-//! The bytes of every message of every conversation, pinned, and `docs/protocol.md` and `docs/protocol-nodes.md` checked
-//! against them.
+//! The bytes of every message of every conversation, pinned, and `docs/protocol.md` and
+//! `docs/protocol-nodes.md` checked against them.
 //!
-//! After a message was added or changed on purpose, `UPDATE_GOLDEN=1 cargo test -p countree-common --test protocol` writes the
-//! bytes anew, and fails with the lines that the documents lack.
+//! After a message was added or changed on purpose, `UPDATE_GOLDEN=1 cargo test -p countree-common --test
+//! protocol` writes the bytes anew, and fails with the lines that the documents lack.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
-//! Values of every form that a message can have, made by the message's own decoder: it asks for one field after
-//! another, and is given numbers of every width, short strings, and one variant of each enum after another. So a new message has
-//! its samples without a line written for it.
+//! Values of every form that a message can have, made by the message's own decoder: it asks for one field
+//! after another, and is given numbers of every width, short strings, and one variant of each enum after
+//! another. So a new message has its samples without a line written for it.
 
 use crate::shape::{Definitions, Fields, Shape, define_struct, define_variant};
 use serde::de::value::{Error, U32Deserializer};
@@ -16,7 +16,8 @@ type Plan = BTreeMap<String, usize>;
 const OPTION: &str = "Option";
 const RESULT: &str = "Result";
 
-/// Samples of a type: of an enum each variant, and with the first that holds it each variant of every enum inside.
+/// Samples of a type: of an enum each variant, and with the first that holds it each variant of every enum
+/// inside.
 pub(crate) fn samples<T: DeserializeOwned>(label: &str, all: &mut Definitions) -> Vec<T> {
     let (mut samples, mut planned) = (Vec::new(), BTreeSet::new());
     let mut plans = VecDeque::from([(0, Plan::new())]);

@@ -1,5 +1,5 @@
-//! Batches of events by the producer's own name numbers. They are encoded for a connection only when they are sent on it,
-//! since every connection has a dictionary of its own.
+//! Batches of events by the producer's own name numbers. They are encoded for a connection only when they are
+//! sent on it, since every connection has a dictionary of its own.
 
 use super::ids::{FlushId, NameId};
 use super::options::{BATCH_BYTES_MAX, ProducerOptions};

@@ -16,8 +16,8 @@ struct Entry {
     id: u32,
 }
 
-/// The names that one connection has defined. They stay defined even if the batch that brought them is not counted: a batch
-/// that is repeated on its connection need not bring them again.
+/// The names that one connection has defined. They stay defined even if the batch that brought them is not
+/// counted: a batch that is repeated on its connection need not bring them again.
 #[derive(Debug, Default)]
 pub struct Dictionary {
     entries: Vec<Entry>,

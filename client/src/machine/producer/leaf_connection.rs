@@ -1,4 +1,5 @@
-//! The connection to one leaf, over all its reconnects: one link at a time, one session at a time, and the batches that wait.
+//! The connection to one leaf, over all its reconnects: one link at a time, one session at a time, and the
+//! batches that wait.
 //!
 //! ```text
 //! Down ──connect──▶ Connecting ──Open or Resume──▶ Greeting ──Opened──▶ Ready
@@ -177,8 +178,8 @@ impl LeafConnection {
         self.session.as_ref().map(Session::id)
     }
 
-    /// Whether batches are in doubt at a leaf that has left the view and does not answer. The table of sessions that the
-    /// leaf published may say which of them are counted.
+    /// Whether batches are in doubt at a leaf that has left the view and does not answer. The table of
+    /// sessions that the leaf published may say which of them are counted.
     pub fn is_orphaned(&self) -> bool {
         !self.is_listed && !self.is_ready() && self.unacked().is_some_and(|u| !u.is_empty())
     }

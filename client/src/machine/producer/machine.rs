@@ -1,7 +1,8 @@
 //! The producer's machine: routes events to leaves and keeps one connection per leaf.
 //!
-//! The shell feeds it with the `handle_…` functions and then does what [`ProducerMachine::poll_output`] returns, until that
-//! returns nothing. It calls [`ProducerMachine::handle_time`] at [`ProducerMachine::next_deadline`] at the latest.
+//! The shell feeds it with the `handle_…` functions and then does what [`ProducerMachine::poll_output`]
+//! returns, until that returns nothing. It calls [`ProducerMachine::handle_time`] at
+//! [`ProducerMachine::next_deadline`] at the latest.
 
 mod departed_leaves;
 mod rerouting;
@@ -148,8 +149,8 @@ impl ProducerMachine {
         }
     }
 
-    /// Sends everything that was queued before, without lingering. `Output::Flushed` follows once all of it is
-    /// resolved.
+    /// Sends everything that was queued before, without lingering. `Output::Flushed` follows once all of it
+    /// is resolved.
     pub fn handle_flush(&mut self, now: Time) -> FlushId {
         let flush = self.flush;
         self.flush = self.flush.next();

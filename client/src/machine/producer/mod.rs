@@ -1,8 +1,8 @@
 //! The exactness rules of a producer, without IO.
 //!
-//! [`ProducerMachine`] routes events to leaves. A [`leaf_connection`] stands for one leaf, at whatever address: it owns a
-//! numbered [`session`], so that a batch that was once sent there is repeated there, and nowhere else, until that leaf has
-//! answered. A batch that was never sent may go to any leaf.
+//! [`ProducerMachine`] routes events to leaves. A [`leaf_connection`] stands for one leaf, at whatever
+//! address: it owns a numbered [`session`], so that a batch that was once sent there is repeated there, and
+//! nowhere else, until that leaf has answered. A batch that was never sent may go to any leaf.
 
 pub mod backlog;
 pub mod batch;

@@ -1,7 +1,7 @@
 //! The producer's table of counter names by number, with the route of each.
 //!
-//! Numbers are handed out densely by the queue that senders share. When there are too many, a new generation begins with
-//! number 0; batches of the old one keep its names alive until they are resolved.
+//! Numbers are handed out densely by the queue that senders share. When there are too many, a new generation
+//! begins with number 0; batches of the old one keep its names alive until they are resolved.
 
 use super::batch::FillingBatch;
 use super::ids::NameId;
@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 pub const PREFETCHED_NAMES: usize = 64;
 /// Stands for the connection of a name that has no route yet.
 const UNROUTED: u16 = u16::MAX;
-/// From here on, the number of a connection is an index into [`Names::shared`]. No cluster has as many leaves.
+/// From here on, the number of a connection is an index into [`Names::shared`]. No cluster has as many
+/// leaves.
 const SHARED: u16 = 1 << 15;
 const _: () = assert!(limits::NODES_PER_CLUSTER < SHARED as usize);
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 /// lengths, the longest event, and the batch's header.
 const LAST_EVENT_BYTES: usize = 3 + limits::TOPIC_BYTES + limits::ITEM_BYTES + limits::KIND_BYTES + 12 + 21;
 
-/// The most bytes of events and names in a batch that still takes events: with one more it still fits a frame.
+/// The most bytes of events and names in a batch that still takes events: with one more it still fits a
+/// frame.
 pub(super) const BATCH_BYTES_MAX: usize = limits::FRAME_BYTES - LAST_EVENT_BYTES;
 
-/// The settings of a producer: batches, timeouts, room. Begin with the default, and set what is to be different:
+/// The settings of a producer: batches, timeouts, room. Begin with the default, and set what is to be
+/// different:
 ///
 /// ```
 /// # use countree_client::ProducerOptions;
@@ -21,20 +23,21 @@ pub(super) const BATCH_BYTES_MAX: usize = limits::FRAME_BYTES - LAST_EVENT_BYTES
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProducerOptions {
-    /// The least time between two batches to one leaf that are not full. An event waits no longer than this for others
-    /// to share its batch, and not at all when little is going on. By default 3 ms.
+    /// The least time between two batches to one leaf that are not full. An event waits no longer than this
+    /// for others to share its batch, and not at all when little is going on. By default 3 ms.
     pub linger: Duration,
     /// A batch with this many events is sent at once; 1 to 65,536, by default 16,384.
     pub batch_events: usize,
-    /// A batch whose events take this many bytes is sent at once; an event mostly takes four, names come on top. By
-    /// default 65,536.
+    /// A batch whose events take this many bytes is sent at once; an event mostly takes four, names come on
+    /// top. By default 65,536.
     pub batch_bytes: usize,
     /// Unacked batches per leaf; at least 1, by default 32.
     pub in_flight_batches: usize,
     /// Events that wait to be sent for the first time; beyond it `send` waits. By default 1,048,576.
     pub queued_events: usize,
-    /// Without progress for this long, batches that were sent to a leaf are in doubt for good, and what could not even be
-    /// sent is rejected. Longer is safer: a leaf that comes back settles its batches. By default 120 s.
+    /// Without progress for this long, batches that were sent to a leaf are in doubt for good, and what could
+    /// not even be sent is rejected. Longer is safer: a leaf that comes back settles its batches. By default
+    /// 120 s.
     pub give_up: Duration,
 }
 

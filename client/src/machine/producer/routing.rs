@@ -1,12 +1,12 @@
-//! Routes a counter's events: to the connection of its item's owner, or in turns to several connections while its item is
-//! split.
+//! Routes a counter's events: to the connection of its item's owner, or in turns to several connections while
+//! its item is split.
 
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::key::Counter;
 use countree_common::ring::Ring;
 
-/// Events of a split item that go to one connection before the next one's turn. More of them in a row make fuller batches,
-/// fewer spread a slow producer's events sooner.
+/// Events of a split item that go to one connection before the next one's turn. More of them in a row make
+/// fuller batches, fewer spread a slow producer's events sooner.
 const TURN: u32 = 32;
 
 /// The ring of the leaves that take new events, and the items that are split.
@@ -14,8 +14,8 @@ const TURN: u32 = 32;
 pub struct Routing {
     ring: Ring,
     view: ClusterView,
-    /// The connection with which turns begin. Otherwise all producers that send few events each would begin with the
-    /// owner.
+    /// The connection with which turns begin. Otherwise all producers that send few events each would begin
+    /// with the owner.
     offset: usize,
 }
 
@@ -29,8 +29,8 @@ pub enum Route {
 }
 
 impl Routing {
-    /// `owners` are the leaves that take new events; `view` says which items are split; `offset` is another number
-    /// for each producer.
+    /// `owners` are the leaves that take new events; `view` says which items are split; `offset` is another
+    /// number for each producer.
     pub fn new(owners: impl IntoIterator<Item = NodeName>, view: ClusterView, offset: usize) -> Self {
         Self { ring: Ring::new(owners), view, offset }
     }
@@ -40,7 +40,8 @@ impl Routing {
         &self.view
     }
 
-    /// Returns the connections that take a counter's events. `index` finds a leaf's index among the connections.
+    /// Returns the connections that take a counter's events. `index` finds a leaf's index among the
+    /// connections.
     pub fn route(&self, counter: &Counter, index: impl Fn(Option<&NodeName>) -> usize) -> Route {
         let Counter { topic, item, .. } = counter;
         let ways = self.view.ways(topic, item);

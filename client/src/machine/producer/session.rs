@@ -5,8 +5,8 @@ use countree_common::session::{Seq, SessionId};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A session that was idle for this long is replaced, well before any leaf may have forgotten it (a leaf's horizon is at
-/// least 10 minutes): its batches would be refused and stay in doubt.
+/// A session that was idle for this long is replaced, well before any leaf may have forgotten it (a leaf's
+/// horizon is at least 10 minutes): its batches would be refused and stay in doubt.
 pub const SESSION_IDLE: Duration = Duration::from_secs(5 * 60);
 
 /// The error of a leaf that mentions a batch which was never sent.
@@ -21,7 +21,8 @@ pub struct Session {
     /// The number of the first unacked batch.
     first: Seq,
     unacked: VecDeque<Batch>,
-    /// Number of batches in `unacked` that were sent on this connection and since the last [`Session::rewind`].
+    /// Number of batches in `unacked` that were sent on this connection and since the last
+    /// [`Session::rewind`].
     sent: usize,
     is_opened: bool,
     is_cut: bool,
@@ -103,8 +104,8 @@ impl Session {
         Ok(self.unacked.drain(..count))
     }
 
-    /// Removes batch `seq` and those after it, none of which was or will be counted in this session. Those before it
-    /// still get their acks; then a new session has to take over.
+    /// Removes batch `seq` and those after it, none of which was or will be counted in this session. Those
+    /// before it still get their acks; then a new session has to take over.
     pub fn cut(&mut self, seq: Seq) -> Result<VecDeque<Batch>, NeverSent> {
         let Some(place) = seq.checked_sub(self.first) else { return Ok(VecDeque::new()) };
         if place >= self.unacked.len() as Seq {

@@ -22,11 +22,12 @@ pub struct Audit {
     /// The sum over all streams.
     #[serde(flatten)]
     pub total: Ledger,
-    /// Number of merged events of topics that are forgotten, when documents were last read; `None` while that is
-    /// unknown.
+    /// Number of merged events of topics that are forgotten, when documents were last read; `None` while that
+    /// is unknown.
     #[serde(default)]
     pub forgotten: Option<u64>,
-    /// Whether each stream balances by itself, none is missing, and the store is what it was and holds what was merged.
+    /// Whether each stream balances by itself, none is missing, and the store is what it was and holds what
+    /// was merged.
     pub balanced: bool,
     /// Leaves that are not live and may hold events: their live streams are missing here.
     #[serde(default)]
@@ -37,8 +38,8 @@ pub struct Audit {
     /// The content of the documents, when they were last read; `None` while that is unknown.
     #[serde(default)]
     pub store: Option<StoreCheck>,
-    /// Streams whose logs were given up: events that their leaf acked after its last heartbeat, and had not merged,
-    /// are lost beyond the declared ones.
+    /// Streams whose logs were given up: events that their leaf acked after its last heartbeat, and had not
+    /// merged, are lost beyond the declared ones.
     #[serde(default)]
     pub given_up: Vec<GivenUp>,
     /// Each stream's own ledger.
@@ -107,8 +108,9 @@ async fn books(membership: &Membership) -> Result<AuditRecords, PeerError> {
     }
 }
 
-/// Sums the ledgers of live and retired streams. A leaf that does not answer is away, also while its lease still runs:
-/// its live streams are missing, and nothing balances without them. Fails when no root can be asked.
+/// Sums the ledgers of live and retired streams. A leaf that does not answer is away, also while its lease
+/// still runs: its live streams are missing, and nothing balances without them. Fails when no root can be
+/// asked.
 async fn read(membership: &Membership, full: bool) -> Result<Audit, Unanswered> {
     // Before the ledgers: losses that it names are in them then.
     let view = membership.view().borrow().clone();

@@ -30,7 +30,8 @@ async fn ask(membership: &Membership, root: &Node, full: bool) -> Result<Checked
     }
 }
 
-/// Asks for the result of the last round; `None` when the root that reads has not ended one yet, or does not answer.
+/// Asks for the result of the last round; `None` when the root that reads has not ended one yet, or does not
+/// answer.
 pub(super) async fn last_check(membership: &Membership, view: &ClusterView) -> Option<StoreCheck> {
     let root = view.tier(Tier::Root).next()?;
     match ask(membership, root, false).await {

@@ -1,5 +1,5 @@
-//! The cluster as a whole over HTTP: the audit, the status, the topics, and the removal of nodes. Any node can
-//! answer, by asking the others.
+//! The cluster as a whole over HTTP: the audit, the status, the topics, and the removal of nodes. Any node
+//! can answer, by asking the others.
 
 mod audit;
 mod backups;

@@ -30,8 +30,8 @@ pub struct NodeStatus {
     pub stats: Option<NodeStats>,
 }
 
-/// Collects the nodes and their last heartbeats. Without a root that answers, the nodes are those of this node's
-/// view.
+/// Collects the nodes and their last heartbeats. Without a root that answers, the nodes are those of this
+/// node's view.
 pub(super) async fn read(membership: &Membership) -> Result<Status, Unanswered> {
     let known = || (ClusterView::clone(&membership.view().borrow()), Vec::new());
     let (view, away) = members(membership).await.unwrap_or_else(|_| known());

@@ -58,7 +58,8 @@ impl LeafConnection {
         self.check_answer(result, ctx);
     }
 
-    /// Abandons the session of a leaf that breaks the protocol: its answers about other batches can't be trusted either.
+    /// Abandons the session of a leaf that breaks the protocol: its answers about other batches can't be
+    /// trusted either.
     fn check_answer(&mut self, result: Result<(), NeverSent>, ctx: &mut Context<'_>) {
         if let Err(nonsense) = result {
             self.abandon_session(&nonsense.to_string(), ctx);
@@ -67,7 +68,8 @@ impl LeafConnection {
         }
     }
 
-    /// Handles a leaf's end of this session: the batches that it counted are acked, the others count as never sent.
+    /// Handles a leaf's end of this session: the batches that it counted are acked, the others count as never
+    /// sent.
     fn ended(&mut self, last: Seq, ctx: &mut Context<'_>) -> Result<(), NeverSent> {
         self.ack(last, ctx)?;
         let uncounted = self.session.take().map(Session::abandon).unwrap_or_default();
@@ -132,7 +134,8 @@ impl LeafConnection {
         session.rewind_to(seq)
     }
 
-    /// Puts batches back that were not counted, for certain: they count as never sent, and may go to any leaf.
+    /// Puts batches back that were not counted, for certain: they count as never sent, and may go to any
+    /// leaf.
     fn take_back(&mut self, uncounted: VecDeque<Batch>) {
         uncounted.into_iter().rev().for_each(|batch| self.backlog.push_front(batch));
     }

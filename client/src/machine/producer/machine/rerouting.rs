@@ -41,8 +41,8 @@ impl ProducerMachine {
         }
     }
 
-    /// Routes a whole batch to the owner of its first event. Where events are counted is a matter of efficiency only, and
-    /// this happens rarely.
+    /// Routes a whole batch to the owner of its first event. Where events are counted is a matter of
+    /// efficiency only, and this happens rarely.
     pub(super) fn reroute_batch(&mut self, batch: Batch) {
         let names = self.names.of(batch.generation);
         let first = batch.iter().next().and_then(|(name, _)| names.get(name as usize));
