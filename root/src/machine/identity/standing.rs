@@ -24,7 +24,7 @@ pub enum State {
     Lost(StoreLoss),
     /// Another store, which never was this one.
     Exchanged {
-        /// The one that is meant.
+        /// Its id.
         found: StoreId,
     },
     /// The store, which another cluster has taken over.

@@ -5,11 +5,12 @@
 //! folded into the snapshot when it comes; where something is still missing, the topic is read again.
 
 use super::fold::{begins_an_era, fold};
+use super::follower::{Follow, FollowState, Follower, ReadQueue, covers, later};
 use crate::machine::{ConnectionId, ReadId};
 use countree_common::document::{Snapshot, Update, Version};
 use countree_common::key::Topic;
 use countree_common::limits::{NODES_PER_CLUSTER, TOPICS_PER_BROADCAST};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Snapshots that one connection has being read or unsent. The next topic is read when one of them is
 /// on its way, so that a node that asks for a million topics is not sent them all at once.
@@ -28,39 +29,10 @@ pub enum TooMuchInterest {
     Connections,
 }
 
-/// The state of a topic on a connection.
-#[derive(Debug)]
-enum FollowState {
-    /// Nothing, or something too old: it waits for its turn to be read.
-    Waiting,
-    /// The same, and the read is under way.
-    Reading { read: ReadId, held: Vec<Update>, held_totals: usize, floor: Option<Version> },
-    /// Everything up to this version.
-    Current(Version),
-}
-
-/// A topic on a connection.
-#[derive(Debug)]
-struct Follow {
-    progress: FollowState,
-    /// Whether the connection was sent a snapshot, and has missed something since.
-    behind: bool,
-}
-
-#[derive(Debug, Default)]
-struct Connection {
-    topics: HashMap<Topic, Follow>,
-    /// Topics to be read; may name some that no longer wait.
-    queue: VecDeque<Topic>,
-    under_way: usize,
-    /// The number of topics that are [`Follow::behind`].
-    behind: usize,
-}
-
 /// All broadcast connections and what they follow.
 #[derive(Debug, Default)]
 pub struct Interests {
-    connections: BTreeMap<ConnectionId, Connection>,
+    connections: BTreeMap<ConnectionId, Follower>,
     followers: HashMap<Topic, BTreeSet<ConnectionId>>,
     reads: BTreeMap<ReadId, (ConnectionId, Topic)>,
     next_read: u64,
@@ -204,7 +176,7 @@ impl Interests {
 
     /// The store may have gone back in time: whatever was read from it, or is being read, is read again.
     pub fn read_all_again(&mut self) {
-        for Connection { topics, queue, behind, .. } in self.connections.values_mut() {
+        for Follower { topics, queue, behind, .. } in self.connections.values_mut() {
             let mut followed: Vec<_> = topics.iter_mut().collect();
             followed.sort_unstable_by_key(|(topic, _)| *topic);
             for (topic, follow) in followed {
@@ -226,7 +198,7 @@ impl Interests {
         mut visit: impl FnMut(ConnectionId, &mut ReadQueue<'_>, &mut Follow),
     ) {
         for id in self.followers.get(topic).into_iter().flatten() {
-            let Some(Connection { topics, queue, behind, .. }) = self.connections.get_mut(id) else {
+            let Some(Follower { topics, queue, behind, .. }) = self.connections.get_mut(id) else {
                 continue;
             };
             let Some(follow) = topics.get_mut(topic) else { continue };
@@ -299,54 +271,6 @@ impl Interests {
         if let Some(state) = self.connections.get_mut(&connection) {
             state.under_way = state.under_way.saturating_sub(1);
         }
-    }
-}
-
-impl Connection {
-    fn read_again(&mut self, read: ReadId, topic: &Topic) {
-        if let Some(Follow { progress, .. }) = self.topics.get_mut(topic)
-            && matches!(progress, FollowState::Reading { read: current, .. } if *current == read)
-        {
-            *progress = FollowState::Waiting;
-            self.queue.push_back(topic.clone());
-        }
-    }
-
-    /// Forgets queued topics that no longer wait once they are most of the queue, so that following and
-    /// unfollowing in turns can't make it grow.
-    fn compact_queue(&mut self) {
-        if self.queue.len() > 2 * self.topics.len() {
-            let mut seen = BTreeSet::new();
-            let topics = &self.topics;
-            let waits =
-                |t: &Topic| matches!(topics.get(t), Some(Follow { progress: FollowState::Waiting, .. }));
-            self.queue.retain(|t| waits(t) && seen.insert(t.clone()));
-        }
-    }
-}
-
-/// Whether version `held` has everything of version `seen`. Of two eras it is not known here which is the
-/// later one.
-fn covers(held: Version, seen: Version) -> bool {
-    held.era == seen.era && held >= seen
-}
-
-/// The later one of what was seen: within an era the higher, else the last one.
-fn later(before: Option<Version>, seen: Version) -> Version {
-    before.filter(|before| covers(*before, seen)).unwrap_or(seen)
-}
-
-/// The part of a [`Connection`] beside its topics.
-struct ReadQueue<'a> {
-    queue: &'a mut VecDeque<Topic>,
-    behind: &'a mut usize,
-}
-
-impl ReadQueue<'_> {
-    fn fall_behind(&mut self, follow: &mut Follow, topic: &Topic) {
-        follow.progress = FollowState::Waiting;
-        *self.behind += usize::from(!std::mem::replace(&mut follow.behind, true));
-        self.queue.push_back(topic.clone());
     }
 }
 

@@ -2,5 +2,6 @@
 
 pub(super) mod coalesced;
 mod fold;
+mod follower;
 pub mod interest;
 pub mod watermark;

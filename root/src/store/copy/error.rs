@@ -59,7 +59,7 @@ pub enum CopyError {
     /// A store did not do its part.
     #[error("{store}: {error}")]
     Store {
-        /// The one that is meant.
+        /// The store's address.
         store: String,
         /// Why.
         error: StoreError,

@@ -1,32 +1,21 @@
 //! The connection: to one server that comes back by itself, or to a Redis Cluster.
 
 use super::process_id::id_of;
-use super::refusal::means;
+use super::single::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Single};
 use crate::store::StoreError;
 use countree_common::config::manifest::StoreUrl;
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::aio::ConnectionLike;
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo};
-use redis::{
-    Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value, cmd, from_redis_value,
-};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value, cmd, from_redis_value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A server that has not answered after this long is silent.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// In a Redis Cluster an answer may take several tries, at other nodes.
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const CONNECT_ATTEMPTS: usize = 2;
-const RECONNECT_DELAY: Duration = Duration::from_millis(50);
-const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
-/// A connection that leads to the wrong server is given up for a new one this often.
-const RENEW_GAP: Duration = Duration::from_secs(1);
 
 /// Copies share their connections.
 #[derive(Clone)]
@@ -197,80 +186,6 @@ fn unopened(url: &StoreUrl, e: RedisError) -> StoreError {
         }
         _ => StoreError::Unreachable { address: url.to_string(), reason },
     }
-}
-
-/// One server, found anew by its name when the connection leads nowhere: after a failover the name may
-/// stand for another machine, while the old one still holds the connection open.
-#[derive(Clone)]
-pub(super) struct Single {
-    client: Arc<Client>,
-    current: Arc<Mutex<Current>>,
-}
-
-struct Current {
-    manager: ConnectionManager,
-    since: Instant,
-}
-
-impl Single {
-    async fn open(server: &str) -> RedisResult<Self> {
-        let client = Arc::new(Client::open(server)?);
-        let manager = ConnectionManager::new_with_config(Client::clone(&client), config()).await?;
-        let current = Current { manager, since: Instant::now() };
-        Ok(Self { client, current: Arc::new(Mutex::new(current)) })
-    }
-
-    fn current(&self) -> (ConnectionManager, Instant) {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        (current.manager.clone(), current.since)
-    }
-
-    /// Gives up the connection of `since`, unless that has been done.
-    fn renew(&self, since: Instant) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.since != since || since.elapsed() < RENEW_GAP {
-            return;
-        }
-        match ConnectionManager::new_lazy_with_config(Client::clone(&self.client), config()) {
-            Ok(manager) => *current = Current { manager, since: Instant::now() },
-            Err(e) => tracing::debug!("the connection to Redis could not be renewed: {e}"),
-        }
-    }
-
-    async fn command(&self, command: &Cmd) -> RedisResult<Value> {
-        let (mut manager, since) = self.current();
-        let result = manager.send_packed_command(command).await;
-        if leads_nowhere(result.as_ref().map(std::slice::from_ref)) {
-            self.renew(since);
-        }
-        result
-    }
-
-    async fn commands(&self, pipeline: &Pipeline, offset: usize, count: usize) -> RedisResult<Vec<Value>> {
-        let (mut manager, since) = self.current();
-        let result = manager.send_packed_commands(pipeline, offset, count).await;
-        if leads_nowhere(result.as_deref()) {
-            self.renew(since);
-        }
-        result
-    }
-}
-
-/// Whether another connection may do better: this one is silent, or its server is no primary any more.
-fn leads_nowhere(result: Result<&[Value], &RedisError>) -> bool {
-    match result {
-        Ok(answers) => answers.iter().any(|a| matches!(a, Value::ServerError(e) if means(e, "READONLY"))),
-        Err(e) => e.is_timeout() || e.code() == Some("READONLY"),
-    }
-}
-
-fn config() -> ConnectionManagerConfig {
-    ConnectionManagerConfig::new()
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_number_of_retries(CONNECT_ATTEMPTS)
-        .set_min_delay(RECONNECT_DELAY)
-        .set_max_delay(RECONNECT_DELAY_MAX)
 }
 
 async fn cluster(servers: &[String]) -> RedisResult<ClusterConnection> {

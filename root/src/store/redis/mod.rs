@@ -21,6 +21,7 @@ mod scanning;
 mod server_process;
 mod sessions;
 mod shards;
+mod single;
 mod whole;
 mod writing;
 

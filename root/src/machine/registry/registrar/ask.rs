@@ -28,7 +28,7 @@ pub enum Ask {
     },
     /// Which incarnation is this start of a leaf, whose log holds these streams?
     JoinOnLog {
-        /// Which leaf starts.
+        /// The leaf that starts.
         leaf: NodeName,
         /// The ends of its streams.
         log: Vec<LogEnd>,
@@ -48,7 +48,7 @@ pub enum Ask {
     Retire(Vec<StreamLedger>),
     /// A leaf is gone and has left nothing unmerged.
     Settled {
-        /// Which start of which leaf.
+        /// The leaf, and its incarnation.
         stream: StreamId,
         /// The leaves that took its keys over.
         handover: KeyHandover,
@@ -57,16 +57,16 @@ pub enum Ask {
     Forget(NodeName),
     /// An import begins, or goes on.
     BeginImport {
-        /// The one that is meant.
+        /// The file that is imported.
         file: ImportFile,
-        /// Which way.
+        /// Whether its rows are put in or taken out.
         direction: Direction,
     },
     /// All rows of an import were sent.
     EndImport {
-        /// The one that is meant.
+        /// The file that is imported.
         file: ImportFile,
-        /// Which way.
+        /// Whether its rows are put in or taken out.
         direction: Direction,
         /// The number of rows that count.
         rows: u64,

@@ -2,18 +2,20 @@
 
 mod ask;
 mod copy;
+mod output;
 mod pacing;
 mod salted_random;
 mod waiting;
 
 pub use ask::{Ask, AskId};
+pub use output::RegistrarOutput;
 pub use waiting::ASKS_QUEUED;
 
 use super::Registry;
 use ask::Reading;
 use copy::StoreCopy;
 use countree_common::cluster::{ClusterView, Node};
-use countree_common::time::{Now, SteadyClock, Time};
+use countree_common::time::{Now, SteadyClock};
 use countree_common::wire::rpc::Reply;
 use pacing::Pacing;
 use salted_random::SaltedRandom;
@@ -24,36 +26,7 @@ use waiting::{Renewals, Waiting};
 /// A registrar's first change of the view skips fewer epochs than this.
 pub const LEAP: u64 = 1 << 20;
 
-/// An output: something for the shell to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RegistrarOutput {
-    /// Load the registry; then [`Registrar::handle_loaded`].
-    Load,
-    /// Save it if its revision is still `expected`; then [`Registrar::handle_saved`].
-    Save {
-        /// The revision that it replaces; 0 for none.
-        expected: u64,
-        /// Its own revision.
-        next: u64,
-        /// The document.
-        text: String,
-    },
-    /// Answer a question.
-    Reply {
-        /// The one that is meant.
-        ask: AskId,
-        /// The answer.
-        reply: Reply,
-    },
-    /// The live nodes have changed.
-    View(ClusterView),
-    /// The view that was put out last was in the store when that was asked, at this time.
-    Confirmed(Time),
-    /// The store holds a registry that is older by so much than it was known to hold.
-    FellBack(Duration),
-}
-
-/// A leaf's incarnations are up to so far apart: see [`Registry::join_on_log`].
+/// A leaf's incarnations are less than this apart: see [`Registry::join_on_log`].
 pub const JUMP: u64 = 1 << 20;
 
 /// The store call that is under way.
@@ -71,13 +44,13 @@ enum UnderWay {
     },
 }
 
-/// The keeper of the registry on one root. All roots keep it together.
+/// Keeps the registry on one root. All roots keep it together.
 #[derive(Debug)]
 pub struct Registrar {
     lease: Duration,
     refresh: Duration,
     copy: StoreCopy,
-    /// Why the store is left alone, if it is.
+    /// The reason why the store is left alone; `None` while it is used.
     fence: Option<String>,
     /// The registry's time, as it goes on here: no root's wall clock has a say in who lives and what is remembered.
     clock: SteadyClock,

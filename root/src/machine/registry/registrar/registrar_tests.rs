@@ -3,6 +3,7 @@ use countree_common::cluster::{NodeName, Tier};
 use countree_common::ledger::Ledger;
 use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
+use countree_common::time::Time;
 use countree_common::time::WallMs;
 use countree_common::wire::rpc::{KeyHandover, StreamProgress};
 use std::collections::BTreeMap;
