@@ -3,6 +3,7 @@
 //! Everything outside [`shell`] is free of IO, clocks, randomness and threads, so that the
 //! simulator can run it. `ARCHITECTURE.md` has the map.
 
+pub mod access;
 pub mod audit;
 pub mod cluster;
 pub mod cut;

@@ -5,13 +5,14 @@ use countree_common::shell::failure::Failure;
 use std::ffi::OsString;
 
 /// Variables that this command reads beside the settings of manifests and nodes.
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 9] = [
     "COUNTREE_URL",
     "COUNTREE_TOKEN",
     "COUNTREE_CA",
     "COUNTREE_DATA",
     "COUNTREE_CONFIG",
     "COUNTREE_ADOPT",
+    "COUNTREE_INSECURE",
     "COUNTREE_LOG",
     "COUNTREE_LOG_FORMAT",
 ];

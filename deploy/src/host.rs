@@ -1,5 +1,6 @@
 //! Helpers for running nodes: the tier of a name, secrets, certificates, the HTTP port.
 
+use countree_common::access::exposure;
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::config::manifest::AuthSettings;
 use countree_common::shell::access::Access;
@@ -46,6 +47,29 @@ pub(crate) fn identity(folder: &Path, name: &NodeName, tier: Tier) -> Result<Ide
         return Ok(Authority::open_or_create(folder)?.identity(name, tier)?);
     }
     Ok(Identity::load(folder, name)?)
+}
+
+/// Whether everybody may send and watch, since no tokens are asked for.
+pub(crate) fn is_open(settings: &AuthSettings) -> bool {
+    settings.secret_file.is_none()
+}
+
+/// Refuses to let other machines into an open cluster, unless the operator insists.
+pub(crate) fn check_exposure(
+    settings: &AuthSettings,
+    listening: &[(&'static str, SocketAddr)],
+    insecure: bool,
+) -> Result<(), Failure> {
+    match exposure::check(listening) {
+        Err(_) if !is_open(settings) => Ok(()),
+        Err(_) if insecure => {
+            tracing::warn!(
+                "--insecure: everybody who reaches this machine may send and watch, without a token"
+            );
+            Ok(())
+        }
+        checked => checked.map_err(Failure::usage),
+    }
 }
 
 /// Binds the HTTP port.

@@ -12,6 +12,7 @@ use countree_common::config::node::NodeConfig;
 use countree_common::shell::failure::Failure;
 use countree_common::shell::node::NodeOptions;
 use countree_common::shell::shutdown::Shutdown;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Runs until SIGINT, SIGTERM, or a request to leave the cluster, and then drains.
@@ -29,6 +30,11 @@ pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) ->
             claimed.name
         )));
     }
+    let mut listening: Vec<_> = config.node.http.map(|address| ("node.http", address)).into_iter().collect();
+    listening.extend(config.http.admin.map(|address| ("http.admin", address)));
+    // Roots talk to nodes alone, which show certificates.
+    listening.extend((tier != Tier::Root).then_some(("node.quic", config.node.quic)));
+    host::check_exposure(&config.auth, &listening, arguments.insecure)?;
     let access = host::access(&config.auth)?;
     let identity = Arc::new(host::identity(&config.node.certificates, &claimed.name, tier)?);
     let stop = shutdown::on_signal();
@@ -37,6 +43,10 @@ pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) ->
     }
     // Bound before the node joins: the cluster lists only addresses that answer.
     let listener = match config.node.http {
+        Some(address) => Some(host::bind_http(address).await?),
+        None => None,
+    };
+    let admin = match config.http.admin {
         Some(address) => Some(host::bind_http(address).await?),
         None => None,
     };
@@ -60,8 +70,16 @@ pub(crate) async fn run(tier: Tier, arguments: NodeArguments, report: Report) ->
         _ => return Ok(()),
     };
     let web = Shutdown::new();
+    let router = node.router(&config, access);
+    let seen: Vec<_> =
+        [own.advertise, config.node.advertise, node.listed().http].into_iter().flatten().collect();
+    let own_ips = || seen.iter().map(SocketAddr::ip).collect();
+    let gate = |is_admin| config.http.gate(own_ips(), host::is_open(&config.auth), is_admin);
     if let Some(listener) = listener {
-        crate::web::serve(listener, node.router(&config, access), web.clone());
+        crate::web::serve(listener, router.clone(), gate(false), web.clone());
+    }
+    if let Some(listener) = admin {
+        crate::web::serve(listener, router, gate(true), web.clone());
     }
     if !stop.has_begun() {
         let Node { name, quic, http, .. } = node.listed();

@@ -3,7 +3,9 @@
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use countree_common::access::Gate;
 use countree_common::limits::CONNECTIONS_PER_NODE;
+use countree_common::shell::gate;
 use countree_common::shell::shutdown::Shutdown;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -25,7 +27,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown` begins, and finishes requests under way. Takes at most [`CONNECTIONS_PER_NODE`]
 /// connections at once, as over QUIC; more wait in the system's queue.
-pub(crate) fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -> JoinHandle<()> {
+pub(crate) fn serve(listener: TcpListener, router: Router, gate: Gate, shutdown: Shutdown) -> JoinHandle<()> {
+    let gate = Arc::new(gate);
     tokio::spawn(async move {
         let slots = Arc::new(Semaphore::new(CONNECTIONS_PER_NODE));
         loop {
@@ -34,7 +37,8 @@ pub(crate) fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -
                 () = shutdown.begun() => break,
             };
             let Some((stream, peer, slot)) = accepted else { break };
-            tokio::spawn(serve_connection(stream, peer, router.clone(), shutdown.clone(), slot));
+            let service = (router.clone(), gate.clone());
+            tokio::spawn(serve_connection(stream, peer, service, shutdown.clone(), slot));
         }
         drop(listener);
         // Every slot is free again once every connection has ended.
@@ -63,15 +67,24 @@ async fn accept(
 async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    (router, gate): (Router, Arc<Gate>),
     shutdown: Shutdown,
     _slot: OwnedSemaphorePermit,
 ) {
+    // Without an address of its own the connection is gone already.
+    let Ok(local) = stream.local_addr() else { return };
     let router = TowerToHyperService::new(router);
-    // Routes check the peer's address.
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let admitted = gate::admit(&gate, &request, peer.ip(), local.ip());
+        // Routes see who asks.
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.call(request)
+        let router = router.clone();
+        async move {
+            match admitted {
+                Ok(passed) => router.call(request).await.map(|response| gate::allow(response, &passed)),
+                Err(refusal) => Ok(refusal),
+            }
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()

@@ -42,6 +42,10 @@ fn refusals_name_the_key_and_the_range() {
         ("[leaf]\ncapacity = 0", ["leaf.capacity", "1 to"]),
         ("[cluster]\nprocesses = \"many\"", ["cluster.processes", "per-node"]),
         ("[cluster]\nprocesses = \"per-node\"\n[root]\nreplicas = 2", ["root.replicas", "Redis"]),
+        ("[http]\norigins = [\"app.example\"]", ["http.origins", "https://app.example"]),
+        ("[http]\nhosts = [\"a:80\"]", ["http.hosts", "without a port"]),
+        ("[http]\ntrusted_proxies = [\"nginx\"]", ["http.trusted_proxies", "10.0.0.0/8"]),
+        ("[http]\nadmin = \"x\"", ["http.admin", "127.0.0.1:8081"]),
         ("[http]\nquic_host = \"0.0.0.0\"", ["http.quic_host", "this machine"]),
     ] {
         let error = parse(text).unwrap_err();

@@ -3,6 +3,7 @@
 
 pub mod environment;
 pub mod host_port;
+pub mod http;
 pub mod manifest;
 pub mod node;
 pub mod section;

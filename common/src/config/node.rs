@@ -1,6 +1,7 @@
 //! The configuration file of one node: the cluster's settings, its tier's, and its own `[node]`.
 
 use super::host_port::HostPort;
+use super::http::HttpRules;
 use super::manifest::{AuthSettings, BroadcastSettings, ClusterSettings, LeafSettings};
 use super::section::{ConfigError, Environment, Section, tables};
 use crate::cluster::NodeName;
@@ -42,6 +43,8 @@ pub struct NodeConfig {
     pub leaf: LeafSettings,
     /// For a broadcast node.
     pub broadcast: BroadcastSettings,
+    /// Who may use HTTP.
+    pub http: HttpRules,
     /// Authorization of clients.
     pub auth: AuthSettings,
 }
@@ -52,13 +55,21 @@ impl NodeConfig {
     /// # Errors
     /// When anything in it is unknown, missing or out of range.
     pub fn parse(text: &str, environment: Environment<'_>) -> Result<Self, ConfigError> {
-        let file = tables(text, &["cluster", "node", "leaf", "broadcast", "auth"])?;
+        let file = tables(text, &["cluster", "node", "leaf", "broadcast", "http", "auth"])?;
         let section = |name| Section::new(name, &file, environment);
+        let mut node = NodeSettings::read(section("node"))?;
+        let mut http = section("http");
+        // The name of the key in manifests; the node's own goes before it.
+        let listen = http.optional("listen", "an address like 0.0.0.0:8080")?;
+        node.http = node.http.or(listen);
+        let rules = HttpRules::read(&mut http)?;
+        http.finish()?;
         Ok(Self {
             cluster: ClusterSettings::read(section("cluster"))?,
-            node: NodeSettings::read(section("node"))?,
+            node,
             leaf: LeafSettings::read(section("leaf"))?,
             broadcast: BroadcastSettings::read(section("broadcast"))?,
+            http: rules,
             auth: AuthSettings::read(section("auth"))?,
         })
     }
@@ -67,12 +78,13 @@ impl NodeConfig {
 impl NodeConfig {
     /// Writes the file.
     pub fn to_text(&self) -> String {
-        let Self { cluster, node, leaf, broadcast, auth } = self;
+        let Self { cluster, node, leaf, broadcast, http, auth } = self;
         let text = |value: &dyn Display| Value::String(value.to_string());
         let path = |path: &Path| text(&path.display());
         let duration = |duration: Duration| text(&format!("{}ms", duration.as_millis()));
         let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
         let some = |key: &'static str, value: Option<Value>| value.map(|value| (key, value));
+        let list = |values: Vec<Value>| (!values.is_empty()).then_some(Value::Array(values));
         let tables = [
             (
                 "cluster",
@@ -104,6 +116,15 @@ impl NodeConfig {
                 ],
             ),
             ("broadcast", vec![some("tick", Some(duration(broadcast.tick)))]),
+            (
+                "http",
+                vec![
+                    some("origins", list(http.origins.iter().map(|origin| text(origin)).collect())),
+                    some("hosts", list(http.hosts.iter().map(|host| text(host)).collect())),
+                    some("trusted_proxies", list(http.trusted_proxies.iter().map(|net| text(net)).collect())),
+                    some("admin", http.admin.map(|address| text(&address))),
+                ],
+            ),
             ("auth", vec![some("secret_file", auth.secret_file.as_deref().map(path))]),
         ];
         let table = |entries: Vec<Option<(&str, Value)>>| {

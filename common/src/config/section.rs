@@ -187,6 +187,16 @@ impl<'a> Section<'a> {
         text.split(',').filter(|p| !p.trim().is_empty()).map(parse).collect()
     }
 
+    /// A list of values that read from text, as an array or separated by commas.
+    ///
+    /// # Errors
+    /// When one does not.
+    pub fn list<T: FromStr>(&mut self, key: &'static str, expected: &str) -> Result<Vec<T>, ConfigError> {
+        let Some(text) = self.take(key) else { return Ok(Vec::new()) };
+        let parse = |part: &str| part.trim().parse().map_err(|_| self.bad(key, part.trim(), expected));
+        text.split(',').filter(|part| !part.trim().is_empty()).map(parse).collect()
+    }
+
     /// Refuses keys that nothing has read.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The settings of each section of a manifest, with their defaults and ranges.
 
+use super::http::HttpRules;
 use super::section::{ConfigError, Section};
 use super::store_url::StoreUrl;
 use crate::cluster::NodeName;
@@ -90,6 +91,8 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// The address that the nodes of `up` bind for QUIC.
     pub quic_host: IpAddr,
+    /// Who may use it.
+    pub rules: HttpRules,
 }
 
 /// Authorization of clients.
@@ -169,8 +172,9 @@ impl HttpSettings {
             );
             return Err(ConfigError::Contradiction(message));
         }
+        let rules = HttpRules::read(&mut s)?;
         s.finish()?;
-        Ok(Self { listen, quic_host })
+        Ok(Self { listen, quic_host, rules })
     }
 }
 

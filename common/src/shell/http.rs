@@ -127,6 +127,10 @@ pub async fn request_within(
         let driver = tokio::spawn(connection);
         let mut request =
             hyper::Request::builder().method(method).uri(path).header("host", address.authority);
+        // Routes that administrate take no other type.
+        if method == "POST" && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            request = request.header("content-type", "application/json");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

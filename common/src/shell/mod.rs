@@ -16,6 +16,8 @@ pub mod failure;
 #[cfg(feature = "shell")]
 pub mod folder;
 #[cfg(feature = "shell")]
+pub mod gate;
+#[cfg(feature = "shell")]
 pub mod identity;
 #[cfg(feature = "shell")]
 pub mod lookup;

@@ -19,6 +19,9 @@ pub(crate) struct UpArguments {
     /// and that the logs no longer hold, are then declared lost. Also acknowledges a changed store.
     #[arg(long)]
     pub(crate) adopt: bool,
+    /// Listen where other machines reach it although no tokens are asked for: everybody there may send and watch.
+    #[arg(long, env = "COUNTREE_INSECURE")]
+    pub(crate) insecure: bool,
 }
 
 /// Arguments of `countree leaf|root|broadcast`.
@@ -31,6 +34,9 @@ pub(crate) struct NodeArguments {
     /// that the logs no longer hold, are then declared lost.
     #[arg(long, env = "COUNTREE_ADOPT")]
     pub(crate) adopt: bool,
+    /// Listen where other machines reach it although no tokens are asked for: everybody there may send and watch.
+    #[arg(long, env = "COUNTREE_INSECURE")]
+    pub(crate) insecure: bool,
     /// Leave when standard input says `leave`, and end when it closes: for `countree up`.
     #[arg(long, hide = true)]
     pub(crate) with_parent: bool,

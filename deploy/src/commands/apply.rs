@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_millis(100);
 pub(super) async fn run(arguments: ManifestArguments, report: Report) -> Result<(), Failure> {
     let ManifestArguments { manifest, cluster } = arguments;
     let (text, _) = plan::read(&manifest)?;
-    let answer = cluster.request("POST", MANIFEST, None, Some(text.into_bytes())).await?;
+    let answer = cluster.request("POST", MANIFEST, None, Some(plan::body(&text))).await?;
     if answer.status == super::request::NOT_FOUND {
         return Err(Failure::failed(
             "something else than countree up runs these nodes: change their number there (docs/resizing.md); nothing was changed",

@@ -66,9 +66,14 @@ pub(super) fn read(path: &Path) -> Result<(String, Manifest), Failure> {
     Ok((text, manifest))
 }
 
+/// The body that carries a manifest.
+pub(super) fn body(text: &str) -> Vec<u8> {
+    serde_json::json!({ "manifest": text }).to_string().into_bytes()
+}
+
 /// Asks the cluster for its steps; `None` when something else than `countree up` runs its nodes.
 async fn dry_run(cluster: &ClusterArguments, text: &str) -> Result<Option<Resize>, Failure> {
-    let answer = cluster.request("POST", DRY_RUN, None, Some(text.as_bytes().to_vec())).await?;
+    let answer = cluster.request("POST", DRY_RUN, None, Some(body(text))).await?;
     if answer.status == super::request::NOT_FOUND {
         return Ok(None);
     }

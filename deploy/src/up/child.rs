@@ -162,11 +162,15 @@ impl Child {
         if self.adopts {
             command.arg("--adopt");
         }
-        // Settings of single nodes, which are not for these.
+        // Settings of single nodes, and of the port before them, which are not for these.
         let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        inherited.filter(|name| name.starts_with("COUNTREE_NODE_")).for_each(|name| {
+        let is_other =
+            |name: &String| ["COUNTREE_NODE_", "COUNTREE_HTTP_"].iter().any(|p| name.starts_with(p));
+        inherited.filter(is_other).for_each(|name| {
             command.env_remove(name);
         });
+        // What it lets in was checked in this process.
+        command.env("COUNTREE_INSECURE", "true");
         // A process group of its own: Ctrl-C reaches only this process, which stops the nodes in their order.
         command.process_group(0).kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped());
         Ok(command)

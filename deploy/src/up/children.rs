@@ -3,7 +3,7 @@
 use super::fleet::Fleet;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use countree_common::shell::http::{self, Answer, ErrorBody, error};
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,17 @@ const OK: u16 = 200;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(22);
 
 /// Passes a request on to a node, and streams its answer back.
-pub(super) async fn pass_on(node: SocketAddr, request: Request) -> Response {
+///
+/// The port that it came to has judged host and origin; the node sees this process ask.
+pub(super) async fn pass_on(node: SocketAddr, mut request: Request) -> Response {
+    request.headers_mut().remove(header::ORIGIN);
+    // An address is good as a header's value.
+    if let Ok(host) = HeaderValue::from_str(&node.to_string()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    if let Some(path) = request.uri().path_and_query().cloned() {
+        *request.uri_mut() = Uri::from(path);
+    }
     let changes = !request.method().is_safe();
     let not_there = |e: String| {
         let message = format!("the node at {node} does not answer ({e}): nothing was counted; repeat it");

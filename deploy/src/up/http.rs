@@ -3,6 +3,7 @@
 use super::children;
 use super::fleet::{Backend, Fleet};
 use super::resizer::{Refused, Resizer};
+use axum::body::Bytes;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::middleware::{from_fn, map_response};
@@ -80,17 +81,31 @@ struct ApplyQuery {
     dry_run: bool,
 }
 
+/// The body of `POST /v1/manifest`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    manifest: String,
+}
+
 /// Handles `POST /v1/manifest`: begins a resize to this manifest; with `?dry_run=true` only plans it.
 async fn apply(
     State(http): State<HttpState>,
     Parameters(ApplyQuery { dry_run }): Parameters<ApplyQuery>,
     headers: HeaderMap,
     extensions: Extensions,
-    manifest: String,
+    body: Bytes,
 ) -> Response {
     if let Err(refused) = http.admit(&headers, &extensions) {
         return refused.into_response();
     }
+    let Wanted { manifest } = match serde_json::from_slice(&body) {
+        Ok(wanted) => wanted,
+        Err(e) => {
+            let message = format!("the body is {{\"manifest\":\"…\"}}, with the manifest's text: {e}");
+            return error(StatusCode::BAD_REQUEST, "malformed", message, None);
+        }
+    };
     let answer = if dry_run {
         http.resizer.plan(&manifest).map(|plan| (StatusCode::OK, plan))
     } else {

@@ -3,6 +3,7 @@
 use crate::own_address::seen_from_outside;
 use countree_common::cluster::{NodeName, Tier};
 use countree_common::config::Manifest;
+use countree_common::config::http::HttpRules;
 use countree_common::config::manifest::Processes;
 use countree_common::config::node::{NodeConfig, NodeSettings};
 use countree_common::shell::access::Access;
@@ -107,6 +108,7 @@ impl Layout {
             node,
             leaf: manifest.leaf.clone(),
             broadcast: manifest.broadcast.clone(),
+            http: HttpRules { admin: None, ..manifest.http.rules.clone() },
             auth: manifest.auth.clone(),
         }
     }

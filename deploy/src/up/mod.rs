@@ -22,6 +22,7 @@ use countree_common::shell::shutdown::Shutdown;
 use fleet::Fleet;
 use layout::Layout;
 use resizer::Resizer;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +45,20 @@ impl UpArguments {
 pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Failure> {
     let manifest = read_manifest(arguments.manifest.as_deref())?;
     let access = host::access(&manifest.auth)?;
-    let listener = host::bind_http(arguments.http.unwrap_or(manifest.http.listen)).await?;
+    let listen = arguments.http.unwrap_or(manifest.http.listen);
+    let (quic_host, rules) = (manifest.http.quic_host, manifest.http.rules.clone());
+    let mut listening = vec![("http.listen", listen), ("http.quic_host", SocketAddr::new(quic_host, 0))];
+    listening.extend(rules.admin.map(|address| ("http.admin", address)));
+    host::check_exposure(&manifest.auth, &listening, arguments.insecure)?;
+    let gate = |is_admin| rules.gate(vec![quic_host], host::is_open(&manifest.auth), is_admin);
+    let gates = (gate(false), gate(true));
+    let listener = host::bind_http(listen).await?;
     let address = listener.local_addr()?;
+    let admin = match rules.admin {
+        Some(address) => Some(host::bind_http(address).await?),
+        None => None,
+    };
+    let admin_address = admin.as_ref().map(|listener| listener.local_addr()).transpose()?;
     let folder = DataFolder::claim(&arguments.data, &manifest.cluster.name)?;
     let name = manifest.cluster.name.clone();
     let fleet = Fleet::open(Layout::new(manifest, folder.path(), address, access)?, arguments.adopt).await?;
@@ -58,14 +71,17 @@ pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Fa
     }
     let web = Shutdown::new();
     let resizer = Resizer::new(fleet.clone(), stop.clone());
-    let serving = crate::web::serve(listener, http::router(fleet.clone(), resizer.clone()), web.clone());
+    let router = http::router(fleet.clone(), resizer.clone());
+    let mut serving = vec![crate::web::serve(listener, router.clone(), gates.0, web.clone())];
+    serving.extend(admin.map(|listener| crate::web::serve(listener, router, gates.1, web.clone())));
     tokio::select! {
         () = ready(&fleet) => {}
         () = stop.begun() => {}
     }
     if !stop.has_begun() {
         let url = format!("http://{address}");
-        let value = serde_json::json!({ "ready": true, "http": url, "cluster": name });
+        let value = serde_json::json!({ "ready": true, "http": url, "cluster": name,
+            "admin": admin_address.map(|address| format!("http://{address}")) });
         report.print(&value, || format!("ready: {url} (live page), events to {url}/v1/events"));
         stop.begun().await;
         tracing::info!("draining");
@@ -74,7 +90,12 @@ pub(crate) async fn run(arguments: UpArguments, report: Report) -> Result<(), Fa
     // Long-lived streams would keep the port open: the nodes that serve them end them.
     web.begin();
     fleet.stop().await;
-    let _ = tokio::time::timeout(HTTP_GRACE, serving).await;
+    let _ = tokio::time::timeout(HTTP_GRACE, async {
+        for serving in serving {
+            let _ = serving.await;
+        }
+    })
+    .await;
     Ok(())
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Cluster {
     environment: Vec<(String, String)>,
     process: Option<TestProcess>,
     pub(crate) url: String,
+    /// What it printed when it was ready.
+    pub(crate) ready: Value,
 }
 
 impl Cluster {
@@ -37,8 +39,25 @@ impl Cluster {
     }
 
     fn start_in(folder: TempDir, manifest: Option<PathBuf>, environment: Vec<(String, String)>) -> Self {
-        let url = "http://127.0.0.1:0".into();
-        let mut cluster = Self { folder, manifest, environment, process: None, url };
+        Self::start_at("http://127.0.0.1:0", folder, manifest, environment)
+    }
+
+    /// [`Cluster::start_with`] on a port that was free a moment ago.
+    pub(crate) fn start_on(manifest: &str, url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.toml");
+        std::fs::write(&path, manifest).unwrap();
+        Self::start_at(url, folder, Some(path), Vec::new())
+    }
+
+    fn start_at(
+        url: &str,
+        folder: TempDir,
+        manifest: Option<PathBuf>,
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        let (url, ready) = (url.to_owned(), Value::Null);
+        let mut cluster = Self { folder, manifest, environment, process: None, url, ready };
         cluster.start_again();
         cluster
     }
@@ -55,6 +74,7 @@ impl Cluster {
         let (process, ready) = serve_under(&arguments, &self.environment);
         self.url = ready["http"].as_str().unwrap().to_owned();
         self.process = Some(process);
+        self.ready = ready;
     }
 
     /// Starts a cluster that won't be ready before an operator acts; returns once it is alive.
@@ -192,8 +212,17 @@ impl Cluster {
         let authority = self.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(authority).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        let unless_given = |name: &str, value: &str| {
+            if headers.contains(&format!("{name}: ")) {
+                String::new()
+            } else {
+                format!("{name}: {value}\r\n")
+            }
+        };
+        let host = unless_given("host", authority);
+        let content_type = unless_given("content-type", "application/json");
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\n{host}connection: close\r\n{content_type}{headers}content-length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).unwrap();

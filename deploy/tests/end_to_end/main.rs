@@ -38,6 +38,7 @@ mod standing;
 mod store_changes;
 mod store_side;
 mod stores;
+mod strangers;
 mod terminal;
 mod trace;
 mod tutorial;

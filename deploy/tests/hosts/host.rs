@@ -72,6 +72,7 @@ impl Host {
             ("COUNTREE_NODE_ROOTS", roots.join(",")),
             ("COUNTREE_NODE_DATA", format!("{at}/{name}")),
             ("COUNTREE_NODE_CERTIFICATES", format!("{at}/certs")),
+            ("COUNTREE_INSECURE", "true".into()),
             ("COUNTREE_LOG", "info".into()),
         ];
         Self::start(network, folder, name, &[BINARY, tier], &settings)

@@ -98,7 +98,7 @@ fn every_route_answers_as_the_openapi_document_says() {
                 assert_eq!(status, 403, "{method} {path}: {answer}");
             }
             for status in responses.keys().map(String::as_str) {
-                let is_general = ["400", "401", "403"].contains(&status) || HARD.contains(&status);
+                let is_general = ["400", "401", "403", "421"].contains(&status) || HARD.contains(&status);
                 let is_hard = HARD_ANSWERS.contains(&(method, route, status));
                 let is_stream = route.ends_with("/stream") && status == "200";
                 let is_effect = ["200", "202"].contains(&status)

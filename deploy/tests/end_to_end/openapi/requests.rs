@@ -51,10 +51,16 @@ pub(super) fn tries() -> Vec<Try> {
         of("get", "/v1/audit", "/v1/audit?stream=leaf-9/1", "404"),
         of("delete", TOPIC, "/v1/topics/live/show?item=post-1", "200"),
         of("delete", TOPIC, "/v1/topics/%ff", BAD),
-        with(b"[leaf]\nreplicas = 3\n", of("post", "/v1/manifest", "/v1/manifest?dry_run=true", "200")),
-        with(b"[leaf]\nreplicas = 2\n", of("post", "/v1/manifest", "/v1/manifest", "202")),
-        with(b"[leaf]\nreplicas = 0\n", of("post", "/v1/manifest", "/v1/manifest", BAD)),
-        with(b"[cluster]\nname = \"other\"\n", of("post", "/v1/manifest", "/v1/manifest", "409")),
+        with(
+            br#"{"manifest":"[leaf]\nreplicas = 3\n"}"#,
+            of("post", "/v1/manifest", "/v1/manifest?dry_run=true", "200"),
+        ),
+        with(br#"{"manifest":"[leaf]\nreplicas = 2\n"}"#, of("post", "/v1/manifest", "/v1/manifest", "202")),
+        with(br#"{"manifest":"[leaf]\nreplicas = 0\n"}"#, of("post", "/v1/manifest", "/v1/manifest", BAD)),
+        with(
+            br#"{"manifest":"[cluster]\nname = \"other\"\n"}"#,
+            of("post", "/v1/manifest", "/v1/manifest", "409"),
+        ),
         with(&[b' '; (64 << 10) + 1], of("post", "/v1/manifest", "/v1/manifest", "413")),
         with(
             br#"{"file":{"id":"f","digest":"d","rows":0},"direction":"import","step":"begin"}"#,
@@ -76,6 +82,15 @@ pub(super) fn tries() -> Vec<Try> {
         of("delete", NODE, "/v1/nodes/leaf-9", "404"),
         of("delete", NODE, "/v1/nodes/LEAF", BAD),
     ];
+    for (route, path) in [
+        ("/v1/manifest", "/v1/manifest"),
+        ("/v1/imports", "/v1/imports"),
+        ("/v1/backups", "/v1/backups"),
+        ("/v1/store/acknowledge", "/v1/store/acknowledge"),
+        (DRAIN, "/v1/nodes/leaf-0/drain"),
+    ] {
+        tries.push(under("content-type: text/plain\r\n", of("post", route, path, "415")));
+    }
     for path in [
         "/",
         "/live.css",
