@@ -124,7 +124,7 @@ def known_settings(settings, sources):
     for variable in settings["data"]:
         match = re.fullmatch(r"COUNTREE_([A-Z]+)_([A-Z_]+)", variable)
         section, key = match.groups() if match else ("", "")
-        is_setting = section in ("CLUSTER", "NODE", "LEAF", "ROOT", "BROADCAST", "AUTH")
+        is_setting = section in ("CLUSTER", "NODE", "LEAF", "ROOT", "BROADCAST", "HTTP", "AUTH")
         known = f'"{key.lower()}"' in sources if is_setting else f'"{variable}"' in sources
         check(known, f"{variable} is not a setting")
 
