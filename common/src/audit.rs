@@ -63,8 +63,8 @@ impl AuditRecords {
 pub struct GivenUp {
     /// The stream; incarnation 0 stands for a leaf's oldest ones together.
     pub stream: StreamId,
-    /// When its leaf last reported its progress. Events that it acked after that and had not merged are lost,
-    /// too, and in no number.
+    /// The time at which its leaf last reported its progress. Events that it acked after that and had not
+    /// merged are lost, too, and in no number.
     pub heard_at: WallMs,
 }
 
@@ -89,7 +89,7 @@ pub struct TopicGap {
 /// The last comparison of all documents with the ledgers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreCheck {
-    /// When the reading ended, by the root's wall clock.
+    /// The time at which the reading ended, by the root's wall clock.
     pub checked_at: WallMs,
     /// The age of the check, in milliseconds.
     pub age_ms: u64,

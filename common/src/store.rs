@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Starts that a store remembers, which show a data folder that the store is an older copy.
+/// Number of starts that a store remembers. A data folder whose last start is not among them was used with a
+/// newer copy.
 const STARTS_REMEMBERED: usize = 64;
 /// Earlier identities that a store remembers.
 const PREDECESSORS_REMEMBERED: usize = 64;
@@ -192,7 +193,7 @@ impl StoreRecord {
         }
     }
 
-    /// Adds starts that it was sent earlier.
+    /// Adds starts that a root remembers and this record lacks.
     pub fn remember_starts(&mut self, starts: &[StoreStart]) {
         let news: Vec<_> = starts.iter().filter(|start| !self.starts.contains(start)).copied().collect();
         self.starts.extend(news);
@@ -201,7 +202,8 @@ impl StoreRecord {
         self.starts.drain(..too_many);
     }
 
-    /// Returns the record under another identity; with its totals, or without.
+    /// Returns the record under another identity. `is_lost` says that totals of the present one are missing
+    /// there.
     pub fn with_identity(&self, id: StoreId, is_lost: bool) -> Self {
         let mut record = Self { id, superseded_by: None, follows: None, ..self.clone() };
         record.succeed(Predecessor { id: self.id, is_lost });

@@ -34,7 +34,7 @@ pub(super) struct Checks {
     /// Each topic once.
     waiting: VecDeque<TopicHandle>,
     under_way: BTreeMap<CheckId, TopicHandle>,
-    /// The times at which unanswered checks are repeated, in that order.
+    /// Topics whose check was not answered, with the time of its repeat, earliest first.
     failed: VecDeque<(Time, TopicHandle)>,
 }
 

@@ -75,7 +75,7 @@ pub(super) fn deliver(
         }
         builder.put_stream(snapshot.bytes);
         subscription.announced = true;
-        // Snapshots from before a change of the leaves that are away are not used.
+        // A snapshot from before the last change of the leaves that are away is never used again.
         subscription.told_away = Some(away.id);
         subscription.stands_at(snapshot.version, now);
         ctx.stats.deliveries += 1;

@@ -152,7 +152,7 @@ impl BroadcastMachine {
             Fit::Old => {}
             Fit::Gap if topic.sources.awaits_a_snapshot() => {}
             Fit::Gap => {
-                // The sender of this can send the rest; but a former source is not asked.
+                // The sender can send the rest. If it is no source of the topic any more, the owner can.
                 let known = topic.sources.by_root.contains_key(root);
                 let asked = if known { Some(root.clone()) } else { topic.sources.owner.clone() };
                 if let Some(asked) = asked {
@@ -277,7 +277,7 @@ impl BroadcastMachine {
     }
 }
 
-/// Takes the first of the queue, if that time has passed since it was queued.
+/// Takes the first of the queue, once `after` has passed since its time.
 fn pop_due(queue: &mut Due, after: Duration, now: Time) -> Option<(Time, TopicHandle, NodeName)> {
     if queue.front()?.0 + after <= now { queue.pop_front() } else { None }
 }

@@ -35,7 +35,7 @@ pub(super) struct Source {
 }
 
 impl Sources {
-    /// Forgets what the watermark covered, because another era begins.
+    /// Forgets the frozen time, because another era begins.
     pub(super) fn thaw(&mut self) {
         self.frozen = WallMs(0);
     }
@@ -85,9 +85,10 @@ pub(super) type Due = VecDeque<(Time, TopicHandle, NodeName)>;
 pub(super) struct Roots {
     pub(super) ring: Ring,
     pub(super) states: BTreeMap<NodeName, RootState>,
-    /// Requests for snapshots, in their order. Void if the source has another time.
+    /// Requests for snapshots, oldest first. An entry is void if its source was asked at another time.
     pub(super) asked: Due,
-    /// Former owners whose messages are taken until then, in that order. Void if the source has another time.
+    /// Former owners, with the times until which their messages are taken, earliest first. An entry is void
+    /// if its source has another such time.
     pub(super) lingering: Due,
 }
 
@@ -103,17 +104,16 @@ impl Roots {
         self.states.get(root).is_some_and(|l| l.connected)
     }
 
-    /// Returns the time up to which every live leaf's events are in the document, which has that version. The
-    /// owner's last watermark counts, even if it is earlier than the one before: roots go by their own
-    /// clocks.
+    /// Returns the time up to which every live leaf's events are in the document at that version. The owner's
+    /// last watermark counts, even if it is earlier than the one before: each root goes by its own clock.
     pub(super) fn complete_to(&self, sources: &Sources, version: Version) -> WallMs {
         let owner = sources.speaker().and_then(|owner| self.states.get(owner));
         let told = owner.map(|state| state.watermark.completes(version));
         told.filter(|at| *at > WallMs(0)).unwrap_or(sources.frozen)
     }
 
-    /// Settles what the owner's watermark covers. Call it before a change after which the watermark may not
-    /// cover the document.
+    /// Keeps the time up to which the owner's watermark covers the document. Call it before a change after
+    /// which the watermark may not cover the document any more.
     pub(super) fn freeze(&self, sources: &mut Sources, version: Option<Version>) {
         sources.frozen = version.map_or(WallMs(0), |version| self.complete_to(sources, version));
     }

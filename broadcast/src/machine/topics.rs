@@ -31,7 +31,7 @@ pub(super) struct TopicState {
     pub(super) sources: Sources,
     pub(super) viewers: BTreeSet<ViewerId>,
     pub(super) encodings: Encodings,
-    /// When the document last changed.
+    /// The time at which the document last changed.
     pub(super) changed_at: Time,
     /// Whether its viewers are still to be sent the last change.
     pub(super) changed: bool,

@@ -48,7 +48,7 @@ pub(super) struct Subscription {
     pub(super) handle: TopicHandle,
     /// The version that it was last sent; `None` while it has no snapshot.
     pub(super) sent: Option<Version>,
-    /// The version that it was sent reliably. Never above `sent`.
+    /// The last version that it was sent reliably. Never above `sent`.
     pub(super) reliable: Option<Version>,
     /// The time at which it was last sent something reliably.
     pub(super) reliable_at: Time,
@@ -135,7 +135,7 @@ impl Viewer {
         now: Time,
     ) -> bool {
         let Err(at) = self.place(handle) else { return false };
-        // A client that joins snapshots knows by the first one that it has everything.
+        // A viewer over QUIC gets a snapshot in any case, which shows it that it has the whole topic.
         let sent = since.version().filter(|_| self.format == Format::Events);
         let subscription = Subscription {
             handle,

@@ -9,9 +9,10 @@ use std::time::Instant;
 pub struct AckedBatch {
     /// Number of events in it.
     pub events: u64,
-    /// When the first of them was queued, or was due where that was earlier (`Producer::send_due`).
+    /// The time at which the first of them was queued, or was due if that was earlier
+    /// (`Producer::send_due`).
     pub first_queued: Instant,
-    /// When the ack arrived.
+    /// The time at which the ack arrived.
     pub acked: Instant,
 }
 

@@ -49,8 +49,8 @@ struct Inner {
 #[derive(Debug, Clone)]
 struct ViewerSide {
     endpoint: quinn::Endpoint,
-    /// The CA that it trusts.
     config: quinn::ClientConfig,
+    /// The CA that `config` trusts.
     ca: String,
 }
 

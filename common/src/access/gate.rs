@@ -31,11 +31,11 @@ pub struct Gate {
     pub proxies: Vec<Network>,
     /// Whether the cluster asks for no tokens: then this machine alone may change it.
     pub is_open: bool,
-    /// Which port it is.
+    /// The routes that the port has.
     pub side: Side,
 }
 
-/// What proxies say of a request.
+/// The signs that proxies leave on a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Forwarding<'a> {
     /// Whether there is any sign of a proxy.
@@ -61,7 +61,7 @@ pub struct Asked<'a> {
     pub is_preflight: bool,
     /// The `Content-Type` header.
     pub content_type: Option<&'a str>,
-    /// What proxies say.
+    /// The signs of proxies.
     pub forwarding: Forwarding<'a>,
     /// The address that the connection comes from.
     pub peer: IpAddr,
@@ -92,7 +92,7 @@ pub enum Refused {
         "pages of this origin may not use this server: add the origin to http.origins if they are meant to"
     )]
     Origin,
-    /// What any page could send without being asked.
+    /// Another content type, which any page could send without asking first.
     #[error("this route takes Content-Type: application/json")]
     NotJson,
     /// From elsewhere, where no tokens are asked for.
@@ -105,7 +105,7 @@ pub enum Refused {
     OtherPort,
 }
 
-/// What the gate decides.
+/// The gate's decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes on.

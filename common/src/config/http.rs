@@ -4,7 +4,7 @@ use super::section::{ConfigError, Section};
 use crate::access::{Gate, HostRule, Network, OriginRule, Side};
 use std::net::{IpAddr, SocketAddr};
 
-/// Who may use HTTP.
+/// The rules of who may use HTTP.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HttpRules {
     /// Other origins whose pages may send and read.

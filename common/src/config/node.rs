@@ -43,7 +43,7 @@ pub struct NodeConfig {
     pub leaf: LeafSettings,
     /// For a broadcast node.
     pub broadcast: BroadcastSettings,
-    /// Who may use HTTP.
+    /// The rules of who may use HTTP.
     pub http: HttpRules,
     /// Authorization of clients.
     pub auth: AuthSettings,

@@ -91,7 +91,7 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// The address that the nodes of `up` bind for QUIC.
     pub quic_host: IpAddr,
-    /// Who may use it.
+    /// The rules of who may use it.
     pub rules: HttpRules,
 }
 

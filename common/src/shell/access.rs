@@ -64,11 +64,11 @@ impl IntoResponse for AccessError {
 /// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Claims {
-    /// Whom it was made for.
+    /// The name of its holder.
     sub: String,
-    /// When it ends, in seconds since the Unix epoch.
+    /// Its expiry, in seconds since the Unix epoch.
     exp: u64,
-    /// What it allows.
+    /// The rights that it gives.
     rights: Vec<Right>,
 }
 

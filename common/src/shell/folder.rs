@@ -129,7 +129,8 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 /// Makes a folder durable together with those above it, any of which may be new: up to the mount point, or
 /// to one that is not ours to read and so was not made by us. `sync` is [`sync_folder`], or watches over it.
 ///
-/// The folder that could not be made durable, and the operating system's error.
+/// # Errors
+/// With the folder that could not be made durable, and the operating system's error.
 pub fn sync_path_to(
     folder: &Path,
     sync: impl Fn(&Path) -> io::Result<()>,

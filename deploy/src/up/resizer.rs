@@ -40,7 +40,7 @@ pub(super) struct Resizer {
 }
 
 impl Resizer {
-    /// When `stop` begins, a resize ends after the step that is under way.
+    /// Makes a resizer. Once `stop` begins, a resize ends after the step that is under way.
     pub(super) fn new(fleet: Arc<Fleet>, stop: Shutdown) -> Self {
         Self { fleet, state: Arc::new(watch::Sender::new(Resize::default())), deciding: Arc::default(), stop }
     }

@@ -62,7 +62,7 @@ fn fares_badly(project: &Project, load: &Load, down: &str, up: &str, services: &
 }
 
 /// Takes a leaf and a broadcast node off the network, adds a root, which takes one of their addresses, and puts them
-/// back: they are listed where they are then.
+/// back: the view lists their new addresses.
 fn cut_off(project: &Project, load: &Load, url: &str) {
     const SERVICES: [&str; 2] = ["leaf", "broadcast"];
     let addresses = || SERVICES.map(|service| project.url(service, 2));
@@ -75,7 +75,7 @@ fn cut_off(project: &Project, load: &Load, url: &str) {
     SERVICES.iter().for_each(|service| project.network("connect", service, 2));
     let are_at = addresses();
     assert_ne!(were_at, are_at, "no address has changed");
-    eventually("they are found where they are", TIMEOUT, || {
+    eventually("the view lists their new addresses", TIMEOUT, || {
         let view = ask(url, "/v1/cluster")?;
         let nodes = view["nodes"].as_array().ok_or("no nodes")?;
         let listed: Vec<_> = nodes.iter().filter_map(|node| node["http"].as_str()).collect();

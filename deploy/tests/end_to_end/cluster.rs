@@ -16,7 +16,7 @@ pub(crate) struct Cluster {
     environment: Vec<(String, String)>,
     process: Option<TestProcess>,
     pub(crate) url: String,
-    /// What it printed when it was ready.
+    /// The line that it printed when it was ready.
     pub(crate) ready: Value,
 }
 

@@ -30,7 +30,7 @@ const MEASURED: Duration = Duration::from_secs(8);
 /// No leaf is to carry more of the mean than this.
 const SHARE_MAX: f64 = 1.3;
 
-/// The switch that ends the producers.
+/// Switches for the producers: `is_cool` ends the events of the hot item, `is_over` ends all.
 #[derive(Default)]
 struct Wishes {
     is_cool: AtomicBool,

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
-/// The time between two disturbances.
+/// Events that are acked between two disturbances.
 const EVENTS: u64 = 500;
 
 fn client() -> PathBuf {

@@ -25,7 +25,7 @@ impl Server {
         Self { port, process: None }
     }
 
-    /// Whether Redis is installed.
+    /// Starts it on this folder; returns false, noted as skipped, where Redis is not installed.
     fn start(&mut self, folder: &TempDir) -> bool {
         let (port, folder) = (self.port.to_string(), folder.path().to_str().unwrap());
         let child = Command::new("redis-server")

@@ -19,7 +19,7 @@ pub(crate) enum ProcessKind {
     Root,
     Broadcast,
     Redis,
-    /// The contender to compare Countree with.
+    /// The server that Countree is compared with.
     Rival,
 }
 

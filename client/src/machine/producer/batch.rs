@@ -14,7 +14,7 @@ pub struct Batch {
     pub generation: u32,
     /// Number of events.
     pub events: u32,
-    /// When the first of them was queued.
+    /// The time at which the first of them was queued.
     pub first_queued: Time,
     /// The number of the first flush that waits for it.
     pub flush: FlushId,

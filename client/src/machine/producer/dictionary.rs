@@ -11,7 +11,7 @@ use countree_common::wire::batch::BatchBuilder;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
-    /// Returns the round of definitions that `id` belongs to.
+    /// The round in which `id` was defined. Ids of earlier rounds are void.
     round: u32,
     id: u32,
 }

@@ -14,6 +14,6 @@ pub struct Intake {
     pub names: Vec<Counter>,
     /// The events.
     pub events: Vec<(NameId, Delta)>,
-    /// When the first of them was queued.
+    /// The time at which the first of them was queued.
     pub first_queued: Time,
 }

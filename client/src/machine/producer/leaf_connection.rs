@@ -76,11 +76,11 @@ impl Context<'_> {
 /// The times that timeouts are measured from.
 #[derive(Debug, Default)]
 struct Times {
-    /// A batch was sent for the first time.
+    /// The last time that a batch was sent for the first time.
     batch_sent: Time,
-    /// The session was used.
+    /// The last time that the session was used.
     session_used: Time,
-    /// The leaf took a batch, or a batch began to wait.
+    /// The last time that the leaf took a batch, or that a batch began to wait where none did.
     progress: Time,
 }
 

@@ -54,7 +54,7 @@ pub enum Outgoing {
 pub struct Resolved {
     /// Number of events in it.
     pub events: u64,
-    /// When the first of them was queued.
+    /// The time at which the first of them was queued.
     pub first_queued: Time,
     /// Their result.
     pub fate: Fate,

@@ -117,7 +117,8 @@ impl Session {
         Ok(uncounted)
     }
 
-    /// Ignored: the leaf did not take a batch that is not here, one that was cut off before, or nonsense.
+    /// Handles an answer about a batch that is not here: it is ignored if batches were cut off, and an error
+    /// otherwise.
     fn beyond(&self, seq: Seq) -> Result<(), NeverSent> {
         if self.is_cut { Ok(()) } else { Err(NeverSent(seq)) }
     }

@@ -35,7 +35,7 @@ pub struct Audit {
     /// The problem with the store as a whole, and its remedy; `None` if it is what it was.
     #[serde(default)]
     pub trouble: Option<String>,
-    /// The content of the documents, when they were last read; `None` while that is unknown.
+    /// The last comparison of the documents with the ledgers; `None` while that is unknown.
     #[serde(default)]
     pub store: Option<StoreCheck>,
     /// Streams whose logs were given up: events that their leaf acked after its last heartbeat, and had not
@@ -51,7 +51,7 @@ pub struct Audit {
 pub struct StreamAudit {
     /// The stream.
     pub stream: StreamId,
-    /// The place of its log.
+    /// The state of its log.
     pub state: StreamState,
     /// Its events.
     #[serde(flatten)]
@@ -62,7 +62,7 @@ pub struct StreamAudit {
     pub positions: Option<StreamPositions>,
 }
 
-/// The place of a stream's log.
+/// The state of a stream's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamState {
@@ -108,11 +108,10 @@ async fn books(membership: &Membership) -> Result<AuditRecords, PeerError> {
     }
 }
 
-/// Sums the ledgers of live and retired streams. A leaf that does not answer is away, also while its lease
-/// still runs: its live streams are missing, and nothing balances without them. Fails when no root can be
-/// asked.
+/// Sums the ledgers of live and retired streams. A leaf that does not answer counts as away, even while its
+/// lease runs: its live streams are missing, and nothing balances without them. Fails when no root answers.
 async fn read(membership: &Membership, full: bool) -> Result<Audit, Unanswered> {
-    // Before the ledgers: losses that it names are in them then.
+    // The check before the ledgers, so that they have every loss that it names.
     let view = membership.view().borrow().clone();
     let store =
         if full { Some(check_all(membership, &view).await?) } else { last_check(membership, &view).await };
@@ -170,7 +169,7 @@ fn alarm(stream: &StreamId, ledger: &Ledger) {
 /// Finds one stream's ledger and positions.
 async fn follow(membership: &Membership, stream: StreamId) -> Result<StreamAudit, Unanswered> {
     let (view, away) = members(membership).await?;
-    // The leaf before the root: a stream that is retired in between is found at the second.
+    // The leaf before the root, so that a stream that is retired in between is found at the root.
     let (mut found, mut positions) = (None, None);
     let is_away = || Unanswered::Refused {
         status: StatusCode::SERVICE_UNAVAILABLE,

@@ -35,7 +35,7 @@ enum Meaning {
     Refused,
     /// Counted or not: the same request again will tell.
     Again,
-    /// Counted or not, for good unknown: the leaf that knew has lost its disk.
+    /// Counted or not, and nothing can tell any more: the leaf that knew has lost its disk.
     InDoubt,
 }
 
