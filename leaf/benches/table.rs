@@ -1,4 +1,4 @@
-//! Measures the leaf's table by event, by name, and by changed counter.
+//! Measures what the leaf's table costs per event, per name, and per changed counter.
 //!
 //! `cargo bench -p countree-leaf --bench table`
 
@@ -27,7 +27,7 @@ fn table(counters: u32) -> Table {
     table
 }
 
-/// Other ids with each call, all over the counters.
+/// Events of other ids with each call, spread over all counters.
 fn events(counters: u32, round: &mut u32) -> Vec<(u32, i64)> {
     *round += EVENTS;
     (*round..*round + EVENTS).map(|n| (n.wrapping_mul(0x9e37_79b1) % counters, 1)).collect()
@@ -51,7 +51,7 @@ fn windows_taken(bencher: Bencher<'_, '_>, counters: u32) {
     });
 }
 
-/// Names that the table has, as a second producer brings them.
+/// Names that the table has already, as a second producer brings them.
 fn names(counters: u32) -> Vec<Counter> {
     (0..EVENTS).map(|n| counter(n.wrapping_mul(0x9e37_79b1) % counters)).collect()
 }
@@ -67,7 +67,7 @@ fn names_found(bencher: Bencher<'_, '_>, counters: u32) {
     });
 }
 
-/// The gain of looking for many together.
+/// Looks names up one by one, to show the gain of looking many up together.
 #[divan::bench(args = [10_000, 1_000_000])]
 fn names_found_one_by_one(bencher: Bencher<'_, '_>, counters: u32) {
     let (mut table, names) = (table(counters), names(counters));

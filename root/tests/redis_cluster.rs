@@ -85,7 +85,7 @@ async fn three_primaries_keep_every_promise() {
     }
 }
 
-/// A topic that moves from a server that is still to be scanned to one that was would be missed.
+/// A topic that moves from a server that is still to be scanned to one that was scanned already would be missed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_ends_with_words_where_slots_have_moved() {
     let Some(cluster) = RedisCluster::start() else { return };

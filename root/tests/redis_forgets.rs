@@ -26,7 +26,7 @@ const KILLS: u64 = 6;
 const PROMOTIONS: u64 = 10;
 const KEY: &str = "countree:local:topic:t";
 
-/// So that the file holds what was answered.
+/// Options by which the file holds what was answered.
 const FSYNC_FIRST: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 async fn open(server: &RedisServer) -> Redis {
@@ -110,7 +110,7 @@ async fn cut_in_two(sums: &[(&str, i64)], step: usize, is_remembered: bool) {
         copy.revive();
         let is_half = copy.command(&["HGET", KEY, "version"]).contains("half of 2");
         let store = open(&copy).await;
-        // Whoever comes first finishes it: a reader, somebody who reads it whole, or a merge.
+        // The first to come finishes it: a reader, somebody who reads it whole, or a merge.
         let found = match length % 3 {
             0 => store.read(&harness::topic("t")).await.unwrap().unwrap(),
             1 => {
@@ -166,7 +166,7 @@ async fn a_history_notices_the_smallest_difference() {
     }
 }
 
-/// Kills a server again and again while cuts are merged; the history of it all.
+/// Kills a server again and again while cuts are merged; returns the history of it all.
 async fn kill_and_revive(appendfsync: &str, seed: u64) -> Option<History> {
     let options = ["--appendonly", "yes", "--appendfsync", appendfsync];
     let mut server = RedisServer::start_with(&options)?;

@@ -94,11 +94,11 @@ pub(crate) struct Disk {
     syncing: Option<Sync>,
     has_failed: bool,
     waits_for_room: bool,
-    /// No room until then.
+    /// The time until which there is no room.
     pub(crate) full_until: Time,
     /// The next fsync fails.
     pub(crate) fails_next: bool,
-    /// Whether a reader makes durable what it found, before anything is built on it.
+    /// The rule that the disk breaks, if any.
     flaw: Option<Flaw>,
 }
 

@@ -53,7 +53,7 @@ pub enum Flaw {
     UnaskedKeys,
     /// A note that an attempt may use up a key is taken for a use.
     CountedNotes,
-    /// Nobody asks the taker that a note names: it is taken for none.
+    /// Nobody asks the leaf whose attempt a note names: the key counts as unused.
     UnfollowedNotes,
     /// A leaf that restarts forgets whose attempts it has noted.
     ForgottenNotes,

@@ -27,16 +27,17 @@ impl Carried {
         sessions.chain(self.keys.values().map(|of| of.at)).max()
     }
 
-    /// The registry knows of streams that should be in this log, and are not. Sessions may have gone further there than
-    /// it says: none goes on, or a batch that was counted would be taken once more. The keys were used all the same.
+    /// Notes streams that the registry knows of and that are missing in this log. Sessions may have gone further there
+    /// than the log says, so none goes on here: a batch that was counted would be taken again. Keys that the log knows
+    /// stay used.
     pub fn note_missing(&mut self, missing: &[StreamId]) {
         if !missing.is_empty() {
             self.sessions.clear();
         }
     }
 
-    /// The folder belongs to this store from now on, and to that of `earlier` until now; returns what it is to remember.
-    /// Streams without a log, in a folder of another cluster, are nothing to this store.
+    /// Binds the folder to this store; `earlier` is the store that it belonged to until now. Returns what the folder is
+    /// to remember of it. Streams of another cluster that have no log any more mean nothing to this store.
     pub fn belong(&mut self, store: &FolderAdmission, earlier: Option<&StoreMemory>) -> StoreMemory {
         let known = earlier.map_or(0, |earlier| earlier.foreign_to);
         let last = self.retired.keys().next_back().copied().unwrap_or_default();

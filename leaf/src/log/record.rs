@@ -23,7 +23,7 @@ pub enum Record<'a> {
     Open {
         /// The session.
         session: SessionId,
-        /// When, to age it.
+        /// The time, to age it.
         at: WallMs,
     },
     /// A producer's batch.
@@ -32,7 +32,7 @@ pub enum Record<'a> {
         session: SessionId,
         /// Its number in the session.
         seq: Seq,
-        /// When it came.
+        /// The time at which it came.
         at: WallMs,
         /// The number of its events.
         event_count: u32,
@@ -48,11 +48,12 @@ pub enum Record<'a> {
     Seal,
     /// Idempotency keys of a leaf that has left, remembered here from now on.
     Inherited(Vec<Remembered>),
-    /// An attempt of a leaf means to use up idempotency keys that this one owns. Those before it never will.
+    /// Another leaf's attempt may use up idempotency keys that this leaf owns. Attempts that were noted for them
+    /// earlier never will.
     Noted {
         /// The keys.
         keys: Vec<IdempotencyKey>,
-        /// When, to age them.
+        /// The time, to age them.
         at: WallMs,
         /// The attempt.
         by: Attempt,
@@ -64,7 +65,7 @@ pub enum Record<'a> {
 /// See [`Record::Submission`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission<'a> {
-    /// When it came.
+    /// The time at which it came.
     pub at: WallMs,
     /// The idempotency keys that it uses up.
     pub keys: Vec<KeyUse>,
@@ -81,7 +82,7 @@ pub struct Submission<'a> {
 pub struct SessionRecord {
     /// Its last batch in the log.
     pub last: Seq,
-    /// When that came.
+    /// The time at which that came.
     pub at: WallMs,
     /// A seal has ended it: it takes no more batches, ever.
     pub is_ended: bool,

@@ -63,7 +63,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Of this leaf's streams.
+    /// Begins to read this leaf's streams.
     pub fn new(leaf: NodeName) -> Self {
         Self {
             leaf,
@@ -76,7 +76,7 @@ impl Recovery {
         }
     }
 
-    /// The next stream begins.
+    /// Begins the next stream.
     pub fn begin_stream(&mut self) {
         self.checkpoint = None;
         self.stream = OldStream::default();
@@ -85,7 +85,7 @@ impl Recovery {
         self.is_first_record = true;
     }
 
-    /// Its next segment begins.
+    /// Begins its next segment.
     pub fn begin_segment(&mut self) {
         self.replay.begin_segment();
     }
@@ -139,7 +139,7 @@ impl Recovery {
         }
     }
 
-    /// The stream is read.
+    /// Ends the stream; says what its log holds.
     pub fn end_stream(&mut self) -> OldStream {
         let topics = std::mem::take(&mut self.topics).into_values().collect();
         OldStream { topics, ..std::mem::take(&mut self.stream) }

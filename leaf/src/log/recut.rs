@@ -53,7 +53,7 @@ struct OpenPiece {
 }
 
 impl Recut {
-    /// Each topic over its own stretch.
+    /// Sums each topic over its own stretch.
     pub fn new(stretches: BTreeMap<Topic, Stretch>) -> Self {
         Self { stretches, open: HashMap::new(), done: BTreeMap::new(), replay: Replay::default() }
     }
@@ -68,7 +68,7 @@ impl Recut {
         self.stretches.values().map(|s| s.to).max().unwrap_or(0)
     }
 
-    /// The next segment begins.
+    /// Begins the next segment.
     pub fn begin_segment(&mut self) {
         self.replay.begin_segment();
     }

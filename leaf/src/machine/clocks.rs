@@ -24,7 +24,7 @@ impl Clocks {
         }
     }
 
-    /// When the leaf started, for people.
+    /// The time at which the leaf started, for people.
     pub(super) fn began(&self) -> WallMs {
         self.began
     }

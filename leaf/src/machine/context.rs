@@ -40,7 +40,7 @@ pub(super) enum Phase {
     Sealed,
 }
 
-/// Handed to a part with each call.
+/// The state that is handed to each part with every call.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) config: LeafConfig,

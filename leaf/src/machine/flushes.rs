@@ -24,9 +24,9 @@ use std::collections::{BTreeSet, VecDeque};
 struct Flush {
     id: FlushId,
     topic: TopicId,
-    /// The last record by then.
+    /// The last record when the request came.
     accepted: Lsn,
-    /// The last record of the windows that had ended by then.
+    /// The last record of the windows that had ended when the request came.
     frozen: Lsn,
 }
 
@@ -81,8 +81,8 @@ fn version_of(topic: TopicId, uplink: &Uplink) -> Version {
 }
 
 impl LeafMachine {
-    /// Somebody who has read `read` of the topic wants to read all that was accepted of it by now:
-    /// [`Output::Flushed`] is to say when that is merged. `false` when too many wait already.
+    /// Begins a flush for an asker who has read `read` of the topic: [`Output::Flushed`] says when everything of it
+    /// that is accepted by now is merged. `false` when too many flushes wait already.
     pub fn handle_topic_flush(&mut self, now: Now, id: FlushId, topic: &Topic, read: Version) -> bool {
         if !self.flushes.has_room() {
             return false;

@@ -89,7 +89,7 @@ fn a_flush_waits_for_its_own_records_and_not_for_later_ones() {
     assert!(flushed(&mut rig).is_empty());
     let outcome = store.merge(&first);
     rig.answer(&first, Some(outcome));
-    // The first flush ends with the second at the latest: that later records wait is no reason to.
+    // The first flush ends with the second at the latest: it does not wait for records that came later still.
     merge(&mut rig, &mut store);
     assert_eq!(flushed(&mut rig).into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [7, 8]);
     assert_eq!(store.total(&counter("t", "a")), 2);

@@ -25,7 +25,7 @@ struct ClosedSegment {
     last: Lsn,
     /// The end of the checkpoint behind it, which carries on what it says of sessions and keys.
     carried_at: Lsn,
-    /// When it was first seen to be wholly merged.
+    /// The time at which it was first seen to be wholly merged.
     merged_at: Option<Time>,
     bytes: u64,
 }
@@ -124,7 +124,7 @@ impl LogBuilder {
         Ok(())
     }
 
-    /// Writes what has to be known besides of the segments before, behind the checkpoint.
+    /// Writes, behind the checkpoint, what else has to be known of the segments before.
     ///
     /// # Errors
     /// When it can't be encoded; nothing was written.

@@ -17,16 +17,16 @@ pub(super) struct Members {
     is_superseded: bool,
     /// The epoch of the first view with these owners of keys, of whom none has left and come back since.
     owners_since: u64,
-    /// When a root confirmed the view last.
+    /// The time at which a root last confirmed the view.
     confirmed: Time,
 }
 
-/// Says what a new view changed.
+/// The changes that a new view brought.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ViewChange {
     /// A later start of this leaf is listed for the first time.
     pub(super) supersedes: bool,
-    /// Owners of keys, or their history, are others.
+    /// The owners of keys, or their history, have changed.
     pub(super) keys: bool,
 }
 
@@ -71,7 +71,7 @@ impl Members {
         self.confirmed = now;
     }
 
-    /// When a root did so last.
+    /// The time at which a root last confirmed the view.
     pub(super) fn confirmed(&self) -> Time {
         self.confirmed
     }

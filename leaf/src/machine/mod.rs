@@ -96,7 +96,7 @@ impl LeafMachine {
         self.context.log.next_append()
     }
 
-    /// When [`LeafMachine::handle_time`] is due. Any input may change it.
+    /// The time at which [`LeafMachine::handle_time`] is due. Any input may change it.
     pub fn next_timeout(&self) -> Time {
         let leaving = self.leaving.next_timeout();
         self.uplink.next_timeout().into_iter().chain(leaving).fold(self.counters.window_end(), Time::min)

@@ -80,12 +80,13 @@ impl LeafMachine {
         }
     }
 
-    /// The number of times that the store's count of this leaf's events was not the leaf's own. Anything but 0 is a bug.
+    /// The number of merges after which the store's count of this leaf's events was not the leaf's own. Anything but 0
+    /// is a bug.
     pub fn imbalances(&self) -> u64 {
         self.uplink.imbalances()
     }
 
-    /// Why it can't do its work right now, if it can't.
+    /// The reason why it can't do its work right now, if there is one.
     pub fn trouble(&self) -> Option<String> {
         match (self.context.disk, self.uplink.has_root()) {
             (DiskState::Failed, _) => {

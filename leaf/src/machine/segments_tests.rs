@@ -37,7 +37,7 @@ fn keys_and_sessions_are_aged_by_time_that_passes_and_not_by_the_wall_clock() {
     keyed(&mut rig, 3);
     assert_eq!(rig.machine.intake.sessions().listed().len(), 1);
 
-    // What passes while nobody counts is left out, and the next start goes on where the log was left.
+    // Time that passes while the leaf is down does not count: the next start goes on where the log was left.
     rig.pass(300_000);
     rig.now.wall = rig.now.wall + HOUR;
     rig.crash(&mut Chance::new(1));

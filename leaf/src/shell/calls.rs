@@ -8,7 +8,7 @@ use countree_common::shell::shutdown::Shutdown;
 use countree_common::wire::rpc::{NodeStats, Reply, Request, StreamProgress};
 use std::time::Duration;
 
-/// A client waits meanwhile, and can ask again.
+/// The wait for another leaf's answer about keys: a client waits meanwhile, and can ask again.
 const KEY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The leaf's heartbeats. They end before the leaf says that it has settled: one that came after that would list it

@@ -35,7 +35,7 @@ pub(super) async fn forget_here(core: &CoreHandle, topic: Topic) -> Result<Optio
     let answer = core.ask(|reply| Input::Forget { topic, reply });
     match tokio::time::timeout(RESET_TIMEOUT, answer).await {
         Ok(Some(Reply::TopicForgotten(result))) => result,
-        // It may be forgotten yet.
+        // It may still be forgotten.
         Ok(_) | Err(_) => Err(SubmitError::InDoubt),
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn count(
     }
 }
 
-/// The key's owner counts it; when the ring changes on the way, the next one.
+/// Has the key's owner count the request; when the ring changes on the way, the next owner.
 async fn count_at_owner(
     state: &HttpState,
     key: u128,

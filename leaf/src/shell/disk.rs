@@ -22,7 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Why the log can't be used.
+/// The reason why the log can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// A file could not be read or written.
@@ -69,7 +69,7 @@ pub(super) struct Disk {
 const DROPPED: &str = "dropped";
 
 impl Disk {
-    /// In this data folder.
+    /// Opens the log in this data folder.
     pub(super) fn open(folder: DataFolder, leaf: &NodeName) -> Result<Self, DiskError> {
         let device = Device::of(folder.path());
         let streams = folder.path().join("streams");

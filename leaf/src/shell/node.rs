@@ -216,7 +216,7 @@ impl LeafNode {
         http::router(HttpState::new(name, self.core.clone(), self.membership.clone(), self.access.clone()))
     }
 
-    /// Why it can't do its work right now, if it can't.
+    /// The reason why the leaf can't do its work right now, if there is one.
     pub fn trouble(&self) -> Option<String> {
         self.stats.trouble()
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-/// A producer that has not taken the leaf's last words by then is left without.
+/// A producer that has not taken the leaf's last messages by then does not get them.
 const LAST_MESSAGES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The state that the conversations of one leaf share.
@@ -40,7 +40,7 @@ impl ProducerConversations {
         Self { core, queue, next_connection: Arc::default(), held: Arc::default() }
     }
 
-    /// Returns once the core, which has ended, has no last words under way any more.
+    /// Returns once no conversation is left: the core has ended, but its last messages may still be on their way.
     pub(super) async fn ended(&self) {
         // The sender lives as long as `self`.
         let ended = async { drop(self.held.subscribe().wait_for(|held| *held == 0).await) };

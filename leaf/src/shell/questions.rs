@@ -87,8 +87,8 @@ async fn totals(membership: &Membership, topic: &Topic) -> Result<Answer, PeerEr
     Err(error)
 }
 
-/// The root that shows the topic does it, if it can: it tells those who watch. Once another is asked, whatever that one
-/// answers holds for both.
+/// Asks the topic's root to forget it, since that root tells those who watch; after a failure any other root. An answer
+/// of another root settles what the first was asked, too.
 async fn forget(membership: &Membership, topic: Topic, at: Version) -> Result<Answer, PeerError> {
     let view = membership.view().borrow().clone();
     let ring = Ring::of(&view, Tier::Root);

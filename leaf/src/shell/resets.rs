@@ -73,7 +73,7 @@ fn named(key: u128, topic: &str, query: &ResetQuery) -> Result<Reset, NameError>
     })
 }
 
-/// The key's owner does it; when the ring changes on the way, the next one.
+/// Has the key's owner do it; when the ring changes on the way, the next owner.
 async fn pass_on(state: &HttpState, reset: Reset) -> Result<(), SubmitError> {
     let mut tried = 0;
     loop {

@@ -8,7 +8,7 @@ use countree_common::shell::store_memory::MemoryError;
 use countree_common::wire::codec::CodecError;
 use std::io;
 
-/// Why a leaf did not start. Nothing was accepted.
+/// The reason why a leaf did not start. Nothing was accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder can't be used.

@@ -28,7 +28,7 @@ impl Stats {
         (stats, reached)
     }
 
-    /// Why the leaf can't do its work, if it can't.
+    /// The reason why the leaf can't do its work, if there is one.
     pub(super) fn trouble(&self) -> Option<String> {
         self.latest().stats.trouble
     }

@@ -7,7 +7,7 @@ use countree_common::wire::rpc::{Counted, Idempotency, SubmitError};
 
 pub(crate) struct Client {
     number: u64,
-    /// Each under the key that it is to be counted once for.
+    /// Its events, each under the key for which it is to be counted once.
     events: Vec<(u128, (Counter, i64))>,
     has_ids: bool,
     tries: u64,

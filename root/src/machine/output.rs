@@ -9,7 +9,7 @@ use countree_common::store::StoreId;
 use countree_common::wire::{publish, uplink};
 use std::sync::Arc;
 
-/// Why a leaf is sent away.
+/// The reason why a leaf is sent away.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeafRefused {
     /// It sent a cut that no leaf may send.

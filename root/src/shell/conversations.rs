@@ -7,14 +7,14 @@ use countree_common::cluster::NodeName;
 use countree_common::shell::quic::{FrameReceiver, FrameSender, StreamError};
 use serde::de::DeserializeOwned;
 
-/// One side of a conversation, as the core hhandlers it.
+/// One side of a conversation, as the core sees it.
 struct StreamHandlers<T> {
     opened: Box<dyn FnOnce(Outbox) -> Input + Send>,
     received: fn(ConnectionId, T) -> Input,
     closed: Input,
 }
 
-/// Hhandlers a leaf until it leaves.
+/// Converses with a leaf until it leaves.
 pub(super) async fn uplink(
     connection: ConnectionId,
     leaf: NodeName,
@@ -27,7 +27,7 @@ pub(super) async fn uplink(
     run(connection, handlers, sender, receiver, core).await
 }
 
-/// Hhandlers a broadcast node until it leaves.
+/// Converses with a broadcast node until it leaves.
 pub(super) async fn publish(
     connection: ConnectionId,
     sender: FrameSender,

@@ -54,7 +54,7 @@ struct Works {
 pub(super) struct StoreHealth(Mutex<Works>);
 
 impl StoreHealth {
-    /// Why the root can't do its work, if it can't.
+    /// The reason why the root can't do its work, if there is one.
     pub(super) fn failure(&self) -> Option<String> {
         let works = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         works.writing.failure.clone().or_else(|| works.reading.failure.clone())

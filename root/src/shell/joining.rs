@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 const JOIN_RETRY: Duration = Duration::from_millis(100);
 
-/// Why the root did not enter the registry.
+/// The reason why the root did not enter the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// The registry, or the store, did not answer in time.

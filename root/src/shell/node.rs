@@ -40,7 +40,7 @@ pub struct RootOptions {
     pub store: BoundStore,
 }
 
-/// Why a root did not start.
+/// The reason why a root did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The identity does not work for TLS.
@@ -203,7 +203,7 @@ impl RootNode {
         self.audits.write(self.node.name.as_str(), page);
     }
 
-    /// Why the root can't do its work right now, if it can't.
+    /// The reason why the root can't do its work right now, if there is one.
     pub fn trouble(&self) -> Option<String> {
         self.gauges.problem()
     }

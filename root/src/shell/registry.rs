@@ -54,7 +54,7 @@ impl RegistryHandle {
         self.clock
     }
 
-    /// When the store was asked that has held this view, last; the view is put out before its confirmation.
+    /// The time at which the store was last asked when it held this view; the view is put out before its confirmation.
     pub(super) fn confirmed(&self) -> watch::Receiver<Time> {
         self.confirmed.clone()
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Others may write the record at the same time; each does so once for each of its starts.
 const TRIES: usize = 100;
 
-/// Why a store is not served.
+/// The reason why a store is not served.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// It is not the one that it should be.

@@ -4,7 +4,7 @@ use countree_common::cluster::NodeName;
 use countree_common::store::StoreId;
 use std::path::PathBuf;
 
-/// Why a store did not answer. What was asked of it may have happened or not; a repeat is harmless.
+/// The reason why a store did not answer. What was asked of it may have happened or not; a repeat is harmless.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// No server there.
@@ -15,7 +15,7 @@ pub enum StoreError {
         /// The error.
         reason: String,
     },
-    /// The server answers, and does not do it as things are.
+    /// The server answers, and refuses the request as things are.
     #[error("Redis does not do it now: {advice} ({reason})")]
     Refused {
         /// The server's error.

@@ -7,7 +7,7 @@ use countree_common::shell::shutdown::Shutdown;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Between two tries to open a store.
+/// The time between two tries to open a store.
 const OPEN_GAP: Duration = Duration::from_millis(250);
 
 /// Opens the cluster's store and asks it for a sign of life.
@@ -21,7 +21,7 @@ pub async fn open(url: &StoreUrl, data_dir: &Path, cluster: &NodeName) -> Result
     })
 }
 
-/// [`open`], also when only half of it was copied there.
+/// Opens like [`open`], but also a store that was copied there only by half.
 ///
 /// # Errors
 /// When it does not answer, or is not this cluster's.
@@ -34,7 +34,8 @@ pub async fn open_any(url: &StoreUrl, data_dir: &Path, cluster: &NodeName) -> Re
     })
 }
 
-/// Like [`open`], and waits for a server that is not up, or does not serve yet: at most `timeout`, and until `stop`.
+/// Opens like [`open`], and waits for a server that is not up, or does not serve yet: at most `timeout`, and until
+/// `stop`.
 ///
 /// # Errors
 /// As in [`open`], once the time is up.

@@ -12,12 +12,12 @@ impl Cursor {
         Self(text.into())
     }
 
-    /// One that was kept as text.
+    /// A cursor that was kept as text.
     pub fn from_text(text: String) -> Self {
         Self(text)
     }
 
-    /// To keep it as text.
+    /// The cursor as text, to be kept.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Of every node that enters.
+/// The incarnation of every node that enters.
 pub const INCARNATION: u64 = 8;
 
 pub fn name(name: &str) -> NodeName {
@@ -94,7 +94,7 @@ impl Cluster {
         Self::with_store(&StoreUrl::Embedded).await
     }
 
-    /// The version of a topic that this store has merged into so often.
+    /// The version of a topic after `number` merges in this store.
     pub async fn version(&self, number: u64) -> Version {
         Version { era: self.store.store.served_in().await.unwrap(), number }
     }
@@ -183,13 +183,13 @@ impl Peer {
         Self { peers, endpoint, config, called }
     }
 
-    /// Without a certificate, but with a name.
+    /// A peer without a certificate, but with a name.
     pub fn anonymous(cluster: &Cluster) -> Self {
         let tls = anonymous_tls(cluster.authority.certificate_pem()).unwrap();
         Self::new(quic::client_config(tls, Profile::Bulk).unwrap(), Some(name("leaf-0")))
     }
 
-    /// With the same certificate, under another name.
+    /// A peer with the same certificate, under another name.
     pub fn calling_itself(&self, _cluster: &Cluster, called: &str) -> Self {
         Self::new(self.config.clone(), Some(name(called)))
     }

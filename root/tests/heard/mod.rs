@@ -22,7 +22,7 @@ impl Heard {
         Self { lines, _listening: listening }
     }
 
-    /// In how many lines a word comes.
+    /// The number of lines with a word in them.
     pub fn count(&self, word: &str) -> usize {
         self.lines.lock().unwrap().iter().filter(|line| line.contains(word)).count()
     }

@@ -24,7 +24,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// One that leaves room for a cluster's bus, 10,000 higher.
+/// A free port that leaves room for a cluster's bus, 10,000 higher.
 fn server_port() -> u16 {
     loop {
         let port = free_port();
@@ -94,7 +94,7 @@ impl RedisServer {
         false
     }
 
-    /// As kill -9 does.
+    /// Kills it as kill -9 does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

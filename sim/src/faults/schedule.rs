@@ -53,7 +53,7 @@ pub enum Only {
 }
 
 impl Only {
-    /// Whether this one does.
+    /// Whether the fault of this number is injected.
     pub fn includes(&self, number: usize) -> bool {
         match self {
             Only::All => true,

@@ -11,7 +11,7 @@ pub(crate) struct Losses {
     folders: Vec<(usize, Time)>,
     /// Leaves that were adopted from another store, and when.
     adopted: Vec<(usize, Time)>,
-    /// When the store was last emptied.
+    /// The time at which the store was last emptied.
     emptied_at: Option<Time>,
     is_acknowledged: bool,
 }
@@ -52,7 +52,7 @@ impl Losses {
         self.is_acknowledged = true;
     }
 
-    /// Whether the operator has.
+    /// Whether the operator has acknowledged that.
     pub(crate) fn is_acknowledged(&self) -> bool {
         self.is_acknowledged
     }

@@ -36,7 +36,7 @@ pub(crate) struct Connection {
     pub(super) is_accepted: bool,
     pub(super) is_broken: bool,
     pub(super) has_left: [bool; 2],
-    /// When the last thing that is on its way to each side gets there: on the stream, and apart from it.
+    /// The times at which the last message under way to each side arrives: on the stream, and apart from it.
     pub(super) arrives: [Time; 2],
     pub(super) datagram_arrives: [Time; 2],
     pub(super) in_flight: usize,

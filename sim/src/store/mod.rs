@@ -237,9 +237,9 @@ impl Store {
         }
     }
 
-    /// When the topic was in an era: its rank among all that it was in, where 0 is before the first. Each time that the
-    /// store has nothing of the topic looks the same, so nobody can be shown less than the first one that is not before
-    /// rank `from`.
+    /// The rank of an era among all that the topic was in, where 0 is before the first. All times at which the store
+    /// has nothing of the topic look the same: the first of them that is not before rank `from` counts, so that nobody
+    /// is shown less.
     pub(crate) fn era_rank(&self, topic: &Topic, era: u64, from: usize) -> Option<usize> {
         if era == 0 && from == 0 {
             return Some(0);

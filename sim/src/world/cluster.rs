@@ -12,7 +12,7 @@ pub(super) struct Cluster {
     pub(super) leaves: Vec<LeafNode>,
     pub(super) roots: Vec<RootNode>,
     pub(super) broadcasts: Vec<BroadcastNode>,
-    /// When each leaf was last missing from a view that a root took up.
+    /// The time at which each leaf was last missing from a view that a root took up.
     pub(super) absent_at: Vec<Time>,
 }
 

@@ -17,7 +17,7 @@ use countree_common::wire::rpc::{Counted, Reply, Request, Reset, SubmitError};
 use countree_leaf::machine::idempotency::verdict::{TryResult, Verdict};
 use std::time::Duration;
 
-/// A client repeats for this long what only a leaf knows that has lost its folder.
+/// A client repeats a request for this long where only a lost folder knew the answer.
 const LOST_FOLDER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An HTTP client: one request at a time.

@@ -20,7 +20,8 @@ pub const HEADER_BYTES: usize = 25;
 const CHECKPOINT: u8 = 1;
 const OPEN: u8 = 2;
 const BATCH: u8 = 4;
-/// Of earlier builds, like [`UNSCOPED_KEYS`] and [`UNSCOPED_INHERITED`]: ids have no topic, and nothing is noted.
+/// A record of earlier builds, like [`UNSCOPED_KEYS`] and [`UNSCOPED_INHERITED`]: ids have no topic, and nothing is
+/// noted.
 const UNSCOPED_SUBMISSION: u8 = 5;
 const UNSCOPED_KEYS: u8 = 6;
 const SEAL: u8 = 7;
@@ -128,7 +129,7 @@ pub fn take(bytes: &[u8]) -> Option<(RecordHead, Record<'_>)> {
     Some((head, take_body(kind, body)?))
 }
 
-/// The kind of the whole record at the front, which nothing has torn, whether this build knows that kind or not.
+/// The kind of the record at the front if it is whole, whether this build knows that kind or not.
 pub fn whole_kind(bytes: &[u8]) -> Option<u8> {
     take_whole(bytes).map(|(_, kind, _)| kind)
 }

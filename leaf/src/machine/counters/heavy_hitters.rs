@@ -14,12 +14,13 @@ pub struct HeavyHitters<K> {
 struct Count {
     /// The most that the key may weigh.
     most: u64,
-    /// The part of it that may have been others'.
+    /// The part of that which may have been other keys'.
     error: u64,
 }
 
 impl<K: Ord + Clone> HeavyHitters<K> {
-    /// With room for this many keys; any that weighs more than its share of all is among them.
+    /// Begins with room for this many keys. A key that weighs more than one part in `places` of the whole is among
+    /// them.
     pub fn new(places: usize) -> Self {
         Self { places, counts: BTreeMap::new() }
     }

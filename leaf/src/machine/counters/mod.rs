@@ -19,7 +19,7 @@ use std::time::Duration;
 use table::Table;
 use windows::{Frozen, Windows};
 
-/// The fewest counters that are worth looking for ones to forget.
+/// The fewest abandoned counters that are worth a search for counters to forget.
 const ABANDONED_MIN: usize = 65_536;
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// With the names of earlier streams; the first window ends then.
+    /// Begins with the names of earlier streams, and a first window that ends at `first_end`.
     pub(super) fn new(table: Table, first_end: Time) -> Self {
         let (near_limit, rates) = (NearLimits::default(), Rates::default());
         Self { table, windows: Windows::new(first_end), near_limit, abandoned: 0, rates }
@@ -59,7 +59,7 @@ impl Counters {
         &self.near_limit
     }
 
-    /// The same, to note others.
+    /// Totals near their limit, to note others.
     pub(super) fn near_limit_mut(&mut self) -> &mut NearLimits {
         &mut self.near_limit
     }
@@ -95,17 +95,17 @@ impl Counters {
         self.table.events() + self.windows.events()
     }
 
-    /// Their Σ|δ|.
+    /// Σ|δ| of those events.
     pub(super) fn volume(&self) -> u64 {
         self.table.volume().saturating_add(self.windows.volume())
     }
 
-    /// When the open window ends.
+    /// The end of the open window.
     pub(super) fn window_end(&self) -> Time {
         self.windows.end
     }
 
-    /// Has it end then.
+    /// Sets the end of the open window.
     pub(super) fn set_window_end(&mut self, end: Time) {
         self.windows.end = end;
     }
@@ -154,8 +154,8 @@ impl Counters {
         self.rates.handle_time(now);
     }
 
-    /// Whether it is worth looking for counters to forget. That takes time by all counters, and so is put off until a
-    /// third of them or so may go.
+    /// Whether it is worth looking for counters to forget. That takes time by all counters, and so is put off until
+    /// about a third of them may go.
     pub(super) fn should_forget(&self) -> bool {
         let enough = ABANDONED_MIN.max(self.names().counters() / 2);
         let is_full = !self.names().has_room(limits::BATCH_EVENTS);

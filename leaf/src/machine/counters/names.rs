@@ -20,13 +20,13 @@ const TOPICS_PER_LEAF: usize = 4 << 20;
 const ALIGN: usize = 4;
 /// Names that are prefetched together.
 pub const PREFETCHED: usize = 32;
-/// The longest item and kind, with their lengths, which the hash tells apart by.
+/// The most bytes that are hashed of a counter: its item and kind, with their lengths.
 const NAME_BYTES: usize = 2 + limits::ITEM_BYTES + limits::KIND_BYTES;
 
-/// Twelve bytes.
+/// A counter's topic, and the place of its name in the text; takes twelve bytes.
 #[derive(Debug, Clone, Copy)]
 struct NameEntry {
-    /// [`FREE`] while the id is.
+    /// [`FREE`] while the id is not in use.
     topic: TopicId,
     /// The start of its name, in units of [`ALIGN`].
     at: u32,
@@ -34,7 +34,7 @@ struct NameEntry {
     kind_bytes: u8,
 }
 
-/// No topic.
+/// The topic of an id that is not in use.
 const FREE: TopicId = TopicId::MAX;
 const _: () = assert!(TOPICS_PER_LEAF < FREE as usize);
 const _: () = assert!(limits::ITEM_BYTES <= u8::MAX as usize);
@@ -199,7 +199,7 @@ impl Names {
         definitions
     }
 
-    /// Forgets every counter that is not marked; its id will mean another.
+    /// Forgets every counter that is not marked; its id may come to mean another.
     pub fn keep(&mut self, used: &Marks) {
         let (counters, free) = (&mut self.counters, &mut self.free);
         self.index.retain(|indexed| {
@@ -247,12 +247,12 @@ fn pack<'a>(name: CounterName<'_>, buffer: &'a mut [u8; NAME_BYTES]) -> &'a [u8]
 pub struct Marks(Vec<bool>);
 
 impl Marks {
-    /// None of those that have an id.
+    /// Marks nothing yet.
     pub fn none(names: &Names) -> Self {
         Self(vec![false; names.ids()])
     }
 
-    /// These are.
+    /// Marks these counters.
     pub fn mark(&mut self, counters: impl IntoIterator<Item = CounterId>) {
         for id in counters {
             if let Some(mark) = self.0.get_mut(id as usize) {
@@ -261,7 +261,7 @@ impl Marks {
         }
     }
 
-    /// Whether this one is.
+    /// Whether this counter is marked.
     pub fn has(&self, id: CounterId) -> bool {
         self.0.get(id as usize).is_some_and(|mark| *mark)
     }

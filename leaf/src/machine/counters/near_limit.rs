@@ -4,7 +4,7 @@ use super::names::CounterId;
 use countree_common::limits;
 use std::collections::BTreeMap;
 
-/// By the last word of the store.
+/// Totals near their limit, as the store reported them last.
 #[derive(Debug, Default)]
 pub(in crate::machine) struct NearLimits(BTreeMap<CounterId, i64>);
 

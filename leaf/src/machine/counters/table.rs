@@ -71,7 +71,7 @@ impl Table {
         id
     }
 
-    /// The same for many, in their order.
+    /// Gives the ids of many counters, in their order; those that have none get one.
     pub fn intern_all(&mut self, names: &[CounterName<'_>], each: impl FnMut(CounterId)) {
         self.names.intern_all(names, each);
         self.grow();

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 /// A window that has ended, or one topic's part of the open one.
 #[derive(Debug)]
 pub(in crate::machine) struct Frozen {
-    /// When the window ended; `None` where the window goes on for the other topics.
+    /// The time at which the window ended; `None` where the window goes on for the other topics.
     pub(in crate::machine) ends: Option<WallMs>,
     /// Its last record.
     pub(in crate::machine) to: Lsn,
@@ -18,9 +18,9 @@ pub(in crate::machine) struct Frozen {
 
 #[derive(Debug)]
 pub(in crate::machine) struct Windows {
-    /// When the open window ends.
+    /// The end of the open window.
     pub(super) end: Time,
-    /// Oldest first. Each holds events, all but one, so the bytes that may wait for the log bound them.
+    /// Those that have ended, oldest first. All but one hold events, so the bytes that may wait for the log bound them.
     frozen: VecDeque<Frozen>,
 }
 

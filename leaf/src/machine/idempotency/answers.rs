@@ -22,7 +22,7 @@ use countree_common::wire::rpc::{Reply, SubmitError};
 type Recalled = Vec<(Lsn, Remembered)>;
 
 impl Idempotency {
-    /// All that is remembered of keys, for their owner by a view of that epoch.
+    /// Returns all that is remembered of keys, for a leaf that owns them by the view of that epoch.
     ///
     /// # Errors
     /// With the reason for which this leaf can't tell.
@@ -128,8 +128,8 @@ impl LeafMachine {
         }
     }
 
-    /// The keys' owner has notes of attempts of this leaf. Of those that it does not answer with a use, it will never
-    /// take any. Answered by [`Output::Answer`](crate::machine::Output::Answer).
+    /// The keys' owner has notes of attempts of this leaf, and asks how they ended. An attempt that the answer names no
+    /// use of will never use its key. Answered by [`Output::Answer`](crate::machine::Output::Answer).
     pub fn handle_attempts(&mut self, id: SubmissionId, attempts: &[(IdempotencyKey, Attempt)]) {
         let Self { idempotency, context, .. } = self;
         let is_anothers = |(key, attempt): &(IdempotencyKey, Attempt)| {
@@ -175,7 +175,7 @@ impl LeafMachine {
     }
 }
 
-/// Answers once everything that is said is on disk here, up to `lsn` at least.
+/// Answers once every record that the answer rests on is on disk, up to `lsn` at least.
 fn remember(id: SubmissionId, lsn: Lsn, found: Recalled, context: &mut Context) {
     let lsn = found.iter().map(|(lsn, _)| *lsn).fold(lsn, Lsn::max);
     let keys = found.into_iter().map(|(_, of)| of).collect();

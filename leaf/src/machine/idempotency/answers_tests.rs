@@ -179,14 +179,14 @@ fn a_note_is_on_disk_before_its_taker_is_told() {
     assert_eq!(rig.answers(), [(2, refused)], "another's key");
 }
 
-/// A leaf that is not in the view may have come later than the view. It was taken for one that has left, and a key that
-/// it was about to use up for a free one.
+/// A leaf that is not in the view may have come later than the view. If it were taken for one that has left, a key that
+/// it is about to use up would pass for a free one.
 #[test]
 fn a_leaf_that_was_never_in_the_view_has_not_left() {
     let mut rig = Rig::start(config());
     note(&mut rig, 1, &of_leaf_1(1));
     assert!(matches!(rig.answers()[..], [(1, Reply::Failed(_))]), "its note is not taken by this view");
-    // A leaf that leaves has seen it, and hands its note over.
+    // A leaving leaf has seen the attempt's leaf, and hands its note over.
     let own = id_of("leaf-0", 0);
     let state = KeyState::Noted(vec![of_leaf_1(1)]);
     rig.machine.handle_inheritance(
@@ -205,7 +205,7 @@ fn a_leaf_that_was_never_in_the_view_has_not_left() {
     rig.see(shared());
     one(&mut rig, 4);
     assert!(matches!(&rig.calls()[..], [(_, Callee::Leaf(leaf), _)] if *leaf == name("leaf-1")));
-    // It leaves, with all that it took in the hands of those that stay.
+    // leaf-1 leaves: those that stay have been given all that it took.
     let mut without = ClusterView { epoch: 6, ..shared() };
     without.nodes.retain(|node| node.name != name("leaf-1"));
     without.keys.owners.retain(|owner| *owner != name("leaf-1"));
@@ -239,18 +239,18 @@ fn a_repeat_follows_the_note_to_its_taker() {
         let one = |rig: &mut Rig, id| {
             rig.submit(id, &events()[..1], Idempotency::Keyed { request: None, ids: vec![own] });
         };
-        // Nobody can say for now.
+        // The attempt's leaf can't be asked for now.
         one(&mut rig, 2);
         let call = ask(&mut rig);
         rig.reply(call, None);
         assert_eq!(rig.submitted(), [(2, Err(SubmitError::Away(vec![name("leaf-1")])))]);
-        // The taker gave it up: another may note the key now, and this one is asked about from then on.
+        // The attempt was given up: another may be noted for the key now, and it is asked about from then on.
         note(&mut rig, 3, &of_leaf_1(2));
         let call = ask(&mut rig);
         rig.reply(call, nothing());
         rig.sync();
         assert_eq!(rig.machine.idempotency.keys().notes(key(own)).unwrap().1, [of_leaf_1(2)]);
-        // That one counted.
+        // That attempt counted.
         one(&mut rig, 4);
         let (call, _, _) = rig.calls().remove(0);
         let content = countree_common::wire::keys::content([&countree_common::event::Event {

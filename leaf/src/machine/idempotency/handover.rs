@@ -21,19 +21,19 @@ use std::collections::BTreeMap;
 /// The keys that a leaving leaf still has to hand over, by successor.
 #[derive(Debug, Default)]
 pub(in crate::machine) struct Handover {
-    /// The epoch since which those own keys among whom it was divided; `None` before that, and when something has
-    /// come since.
+    /// The epoch since which the leaves that it was divided among own keys; `None` before the division, and once more
+    /// keys have come.
     owners_since: Option<u64>,
     parts: Vec<(NodeName, Vec<Remembered>)>,
 }
 
 impl Handover {
-    /// Whether the keys were divided among those who own keys since that epoch.
+    /// Whether the keys were divided among the leaves that own keys since that epoch.
     pub(in crate::machine) fn was_divided_since(&self, since: u64) -> bool {
         self.owners_since == Some(since)
     }
 
-    /// Gives each key to its owner among the successors, who own keys since an epoch.
+    /// Gives each key to its owner among the successors, which own keys since that epoch.
     pub(super) fn divide(&mut self, successors: Vec<NodeName>, since: u64, keys: Vec<Remembered>) {
         let ring = Ring::new(successors);
         let mut by_successor: BTreeMap<NodeName, Vec<Remembered>> = BTreeMap::new();
@@ -60,8 +60,8 @@ impl Handover {
         self.parts.pop();
     }
 
-    /// Whether those who own keys since that epoch have everything. One that left and came back since is another: it
-    /// may know nothing of what it was given.
+    /// Whether the leaves that own keys since that epoch have everything. A successor that has left and come back since
+    /// counts as another: it may know nothing of what it was given.
     pub(in crate::machine) fn is_done_since(&self, since: u64) -> bool {
         self.was_divided_since(since) && self.parts.is_empty()
     }
@@ -71,8 +71,8 @@ impl Handover {
     }
 }
 
-/// Picks those of another leaf's keys that are news here. The other leaf's clock is another: here the time of what it
-/// remembered begins anew.
+/// Picks those of another leaf's keys that are new here. Their age begins anew, since the other leaf's clock means
+/// nothing here.
 fn news(keys: &[Remembered], known: &Keys, at: WallMs) -> Vec<Remembered> {
     let news = keys.iter().filter(|of| known.news(of));
     news.map(|of| Remembered { at, ..of.clone() }).collect()

@@ -44,8 +44,8 @@ impl Keys {
         self.entries.len() + more <= limits::IDEMPOTENCY_KEYS_PER_LEAF
     }
 
-    /// The request that used up the key, and the record that says so (0 for one of an earlier stream). An id that an earlier build counted has
-    /// no topic, and is used up in all of them.
+    /// The request that used up the key, and the record that says so (0 for one of an earlier stream). An id that an
+    /// earlier build counted has no topic, and is used up in all of them.
     pub fn used(&self, key: IdempotencyKey) -> Option<(Lsn, KeyUse)> {
         let used = |key| match self.entries.get(&key)? {
             KeyEntry { state: KeyState::Used { content }, lsn, .. } => {

@@ -268,7 +268,7 @@ impl Idempotency {
     /// Makes sure that an attempt of this leaf, of which it remembers no use, never will use a key.
     ///
     /// # Errors
-    /// While it may.
+    /// While the attempt may still use one.
     pub(super) fn check_own(&self, attempt: &Attempt) -> Result<(), SubmitError> {
         if self.lookups.may_use(attempt) {
             return Err(SubmitError::Busy { reason: BusyReason::UnderWay, retry_after_ms: RETRY_AFTER_MS });

@@ -38,7 +38,7 @@ pub(super) struct Idempotency {
 }
 
 impl Idempotency {
-    /// With the keys of earlier streams. This start makes its attempts under `incarnation`.
+    /// Begins with the keys of earlier streams. This start makes its attempts under `incarnation`.
     pub(super) fn new(keys: Keys, incarnation: u64) -> Self {
         Self { keys, rings: None, lookups: Lookups::new(incarnation), handover: Handover::default() }
     }
@@ -63,7 +63,7 @@ impl Idempotency {
         self.keys.expire(now, horizon);
     }
 
-    /// Keys have other owners, now or in the past.
+    /// Drops the rings of keys, since their owners or their history have changed.
     pub(super) fn handle_owners(&mut self) {
         self.rings = None;
     }
@@ -94,7 +94,7 @@ impl Idempotency {
     }
 }
 
-/// Says whether anything is left.
+/// Drops attempts of leaves that have left; says whether anything remains.
 fn without_those_that_left(remembered: &mut Remembered, lsn: Lsn, members: &Members) -> bool {
     let KeyState::Noted(attempts) = &mut remembered.state else { return true };
     attempts.retain(|attempt: &Attempt| !members.has_left(attempt, is_earlier(lsn)));

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map};
 pub(super) enum Subject {
     /// It owned the keys before: does it remember uses or attempts?
     Memory,
-    /// Attempts of its were noted: did they use the keys up?
+    /// Its attempts were noted: did they use the keys up?
     Outcome,
     /// It owns the keys now, and is to note this leaf's attempt.
     Note,
@@ -27,7 +27,7 @@ pub(in crate::machine) struct KeyQuestion {
 /// The keys of a question, each with the attempt that is asked about, if it is about one.
 pub(super) type KeysAsked = Vec<(IdempotencyKey, Option<Attempt>)>;
 
-/// KeyQuestions that have to be asked, or are open.
+/// The questions that have to be asked, or wait for an answer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeyQuestions(BTreeMap<KeyQuestion, KeysAsked>);
 

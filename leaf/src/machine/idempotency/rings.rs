@@ -10,12 +10,12 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct KeyRings {
     present: Ring,
-    /// Each with the time until which it held.
+    /// The earlier rings, each with the time until which it held.
     past: Vec<(WallMs, Ring)>,
 }
 
 impl KeyRings {
-    /// Of the present, and of the past since then.
+    /// Makes the ring of the present, and those that held after `since`.
     pub(super) fn of(history: &KeyHistory, since: WallMs) -> Self {
         let ring = |owners: &[NodeName]| Ring::new(owners.iter().cloned());
         let past = history.past.iter().filter(|past| past.until >= since);
@@ -40,7 +40,7 @@ impl KeyRings {
     }
 }
 
-/// The time that long before, or the beginning of time.
+/// The time that is `by` before `now`, or the beginning of time.
 pub(super) fn earlier(now: WallMs, by: Duration) -> WallMs {
     WallMs(now.0.saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
 }

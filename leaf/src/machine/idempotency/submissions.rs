@@ -58,7 +58,7 @@ impl Idempotency {
         Ok(AdmittedEvents { sums, volume })
     }
 
-    /// Logs and counts them, and uses their keys up; returns the record.
+    /// Logs and counts the admitted events, and uses up their keys; returns the record.
     fn count(
         &mut self,
         now: Now,
@@ -84,7 +84,7 @@ impl Idempotency {
 }
 
 impl LeafMachine {
-    /// An HTTP request's events, all to be counted or none.
+    /// Counts an HTTP request's events, all of them or none.
     pub fn handle_submission(&mut self, now: Now, id: SubmissionId, submission: Submission) {
         match KeyedEvents::new(submission) {
             Ok(events) => self.look_up(now, id, KeyedRequest::Events(events)),
@@ -106,7 +106,7 @@ impl LeafMachine {
         }
     }
 
-    /// Returns the record that has to be on disk before the request is answered.
+    /// Takes the new events; returns the record that has to be on disk before the request is answered.
     fn take_fresh(&mut self, now: Now, fresh: &Fresh<'_>) -> Result<(Lsn, Counted), SubmitError> {
         let counted = Counted { is_replay: fresh.events.is_empty() };
         if fresh.events.is_empty() && fresh.uses.is_empty() {

@@ -14,7 +14,7 @@ pub enum TryResult {
     Silence,
 }
 
-/// The verdict on a request, try by try. What may have been counted by any of them is in doubt until another says that
+/// The verdict on a request, try by try. A request that one try may have counted stays in doubt until another says that
 /// it is counted, or that such a request never is: any other refusal speaks for its own try alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -37,7 +37,8 @@ impl Verdict {
     }
 }
 
-/// Whether the request itself is wrong, so that no try of it is counted. Totals change.
+/// Whether the request itself is wrong, so that no try of it is ever counted. An overflow of a total is not final,
+/// since totals change.
 fn is_final(e: &SubmitError) -> bool {
     matches!(e, SubmitError::Refused(e) if e.code != EventErrorCode::TotalOverflow)
 }

@@ -57,7 +57,8 @@ impl Acks {
                     *acked = seq.max(*acked);
                 }
                 Some((_, other)) => {
-                    // These ack too, and what follows them belongs to another session.
+                    // These tell a sequence number too, and acks behind them belong to another session: acks so far go
+                    // first.
                     if let Waiting::Opened { connection, .. } | Waiting::Ended { connection, .. } = other
                         && let Some(seq) = acks.remove(&connection)
                     {

@@ -21,7 +21,7 @@ pub(in crate::machine) struct Admission<'a> {
 }
 
 impl Admission<'_> {
-    /// Why events of this Σ|δ| can't be taken at the moment.
+    /// The reason why events of this Σ|δ| can't be taken at the moment, if there is one.
     pub(in crate::machine) fn busy(self, volume: u64) -> Option<BusyReason> {
         let Context { config, members, log, disk, .. } = self.context;
         let unmerged = self.unmerged_volume().saturating_add(volume);

@@ -26,7 +26,7 @@ struct AdmittedBatch<'a> {
     volume: u64,
 }
 
-/// Why a batch goes no further.
+/// The reason why a batch goes no further.
 enum Rejected {
     /// The producer does not keep to the protocol.
     Protocol(&'static str),

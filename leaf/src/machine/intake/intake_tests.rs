@@ -82,7 +82,7 @@ fn after_busy_the_rest_is_ignored_and_the_names_stand() {
     assert_eq!((logged(&rig, &counter("t", "a")), logged(&rig, &counter("t", "b"))), (1, 1));
 }
 
-/// Or a reset, which asks every leaf that is listed, could miss events that were acked before it.
+/// A reset asks every listed leaf: it could miss events that an unlisted one had acked before it.
 #[test]
 fn nothing_is_taken_before_the_registry_lists_the_leaf() {
     let name = NodeName::new("leaf-9").unwrap();
@@ -100,7 +100,7 @@ fn nothing_is_taken_before_the_registry_lists_the_leaf() {
     let mut view = view();
     view.keys.owners.push(name);
     rig.see(view.clone());
-    // A lease may run out: a reset that asks all leaves still counts it among them.
+    // A lease may run out, but a reset that asks all leaves still counts this one among them.
     view.keys.owners.pop();
     rig.see(view);
     rig.said(1);

@@ -35,14 +35,14 @@ pub(super) struct Intake {
     producers: BTreeMap<ConnectionId, Producer>,
     /// Names that all producers together have defined.
     names: usize,
-    /// A batch's events with the table's ids; kept for its room.
+    /// A batch's events with the table's ids; kept to reuse its memory.
     words_by_table_id: Vec<u8>,
     /// Sessions with other leaves that producers ask about, and the connections that do.
     asked: BTreeMap<(NodeName, SessionId), BTreeSet<ConnectionId>>,
 }
 
 impl Intake {
-    /// With the sessions of earlier streams.
+    /// Begins with the sessions of earlier streams.
     pub(super) fn new(sessions: Sessions) -> Self {
         let (producers, words_by_table_id, asked) = Default::default();
         Self { sessions, producers, names: 0, words_by_table_id, asked }
@@ -73,7 +73,8 @@ impl Intake {
         self.send_all(&FromLeaf::View(view.clone()), context);
     }
 
-    /// Ends every session for good. No producer hears of it before the seal is on disk; if it can't be, none ever does.
+    /// Ends every session for good. No producer hears of it before the seal is on disk; if the seal can't be written,
+    /// none ever does.
     pub(super) fn end_all(&mut self, context: &mut Context) {
         self.send_all(&FromLeaf::Draining, context);
         self.sessions.end_all();
@@ -169,7 +170,7 @@ impl Intake {
     }
 }
 
-/// A connection's names are gone: its counters may have no other.
+/// A connection's names are gone: perhaps nothing refers to its counters any more.
 fn forget_names(names: &mut usize, dictionary: &Dictionary, counters: &mut Counters) {
     *names -= dictionary.defined();
     counters.note_abandoned(dictionary.defined());
@@ -181,7 +182,7 @@ impl LeafMachine {
         self.intake.connect(connection, &mut self.context);
     }
 
-    /// It is gone. What it sent stands.
+    /// A producer has gone. What it sent stands.
     pub fn handle_disconnected(&mut self, connection: ConnectionId) {
         self.intake.disconnect(connection, &mut self.counters);
     }

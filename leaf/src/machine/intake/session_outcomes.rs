@@ -49,7 +49,7 @@ impl Intake {
         }
     }
 
-    /// A root has answered that, or nobody has.
+    /// A root has said how that session ended, or none has answered.
     pub(in crate::machine) fn outcome_answered(
         &mut self,
         about: &(NodeName, SessionId),

@@ -17,7 +17,7 @@ pub(in crate::machine) struct Session {
     pub(in crate::machine) last: Seq,
     /// That batch's record; acks wait for it to be on disk. 0 for one of an earlier stream.
     pub(in crate::machine) lsn: Lsn,
-    /// When it came.
+    /// The time at which it came.
     pub(in crate::machine) at: WallMs,
     /// A seal has ended it, for good.
     pub(in crate::machine) is_ended: bool,
@@ -92,7 +92,7 @@ impl Sessions {
         ended.take(limit).map(|(id, s)| (*id, s.last)).collect()
     }
 
-    /// The last of them all.
+    /// The last of all sessions that have ended.
     pub(in crate::machine) fn last_ended(&self) -> Option<SessionId> {
         self.sessions.iter().rfind(|(_, s)| s.is_ended).map(|(id, _)| *id)
     }
@@ -102,7 +102,7 @@ impl Sessions {
         self.sessions.retain(|_, s| s.lsn > durable || now.since(s.at) <= horizon);
     }
 
-    /// For a checkpoint.
+    /// All sessions, for a checkpoint.
     pub(in crate::machine) fn listed(&self) -> Vec<(SessionId, SessionRecord)> {
         let record = |s: &Session| SessionRecord { last: s.last, at: s.at, is_ended: s.is_ended };
         self.sessions.iter().map(|(id, s)| (*id, record(s))).collect()

@@ -34,7 +34,7 @@ enum Stage {
     Retiring,
     /// A store that is not durable at once becomes so.
     Resting { since: Time },
-    /// It is asked whether it has kept everything: the table of sessions, and all that was merged.
+    /// The store is asked whether it has kept everything: the table of sessions, and all that was merged.
     Proving { since: Time, has_table: bool },
     /// The registry is asked whether it has kept the ledgers.
     Auditing,
@@ -63,7 +63,7 @@ impl Leave {
         Self { stage: Stage::Sealing(seal), is_asking: false, retry_at: None, is_table_durable: false }
     }
 
-    /// When [`Leave::go_on`] has something to do that no input brings.
+    /// The time at which [`Leave::go_on`] has something to do that no input brings.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         match self.stage {
             Stage::Resting { since } => Some(since + SETTLING),
@@ -163,7 +163,7 @@ impl Leave {
         }
     }
 
-    /// Tells the registry that nothing is left here, but for keys that there is nobody to take.
+    /// Tells the registry that nothing is left here, except perhaps keys that no other leaf is there to take.
     fn settle(&mut self, parts: &mut Parts<'_>) -> Option<Stage> {
         let Parts { idempotency, uplink, context, .. } = parts;
         if !idempotency.handover().is_done_since(context.members.owners_since()) {
@@ -198,8 +198,9 @@ impl Leave {
             }
             (Stage::Auditing, Some(Reply::Ledgers(_))) => Some(Stage::Retiring),
             (Stage::Settling, Some(Reply::Drained { keeps_keys })) => {
-                // Not by what this leaf knows: others may have come since the registry found that nobody was there, and
-                // keys may have expired. What the registry takes for kept has to be there when the leaf is back.
+                // The registry's word counts, not what this leaf knows: others may have come since the registry found
+                // that nobody was there, and keys may have expired. What the registry takes for kept has to be there
+                // when the leaf is back.
                 parts.context.outputs.push(Output::Left { keeps_keys });
                 Some(Stage::Left)
             }
@@ -213,7 +214,7 @@ impl Leave {
     }
 }
 
-/// Asks about every topic that the store may have forgotten something of.
+/// Asks about every topic of which the store may have forgotten something.
 fn probe_everything(now: Now, parts: &mut Parts<'_>) -> Stage {
     parts.uplink.streams_mut().for_each(StreamUplink::probe_all);
     parts.send_up(now);

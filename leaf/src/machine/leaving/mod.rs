@@ -53,7 +53,7 @@ impl Parts<'_> {
 }
 
 impl Leaving {
-    /// With the ledgers that earlier streams remembered. No old stream goes before [`Leaving::begin`].
+    /// Begins with the ledgers that earlier streams remembered. No old stream goes before [`Leaving::begin`].
     pub(super) fn carried(carried: &Carried) -> Self {
         Self { leave: None, retirement: Retirement::carried(carried) }
     }
@@ -63,7 +63,7 @@ impl Leaving {
         self.retirement.begin(carried_at);
     }
 
-    /// When time alone brings a leave on.
+    /// The time at which a leave goes on without an input.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         self.leave.as_ref().and_then(Leave::next_timeout)
     }

@@ -27,17 +27,17 @@ const LEDGERS_REMEMBERED: usize = 16;
 pub(super) struct Retirement {
     /// The end of the first checkpoint, which carries on what old streams say of sessions and keys.
     carried_at: Lsn,
-    /// When the registry took each ledger over; `None` while it is asked to.
+    /// The time at which the registry took each ledger over; `None` while it is asked to.
     handed_over: BTreeMap<StreamId, Option<Time>>,
     is_asking: bool,
-    /// By incarnation. The registry keeps them for good, unless it falls back.
+    /// Ledgers of streams without a log, by incarnation. The registry keeps them for good, unless it falls back.
     remembered: BTreeMap<u64, Ledger>,
-    /// The last record that says so; no log goes before it is on disk.
+    /// The last record that holds them; no log goes before it is on disk.
     remembered_at: Lsn,
 }
 
 impl Retirement {
-    /// With the ledgers that earlier streams remembered. Nothing retires before [`Retirement::begin`].
+    /// Begins with the ledgers that earlier streams remembered. Nothing retires before [`Retirement::begin`].
     pub(super) fn carried(carried: &Carried) -> Self {
         let remembered = carried.retired.clone();
         let mut retirement = Self { carried_at: Lsn::MAX, remembered, ..Self::default() };
@@ -76,7 +76,8 @@ impl Retirement {
         }
     }
 
-    /// In their order, and one request at a time: the registry takes the logs before the first of these for gone.
+    /// Hands old streams over in their order, one request at a time: the registry takes the logs before the first of a
+    /// request for gone.
     fn hand_over_settled(&mut self, parts: &mut Parts<'_>) {
         let due = parts.uplink.old().values().take_while(|uplink| uplink.is_settled());
         let streams: Vec<StreamId> = due.map(|uplink| uplink.stream().clone()).collect();
@@ -152,7 +153,7 @@ impl Retirement {
     }
 }
 
-/// Whether the registry has the ledgers of these streams of one leaf; its oldest are one sum.
+/// Whether the registry has the ledgers of these streams of one leaf; it keeps the oldest as one sum.
 pub(super) fn are_kept<'a>(of: impl IntoIterator<Item = &'a StreamLedger>, kept: &[StreamLedger]) -> bool {
     of.into_iter().all(|of| {
         let apart = kept.iter().filter(|k| k.stream.leaf == of.stream.leaf && k.stream.incarnation > 0);

@@ -31,9 +31,9 @@ pub(super) struct OpenForget {
     /// The version that the store was asked to forget the topic at.
     asked: Option<Version>,
     tries: u32,
-    /// Nobody has answered that: it is asked again.
+    /// The store has not answered that: it is asked again.
     is_due: bool,
-    /// Nobody ever answered some question: that it was refused later does not mean that nothing is gone.
+    /// A question was once left unanswered: a refusal of a later one does not mean that nothing is gone.
     is_in_doubt: bool,
 }
 
@@ -43,12 +43,12 @@ impl OpenForget {
         self.asked.is_some()
     }
 
-    /// Nobody has answered.
+    /// Notes that the store has not answered, so that it is asked again.
     pub(super) fn ask_again(&mut self) {
         (self.is_due, self.is_in_doubt) = (true, true);
     }
 
-    /// The answer to its asker if it ends with this error.
+    /// The client's answer if this error ends the request.
     pub(super) fn refusal(&self, error: SubmitError) -> SubmitError {
         if self.is_in_doubt { SubmitError::InDoubt } else { error }
     }
@@ -80,7 +80,7 @@ impl Resets {
         context.ask_for_reset(id, Question::Forget { topic, at });
     }
 
-    /// Asks again where nobody has answered.
+    /// Asks again where the store has not answered.
     pub(in crate::machine) fn ask_again_to_forget(&mut self, context: &mut Context) {
         let due = |(id, open): (&SubmissionId, &OpenReset)| {
             let forget = open.forget.as_ref().filter(|forget| forget.is_due)?;
@@ -103,7 +103,7 @@ impl Resets {
         forget.asked = None;
         let tries = forget.tries;
         let stands_at = match outcome {
-            // It was asked of a version that holds all.
+            // The version that the store was asked about held everything.
             ForgetOutcome::Forgotten(gone) if !gone.was_gone => {
                 return self.end_forgetting(id, Some(gone), context);
             }
@@ -130,7 +130,7 @@ impl Resets {
 }
 
 impl LeafMachine {
-    /// Somebody wants a topic to be forgotten. [`Output::Forgotten`] is the answer; a repeat is harmless.
+    /// Forgets a topic on somebody's request. [`Output::Forgotten`] is the answer; a repeat is harmless.
     pub fn handle_forget(&mut self, id: SubmissionId, topic: Topic) {
         self.resets.forget(id, topic, &mut self.context);
     }

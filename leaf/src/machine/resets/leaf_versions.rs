@@ -20,7 +20,7 @@ pub(super) struct LeafVersions {
 }
 
 impl LeafVersions {
-    /// These leaves are asked.
+    /// Takes the leaves to be asked.
     pub(super) fn begin(&mut self, leaves: Vec<Node>) {
         self.leaves = leaves;
     }

@@ -194,7 +194,8 @@ impl Resets {
 }
 
 impl LeafMachine {
-    /// Somebody wants counters to be 0. Answered like a submission. A key of 0 is none: such a reset is never a repeat.
+    /// Sets counters to 0 on somebody's request. Answered like a submission. A key of 0 is none: such a reset is never
+    /// a repeat.
     pub fn handle_reset(&mut self, now: Now, id: SubmissionId, reset: Reset) {
         self.look_up(now, id, KeyedRequest::Reset(reset));
     }
@@ -202,7 +203,7 @@ impl LeafMachine {
     /// Begins a reset whose key is not known elsewhere.
     pub(super) fn begin_reset(&mut self, id: SubmissionId, reset: Reset) {
         let Self { resets, idempotency, context, .. } = self;
-        // The attempts that are noted have come to nothing; a later one is in the way of the reset.
+        // The attempts noted for the key have come to nothing; a later one is refused while the reset is open.
         idempotency.drop_notes(IdempotencyKey::of_request(reset.key));
         resets.begin(id, reset, idempotency.keys(), context);
     }
@@ -219,9 +220,10 @@ impl LeafMachine {
         }
     }
 
-    /// For a reset of that topic, or to forget it, `by` some leaf: [`Output::Flushed`] is to say when all that was accepted
-    /// of it by now is merged. `false` when too many wait already, or this leaf resets the topic, too: two that read the
-    /// same totals would both subtract them. Whichever of two asked later finds the other's reset open, or merged.
+    /// Begins a flush for a reset of that topic, or to forget it, `by` some leaf: [`Output::Flushed`] says when all of
+    /// it that is accepted by now is merged. `false` when too many flushes wait already, or when this leaf resets the
+    /// topic itself: two resets that read the same totals would both subtract them. The later of two finds the other's
+    /// reset either open or merged.
     pub fn handle_flush(
         &mut self,
         now: Now,

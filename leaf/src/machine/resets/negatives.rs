@@ -15,7 +15,7 @@ use countree_common::wire::producer::BusyReason;
 use countree_common::wire::rpc::SubmitError;
 
 impl LeafMachine {
-    /// Returns the last record that says so.
+    /// Logs and counts the negatives; returns the last record that says so.
     pub(super) fn negate(&mut self, now: Now, read: TotalsRead) -> Result<Lsn, SubmitError> {
         let TotalsRead { reset, totals } = read;
         if self.context.is_leaving() {

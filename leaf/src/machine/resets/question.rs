@@ -43,7 +43,7 @@ pub enum Answer {
         /// Leaves that are not live and may hold events that are not merged.
         away: Vec<NodeName>,
     },
-    /// To [`Question::Flush`]: it is, in that version of the topic; 0-0 where there was nothing.
+    /// To [`Question::Flush`]: all is merged, in that version of the topic; 0-0 where there was nothing.
     Flushed(NodeName, Version),
     /// To [`Question::Totals`].
     Totals {
@@ -54,6 +54,6 @@ pub enum Answer {
     },
     /// To [`Question::Forget`].
     ForgetOutcome(ForgetOutcome),
-    /// There is none.
+    /// There is no answer.
     Silence,
 }

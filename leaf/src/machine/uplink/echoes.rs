@@ -14,7 +14,8 @@ use countree_common::time::Time;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Roots learn of a new process one after another; whose stamps are of which era is found out no more often than this.
+/// Roots learn of a new process one after another, so their stamps may name different eras for a while: the era that
+/// counts changes no more often than this.
 const ERA_LASTS: Duration = Duration::from_millis(500);
 /// Topics that are asked about with each window, before a stamp of a new era is said back. Each costs roots and store some
 /// 30 µs.
@@ -42,7 +43,7 @@ pub(in crate::machine) struct Echoes {
     by_root: BTreeMap<NodeName, RootStamps>,
     /// The era of the process that is known to serve; 0 before the first stamp.
     era: u64,
-    /// When that was learnt.
+    /// The time at which that was learnt.
     since: Time,
 }
 

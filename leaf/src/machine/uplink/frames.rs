@@ -15,7 +15,7 @@ pub(super) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// Little enough that one cut of the largest size still fits behind it.
+    /// The bytes that one message is filled to: few enough that one cut of the largest size still fits behind them.
     const ROOM: usize = limits::NODE_FRAME_BYTES / 16;
 
     pub(super) fn push(&mut self, cut: Cut<NamedSums<'a>>) {

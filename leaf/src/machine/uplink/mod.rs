@@ -78,7 +78,7 @@ impl Uplink {
         if self.live.stream() == stream { Some(&mut self.live) } else { self.old.get_mut(stream) }
     }
 
-    /// The number of times that the store's count of this leaf's events was not the leaf's own.
+    /// The number of merges after which the store's count of this leaf's events was not the leaf's own.
     pub(super) fn imbalances(&self) -> u64 {
         self.imbalances
     }
@@ -103,7 +103,7 @@ impl Uplink {
         self.streams().flat_map(StreamUplink::counters)
     }
 
-    /// When [`Uplink::handle_time`] has something to do.
+    /// The time at which [`Uplink::handle_time`] has something to do.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         self.streams().filter_map(StreamUplink::next_timeout).min()
     }

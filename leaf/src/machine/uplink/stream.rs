@@ -63,8 +63,8 @@ pub struct StreamUplink {
 }
 
 impl StreamUplink {
-    /// For the stream that this incarnation writes. What the store confirms without calling it durable, it
-    /// may forget for as long as `retention`.
+    /// Begins the stream that this incarnation writes. What the store confirms without calling it durable, it may
+    /// forget for as long as `retention`.
     pub fn live(stream: StreamId, retention: Duration) -> Self {
         Self {
             stream,
@@ -82,7 +82,7 @@ impl StreamUplink {
         }
     }
 
-    /// For a stream of an earlier incarnation: every topic in its log is asked about.
+    /// Takes up a stream of an earlier incarnation: every topic in its log is asked about.
     pub fn sealed(stream: StreamId, old: OldStream, retention: Duration, table: &mut Table) -> Self {
         let live = Self::live(stream, retention);
         let mut uplink = Self { sealed_at: Some(old.end), last_window_to: old.end, ..live };

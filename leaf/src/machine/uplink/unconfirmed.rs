@@ -15,12 +15,12 @@ pub struct UnconfirmedMerge {
 }
 
 impl UnconfirmedMerge {
-    /// When it was merged.
+    /// The time of the merge.
     pub fn merged_at(self) -> Time {
         self.merged
     }
 
-    /// When the store last stood where it should.
+    /// The time at which the store last stood where it should.
     pub fn answered_at(self) -> Time {
         self.answered
     }
@@ -36,7 +36,7 @@ impl UnconfirmedMerge {
         (answered < self.merged + retention).then_some(Self { answered, ..self })
     }
 
-    /// When to ask next.
+    /// The time at which to ask next.
     pub fn next_probe(&self, retention: Duration) -> Time {
         let wait = self.answered.since(self.merged).max(FIRST_PROBE);
         (self.answered + wait).min(self.merged + retention)

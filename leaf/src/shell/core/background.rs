@@ -24,7 +24,7 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// On the runtime of the calling task.
+    /// Spawns on the runtime of the calling task.
     pub(super) fn new(caller: Caller, inputs: mpsc::WeakSender<Input>) -> Self {
         Self { runtime: tokio::runtime::Handle::current(), caller, inputs }
     }

@@ -26,7 +26,7 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Below this data folder.
+    /// The file system below this data folder.
     #[cfg(not(test))]
     pub(super) fn of(_folder: &Path) -> Self {
         Self::default()
@@ -123,7 +123,7 @@ pub(super) mod faults {
 
     static FAULTS: Mutex<BTreeMap<PathBuf, Faults>> = Mutex::new(BTreeMap::new());
 
-    /// From the next opening of this data folder on.
+    /// Makes calls fail, from the next opening of this data folder on.
     pub(in crate::shell::disk) fn install(
         folder: &Path,
         hook: impl FnMut(Call, &Path) -> io::Result<()> + Send + 'static,
@@ -131,7 +131,7 @@ pub(super) mod faults {
         FAULTS.lock().unwrap().insert(folder.to_owned(), Faults(Arc::new(Mutex::new(hook))));
     }
 
-    /// No more from the next opening on.
+    /// Lets all calls go well again, from the next opening on.
     pub(in crate::shell::disk) fn remove(folder: &Path) {
         FAULTS.lock().unwrap().remove(folder);
     }

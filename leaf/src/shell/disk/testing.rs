@@ -46,7 +46,7 @@ impl Calls {
         calls
     }
 
-    /// Those since they were last asked for.
+    /// Takes the calls since this was last called.
     pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
@@ -90,7 +90,7 @@ impl Writing {
         self.reports.recv_timeout(TIMEOUT).unwrap()
     }
 
-    /// The next report but for those that tell of a full disk.
+    /// The next report, except for those that tell of a full disk.
     pub(super) fn outcome(&self) -> Written {
         std::iter::repeat_with(|| self.report())
             .find(|r| *r != Written::State(crate::machine::DiskState::Full))

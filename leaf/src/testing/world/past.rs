@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 pub(super) struct ForgetfulStore {
     pub(super) store: TestStore,
-    /// When it last merged anything.
+    /// The time at which it last merged anything.
     merged: Time,
     /// The store as it was before each of its latest merges.
     past: VecDeque<(Time, TestStore)>,

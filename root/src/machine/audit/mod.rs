@@ -21,9 +21,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// A correction for the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Correction {
-    /// So many merged events of a stream are neither in the store nor in a log, no more and no less.
+    /// The number of a stream's merged events that are neither in the store nor in a log, no more and no less.
     Lost(StreamId, u64),
-    /// The log of this stream was given up, and this is how many of its events are in the store.
+    /// The log of this stream was given up; the number is that of its events in the store.
     Held(StreamId, u64),
     /// Nobody has a ledger of this stream: what the store holds of it is all that is known.
     Claimed(StreamLedger),
@@ -60,7 +60,7 @@ pub struct Auditor {
 }
 
 impl Auditor {
-    /// A round is over; `after` was asked when the last document had been read.
+    /// Takes a round that is over; `after` was asked when the last document had been read.
     pub fn handle_round(&mut self, round: Round, after: &Account, at: WallMs) -> Findings {
         let (compared, mut not_compared) = round.compare(after);
         let mut check = StoreCheck {

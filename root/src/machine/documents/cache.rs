@@ -116,7 +116,7 @@ impl DocumentCache {
         for (sum, total) in cut.sums.iter().zip(&applied.totals) {
             known.totals.insert((sum.item.clone(), sum.kind.clone()), *total);
         }
-        // A document of half of all counters would have the rest forgotten for it.
+        // A document of more than half of the cache is not kept: all others would be forgotten for it.
         self.documents.put_light(cut.topic.clone(), known);
     }
 

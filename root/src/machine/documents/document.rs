@@ -25,9 +25,9 @@ pub struct Position {
 /// The verdict on a cut: the change of the document, or the answer without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing: this is the answer.
+    /// The document stays as it is; this is the answer.
     Unchanged(Outcome),
-    /// It becomes this.
+    /// The document changes to this.
     Changed(Change),
 }
 
@@ -63,12 +63,11 @@ pub fn served(version: Version, served_in: u64) -> Version {
     Version { era, ..version }
 }
 
-/// Judges a [sound](check) cut against a document that is stored at `version`, is served in era `served_in`, and
-/// holds `position` of the cut's stream. A cut raises the document's era only within the eras of the process that serves:
-/// what a leaf saw of another process, or of another store, says nothing of this one, and to take it up would be to serve
-/// in an era again that had its end. `raise` says what a counter's total comes to with its sum, from 0 for one never
-/// counted, and `None` where that is out of range; it is asked only for cuts that fit,
-/// for one sum after another.
+/// Judges a [sound](check) cut against a document that is stored at `version`, is served in era `served_in`, and holds
+/// `position` of the cut's stream. A cut raises the document's era only within the eras of the process that serves: an
+/// era that a leaf saw of another process, or of another store, says nothing of this one, and taking it up could mean
+/// to serve again in an era that has ended. `raise` says the total that a counter comes to with its sum, from 0 for one
+/// never counted, and `None` where that is out of range; it is asked only for cuts that fit, for one sum after another.
 ///
 /// # Errors
 /// Those of `raise`.
@@ -156,8 +155,8 @@ pub fn after_forgetting(served: Version) -> Version {
     Version { era: served.era.saturating_add(1), number: served.number.saturating_add(1) }
 }
 
-/// Changes the positions of a document when its topic is forgotten. Rows of imports that are forgotten have nothing left that an
-/// undo could take out: the streams that undo them are led as far as the imports have come.
+/// The positions of a document once its topic is forgotten. An undo finds nothing left to take out of imports that are
+/// forgotten: the streams that undo them are moved as far as the imports have come.
 pub fn undone(streams: &BTreeMap<StreamId, Position>) -> BTreeMap<StreamId, Position> {
     let backwards = |(stream, at): (&StreamId, &Position)| Some((import::backwards(stream)?, *at));
     streams.iter().filter_map(backwards).collect()

@@ -8,7 +8,7 @@ const BY_CLOCK_MAX: u64 = 1 << 52;
 /// The highest era that every reader can hold exactly.
 const ERA_MAX: u64 = (1 << 53) - 1;
 
-/// The era by the clock, and by ids, which tells two stores apart that start at the same moment.
+/// The era by the clock, and by `ids`, which tell two stores apart that start at the same moment.
 pub fn by_clock(now: WallMs, ids: u8) -> u64 {
     now.0.saturating_mul(ERA_GAP).saturating_add(ids.into()).min(BY_CLOCK_MAX)
 }

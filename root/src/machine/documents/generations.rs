@@ -11,18 +11,18 @@ pub(crate) struct Generations<K, V, S = RandomState> {
     young: HashMap<K, V, S>,
     old: HashMap<K, V, S>,
     weigh: fn(&V) -> usize,
-    /// Of the young half.
+    /// The weight of the young half.
     weight: usize,
     half: usize,
 }
 
 impl<K: Hash + Eq, V, S: BuildHasher + Default> Generations<K, V, S> {
-    /// Holds entries of this weight, in both halves together.
+    /// Makes a map that holds entries of this weight, in both halves together.
     pub(crate) fn new(weight_max: usize, weigh: fn(&V) -> usize) -> Self {
         Self { young: HashMap::default(), old: HashMap::default(), weigh, weight: 0, half: weight_max / 2 }
     }
 
-    /// An entry, which grows no younger by being looked at.
+    /// Gets an entry, which does not become younger by that.
     pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,

@@ -21,7 +21,7 @@ pub struct Held {
 /// The next step for rows of one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing: they are where they should be. So many of them count.
+    /// Nothing: they are where they should be. This number of them counts.
     Done(u64),
     /// This is to be merged; then look again.
     Merge(Cut),

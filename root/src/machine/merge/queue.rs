@@ -18,7 +18,7 @@ pub const COUNTERS_PER_BATCH: usize = COUNTERS_PER_CUT;
 /// takes some 150 bytes.
 pub const COUNTERS_QUEUED: usize = 2 << 20;
 
-/// A cut that waits, and who is to be told.
+/// A cut that waits, and the leaf that gets its answer.
 #[derive(Debug)]
 struct Waiting {
     connection: ConnectionId,

@@ -164,8 +164,8 @@ impl Interests {
         receivers
     }
 
-    /// Learns that the store holds this version, without knowing what changed: another root has merged,
-    /// or this one and the answer was lost. Whoever holds less is read the topic again.
+    /// Learns that the store holds this version, without knowing what changed: another root has merged, or this one and
+    /// the answer was lost. The topic is read again for connections that hold less.
     pub fn notice(&mut self, topic: &Topic, seen: Version) {
         self.for_each_follower(topic, |_, state, follow| match &mut follow.progress {
             FollowState::Current(version) if !covers(*version, seen) => state.fall_behind(follow, topic),

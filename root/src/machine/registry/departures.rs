@@ -7,7 +7,7 @@ use countree_common::time::WallMs;
 use countree_common::wire::rpc::KeyHandover;
 use std::collections::BTreeSet;
 
-/// Why a leaving leaf may not go yet. Nothing changed.
+/// The reason why a leaving leaf may not go yet. Nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotSettled {
     /// Keys have other owners than those that it has handed its keys to, or other starts of them.
@@ -15,7 +15,7 @@ pub enum NotSettled {
     OtherHeirs {
         /// The owners beside the leaf itself.
         owners: Vec<NodeName>,
-        /// Since when.
+        /// The epoch since which they do.
         since: u64,
     },
     /// A later start of it may be at work.

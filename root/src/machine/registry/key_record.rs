@@ -1,7 +1,7 @@
 //! The leaves that remember idempotency keys, and those that did, as the registry keeps them.
 //!
-//! A key's owner asks those that owned it before, so what is recorded here has to be whole: what is dropped moves
-//! [`KeyHistory::whole_from`], and keys of before are nobody's to judge.
+//! A key's owner asks those that owned it before, so what is recorded here has to be whole. Whatever is dropped moves
+//! [`KeyHistory::whole_from`]: nobody can judge keys of the time before that.
 
 use countree_common::cluster::{KeyHistory, NodeName, PastOwners};
 use countree_common::limits::KEY_HISTORY;
@@ -27,7 +27,7 @@ pub(super) struct KeyRecord {
 }
 
 impl KeyRecord {
-    /// For a registry that was saved before there were records.
+    /// The record of a registry that was saved before there were records.
     pub(super) fn begun_late() -> Self {
         Self { whole_from: UNKNOWN, ..Self::default() }
     }

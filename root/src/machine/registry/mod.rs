@@ -57,7 +57,7 @@ pub struct Registry {
     #[serde(default)]
     time: WallMs,
     members: BTreeMap<NodeName, Member>,
-    /// Of leaves, by name.
+    /// The last incarnation of each leaf.
     incarnations: BTreeMap<NodeName, u64>,
     /// The highest incarnation of any root or broadcast node: they share one count, so that their names may be forgotten.
     #[serde(default)]
@@ -77,7 +77,7 @@ pub struct Registry {
     /// have come back without what it knew.
     #[serde(default)]
     owners_since: u64,
-    /// By topic and item.
+    /// Split items, by topic and item.
     #[serde(default)]
     splits: Vec<Split>,
     #[serde(default)]

@@ -20,7 +20,7 @@ const JOINING_PER_LEAF: usize = 8;
 struct Open {
     /// The last report of its leaf.
     reached: StreamProgress,
-    /// When that was.
+    /// The time of that report.
     #[serde(default)]
     heard_at: WallMs,
     /// Its log was not there, or ended too early, when the leaf last started: the events that it held.
@@ -41,7 +41,7 @@ pub(super) struct Heard {
     pub(super) ledger: Ledger,
 }
 
-/// See the module.
+/// The open streams of all leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct OpenStreams {
     by_leaf: BTreeMap<NodeName, BTreeMap<u64, Open>>,
@@ -185,7 +185,7 @@ impl OpenStreams {
         })
     }
 
-    /// The leaves that logs with events are missing of.
+    /// The leaves of which logs with events are missing.
     pub(super) fn forgetful(&self) -> impl Iterator<Item = &NodeName> {
         self.by_leaf.keys().filter(|leaf| self.is_forgetful(leaf))
     }

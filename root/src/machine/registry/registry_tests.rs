@@ -70,7 +70,7 @@ fn retired_ledgers_keep_their_sum_and_stay_few() {
     assert!(sum_of("a").balanced());
 }
 
-/// A leaf that has left and come back still has their logs, and an audit must know them for the same.
+/// A leaf that has left and come back still has the logs of its retired streams, and the audit must recognise them.
 #[test]
 fn retired_streams_whose_logs_a_leaf_has_are_kept_apart() {
     let mut registry = Registry::default();

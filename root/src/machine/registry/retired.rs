@@ -78,7 +78,7 @@ impl RetiredStreams {
         }
     }
 
-    /// The leaf has no log before that of `kept_from`.
+    /// Folds the oldest streams into one sum; the leaf has no log before that of `kept_from`.
     pub fn fold(&mut self, kept_from: u64) {
         let is_over = |streams: &BTreeMap<u64, Ledger>| {
             let is_gone = streams.first_key_value().is_some_and(|(oldest, _)| *oldest < kept_from);
@@ -98,7 +98,7 @@ impl RetiredStreams {
         }
     }
 
-    /// So many of a stream's merged events are not in the store any more; returns whether that was news.
+    /// Notes how many of a stream's merged events are not in the store any more; returns whether that was news.
     pub fn declare_lost(&mut self, incarnation: u64, events: u64) -> bool {
         let before =
             if events == 0 { self.lost.remove(&incarnation) } else { self.lost.insert(incarnation, events) };

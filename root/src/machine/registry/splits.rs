@@ -1,8 +1,8 @@
 //! Decides which hot items are split over several leaves.
 //!
-//! An item that takes more than a [share](SHARE) of one leaf's capacity is split over as many leaves as it takes for each
-//! part is within it. Splits grow at once and shrink slowly, one step after another: every change is an epoch, and
-//! an item that comes and goes must not cost the cluster one each time.
+//! An item that takes more than a [share](SHARE) of one leaf's capacity is split over as many leaves as it takes to
+//! keep each part within that share. Splits grow at once and shrink slowly, one step after another: every change is an
+//! epoch, and an item that comes and goes must not cost the cluster one each time.
 
 use countree_common::cluster::{ClusterView, NodeName, Split, Tier};
 use countree_common::key::{Item, Topic};
@@ -24,7 +24,7 @@ type ItemKey = (Topic, Item);
 /// Decides how items are split, from what leaves say of themselves.
 #[derive(Debug, Default)]
 pub struct Splits {
-    /// Since when fewer ways would do.
+    /// The time since which fewer ways would do, by item.
     cooling: BTreeMap<ItemKey, Time>,
 }
 
@@ -101,7 +101,7 @@ fn ways_for(rate: f64, share: f64, most: u16) -> u16 {
     ways
 }
 
-/// As many as a cluster may have, by topic and item.
+/// The hottest splits, as many as a cluster may have, by topic and item.
 fn hottest(wanted: BTreeMap<ItemKey, u16>, rates: &BTreeMap<ItemKey, f64>) -> Vec<Split> {
     let mut wanted: Vec<_> = wanted.into_iter().collect();
     if wanted.len() > SPLITS_PER_CLUSTER {

@@ -45,7 +45,7 @@ pub(super) fn names(names: &[&str]) -> Vec<NodeName> {
     names.iter().map(|called| name(called)).collect()
 }
 
-/// Of a leaf that had keys.
+/// The handover of a leaf that had keys.
 pub(super) fn handover(successors: &[&str], epoch: u64) -> KeyHandover {
     KeyHandover { successors: names(successors), epoch, is_empty: false }
 }

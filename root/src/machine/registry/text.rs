@@ -11,7 +11,7 @@ const FORMAT: u64 = 2;
 /// The error text of builds that know form 1 only, which find no members here.
 const TO_FORM_1: &str = "written by a newer build of Countree: start that build on every root";
 
-/// Why a text is no registry.
+/// The reason why a text is no registry.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryTextError {
     /// Not of its form.
@@ -43,7 +43,7 @@ struct Form2 {
 }
 
 impl Registry {
-    /// From the store's text.
+    /// Reads a registry from the store's text.
     ///
     /// # Errors
     /// When it is not a registry, or one of a newer build.
@@ -55,7 +55,7 @@ impl Registry {
         }
     }
 
-    /// For the store.
+    /// Writes the registry as text for the store.
     ///
     /// # Errors
     /// Never for a registry; the type of the JSON writer says otherwise.
@@ -68,7 +68,7 @@ impl Registry {
 mod tests {
     use super::*;
 
-    /// As release 0.1.0 (b0dc694) wrote it.
+    /// A registry as release 0.1.0 (b0dc694) wrote it.
     const FORM_1: &str = r#"{"epoch":460525,"members":{},"incarnations":{"leaf-0":1},"starts":2,"settled":{"leaf-0":1},
         "unsettled":[],"retired":{"leaf-0":{"streams":{"1":{"accepted":1,"merged":1,"in_flight":0,"declared_lost":0}},
         "folded":{"accepted":0,"merged":0,"in_flight":0,"declared_lost":0},"folded_to":0}},

@@ -55,7 +55,7 @@ impl RootMachine {
                 }
             }
             uplink::ToRoot::Echo(Stamp { era, at }) => {
-                // One of an era before says nothing of this one.
+                // An echo of an earlier era says nothing of this one.
                 if era == self.served_in
                     && let Some(leaf) = self.leaves.get(&connection)
                 {

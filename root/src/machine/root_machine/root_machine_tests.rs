@@ -17,7 +17,7 @@ use std::sync::Arc;
 const TOPICS: u64 = 3;
 const LEAVES: u64 = 3;
 const VIEWERS: u64 = 2;
-/// The store serves in it.
+/// The era that the store serves in.
 const ERA: u64 = 512;
 
 struct Random(u64);

@@ -35,7 +35,7 @@ pub(super) struct AuditTask {
 }
 
 impl AuditTask {
-    /// AuditResults as long as this root is the one to do it.
+    /// Audits for as long as this root is the one to do it.
     pub(super) async fn run(self, shutdown: Shutdown) {
         let mut auditor = Auditor::default();
         loop {

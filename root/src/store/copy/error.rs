@@ -4,7 +4,7 @@ use crate::store::StoreError;
 use countree_common::cluster::NodeName;
 use countree_common::shell::membership::LEASE;
 
-/// Why there is no copy. The source was not changed.
+/// The reason why there is no copy. The source was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// Nothing to copy.
@@ -61,7 +61,7 @@ pub enum CopyError {
     Store {
         /// The store's address.
         store: String,
-        /// Why.
+        /// Its error.
         error: StoreError,
     },
 }

@@ -1,7 +1,7 @@
 //! Copies a store that nobody uses into an empty one of any form.
 //!
-//! A copy is marked as one until it is complete, and is not served before. It may be broken off at any point and begun again: a
-//! repeat writes over what is there. In the end everything is read back and compared.
+//! A copy is marked as one until it is complete, and is not served before. It may be broken off at any point and begun
+//! again: a repeat writes over what is there. In the end everything is read back and compared.
 
 mod end;
 mod error;
@@ -44,7 +44,8 @@ impl Copied {
     }
 }
 
-/// Copies a store, and compares the copy with it. `progress` is called with the number of documents copied, and then with that of documents compared.
+/// Copies a store, and compares the copy with it. `progress` is called with the number of documents copied, and then
+/// with that of documents compared.
 ///
 /// # Errors
 /// When one of the stores can't be used for that, or they are not the same in the end. The copy says of itself that it is half.
@@ -56,7 +57,7 @@ pub async fn copy(
 ) -> Result<Copied, CopyError> {
     let registry = source_registry(cluster, from).await?;
     claim_target(from, to).await?;
-    // Whoever saw the source saw versions up to this era.
+    // Readers of the source saw versions up to this era.
     let era = from.store.served_in().await.map_err(from.failed())?.saturating_add(1);
     let mut copied = Copied::default();
     from.each(async |topics| {

@@ -1,5 +1,5 @@
-//! Totals of one topic in blocks of neighbours: the way down the tree costs more than what is done there, and counters that
-//! change together are mostly neighbours.
+//! Keeps totals of one topic in blocks of neighbours: the way down the tree costs more than the work at its end, and
+//! counters that change together are mostly neighbours.
 
 use super::failure::failed;
 use super::layout::place;

@@ -1,4 +1,4 @@
-//! One merge: the tables, and what the index says of them.
+//! Merges a cut in a transaction: changes the tables, and what the index knows of them.
 
 use super::blocks::Raised;
 use super::failure::failed;
@@ -27,7 +27,7 @@ pub(super) struct Documents<'t> {
 }
 
 impl<'t> Documents<'t> {
-    /// All of them, as they are served in that era.
+    /// Opens the topic documents as they are served in that era.
     pub(super) fn open(
         transaction: &'t WriteTransaction,
         index: &'t mut Index,
@@ -108,7 +108,7 @@ impl<'t> Documents<'t> {
     }
 }
 
-/// No start to come may serve in this era.
+/// Notes an era that no later start may serve in.
 pub(super) fn raise_era(eras: &mut Table<'_, &'static str, u64>, era: u64) -> Result<(), StoreError> {
     let highest = eras.get(HIGHEST_ERA).map_err(failed)?.map_or(0, |highest| highest.value());
     if era > highest {
@@ -153,7 +153,7 @@ impl<'c, 'a, 't> Raising<'c, 'a, 't> {
         self.raised.raise(number, sum.delta)
     }
 
-    /// It goes in.
+    /// Writes the changes: the cut goes in.
     fn write(
         self,
         topic_number: u32,

@@ -14,8 +14,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use redb::{ReadableTable, Table};
 use std::hash::BuildHasher;
 
-/// Counters whose numbers are held, some 50 bytes each; beyond it the topics that were longest not merged into are read
-/// again when they are.
+/// Counters whose numbers are held, some 50 bytes each. Beyond it the numbers of the topics that were not merged into
+/// for longest are dropped, and read again with their next merge.
 pub(super) const NUMBERS_HELD: usize = 16 << 20;
 /// Counters that are looked for together.
 pub(super) const NEAR: usize = 32;
@@ -110,7 +110,7 @@ impl Index {
         Ok(numbers)
     }
 
-    /// Puts them back.
+    /// Puts a topic's numbers back.
     pub(super) fn put(&mut self, topic: Topic, numbers: Numbers) {
         self.0.put(topic, numbers);
     }

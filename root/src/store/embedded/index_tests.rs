@@ -2,7 +2,7 @@ use super::super::layout::NAMES;
 use super::*;
 use countree_common::key::{Item, Kind};
 
-/// Some are the beginning of others.
+/// The sum of a counter; some names are the beginning of others.
 fn sum(number: u32) -> CounterSum {
     let item = Item::new(&format!("{:b}", number + 1)).unwrap();
     CounterSum { item, kind: Kind::new("like").unwrap(), delta: 1 }

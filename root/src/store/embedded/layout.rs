@@ -3,7 +3,7 @@
 use redb::TableDefinition;
 use std::ops::RangeInclusive;
 
-/// Of this layout.
+/// The number of this layout.
 pub(super) const FORMAT: &str = "3";
 
 /// `cluster`, `format` and `identity`; `copy` while a copy into this file is under way.
@@ -39,7 +39,7 @@ pub(super) fn place(topic_number: u32, number: u32) -> u64 {
     u64::from(topic_number) << 32 | u64::from(number)
 }
 
-/// The keys of all of them, in the order of their numbers.
+/// The keys of all of a topic's counters or blocks, in the order of their numbers.
 pub(super) fn of_topic(topic_number: u32) -> RangeInclusive<u64> {
     place(topic_number, 0)..=place(topic_number, u32::MAX)
 }

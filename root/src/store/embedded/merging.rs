@@ -8,7 +8,7 @@ use countree_common::cut::{Cut, Outcome};
 use redb::Database;
 use std::sync::Mutex;
 
-/// Merges all of the cuts, or none. What the index has learned from a transaction that failed is not so.
+/// Merges all of the cuts, or none. When the transaction fails, what the index has learned from it is wrong.
 pub(super) fn merge(
     database: &Database,
     index: &Mutex<Index>,

@@ -36,7 +36,7 @@ impl Embedded {
         .await
     }
 
-    /// [`Embedded::open`], also when only half of it was copied there.
+    /// Opens like [`Embedded::open`], but also a store that was copied there only by half.
     ///
     /// # Errors
     /// When it can't be read or written, another process holds it, or it is another cluster's.
@@ -78,7 +78,7 @@ impl Embedded {
     }
 }
 
-/// Makes the file ready for this cluster; the era of this start.
+/// Makes the file ready for this cluster; returns the era of this start.
 fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<u64, StoreError> {
     let transaction = database.begin_write().map_err(failed)?;
     claim(&transaction, path, cluster)?;

@@ -1,4 +1,4 @@
-//! Writing documents as they are, and reading what a copy of the store takes.
+//! Writes documents as they are, and reads what a copy of the store takes.
 
 use super::documents::raise_era;
 use super::failure::failed;
@@ -116,7 +116,7 @@ fn list_last(database: &Database, listed: &[Topic]) -> Result<(), StoreError> {
     transaction.commit().map_err(failed)
 }
 
-/// One session a table: the ends of sessions of one leaf are not kept for the same time.
+/// Reads tables of one session each: the ends of sessions of one leaf are not kept for the same time.
 fn session_tables(
     database: &Database,
     after: Option<Cursor>,

@@ -177,7 +177,7 @@ fn mark(of: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Why the server at `url` is of no use.
+/// The reason why the server at `url` is of no use.
 fn unopened(url: &StoreUrl, e: RedisError) -> StoreError {
     let reason = e.to_string();
     match StoreError::from(e) {

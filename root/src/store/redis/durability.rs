@@ -34,7 +34,7 @@ pub(super) fn ask(pipeline: &mut Pipeline) {
     pipeline.add_command(wait).add_command(fsync).add_command(cmd("ROLE"));
 }
 
-/// Why merges are not durable when they are answered.
+/// The reason why merges are not durable when they are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Forgetful {
     #[error("it has no WAITAOF: take Redis 7.2 or later")]

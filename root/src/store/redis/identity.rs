@@ -86,7 +86,7 @@ impl Redis {
             set.query_async::<()>(&mut self.link.clone()).await?;
         }
         let listed = StoreRecord { revision: record.revision + 1, shards, ..record };
-        // Whoever was faster lists them too.
+        // Another root that was faster may have listed them too.
         self.save_identity(&listed).await?;
         Ok(true)
     }
@@ -98,7 +98,8 @@ impl Redis {
         Ok(replaced == 1)
     }
 
-    /// Tags for the primaries that have none of these in their slots. While slots move there is nothing to be told of them.
+    /// Finds tags for the primaries that have none of these in their slots. Nothing can be said of primaries while
+    /// slots move.
     async fn new_shards(&self, known: &BTreeSet<String>) -> RedisResult<BTreeSet<String>> {
         let servers = self.link.clone().servers().await?;
         let slots = servers.map(|servers| servers.slots).unwrap_or_default();

@@ -104,9 +104,9 @@ enum Field<'a> {
     Forgotten(u64),
     Era(u64),
     Total(CounterTotal),
-    /// Of this stream, its position as it is.
+    /// A position: the stream, and the position's text.
     Stream(&'a str, &'a str),
-    /// Another program's own.
+    /// A field of another program.
     Other,
 }
 

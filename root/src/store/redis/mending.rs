@@ -1,4 +1,4 @@
-//! Documents of which a merge was cut in two.
+//! Mends documents of which a merge was cut in two.
 //!
 //! A merge of many counters takes several writes, and a server that loses the end of its log may keep the first of them. They
 //! hold what is left to be written, so that the next root that comes upon it finishes the merge. Earlier releases did not write that: such
@@ -19,7 +19,7 @@ pub enum Mended {
     Finished,
     /// It is taken as it is, by the operator's word.
     Accepted,
-    /// It is half, and nothing says of what. Nothing was changed.
+    /// It is half, and nothing says what is missing. Nothing was changed.
     Half {
         /// The number that its version says.
         version: String,
@@ -36,8 +36,8 @@ fn has_redo(fields: &[(String, String)]) -> bool {
 }
 
 impl Redis {
-    /// Makes a document whole of which a merge was cut in two. With `accepts` one of which nobody knows the rest is taken as
-    /// it is.
+    /// Makes a document whole of which a merge was cut in two. If nobody knows the rest, the document is taken as it is
+    /// where `accepts` says so.
     ///
     /// # Errors
     /// When the store does not answer.

@@ -79,7 +79,7 @@ impl Redis {
         self.learned(cuts, outcomes)
     }
 
-    /// Lets the server judge every cut by itself; another process than the `stale` one.
+    /// Lets the server judge every cut by itself, under a process that is not the `stale` one.
     async fn judge_all(&self, cuts: &[&Cut], stale: Option<&Arc<ServerProcess>>) -> RedisResult<Outcomes> {
         let process = self.process_other_than(stale).await?;
         let calls: Vec<_> = (0..cuts.len()).map(Call::Judge).collect();
@@ -87,7 +87,7 @@ impl Redis {
         Ok(answers.into_iter().map(|(answer, durable)| outcome(answer, durable)).collect())
     }
 
-    /// One call for each topic that is remembered, one for each other cut.
+    /// Plans one call for each topic that is remembered, and one for each other cut.
     fn plan(&self, cuts: &[&Cut], process: &ServerProcess) -> Vec<Call> {
         let mut by_topic = BTreeMap::<&Topic, Vec<usize>>::new();
         for (place, cut) in cuts.iter().enumerate() {
@@ -117,7 +117,7 @@ impl Redis {
         outcomes
     }
 
-    /// While a slot moves, a redirection is good for one command only.
+    /// Merges cuts one by one: while a slot moves, a redirection is good for one command only.
     async fn merge_one_by_one(&self, cuts: &[&Cut]) -> Outcomes {
         let mut outcomes = Vec::with_capacity(cuts.len());
         for cut in cuts.chunks(1) {
@@ -126,7 +126,7 @@ impl Redis {
         outcomes
     }
 
-    /// Each topic's cuts by themselves, all topics at once: a Redis Cluster takes no pipeline across slots.
+    /// Merges each topic's cuts by themselves, all topics at once: a Redis Cluster takes no pipeline across slots.
     async fn merge_by_topic(&self, cuts: Arc<[Cut]>) -> Outcomes {
         let mut by_topic = BTreeMap::<&Topic, Vec<usize>>::new();
         for (place, cut) in cuts.iter().enumerate() {
@@ -150,7 +150,7 @@ impl Redis {
         outcomes
     }
 
-    /// One answer for each call, and whether what it tells of is durable.
+    /// Makes the calls; returns an answer for each, and whether what it tells of is durable.
     async fn call(
         &self,
         cuts: &[&Cut],

@@ -91,7 +91,8 @@ impl Redis {
             Some(process) if stale.is_none_or(|stale| !Arc::ptr_eq(process, stale)) => Ok(process.clone()),
             _ => {
                 let process = Arc::new(ServerProcess::meet(&mut self.link.clone(), &self.keys).await?);
-                // After its scripts are there: a cluster that takes the store over renames it first, and then takes them away.
+                // After the scripts are there: a cluster that takes the store over changes its identity first, and then
+                // takes the scripts away.
                 self.check_bound().await?;
                 *known = Some(process.clone());
                 self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -23,7 +23,7 @@ impl Redis {
         Ok(store)
     }
 
-    /// [`Redis::open`], also when only half of it was copied there.
+    /// Opens like [`Redis::open`], but also a store that was copied there only by half.
     ///
     /// # Errors
     /// When the server does not answer, or does not let us in.

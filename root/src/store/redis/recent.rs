@@ -1,4 +1,4 @@
-//! The list of recent topics: the last merged first, best effort.
+//! Keeps the list of recent topics: the last merged first, best effort.
 
 use super::Redis;
 use crate::store::StoreError;

@@ -4,7 +4,7 @@ use crate::store::StoreError;
 use countree_common::store::StoreId;
 use redis::{ErrorKind, RedisError, ServerError};
 
-/// By the first word of the server's answer.
+/// Advice for the operator, by the first word of the server's answer.
 const ADVICE: [(&str, &str); 15] = [
     ("READONLY", "it is a replica: point cluster.store at the primary, or promote this one"),
     ("LOADING", "it is reading its data from its disk: wait until it has"),

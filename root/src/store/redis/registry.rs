@@ -11,7 +11,7 @@ impl Redis {
         load.arg(self.keys.registry()).arg("revision").arg("text");
         let (revision, text): (Option<u64>, Option<String>) =
             load.query_async(&mut self.link.clone()).await?;
-        // After it: what was read before is of the same store.
+        // After the reading: what was read before is of the same store.
         self.check_bound().await?;
         Ok(revision.zip(text))
     }

@@ -1,4 +1,4 @@
-//! Reading all topics, whole documents, and positions alone.
+//! Reads all topics, whole documents, and positions alone.
 //!
 //! * `SCAN` goes over one primary after the other. A cursor means something to one process and one division of the slots alone:
 //!   another ends the scan, or topics could be missed.
@@ -61,7 +61,7 @@ impl Redis {
         Ok(Page { found: topics.collect(), next })
     }
 
-    /// A page of the keys that begin so.
+    /// Reads a page of the keys that begin with the prefix.
     pub(super) async fn scan_keys(
         &self,
         prefix: &str,
@@ -193,7 +193,7 @@ impl Redis {
         Ok(answers)
     }
 
-    /// All at once, each by itself: a Redis Cluster takes no pipeline across slots.
+    /// Asks all at once, each by itself: a Redis Cluster takes no pipeline across slots.
     async fn ask_each(&self, commands: &[Cmd]) -> Result<Vec<Value>, StoreError> {
         let mut tasks = JoinSet::new();
         for (place, command) in commands.iter().cloned().enumerate() {

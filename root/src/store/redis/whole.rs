@@ -1,4 +1,4 @@
-//! Writing documents as they are, and reading what a copy of the store takes.
+//! Writes documents as they are, and reads what a copy of the store takes.
 
 use super::layout::{stream_field, total_field};
 use super::recent::{RECENT_TOPICS, micros_since_1970};

@@ -10,14 +10,14 @@ use std::collections::BTreeSet;
 /// The store's answers in the process that serves.
 #[derive(Debug, Default)]
 pub(super) struct EraAnswers {
-    /// The era that the process of the store began with that is known to serve; 0 as long as none is.
+    /// The era with which the store's present process began; 0 as long as it is not known.
     era: u64,
-    /// Topics that something is merged of, and for which the store has not answered in that process.
+    /// Topics of which something is merged, and for which the store has not answered in that process.
     missing: BTreeSet<TopicId>,
 }
 
 impl StreamUplink {
-    /// This process serves. What is merged has to be confirmed by it.
+    /// Notes that the process of this era serves: it has to confirm all that is merged.
     pub fn begin_era(&mut self, era: u64) {
         self.answers.era = era;
         let versions = self.topics.iter().map(|(topic, state)| (topic, state.version));

@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_millis(50);
 /// A cut whose total does not fit is tried again after this long: a decrement may have made room.
 pub(super) const OVERFLOW_RETRY: Duration = Duration::from_secs(1);
 
-/// A total that came close to its limit, or may have left it.
+/// A total that came close to its limit, or may have moved away from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NearLimit {
     /// The counter.
@@ -27,7 +27,7 @@ pub struct NearLimit {
     pub total: i64,
 }
 
-/// Discoveries of an outcome, beyond the merge itself.
+/// Facts that an outcome shows, beyond the merge itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Totals close to their limit.
@@ -97,8 +97,8 @@ impl StreamUplink {
             }
             Some(Outcome::Have { lsn, events, version }) => {
                 findings.store_went_back = lsn < from;
-                // Another process of the store, or another store, has begun an era by itself. Of the one that was there
-                // before, all leaves that notice the same fall back ask for the same era: the one after the last they saw.
+                // Another process, or another store, has begun an era by itself. Where the same process went back, all
+                // leaves that notice it ask for the same era: the one after the last that they saw.
                 let is_the_same = version.number == 0 || version.era == state.era;
                 let next = if findings.store_went_back && is_the_same { state.era + 1 } else { 0 };
                 state.era = version.era.max(next);
@@ -131,7 +131,7 @@ impl StreamUplink {
         }
     }
 
-    /// The cut is in the totals. Returns what is wrong with the store's count of events, if it is.
+    /// The cut is in the totals. Returns what is wrong with the store's count of events, if anything is.
     fn confirm(
         &mut self,
         topic: TopicId,

@@ -76,14 +76,14 @@ impl StreamUplink {
         }
     }
 
-    /// When it last merged something that it may still forget, if there is such a thing.
+    /// The time of the last merge that the store may still forget; `None` if there is none.
     pub fn last_unconfirmed_merge(&self) -> Option<Time> {
         let merges =
             self.probing.unconfirmed.iter().filter_map(|(_, topic)| self.topics.get(*topic)?.unconfirmed);
         merges.map(UnconfirmedMerge::merged_at).max()
     }
 
-    /// Whether it has said since then, for each topic, that it stands where it should.
+    /// Whether the store has said since then, for each topic, that it stands where it should.
     pub fn is_answered_since(&self, at: Time) -> bool {
         self.probing.unconfirmed.first().is_none_or(|(answered, _)| *answered >= at)
     }
@@ -134,7 +134,7 @@ impl StreamUplink {
         self.set_unconfirmed(topic, |unconfirmed| unconfirmed?.answered(now, retention));
     }
 
-    /// The store has merged more, which it may forget unless it is durable. Durable is then all of the topic.
+    /// Notes that the store has merged more. It may forget that unless it is durable; then all of the topic is.
     pub(super) fn note_merged(&mut self, now: Time, topic: TopicId, is_durable: bool) {
         let retention = self.probing.retention;
         let unconfirmed = UnconfirmedMerge::merged(now).answered(now, retention);

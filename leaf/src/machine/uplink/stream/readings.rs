@@ -31,7 +31,7 @@ impl StreamUplink {
         Some(Recut::new(named.collect()))
     }
 
-    /// Takes what a reading of the log found. Returns, by topic, how many events the store forgot when their
+    /// Takes what a reading of the log found. Returns, by topic, the number of events that the store forgot after their
     /// log had been trimmed: they are lost, and declared so.
     pub fn handle_scan(&mut self, mut found: Found, table: &mut Table) -> Vec<(Topic, u64)> {
         let mut lost = Vec::new();

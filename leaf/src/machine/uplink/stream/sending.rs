@@ -16,7 +16,7 @@ use std::time::Duration;
 /// A cut without an answer is sent again after this long.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sums that roots have not answered for. The others wait, where later windows join them: what is sent early
+/// The most sums that roots have not answered for. The others wait, where later windows join them: what is sent early
 /// to a root that is behind would only be sent again.
 pub(super) const SUMS_SENT: usize = 256 << 10;
 
@@ -160,7 +160,7 @@ impl StreamUplink {
         }
     }
 
-    /// When [`StreamUplink::handle_time`] has something to do.
+    /// The time at which [`StreamUplink::handle_time`] has something to do.
     pub fn next_timeout(&self) -> Option<Time> {
         let timer = self.sending.timers.keys().next().map(|(due, _)| *due);
         timer.into_iter().chain(self.probing.next_due()).min()

@@ -7,7 +7,7 @@ use crate::machine::counters::names::TopicId;
 use countree_common::time::Time;
 use std::time::Duration;
 
-/// Between the beginnings of two surveys; with many topics they take longer.
+/// The time between the beginnings of two surveys; with many topics they take longer.
 const SURVEY_GAP: Duration = Duration::from_secs(10);
 
 /// The progress of a survey.
@@ -38,7 +38,7 @@ impl StreamUplink {
         (0..self.topics.len() as TopicId).for_each(|topic| self.ask_about(topic));
     }
 
-    /// A cut that waits or is under way asks by itself.
+    /// Asks about a topic, unless a cut that waits or is under way does so by itself.
     pub(super) fn ask_about(&mut self, topic: TopicId) {
         let Some(state) = self.topics.get_mut(topic) else { return };
         let is_idle = state.queue.is_empty() && state.in_flight.is_none();

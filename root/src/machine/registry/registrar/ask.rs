@@ -17,7 +17,7 @@ pub struct AskId(pub u64);
 /// A question to the registry; the requests of [`countree_common::wire::rpc`] by the same names.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
-    /// Which incarnation is this start?
+    /// Asks for the incarnation of this start.
     Join {
         /// The node that starts.
         name: NodeName,
@@ -26,7 +26,7 @@ pub enum Ask {
         /// It must be at least this.
         at_least: u64,
     },
-    /// Which incarnation is this start of a leaf, whose log holds these streams?
+    /// Asks for the incarnation of this start of a leaf, whose log holds these streams.
     JoinOnLog {
         /// The leaf that starts.
         leaf: NodeName,
@@ -92,7 +92,8 @@ pub(super) enum Reading {
 }
 
 impl Ask {
-    /// Changes the registry. The answer, or why nothing changed. A leaf's incarnations are so far apart as `jump` says.
+    /// Changes the registry; returns the answer, or why nothing changed. A leaf's incarnations are `jump` apart at
+    /// least.
     pub(super) fn apply(
         &self,
         registry: &mut Registry,

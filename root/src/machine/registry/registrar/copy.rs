@@ -15,9 +15,9 @@ pub(super) struct StoreCopy {
     held_time: WallMs,
     /// The store held a registry, and holds none any more: what is known of it goes back there.
     is_gone: bool,
-    /// When the copy was last known to be what the store holds; `None` when it may not be.
+    /// The time at which the copy was last known to be what the store holds; `None` when it may not be.
     pub(super) fresh_at: Option<Time>,
-    /// Since when the store has answered every time.
+    /// The time since which the store has answered every question.
     pub(super) answering_since: Option<Time>,
 }
 
@@ -36,7 +36,8 @@ impl StoreCopy {
         }
     }
 
-    /// Compares a registry that was loaded with what the store was known to hold; by how much it is older, if it is.
+    /// Compares a registry that was loaded with what the store was known to hold; returns by how much it is older, if
+    /// it is.
     pub(super) fn compare(&mut self, revision: u64, registry: &Registry) -> Option<Duration> {
         self.is_gone = revision == 0 && (self.revision > 0 || self.is_gone);
         if revision == 0 {

@@ -3,17 +3,17 @@
 use countree_common::time::Time;
 use std::time::Duration;
 
-/// Between two writes of the registry.
+/// The least time between two writes of the registry.
 const WRITE_GAP: Duration = Duration::from_millis(100);
-/// Between two writes that only renew leases.
+/// The least time between two writes that only renew leases.
 const RENEWAL_GAP: Duration = Duration::from_millis(500);
-/// After the store has failed it is asked again this much later.
+/// A store that has failed is asked again this much later.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// When the store was asked, and when it may be asked again.
+/// The times at which the store was asked, and may be asked again.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
-    /// When what is under way was asked of the store.
+    /// The time at which the store was asked for what is under way.
     pub(super) asked_at: Time,
     pub(super) idle_until: Time,
     pub(super) written_at: Time,
