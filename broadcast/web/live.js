@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat('en');
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
-// Where the cluster asks for a token: `#token=…`, which browsers keep to themselves.
+// The token, where the cluster asks for one: `#token=…`, which browsers send to no server.
 const token = new URLSearchParams(location.hash.slice(1)).get('token');
 const authorization = token ? { authorization: `Bearer ${token}` } : {};
 
@@ -45,7 +45,7 @@ function watch(name, { remember = true } = {}) {
 function follow() {
   source?.close();
   state('connecting', 'connecting');
-  // An EventSource can't send headers. When it comes back by itself it says what it had last.
+  // An EventSource can't send headers. When it reconnects by itself it sends the last event's id.
   const query = new URLSearchParams();
   if (token) query.set('access_token', token);
   if (totals.held) query.set('since', totals.held);
@@ -167,7 +167,7 @@ function draw() {
   });
 }
 
-/** Sets an output's plain and shown value; says whether it changed. */
+/** Sets an output's plain and shown value; returns whether it changed. */
 function show(output, value, text) {
   const plain = String(value);
   if (output.dataset.value === plain) return false;

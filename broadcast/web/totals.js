@@ -1,6 +1,6 @@
-// The totals of one topic, and what a page shows of them, kept up to date by what changes.
+// The totals of one topic, and the part of them that a page shows, updated by changes.
 
-/** How many items the table shows. */
+/** Number of items that the table shows. */
 export const TOP = 20;
 
 /** A total that a double can't hold; the number beside it is rounded. */
@@ -9,7 +9,7 @@ function exact({ exact = {} }, item, kind) {
   return BigInt(exact[item][kind]);
 }
 
-/** Larger totals first; of equals the one that changed last. */
+/** Sorts larger totals first, and of equal ones the one that changed last. */
 function before(a, b) {
   return a.total !== b.total ? a.total > b.total : a.changed > b.changed;
 }
@@ -31,7 +31,7 @@ export class Totals {
     this.changes = 0;
   }
 
-  /** What is shown, for whoever is asked to go on from there; null when it is nothing. */
+  /** The shown version, for a node that continues from it; null when nothing is shown. */
   get held() {
     return this.version > 0 ? `${this.era}-${this.version}` : null;
   }
@@ -42,8 +42,8 @@ export class Totals {
   }
 
   /**
-   * Takes a whole topic; false when it is older than what is shown. Another era is newer, whatever its number: the node
-   * was told what is shown, and has asked the store.
+   * Takes a whole topic; false when it is older than the shown one. Another era is newer, whatever its number: the node
+   * knows the shown version, and has read the store.
    */
   snapshot(view) {
     if (view.era === this.era && view.version < this.version) return false;
@@ -52,7 +52,7 @@ export class Totals {
     return true;
   }
 
-  /** Takes what changed; returns by how many events the sums moved. */
+  /** Takes changes; returns the number of events by which the sums moved. */
   update(view) {
     // Another era begins with a snapshot.
     const older = view.era !== this.era || view.version < this.version;
@@ -62,7 +62,7 @@ export class Totals {
   take(view) {
     this.era = view.era;
     this.version = view.version;
-    // The last word: it goes by the time of a root, and another one's may be earlier.
+    // The last value counts: it is a root's time, and another root's may be earlier.
     this.completeTo = view.complete_to;
     this.away = view.away ?? [];
     let events = 0n;
@@ -94,7 +94,7 @@ export class Totals {
     return item;
   }
 
-  /** Puts an item that did not shrink into its place among the top ones, if it has one. */
+  /** Puts an item that did not shrink into its place among the top ones, if it belongs there. */
   rank(item) {
     const top = this.top;
     if (item.inTop) top.splice(top.indexOf(item), 1);

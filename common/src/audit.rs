@@ -34,7 +34,8 @@ pub struct AuditRecords {
 
 impl AuditRecords {
     /// Returns all ledgers, with those of live leaves. A leaf's own ledger of a stream is newer than the
-    /// registry's; streams that share a ledger here are counted already.
+    /// registry's; streams that share a ledger
+    /// here, or were given up, are counted already.
     pub fn with_leaves(
         &self,
         leaves: impl IntoIterator<Item = StreamLedger>,

@@ -87,7 +87,7 @@ pub const DATAGRAM_BYTES: usize = 1_150;
 
 /// Items that are split over several leaves at once.
 pub const SPLITS_PER_CLUSTER: usize = 256;
-/// Past sets of owners of idempotency keys that a cluster remembers; past that, keys of before are answered
+/// Past sets of owners of idempotency keys that a cluster remembers; beyond them, earlier keys are answered
 /// with 409.
 pub const KEY_HISTORY: usize = 256;
 /// Nodes in one cluster.

@@ -20,7 +20,8 @@ use std::time::Duration;
 const PIECE_BYTES: usize = 64 << 10;
 /// Shortest encoded total: two names with their lengths, and the number.
 const TOTAL_BYTES_MIN: usize = 5;
-/// A snapshot is reused, followed by the changes since, while these are at most this share of its counters …
+/// A snapshot is reused, followed by the changes since, while these are at most one in this many of its
+/// counters …
 const SNAPSHOT_REUSE_SHARE: usize = 16;
 /// … or at most this many.
 const SNAPSHOT_REUSE_COUNTERS: usize = 64;
@@ -93,7 +94,7 @@ enum Form {
 pub(super) struct Encodings {
     /// The tick, the version and the set of leaves that are away, which `changes` belongs to.
     made_at: (u64, Version, AwayId),
-    /// By the version from which they start.
+    /// Encoded changes, by the version from which they start and their form.
     changes: BTreeMap<(Version, Form), Encoded>,
     snapshots: BTreeMap<Format, EncodedSnapshot>,
 }

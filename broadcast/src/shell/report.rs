@@ -80,7 +80,7 @@ pub(super) struct Reporter {
     reports: watch::Sender<Report>,
     window_began: Time,
     first_report: Option<Time>,
-    /// Of the present window, in microseconds; the report shows the last whole one.
+    /// The largest staleness in the present window, in microseconds; the report shows the last whole window.
     staleness_max_us: u64,
 }
 

@@ -47,7 +47,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-/// For the page's script.
+/// The page's query parameters, which its script reads.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PageQuery {
@@ -60,8 +60,7 @@ struct PageQuery {
 struct TopicQuery {
     /// `complete`, in a read.
     wait: Option<String>,
-    /// `era-version`, in a stream: the version that a client has that opens a new stream and can't send
-    /// `Last-Event-ID`.
+    /// `era-version`, in a stream: the version that the client has, if it can't send `Last-Event-ID`.
     since: Option<String>,
     /// A token, for clients that can't send it in a header (RFC 6750, 2.3).
     access_token: Option<String>,

@@ -49,9 +49,9 @@ impl Roots {
 /// The values that the core publishes.
 #[derive(Debug)]
 pub(super) struct SnapshotCache {
-    /// Of topics that are watched over HTTP; no more than the core holds topics.
+    /// Snapshots of topics that are watched over HTTP; at most as many as the core holds topics.
     snapshots: DashMap<Topic, SharedSnapshot>,
-    /// By root; no more than there were roots while this node ran.
+    /// The last watermark of each root; at most as many as there were roots while this node ran.
     watermarks: Mutex<BTreeMap<NodeName, Stamp>>,
     roots: RwLock<Arc<Roots>>,
     pub(super) away: AwayCache,

@@ -1,4 +1,4 @@
-"""Where a cluster is, and conversations with its nodes."""
+"""A cluster's nodes, and conversations with them."""
 
 import asyncio
 import contextlib
@@ -18,11 +18,11 @@ ASK_S = 10
 
 
 class Refused(Exception):
-    """The node does not go on with the conversation; says why."""
+    """The node has ended the conversation, for this reason."""
 
 
 class Cluster:
-    """Where a cluster is: its name, its CA and its nodes."""
+    """A cluster: its name, its CA and its nodes."""
 
     def __init__(self, url, token):
         self.url, self.token = url if "://" in url else f"http://{url}", token
@@ -36,7 +36,7 @@ class Cluster:
         return cluster
 
     async def refresh(self):
-        """Asks again where the nodes are."""
+        """Asks for the nodes again."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         request = urllib.request.Request(f"{self.url}/v1/cluster", headers=headers)
 
@@ -49,7 +49,7 @@ class Cluster:
         self.learn(info)
 
     def learn(self, view):
-        """Takes up a view of the cluster, if it is newer."""
+        """Takes over a view of the cluster, if it is newer."""
         if view["epoch"] >= self.view["epoch"]:
             self.view = {"epoch": view["epoch"], "nodes": view["nodes"]}
 

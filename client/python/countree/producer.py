@@ -27,7 +27,7 @@ class Producer:
 
     def __init__(self, cluster, patience=30):
         self._cluster, self._patience = cluster, patience
-        # What is in no session, and the batches of the session that are not answered, from number `_first`.
+        # Events that are in no session, and the session's unanswered batches, from number `_first`.
         self._pending, self._batches, self._first = deque(), deque(), 1
         self._session, self._leaf, self._is_opened, self._is_cut = None, None, False, False
         self._news, self._task = asyncio.Queue(), None
@@ -47,7 +47,7 @@ class Producer:
             self._resolve(batch, InDoubt("the producer was closed before there was an answer"))
 
     async def send(self, topic, item, kind, delta=1):
-        """Counts an event; returns how durably."""
+        """Counts an event; returns its durability."""
         answer = asyncio.get_running_loop().create_future()
         for name, most in ((topic, 128), (item, 128), (kind, 32)):
             if not 1 <= len(name.encode()) <= most:
@@ -80,7 +80,7 @@ class Producer:
                 pass
 
     def _choose(self):
-        """The session's leaf: batches in doubt go nowhere else. Any leaf when there is no session."""
+        """Returns the session's leaf: batches in doubt go to no other. Without a session, any leaf."""
         leaves = self._cluster.nodes("leaf")
         if self._batches:
             return next((node for node in leaves if node["name"] == self._leaf), None)
@@ -146,7 +146,7 @@ class Producer:
         self._sent += 1
 
     def _is_over(self, message, leaf):
-        """Takes up what the leaf says; whether the conversation is over."""
+        """Handles a leaf's message; returns whether the conversation is over."""
         if message == "Draining":
             self._is_draining = True
             return False
@@ -180,7 +180,7 @@ class Producer:
             self._sent = max(self._sent - 1, 0)
 
     def _cut(self, seq, why):
-        """Batch `seq` is bad, and those after it were not counted: they need another session."""
+        """Handles a bad batch `seq`. Those after it were not counted, and need another session."""
         at = seq - self._first
         if not 0 <= at < len(self._batches):
             return
@@ -191,7 +191,7 @@ class Producer:
         self._sent, self._is_cut = min(self._sent, at), True
 
     def _ended(self, last):
-        """The session is over: what was not counted is as if never sent."""
+        """Ends the session: batches that were not counted are treated as never sent."""
         self._ack(last)
         self._take_back(self._batches)
         self._batches.clear()
@@ -201,7 +201,7 @@ class Producer:
         self._pending.extendleft(reversed(events))
 
     async def _ask_others(self):
-        """The session's leaf has left: any other finds how the session ended in the table that it published."""
+        """Asks other leaves for the session's end, by the table that the session's leaf published."""
         for node in self._cluster.nodes("leaf"):
             async with self._cluster.converse(node, "Produce") as leaf:
                 leaf.send(wire.TO_LEAF, {"FindSessionEnd": {"leaf": self._leaf, "session": self._session}})

@@ -11,7 +11,7 @@ RETRY_MAX_S = 5
 
 
 class _Topic:
-    """What is held of a topic, and what of it was not handed out."""
+    """The held totals of a topic, and those of them that were not handed out."""
 
     def __init__(self):
         self.version, self.complete_to, self.cells = None, 0, {}
@@ -87,7 +87,7 @@ async def _follow(cluster, held, changed):
 
 
 async def _hear(conversation, held, changed):
-    """Takes up what a node says until it sends the viewer away; returns how long to wait then."""
+    """Handles a node's messages until it asks the viewer to move; returns the wait before that."""
     known = [
         (name, {"era": topic.version[0], "number": topic.version[1]} if topic.version else {"era": 0, "number": 0})
         for name, topic in held.items()

@@ -11,7 +11,7 @@ FRAME_BYTES = 1 << 20
 
 
 class Malformed(Exception):
-    """Bytes that are not the message they should be."""
+    """Bytes that are not the expected message."""
 
 
 def option(of):
@@ -96,7 +96,7 @@ WIDTHS = {251: 2, 252: 4, 253: 8, 254: 16}
 
 
 def encode(form, value):
-    """The message as bytes."""
+    """Encodes a message."""
     if isinstance(form, str) and form in INTEGERS:
         if value <= 250:
             return bytes([value])
@@ -177,7 +177,7 @@ class Reader:
 
 
 def decode(form, data):
-    """The message that these bytes are, whole."""
+    """Decodes bytes that are exactly one message."""
     reader = Reader(data)
     value = reader.take(form)
     if reader.at != len(data):
@@ -186,7 +186,7 @@ def decode(form, data):
 
 
 def datagram(data):
-    """The changes in a datagram, one after another."""
+    """Decodes the changes in a datagram, one after another."""
     reader = Reader(data)
     while reader.at < len(data):
         yield reader.take(CHANGES)
@@ -197,7 +197,7 @@ def frame(kind, body):
 
 
 def batch(seq, events):
-    """A whole frame of events ((topic, item, kind), delta), with all their names."""
+    """Encodes events ((topic, item, kind), delta) as a frame, with all their names."""
     ids, names, words = {}, [], []
     for counter, delta in events:
         if counter not in ids:

@@ -18,7 +18,7 @@ FORMS = {
 
 
 def golden():
-    """(section, value, bytes) of each sample."""
+    """Yields (section, value, bytes) of each sample."""
     section = None
     for line in GOLDEN.read_text().splitlines():
         if line.startswith("["):
@@ -41,7 +41,7 @@ class Bytes(unittest.TestCase):
         self.assertEqual(seen, FORMS.keys())
 
     def test_a_batch_is_written_as_pinned(self):
-        """Of the samples those that forget all names first: the others need a connection's memory."""
+        """Checks the samples that forget all names first: others need a connection's memory."""
         batches = [(value, data) for section, value, data in golden() if section == "Batch" and value[1]]
         self.assertTrue(batches)
         for (seq, _, names, events), data in batches:

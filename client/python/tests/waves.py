@@ -14,7 +14,7 @@ ITEMS = 7
 
 
 async def follow(cluster, topic, seen):
-    """Adds up the topic; no total may ever go down, since only likes are sent."""
+    """Sums up the topic; no total may go down, since only likes are sent."""
     totals = {}
     async for view in watch(cluster, [topic]):
         for item, kinds in view["counts"].items():

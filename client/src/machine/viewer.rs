@@ -259,8 +259,9 @@ impl ViewerMachine {
         Ok(None)
     }
 
-    /// Ignores changes of another era than the held one, or from before the first snapshot: the node sends
-    /// the era's snapshot, and after it, on the same stream, everything that changed since.
+    /// Takes over changes. Those of another era than the held one, or from before the first snapshot, are
+    /// ignored: the node sends the era's snapshot, and after it, on the same stream, everything that changed
+    /// since.
     fn changes(&mut self, feed: &Feed, changes: Changes, complete_to: Option<WallMs>) {
         let Some(topic) = feed.handles.get(&changes.handle) else { return };
         let Some(held) = self.topics.get_mut(topic) else { return };

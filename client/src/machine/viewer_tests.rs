@@ -42,7 +42,7 @@ impl Screen {
         self.watch.handle_datagram(&self.feed, bytes);
     }
 
-    /// There is a new connection, and no other.
+    /// Replaces the connection by a new one.
     fn reconnect(&mut self) {
         self.feed = self.watch.connected().1;
     }

@@ -35,7 +35,7 @@ pub(super) enum SubscriptionEvent {
 pub(super) enum End {
     /// No node can help.
     Fatal(ClientError),
-    /// With this node only; `was_open` says whether it had let the viewer in.
+    /// This node can't help, another may. `was_open` says whether it had let the viewer in.
     Node { was_open: bool, reason: String },
 }
 

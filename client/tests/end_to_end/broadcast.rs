@@ -29,7 +29,7 @@ pub(crate) enum Line {
     Move,
 }
 
-/// Its one topic, and how to make it say more.
+/// The node's one topic, and the sender of its further messages.
 #[derive(Clone)]
 pub(crate) struct Script {
     pub(crate) snapshot: Arc<Mutex<(Version, Vec<CounterTotal>)>>,

@@ -1,4 +1,4 @@
-//! The gate before all routes: which requests reach them, and what browsers are told of the rest.
+//! The gate before all routes: decides which requests reach them, and which answers pages may read.
 
 use super::exposure::is_loopback;
 use super::host::{Authority, HostRule};
@@ -81,13 +81,13 @@ pub struct Passed {
 /// The reason why a request reaches no route. Nothing was counted or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Nothing that names a server.
+    /// There is not exactly one `Host` that names a server.
     #[error("the request takes one Host header with a name or an address")]
     NoHost,
     /// A name that isn't this server's: the way of DNS rebinding, or a setting is missing.
     #[error("this server does not answer to '{0}': add it to http.hosts if it is one of its names")]
     UnknownHost(String),
-    /// A page of a stranger.
+    /// The page's origin is neither the server's own nor listed.
     #[error(
         "pages of this origin may not use this server: add the origin to http.origins if they are meant to"
     )]
@@ -95,12 +95,12 @@ pub enum Refused {
     /// Another content type, which any page could send without asking first.
     #[error("this route takes Content-Type: application/json")]
     NotJson,
-    /// From elsewhere, where no tokens are asked for.
+    /// The cluster asks for no tokens, and the request may come from another machine.
     #[error(
         "only this machine may change a cluster without keys, and not through a proxy: ask from there, or set keys and show a token"
     )]
     NotFromHere,
-    /// On the other port.
+    /// The route is on the other port.
     #[error("this route is on the port of http.admin")]
     OtherPort,
 }
@@ -108,11 +108,11 @@ pub enum Refused {
 /// The gate's decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on.
+    /// The request goes on to its route.
     Pass(Passed),
-    /// A browser's question beforehand is answered here: yes.
+    /// The answer to a browser's preflight request, which is allowed.
     Preflight(Passed),
-    /// It ends here; the page may read the reason if it may read answers.
+    /// The request ends here. The page may read the reason if it may read answers.
     Refuse(Refused, Passed),
 }
 
@@ -213,7 +213,7 @@ impl Gate {
     }
 }
 
-/// Whether somebody on this machine asks, and nobody through a proxy on it.
+/// Whether the request comes from this machine, and not through a proxy on it.
 fn is_from_here(asked: &Asked<'_>) -> bool {
     is_loopback(asked.peer) && !asked.forwarding.is_any
 }

@@ -59,7 +59,7 @@ impl NodeConfig {
         let section = |name| Section::new(name, &file, environment);
         let mut node = NodeSettings::read(section("node"))?;
         let mut http = section("http");
-        // The name of the key in manifests; the node's own goes before it.
+        // The name of the key in manifests; the node's own key takes precedence.
         let listen = http.optional("listen", "an address like 0.0.0.0:8080")?;
         node.http = node.http.or(listen);
         let rules = HttpRules::read(&mut http)?;

@@ -40,7 +40,7 @@ pub enum AccessError {
     /// A good token for something else.
     #[error("this token does not allow to {0}")]
     Forbidden(&'static str),
-    /// From elsewhere, where no tokens are asked for.
+    /// The cluster asks for no tokens, and the request may come from another machine.
     #[error(
         "only this machine may change the cluster: ask from there, or set auth.secret_file and show a token"
     )]

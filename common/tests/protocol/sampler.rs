@@ -48,7 +48,7 @@ struct Run<'a> {
     plan: Plan,
     met: Vec<(String, usize)>,
     next: u64,
-    /// Of the value that was made last.
+    /// The shape of the value that was made last.
     shape: Shape,
     all: &'a mut Definitions,
 }

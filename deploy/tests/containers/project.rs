@@ -56,7 +56,7 @@ impl Project {
         }
     }
 
-    /// Brings one tier to another size, and leaves all others as they are, whatever state they are in.
+    /// Brings one tier to another size, and leaves all others as they are.
     pub(crate) fn scale(&self, service: &str, count: usize) {
         let scale = format!("{service}={count}");
         let up = ["up", "-d", "--no-build", "--no-deps", "--no-recreate", "--scale", &scale, service];

@@ -35,7 +35,7 @@ impl ClusterOverRedis {
         send(&self.cluster, events);
     }
 
-    /// Restarts the cluster, and waits until the log of the stream before is deleted; returns that stream.
+    /// Restarts the cluster, and waits until the log of the previous stream is deleted; returns that stream.
     fn retire(&mut self) -> String {
         retire(&mut self.cluster)
     }

@@ -99,7 +99,7 @@ fn every_event_counts_once_whatever_is_cut_apart() {
     let load = Load::start(&url);
     load.goes_on("before any cut");
 
-    // A leaf that no root hears is out of the view, and still answers producers with unanswered batches.
+    // A leaf that reaches no root is out of the view, and still answers producers with unanswered batches.
     leaves[0].cut(Cut::From(&all_roots));
     cluster.gone(&leaves[0], &broadcasts[1]);
     load.goes_on("a leaf apart from the roots");

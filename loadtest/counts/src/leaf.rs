@@ -130,7 +130,7 @@ impl Rig {
         self.sync()
     }
 
-    /// Everything written is on disk.
+    /// Reports everything written as durable.
     fn sync(&mut self) -> Result<(), Box<dyn Error>> {
         while let Some(append) = self.leaf.next_append() {
             self.leaf.handle_durable(self.now, append.last, append.bytes.len() as u64);
@@ -181,7 +181,7 @@ impl Rig {
         CutOutcome { stream, topic, from, to, outcome: Some(Outcome::Applied(applied)) }
     }
 
-    /// That the work was done is part of the count's meaning.
+    /// Checks that batches were acked: the count means nothing otherwise.
     fn all_acked(&self) -> Result<(), Box<dyn Error>> {
         if self.acked > 0 { Ok(()) } else { Err("no batch was acked".into()) }
     }

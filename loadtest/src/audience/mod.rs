@@ -51,7 +51,7 @@ pub(crate) struct Deliveries {
     pub(crate) deliveries: u64,
     /// Times that a viewer saw a lower total than before.
     pub(crate) steps_back: u64,
-    /// From when a change was due until a viewer saw it, for every change and viewer.
+    /// The time from a change's due time until a viewer saw it, for every change and viewer.
     pub(crate) staleness_ms: Percentiles,
     pub(crate) curve: Vec<Point>,
 }
@@ -71,7 +71,7 @@ impl Seen {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on changes are due as the schedule says, and are counted. There is one schedule.
+    /// Begins to count the changes of this schedule. Later calls have no effect.
     pub(crate) fn begin(&self, schedule: ChangeSchedule) {
         let _ = self.schedule.set(schedule);
     }

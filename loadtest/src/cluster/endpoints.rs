@@ -8,7 +8,7 @@ use countree_common::shell::overview::{Acknowledged, Audit, Forgotten};
 use std::time::Duration;
 
 const UNAVAILABLE: u16 = 503;
-/// Between two tries, and how many there are.
+/// The time between two tries; [`TRIES`] is their number.
 const RETRY: Duration = Duration::from_millis(500);
 const TRIES: u32 = 20;
 const AUDIT: &str = "/v1/audit";

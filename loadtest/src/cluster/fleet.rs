@@ -177,7 +177,7 @@ impl Fleet {
         self.processes.iter().filter(|p| p.kind == kind).filter_map(|p| p.url.clone()).collect()
     }
 
-    /// Lines of the nodes' logs that speak of a panic.
+    /// Lines of the nodes' logs that report a panic.
     pub(crate) fn panics(&self) -> Vec<String> {
         let mut panics = Vec::new();
         for ServerProcess { name, log, .. } in &self.processes {

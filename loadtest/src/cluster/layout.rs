@@ -29,7 +29,7 @@ impl NodePlan {
         format!("{}-{}", self.tier(), self.number)
     }
 
-    /// Its file.
+    /// The text of its configuration file.
     pub(crate) fn settings(&self, common: &Common<'_>) -> String {
         let (at, name, Self { quic, http, .. }) = (common.folder.display(), self.name(), self);
         let store = common.redis.map_or("embedded".into(), |port| format!("redis://127.0.0.1:{port}"));

@@ -108,7 +108,7 @@ async fn measure(arguments: &ExactArguments, folder: &Path, json: bool) -> Resul
     Ok(Outcome::new(arguments, &run, &schedule, verdict, measured))
 }
 
-/// Everything after the last ack: merged, read, seen.
+/// Waits until everything is merged, and compares the totals and the viewers with the acked events.
 async fn conclude(
     run: &Run,
     fleet: &mut Fleet,
@@ -168,7 +168,7 @@ async fn conclude(
     Ok((measured, verdict))
 }
 
-/// The ledger has to speak of as many events as the totals hold.
+/// Checks that the ledger has as many events as the totals, and returns it.
 fn check_ledger(run: &Run, audit: Option<&Audit>, counted: u64) -> Ledger {
     let Some(audit) = audit else { return Ledger::default() };
     let spoken = audit.total.accepted - audit.total.declared_lost;

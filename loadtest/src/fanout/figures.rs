@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) elapsed: Duration,
-    /// From the first change until every viewer had seen the last.
+    /// The processor time from the first change until every viewer had seen the last.
     pub(super) used: Usage,
     pub(super) own: f64,
     /// The broadcast node's processor time while viewers connected.
@@ -52,7 +52,7 @@ pub(crate) struct Figures {
     pub(crate) deliveries_per_core_s: Option<f64>,
     /// Counters shown anew, per core-second of the broadcast node.
     pub(crate) counter_updates_per_core_s: Option<f64>,
-    /// From when a change was due until a viewer saw it, for every change and viewer.
+    /// The time from a change's due time until a viewer saw it, for every change and viewer.
     pub(crate) staleness_ms: Percentiles,
     /// The broadcast node's memory for each viewer.
     pub(crate) bytes_per_viewer: Option<f64>,

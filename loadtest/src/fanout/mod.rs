@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Time for viewers to see the last change.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// Between the last connection and the first change: what connecting leaves behind is done by then.
+/// The pause between the last connection and the first change, in which work for new connections ends.
 const LEAD: Duration = Duration::from_millis(500);
 const DELIVERIES: &str = "countree_broadcast_datagrams_total";
 

@@ -29,11 +29,11 @@ pub(crate) struct Figures {
     /// Asked for; none is as fast as possible.
     pub(crate) rate: Option<f64>,
     pub(crate) seed: u64,
-    /// From the first send to the last ack.
+    /// The time from the first send to the last ack.
     pub(crate) elapsed_s: f64,
     /// Acked events over `elapsed_s`.
     pub(crate) events_per_s: f64,
-    /// From the first send until everything was in the store.
+    /// The time from the first send until everything was in the store.
     pub(crate) merged_s: f64,
     /// The server's processor time until everything was in the store: the whole work.
     pub(crate) server_core_s: Option<f64>,

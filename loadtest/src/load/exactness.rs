@@ -34,7 +34,7 @@ impl Expected {
         Self { totals: vec![0; plan.keys as usize] }
     }
 
-    /// Everything of this plan was sent, drawn anew to know what.
+    /// Adds all events of this plan, which are drawn again from its seed.
     pub(crate) fn add(&mut self, plan: &Plan, zipf: &Zipf) {
         for producer in 0..plan.producers {
             for counter in plan.draws(zipf, producer) {

@@ -37,15 +37,15 @@ pub(crate) struct Load {
 #[derive(Debug)]
 pub(crate) struct Round {
     pub(crate) tally: Tally,
-    /// From the first send to the last ack.
+    /// The time from the first send to the last ack.
     pub(crate) elapsed: Duration,
-    /// From the first send until everything was in the store.
+    /// The time from the first send until everything was in the store.
     pub(crate) merged: Duration,
     /// The server's processor time until the last ack.
     pub(crate) used_acked: Usage,
-    /// The server's until everything was merged: the whole work.
+    /// The server's processor time until everything was merged: the whole work.
     pub(crate) used: Usage,
-    /// That of this process until the last ack, in seconds.
+    /// This process's processor time until the last ack, in seconds.
     pub(crate) own: f64,
     /// The growth of the leaves' logs in bytes, where the cluster reports it.
     pub(crate) log_bytes: Option<u64>,

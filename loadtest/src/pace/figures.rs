@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The manifest's, for windows and ticks.
 const USUAL: Duration = Duration::from_millis(100);
 
-/// At one share.
+/// The figures at one share.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Point {
     /// The share of the capacity, in percent.
@@ -19,9 +19,9 @@ pub(super) struct Point {
     pub(super) events: u64,
     /// Events per second, as they were acked.
     pub(super) reached: f64,
-    /// From when a change was due until a viewer was shown it.
+    /// The time from a change's due time until a viewer was shown it.
     pub(super) screen_ms: Percentiles,
-    /// From when an event of the load was due to its ack.
+    /// The time from a load event's due time to its ack.
     pub(super) ack_ms: Percentiles,
     /// The ack latency of the changes that viewers wait for, which share a batch with few others.
     pub(super) pulse_ack_ms: Percentiles,

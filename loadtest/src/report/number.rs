@@ -22,7 +22,7 @@ pub(crate) fn count(rate: f64) -> String {
     }
 }
 
-/// As short as it gets, for the ticks of a plot: 1k, 10M, 0.5.
+/// Formats a number as short as possible, for the ticks of a plot: 1k, 10M, 0.5.
 pub(crate) fn short(number: f64) -> String {
     let (scaled, unit) = match number.abs() {
         n if n >= 1e9 => (number / 1e9, "G"),

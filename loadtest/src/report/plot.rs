@@ -16,7 +16,7 @@ const LINES: f64 = 5.0;
 /// One axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Axis {
-    /// From 0 on.
+    /// Linear, from 0 on.
     Linear,
     /// Powers of ten.
     Log,
@@ -65,7 +65,7 @@ impl Scale {
         }
     }
 
-    /// From 0 to 1.
+    /// The position of a value on the axis, from 0 to 1.
     fn share(&self, value: f64) -> f64 {
         let value = if self.axis == Axis::Linear { value } else { value.max(1e-6).log10() };
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)

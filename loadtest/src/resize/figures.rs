@@ -18,7 +18,7 @@ pub(super) struct Resize {
     pub(super) moves: Moves,
 }
 
-/// As `countree plan --json` says it.
+/// The shares that move, as `countree plan --json` prints them.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Moves {
     pub(super) items: Share,

@@ -16,13 +16,13 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// From one node in each tier.
+    /// Begins with one node in each tier.
     pub(super) fn new(most: u32) -> Self {
         Self { sizes: [1; 3], is_growing: [true; 3], most, steps: 0 }
     }
 
-    /// All tiers at once, from one end to the other: leaves come while roots go, and broadcast nodes at half the
-    /// pace.
+    /// Resizes all tiers at once between one node and the most: leaves come while roots go, and broadcast
+    /// nodes change at half the pace.
     pub(super) fn leap(&mut self) {
         self.steps += 1;
         let (odd, half) = (self.steps % 2 == 1, self.steps / 2 % 2 == 1);

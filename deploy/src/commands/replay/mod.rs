@@ -34,7 +34,7 @@ struct Played {
 /// The reason that a replay ended before its trace.
 #[derive(Debug, thiserror::Error)]
 enum Stopped {
-    /// By a signal, before this line.
+    /// A signal came before this line was sent.
     #[error("stopped: go on with --from-line {0}")]
     Asked(u64),
     #[error(

@@ -41,7 +41,7 @@ impl QuicSender {
         if self.number.is_multiple_of(2) { self.stream().await } else { self.flush_each().await }
     }
 
-    /// Never waits, so that much is under way whenever something dies.
+    /// Sends without waiting for acks, so that many events are under way when a process dies.
     async fn stream(mut self) -> Result<Vec<Group>, Failure> {
         let mut ticks = interval(TICK);
         while !self.run.load_over.has_begun() {

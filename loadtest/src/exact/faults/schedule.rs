@@ -32,7 +32,7 @@ const FAULTS: [Fault; 8] = [
 ];
 /// A process that has not drained after this long is killed.
 const DRAIN: Duration = Duration::from_secs(30);
-/// A process that ended by itself is started again after this long, as whatever runs containers would.
+/// A process that ended by itself is started again after this long, as a container runtime would.
 const RESTART: Duration = Duration::from_millis(500);
 
 /// A fault that was done.
@@ -150,8 +150,7 @@ impl FaultSchedule {
         commands
     }
 
-    /// A process has ended, as it was told to or by itself; returns whether it was told to. One that was
-    /// killed is not reported.
+    /// Handles the end of a process that was not killed; returns whether it had been asked to drain.
     pub(in crate::exact) fn handle_exit(&mut self, process: usize, now: Time) -> bool {
         let was_told = self.processes.get(process).is_some_and(|(_, state)| *state == State::Draining);
         let wait = if was_told { self.draw(DOWN_MS) } else { RESTART };

@@ -18,9 +18,10 @@ use std::time::Duration;
 /// The findings at the end of a run.
 #[derive(Debug, Clone)]
 pub(in crate::exact) struct Measured {
-    /// From the start of the load to the last process's return.
+    /// The time from the start of the load to the last process's return.
     pub(in crate::exact) faults_over: Duration,
-    /// From then on until everything was acked, every node ready, everything merged, and shown to all.
+    /// The times from then on until everything was acked, every node ready, everything merged, and shown to
+    /// all viewers.
     pub(in crate::exact) acked: Duration,
     pub(in crate::exact) ready: Duration,
     pub(in crate::exact) merged: Duration,
@@ -57,15 +58,15 @@ pub(in crate::exact) struct Figures {
     pub(in crate::exact) elapsed_s: f64,
     /// The longest time without any ack.
     pub(in crate::exact) longest_ack_stall_s: f64,
-    /// From an event's queueing to its ack, for producers over QUIC.
+    /// The time from an event's queueing to its ack, for producers over QUIC.
     pub(in crate::exact) ack_ms: Percentiles,
-    /// From the last fault's end until all was acked.
+    /// The time from the last fault's end until all was acked.
     pub(in crate::exact) acked_s: f64,
-    /// From the last fault's end until every node was ready and knew all others.
+    /// The time from the last fault's end until every node was ready and knew all others.
     pub(in crate::exact) ready_s: f64,
-    /// From the last fault's end until all was merged.
+    /// The time from the last fault's end until all was merged.
     pub(in crate::exact) merged_s: f64,
-    /// From the last fault's end until all was merged and every viewer had seen it.
+    /// The time from the last fault's end until all was merged and every viewer had seen it.
     pub(in crate::exact) recovery_s: f64,
     pub(in crate::exact) ledger: Ledger,
     /// Events that lost disks may have taken along.
@@ -251,7 +252,7 @@ fn by_place(kinds: &BTreeMap<ProcessKind, u32>) -> String {
     format!("{total} times: {}", each.join(", "))
 }
 
-/// Without the digits that mean nothing.
+/// Rounds to milliseconds.
 fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e3).round() / 1e3
 }

@@ -61,7 +61,7 @@ pub(in crate::exact) async fn ready(run: &Run, fleet: &Fleet, deadline: Instant)
             problem => problem,
         };
         let Some(problem) = problem else { return };
-        // The schedule's own doing, which an operator knows of.
+        // The schedule has done this, so it acknowledges it, as an operator would.
         if problem.contains("went back in time while it was in use")
             && let Some(endpoints) = all_endpoints(fleet.urls(ProcessKind::Leaf)).first()
             && let Err(e) = endpoints.acknowledge().await
