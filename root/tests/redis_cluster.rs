@@ -100,7 +100,7 @@ async fn a_scan_ends_with_words_where_slots_have_moved() {
     assert_eq!(store.scan(None, 1).await, Err(StoreError::ScanBroken));
 }
 
-/// Into the cluster, to a single server, and back into a file; what a copy holds, the next one holds.
+/// Copies a store into the cluster, to a single server, and back into a file; each copy holds what the one before held.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_is_copied_from_any_form_to_any() {
     let (Some(cluster), Some(single)) = (RedisCluster::start(), RedisServer::start()) else { return };

@@ -74,7 +74,7 @@ async fn an_aof_cut_off_anywhere_is_a_state_that_was() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_merge_that_was_cut_in_two_is_not_there_or_is_finished() {
     let known = ("known", 10);
-    // One that the root plans with what it remembers and what it does not, and two of more than one write.
+    // A merge that the root plans, with a total that it remembers and one that it does not; then two of several writes.
     cut_in_two(&[known, ("new", 100)], 9, true).await;
     let many: Vec<String> = (0..5_000).map(|i| format!("item {i}")).collect();
     let many: Vec<_> = many.iter().map(|item| (item.as_str(), 1)).collect();

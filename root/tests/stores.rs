@@ -82,7 +82,7 @@ async fn each_start_of_an_embedded_store_is_an_era_also_of_a_wiped_one_and_of_an
     let store = open().await;
     let first = store.served_in().await.unwrap();
     assert!(first > 1 << 48 && first < 1 << 53, "{first}");
-    // As a leaf asks for one that has found the document gone back.
+    // A leaf asks for such an era once it has found that the document went back.
     let cut = Cut { era: first + 9, ..growing_cut("t", 1, 1) };
     assert!(matches!(store.merge([cut].into()).await.remove(0).unwrap(), Outcome::Applied(_)));
     drop(store);
@@ -108,7 +108,7 @@ async fn each_start_of_an_embedded_store_is_an_era_also_of_a_wiped_one_and_of_an
 async fn counters_of_an_embedded_topic_keep_their_totals_over_restarts() {
     let dir = tempdir().unwrap();
     let (topics, items) = (["a", "ab", "b"], 100);
-    // Each round changes every counter of before, and brings new ones.
+    // Each round changes every counter of the rounds before, and brings new ones.
     for round in 1..=4 {
         let store = Embedded::open(dir.path(), &cluster("local")).await.unwrap();
         let cuts: Vec<_> = topics.iter().map(|topic| growing_cut(topic, round, items)).collect();
@@ -126,7 +126,7 @@ async fn counters_of_an_embedded_topic_keep_their_totals_over_restarts() {
     }
 }
 
-/// A file of before the next number was kept, out of which a topic was taken.
+/// A file from before the next number was recorded, from which a topic was removed.
 #[tokio::test]
 async fn a_topic_that_is_gone_leaves_its_number_to_nobody() {
     const NEXT: TableDefinition<'_, &str, u32> = TableDefinition::new("next");

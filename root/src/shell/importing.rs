@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Somebody else imports the same file at the same time, again and again; more is no coincidence.
+/// The most tries to merge rows. One fails when somebody else imports the same file at the same time.
 const TRIES: usize = 16;
 
 /// The question that a step of an import puts to the registry; `None` when it is about rows.

@@ -76,7 +76,7 @@ pub(super) async fn join(
     .await
 }
 
-/// Enters the view. The registrar beside it knows itself which epochs there were.
+/// Enters the view. It names no epoch, since the registrar beside it knows which ones there were.
 pub(super) async fn enter(registry: &RegistryHandle, node: &Node, stop: &Shutdown) -> Result<(), JoinError> {
     let ask = || registry.ask(Ask::Heartbeat { node: node.clone(), epoch: 0, reached: None });
     until_joined(

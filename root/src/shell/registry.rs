@@ -19,7 +19,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 const TICK: Duration = Duration::from_millis(50);
-/// Totals are called complete no further than the registry was last read: this is a part of `complete_to`'s delay.
+/// Time between two readings of the registry. Totals are called complete no further than the last one, so this is a
+/// part of `complete_to`'s delay.
 const REFRESH: Duration = Duration::from_millis(200);
 
 type Question = (Ask, oneshot::Sender<Reply>);

@@ -249,7 +249,7 @@ impl World {
         self.settle(i);
     }
 
-    /// Whether every key must be remembered: neither leaves' folders nor the registry were lost or put back.
+    /// Whether every key must be remembered: no leaf's folder, registry or store was lost, exchanged or put back.
     fn no_key_can_be_lost(&self) -> bool {
         let forgetful =
             [Fault::RegistryRollback, Fault::StoreEmptied, Fault::StoreExchanged, Fault::RootsOnOtherStore];

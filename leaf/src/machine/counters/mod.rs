@@ -64,7 +64,7 @@ impl Counters {
         &mut self.near_limit
     }
 
-    /// The load of late.
+    /// The load over the last period.
     pub(super) fn rates(&self) -> &Rates {
         &self.rates
     }

@@ -20,7 +20,7 @@ impl LeafMachine {
         self.end_lookup(now, id, lookup);
     }
 
-    /// A leaf has answered a question about this many keys, or has not.
+    /// Takes a leaf's answer to a question about this many keys, or the lack of one.
     pub(in crate::machine) fn lookup_answered(
         &mut self,
         now: Now,

@@ -53,7 +53,8 @@ pub(super) struct Leave {
     /// A step waits for its answer.
     is_asking: bool,
     retry_at: Option<Time>,
-    /// By the store's word. Where there is no table to publish, nothing tells what the store's word is worth.
+    /// Whether the store has called all pieces of the published table durable. Without a table to publish this stays
+    /// `false`, since no answer has shown that the store is durable.
     is_table_durable: bool,
 }
 
@@ -141,7 +142,7 @@ impl Leave {
         }
     }
 
-    /// Whether the store's word is that it can't forget anything of this leaf.
+    /// Whether the store has said that it can't forget anything of this leaf.
     fn is_past_forgetting(&self, parts: &Parts<'_>) -> bool {
         self.is_table_durable
             && parts.uplink.streams().all(|uplink| uplink.last_unconfirmed_merge().is_none())

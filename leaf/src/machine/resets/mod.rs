@@ -145,7 +145,7 @@ impl Resets {
             Answer::Members { away, .. } if !away.is_empty() => {
                 self.end(id, SubmitError::Away(away), context)
             }
-            // Not listed yet, it would not be asked itself.
+            // While this leaf is not listed, it would not be asked itself.
             Answer::Members { view, .. } if view.node(&context.config.leaf).is_none() => {
                 self.end(id, SubmitError::Unreachable, context);
             }

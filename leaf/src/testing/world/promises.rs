@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Default)]
 pub(super) struct Promises {
-    /// Acked events in the order of their acks, until a watermark has passed them; and those, by topic.
+    /// Acked events in the order of their acks, until a watermark has passed them; then `complete` counts them.
     acked: VecDeque<(WallMs, Topic)>,
     complete: BTreeMap<Topic, u64>,
     /// Those who wait for a topic, with the number of its events that had been acked by then.

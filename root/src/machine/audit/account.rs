@@ -21,7 +21,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// `leaves`: what each live leaf has answered, `None` for silence.
+    /// Makes the account; `leaves` are the answers of the live leaves, `None` for silence.
     pub fn new(records: AuditRecords, leaves: Vec<(NodeName, Option<Vec<StreamLedger>>)>) -> Self {
         let silent = leaves.iter().filter(|(_, answer)| answer.is_none()).map(|(leaf, _)| leaf.clone());
         let missing = records.away.iter().cloned().chain(silent).collect();

@@ -89,7 +89,8 @@ impl Auditor {
 
     /// The corrections for streams without events under way, from two rounds in a row that found the same.
     fn corrections(&mut self, compared: &BTreeMap<StreamId, Compared>, after: &Account) -> Vec<Correction> {
-        // Too much means something only where less was expected before, or nothing: what was lost is back, perhaps.
+        // A surplus is corrected only where events count as lost, or no ledger tells what was merged: lost events may be
+        // back in the store.
         let is_open = |stream, of: &Compared| {
             of.lost > 0 || after.is_given_up(stream) || after.remembered(stream).is_none()
         };
@@ -114,7 +115,7 @@ impl Auditor {
         corrections
     }
 
-    /// A topic's events over all streams never become fewer.
+    /// Notes topics whose events over all streams became fewer, which must never happen.
     fn note_topics(&mut self, round: Round) {
         if self.has_all_names && round.has_all_names() && round.reads_as_much_as(&self.streams_named) {
             for (topic, before) in &self.named {

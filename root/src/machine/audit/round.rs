@@ -120,7 +120,7 @@ impl Round {
         self.held.values().fold(0, |sum, held| sum.saturating_add(*held))
     }
 
-    /// Whether this round saw all the topics that it read by name.
+    /// Whether it remembers by name all topics that it read.
     pub(super) fn has_all_names(&self) -> bool {
         self.named.len() < TOPICS_NAMED
     }

@@ -8,11 +8,11 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 /// The state of a topic on a connection.
 #[derive(Debug)]
 pub(super) enum FollowState {
-    /// Nothing, or something too old: it waits for its turn to be read.
+    /// The node holds nothing of it, or something too old: it waits for its turn to be read.
     Waiting,
     /// The same, and the read is under way.
     Reading { read: ReadId, held: Vec<Update>, held_totals: usize, floor: Option<Version> },
-    /// Everything up to this version.
+    /// The node holds everything up to this version.
     Current(Version),
 }
 

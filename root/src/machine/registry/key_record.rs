@@ -59,7 +59,7 @@ impl KeyRecord {
         self.keepers.remove(leaf);
     }
 
-    /// A leaf has lost what it remembered, or is given up with it.
+    /// A leaf has lost what it remembered, or is given up with all of it.
     pub(super) fn lose(&mut self, leaf: &NodeName, now: WallMs) {
         self.keepers.remove(leaf);
         self.lost.retain(|(name, _)| name != leaf);

@@ -80,7 +80,7 @@ impl OpenStreams {
         has_forgotten
     }
 
-    /// The log on which a start has joined, until it is in the view: nothing, if it was dropped.
+    /// Takes the log on which a start joined, if it is still to be compared; an empty one if it was dropped.
     fn joined_on(&mut self, leaf: &NodeName, incarnation: u64) -> Option<Vec<LogEnd>> {
         let joining = self.joining.get_mut(leaf)?;
         let is_dropped =

@@ -37,8 +37,8 @@ fn starts_of_roots_and_broadcast_nodes_are_told_apart_without_a_memory_of_their_
     assert_eq!(registry.join(&name("leaf-0"), Tier::Leaf, 0), Ok(2));
 }
 
-/// Its keys are nobody's to judge from then on, though its name owns keys still; and it is called away until somebody
-/// gives up what is missing.
+/// From then on nobody can judge the keys that it had, though its name still owns keys; and the leaf is called away
+/// until somebody gives up what is missing.
 #[test]
 fn a_leaf_that_comes_back_without_its_log_is_not_who_it_was() {
     let mut registry = leaves(&["a", "b"]);
@@ -69,7 +69,7 @@ fn a_leaf_that_comes_back_without_its_log_is_not_who_it_was() {
     assert_eq!((joined, registry.epoch(), registry.away()), ((2, vec![]), epoch, vec![]));
 }
 
-/// All is merged, and the copy lacks where the sessions ended that are open in it.
+/// All is merged, but sessions that are open in the copy have ended since, and the copy does not say where.
 #[test]
 fn a_leaf_that_is_killed_while_it_leaves_and_is_back_on_an_older_copy_hears_what_it_lacks() {
     let mut registry = leaves(&["a", "b"]);

@@ -97,7 +97,7 @@ fn prepare(database: &Database, path: &Path, cluster: &NodeName) -> Result<u64, 
     Ok(era)
 }
 
-/// Begins the era of this start. Files of before this was kept have eras of 0, or of what leaves asked for.
+/// Begins the era of this start. A file from before eras were recorded has eras of 0, or those that leaves asked for.
 fn begin_era(transaction: &WriteTransaction) -> Result<u64, StoreError> {
     let mut eras = transaction.open_table(ERAS).map_err(failed)?;
     let held = eras.get(HIGHEST_ERA).map_err(failed)?.map(|era| era.value());
@@ -117,7 +117,7 @@ fn begin_era(transaction: &WriteTransaction) -> Result<u64, StoreError> {
     Ok(era)
 }
 
-/// Files of before this was kept numbered topics by how many there were.
+/// Sets the number that the next new topic gets, in a file from before that was recorded.
 fn number_topics(transaction: &WriteTransaction) -> Result<(), StoreError> {
     let mut next = transaction.open_table(NEXT).map_err(failed)?;
     if next.get(NEXT_TOPIC).map_err(failed)?.is_some() {

@@ -31,7 +31,7 @@ impl Redis {
     /// See [`Store::serve_as`](crate::store::Store::serve_as).
     pub(super) async fn bind(&self, id: StoreId, bars_others: bool) -> Result<(), StoreError> {
         *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
-        // They meet the server anew then, and find whose it is.
+        // Without their scripts the roots of other clusters meet the server anew, and find whose it is.
         if bars_others && let Err(e) = self.link.clone().forget_scripts().await {
             tracing::warn!(
                 "other clusters find out by themselves, within a second, that this store was taken over: {e}"
@@ -41,7 +41,7 @@ impl Redis {
         Ok(())
     }
 
-    /// Fails where another store is than the one that is served.
+    /// Fails if another store stands in the place of the one that is served.
     pub(super) async fn check_bound(&self) -> RedisResult<()> {
         let bound = *self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(bound) = bound else { return Ok(()) };

@@ -12,7 +12,7 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_ATTEMPTS: usize = 2;
 const RECONNECT_DELAY: Duration = Duration::from_millis(50);
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
-/// A connection that leads to the wrong server is given up for a new one this often.
+/// A connection that leads to the wrong server is given up for a new one no more often than this.
 const RENEW_GAP: Duration = Duration::from_secs(1);
 
 /// One server, found anew by its name when the connection leads nowhere: after a failover the name may

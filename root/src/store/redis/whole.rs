@@ -65,7 +65,7 @@ impl Redis {
         };
         let sessions = sessions.into_iter().map(session).collect::<Result<Vec<_>, _>>()?;
         let keep_ms = u64::try_from(left).unwrap_or_default();
-        // One whose time has come meanwhile is gone.
+        // A table whose time has come meanwhile is gone.
         Ok((keep_ms > 0 && !sessions.is_empty()).then_some(SessionTable { leaf, sessions, keep_ms }))
     }
 }

@@ -88,7 +88,7 @@ impl StreamUplink {
         self.probing.unconfirmed.first().is_none_or(|(answered, _)| *answered >= at)
     }
 
-    /// Asks about a topic, unless the store has answered for it of late.
+    /// Asks about a topic, unless the store has answered for it recently.
     pub(super) fn probe(&mut self, now: Time, topic: TopicId) {
         let Some(state) = self.topics.get_mut(topic) else { return };
         state.has_probe = false;
