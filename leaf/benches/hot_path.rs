@@ -1,5 +1,5 @@
-//! Measures the cost of an event to a leaf without network and disk: decode, deduplicate, log, sum, cut, take the answer.
-//! Batches are made beforehand, a root answers as fast as a store would, and each part is timed by itself.
+//! Measures the cost of an event to a leaf without network and disk: decode, deduplicate, log, sum, cut, take the
+//! answer. Batches are made beforehand, a root answers as fast as a store would, and each part is timed by itself.
 //!
 //! `cargo bench -p countree-leaf --bench hot_path [-- COUNTERS EXPONENT [SECONDS [MERGES_PER_S [PRODUCERS]]]]`
 

@@ -1,4 +1,5 @@
-//! Counters per second that a store takes, and what each costs the server: `cargo bench -p countree-root --bench merge`.
+//! Counters per second that a store takes, and what each costs the server: `cargo bench -p countree-root --bench
+//! merge`.
 //!
 //! Every batch holds one cut of each leaf for each topic; the counters of a cut are drawn from the topic's items.
 //! Without redis-server only the embedded store is measured.

@@ -1,4 +1,5 @@
-//! Measures a root's work for a counter of a cut before the store is asked: judging, and planning by the cached document.
+//! Measures a root's work for a counter of a cut before the store is asked: judging, and planning by the cached
+//! document.
 //!
 //! `cargo bench -p countree-root --bench planning`
 

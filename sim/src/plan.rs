@@ -111,7 +111,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Draws the run of a seed. The order of the draws is part of what a seed means.
     pub(crate) fn new(random: &mut Random, setting: &Setting) -> Self {
-        // Of most kinds of faults, half of the seeds have none: a fault must not hide what another brings to light.
+        // Each kind of fault is missing in four of ten seeds: one must not hide what another brings to light.
         let drawn: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.chance(60)).collect();
         let kinds = if setting.kinds.is_empty() { drawn } else { setting.kinds.clone() };
         let forgets = |fault: &Fault| {

@@ -13,8 +13,8 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// An empty trace. With `is_digested` it takes every event into the digest, which takes a third of a run's time; with
-    /// `is_printed` it prints every event on standard error.
+    /// An empty trace. With `is_digested` it takes every event into the digest, which takes a third of a run's time;
+    /// with `is_printed` it prints every event on standard error.
     pub(crate) fn new(is_digested: bool, is_printed: bool) -> Self {
         Self { digest: 0xcbf2_9ce4_8422_2325, count: 0, is_digested, is_printed }
     }

@@ -66,8 +66,8 @@ const STEPPED_AND_LEAVING: [Fault; 6] = [
 /// The store forgets all the time.
 const FALLING_BACK: [Fault; 3] = [Fault::StoreRollback, Fault::StoreRollback, Fault::BrokenConnection];
 
-/// The first broken promise of `promises` under a flaw, over some seeds; with `kinds` of faults alone, if there are any, for
-/// `longer` than usual.
+/// The first broken promise of `promises` under a flaw, over some seeds; with `kinds` of faults alone, if there are
+/// any, for `longer` than usual.
 fn found(flaw: Flaw, kinds: &[Fault], longer: u32, seeds: u64, promises: &[Promise]) -> Option<Broken> {
     let setting = Setting { flaw: Some(flaw), kinds: kinds.to_vec(), longer, ..Setting::default() };
     (0..seeds).filter_map(|seed| run(seed, &setting).broken).find(|broken| promises.contains(&broken.promise))

@@ -1,5 +1,5 @@
-//! Runs that broke a promise once. A run changes with the messages of the cluster, so a test of the machines, which does
-//! not change, pins each case, too.
+//! Runs that broke a promise once. A run changes with the messages of the cluster, so a test of the machines, which
+//! does not change, pins each case, too.
 
 use countree_sim::{Arguments, Broken, run};
 
@@ -9,8 +9,8 @@ fn broken(line: &str) -> Result<Option<Broken>, String> {
     Ok(arguments.runs().find_map(|(seed, setting)| run(seed, &setting).broken))
 }
 
-/// Two leaves leave at overlapping times, each the other's successor of idempotency keys. The first hands back what it was
-/// given, settles, loses its disk, and is back empty under its name; the second settles by a view from before.
+/// Two leaves leave at overlapping times, each the other's successor of idempotency keys. The first hands back what it
+/// was given, settles, loses its disk, and is back empty under its name; the second settles by a view from before.
 #[test]
 fn an_heir_that_left_and_is_back_under_its_name_knows_nothing() {
     assert_eq!(broken("--seed 101906 --kinds LeafDrained"), Ok(None));
@@ -31,8 +31,8 @@ fn nothing_is_shown_of_a_topic_that_is_counted_again_and_rolled_back_again_befor
     assert_eq!(broken("--seed 12804113488424413303 --kinds StoreRollback"), Ok(None));
 }
 
-/// Two roots tell a broadcast node of a topic that the store has nothing of, twice in a row. One of them lags, and speaks of
-/// the first time; what it says next is from before the second.
+/// Two roots tell a broadcast node of a topic that the store has nothing of, twice in a row. One of them lags, and
+/// speaks of the first time; what it says next is from before the second.
 #[test]
 fn a_root_that_lags_is_not_taken_to_have_caught_up_because_it_says_that_nothing_is_left() {
     assert_eq!(broken("--seed 20231 --kinds StoreRollback"), Ok(None));
@@ -45,8 +45,8 @@ fn a_viewer_that_knows_that_nothing_is_left_of_a_topic_is_not_shown_what_was() {
     assert_eq!(broken(line), Ok(None));
 }
 
-/// The last leaf leaves before it had any key, and its disk goes. The registry took it for one that keeps its keys, found
-/// them lost when it was back, and had every repeat answered with 409 for a horizon.
+/// The last leaf leaves before it had any key, and its disk goes. The registry took it for one that keeps its keys,
+/// found them lost when it was back, and had every repeat answered with 409 for a horizon.
 #[test]
 fn a_last_leaf_that_had_no_keys_has_not_lost_them_when_it_is_back_without_its_disk() {
     let line = "--seed 102 --kinds LeafDrained,LeafDrained,LeafKilled,LeafPaused,Isolation --longer 6 --only-faults 0,3";
@@ -84,8 +84,8 @@ fn a_join_that_arrives_again_takes_nobody_keys_and_holds_up_nobody_who_leaves() 
     assert_eq!(broken(line), Ok(None));
 }
 
-/// The owner of an id goes by a view from before the leaf that it noted an attempt of had come. It took that leaf for one
-/// that has left, and the id for a free one: both counted the event.
+/// The owner of an id goes by a view from before the leaf that it noted an attempt of had come. It took that leaf for
+/// one that has left, and the id for a free one: both counted the event.
 #[test]
 fn an_id_is_not_free_because_the_leaf_that_tries_to_use_it_is_not_in_the_view_yet() {
     for line in [

@@ -1,5 +1,5 @@
-//! Recovers a leaf's knowledge from its old streams: the sessions and keys to carry over, and the topics that may have sums
-//! which were never merged.
+//! Recovers a leaf's knowledge from its old streams: the sessions and keys to carry over, and the topics that may have
+//! sums which were never merged.
 
 use super::carried::Carried;
 use super::record::{Checkpoint, Record};

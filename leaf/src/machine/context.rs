@@ -1,4 +1,5 @@
-//! Holds the state that all parts of the machine share: settings, the cluster as this leaf knows it, the log, the outputs.
+//! Holds the state that all parts of the machine share: settings, the cluster as this leaf knows it, the log, the
+//! outputs.
 
 use super::calls::{Asker, Callee, Calls};
 use super::clocks::Clocks;

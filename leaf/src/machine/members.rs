@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(super) struct Members {
     view: ClusterView,
-    /// The epoch of the first view that lists this start: a node that asks all leaves of a later one asks this one, too.
+    /// The epoch of the first view that lists this start: a node that asks all leaves of a later one asks this one,
+    /// too.
     listed_since: Option<u64>,
     /// The latest start of each leaf that a view has listed; the registry bounds how many names there are.
     starts_seen: BTreeMap<NodeName, u64>,

@@ -1,7 +1,7 @@
 //! The leaf's machine: takes batches and answers, and puts out log bytes, acks and cuts. No IO, no clock, no threads.
 //!
-//! Its caller, the shell or the simulator, **feeds** it with one call for each thing that has happened, with the time of
-//! it where that matters:
+//! Its caller, the shell or the simulator, **feeds** it with one call for each thing that has happened, with the time
+//! of it where that matters:
 //!
 //! * producers: [`handle_connected`](LeafMachine::handle_connected), [`handle_message`](LeafMachine::handle_message),
 //!   [`handle_batch`](LeafMachine::handle_batch), [`handle_disconnected`](LeafMachine::handle_disconnected);
@@ -15,15 +15,15 @@
 //!   [`handle_outcomes`](LeafMachine::handle_outcomes), [`handle_near_limit`](LeafMachine::handle_near_limit),
 //!   [`handle_stamp`](LeafMachine::handle_stamp), [`handle_ask_again`](LeafMachine::handle_ask_again);
 //! * the disk: [`handle_durable`](LeafMachine::handle_durable), [`handle_disk`](LeafMachine::handle_disk);
-//! * answers to its outputs: [`handle_reply`](LeafMachine::handle_reply), [`handle_answer`](LeafMachine::handle_answer),
-//!   [`handle_scan`](LeafMachine::handle_scan), [`handle_retired`](LeafMachine::handle_retired) and their failures;
+//! * answers to its outputs: [`handle_reply`](LeafMachine::handle_reply),
+//!   [`handle_answer`](LeafMachine::handle_answer), [`handle_scan`](LeafMachine::handle_scan), [`handle_retired`](LeafMachine::handle_retired) and their failures;
 //! * the operator: [`handle_drain`](LeafMachine::handle_drain);
 //! * time: [`handle_time`](LeafMachine::handle_time), once [`next_timeout`](LeafMachine::next_timeout) has come.
 //!
 //! After any of these, or several, it **drains** the machine, in this order:
 //!
-//! 1. [`next_append`](LeafMachine::next_append) until there is none. The bytes go to the log in this order; no output may
-//!    overtake them, since a reading of the log has to find them.
+//! 1. [`next_append`](LeafMachine::next_append) until there is none. The bytes go to the log in this order; no output
+//!    may overtake them, since a reading of the log has to find them.
 //! 2. [`poll_output`](LeafMachine::poll_output) until there is none. Outputs are done in their order; those to one
 //!    connection or root arrive in it. A caller that can't keep this up for a peer ends that connection, and says so.
 //! 3. [`next_timeout`](LeafMachine::next_timeout), to know how long to wait for the next input.
@@ -90,8 +90,8 @@ impl LeafMachine {
         self.context.outputs.pop()
     }
 
-    /// Takes the next bytes to put on disk, in their order. Once they are, call [`LeafMachine::handle_durable`]; one call may
-    /// stand for several appends.
+    /// Takes the next bytes to put on disk, in their order. Once they are, call [`LeafMachine::handle_durable`]; one
+    /// call may stand for several appends.
     pub fn next_append(&mut self) -> Option<Append> {
         self.context.log.next_append()
     }
@@ -117,8 +117,8 @@ impl LeafMachine {
         self.go_on_leaving(now);
     }
 
-    /// The log is on disk up to its record `last`, by appends of this many `bytes`: acks go out, and a window that waited
-    /// for it goes up.
+    /// The log is on disk up to its record `last`, by appends of this many `bytes`: acks go out, and a window that
+    /// waited for it goes up.
     pub fn handle_durable(&mut self, now: Now, last: Lsn, bytes: u64) {
         self.handle_disk(DiskState::Works);
         self.context.log.note_durable(last, bytes);

@@ -33,8 +33,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The time that a stopping leaf has to leave for good: its sums merged, the knowledge that only it has handed over. The
-/// rest is in the log, for the next start.
+/// The time that a stopping leaf has to leave for good: its sums merged, the knowledge that only it has handed over.
+/// The rest is in the log, for the next start.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The wait for its last heartbeat after that.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,5 +1,5 @@
-//! Finds the leaf to ask about an idempotency key: the key's owner by the view at hand. Whether the key may be taken there
-//! is the machine's to decide.
+//! Finds the leaf to ask about an idempotency key: the key's owner by the view at hand. Whether the key may be taken
+//! there is the machine's to decide.
 
 use countree_common::cluster::{ClusterView, NodeName};
 use countree_common::ring::Ring;

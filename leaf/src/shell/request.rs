@@ -1,5 +1,5 @@
-//! Reads the body of `POST /v1/events`, which is one JSON event, an array, or NDJSON, and its `Idempotency-Key`. All of it
-//! is read and checked before any of it is counted.
+//! Reads the body of `POST /v1/events`, which is one JSON event, an array, or NDJSON, and its `Idempotency-Key`. All of
+//! it is read and checked before any of it is counted.
 
 use axum::http::HeaderMap;
 use countree_common::delta::Delta;

@@ -1,5 +1,5 @@
-//! Serves `DELETE /v1/topics/{topic}`: sets a topic's counters to 0, or those of one item or kind. With `forget=true` the topic is
-//! [gone](super::forgets).
+//! Serves `DELETE /v1/topics/{topic}`: sets a topic's counters to 0, or those of one item or kind. With `forget=true`
+//! the topic is [gone](super::forgets).
 
 use super::core_requests::{RESET_TIMEOUT, reset_here};
 use super::forgets;

@@ -65,7 +65,8 @@ impl StoreHealth {
         self.set(work, None);
     }
 
-    /// Notes that a store call failed. One damaged topic does not keep the root from its work; it is logged all the same.
+    /// Notes that a store call failed. One damaged topic does not keep the root from its work; it is logged all the
+    /// same.
     pub(super) fn note_failure(&self, work: Work, error: &StoreError) {
         if !matches!(error, StoreError::Damaged(_)) {
             return self.set(work, Some(error.to_string()));

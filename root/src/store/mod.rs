@@ -68,8 +68,8 @@ pub trait Store: Send + Sync + 'static {
     /// When the store does not answer.
     fn topics(&self, limit: usize) -> impl Future<Output = Result<Vec<Topic>, StoreError>> + Send;
 
-    /// Some of all topics that were ever merged into, about `limit` of them; the first without a cursor. Every topic that is
-    /// there from the first page to the last comes in one of them; it may come twice.
+    /// Some of all topics that were ever merged into, about `limit` of them; the first without a cursor. Every topic
+    /// that is there from the first page to the last comes in one of them; it may come twice.
     ///
     /// # Errors
     /// When the store does not answer; [`StoreError::ScanBroken`] when the scan has to begin again.
@@ -86,12 +86,12 @@ pub trait Store: Send + Sync + 'static {
     /// When the store does not answer.
     fn document(&self, topic: &Topic) -> impl Future<Output = Result<Option<Document>, StoreError>> + Send;
 
-    /// Forgets a topic if its document stands at that version, as [`Document::forget`] says, as one atomic write. It is not
-    /// listed any more.
+    /// Forgets a topic if its document stands at that version, as [`Document::forget`] says, as one atomic write. It is
+    /// not listed any more.
     ///
     /// # Errors
-    /// When the store does not answer: it may be forgotten. Any answer to a repeat says that the earlier one will not be
-    /// carried out any more.
+    /// When the store does not answer: the topic may be forgotten. Any answer to a repeat says that the earlier call
+    /// will not be carried out any more.
     fn forget(
         &self,
         topic: &Topic,
@@ -104,8 +104,8 @@ pub trait Store: Send + Sync + 'static {
     /// When the store does not answer.
     fn forgotten(&self, topics: Arc<[Topic]>) -> impl Future<Output = Result<Vec<u64>, StoreError>> + Send;
 
-    /// The positions of these leaf streams in the documents of these topics: a list for each topic, in the order of the topics, with
-    /// a position for each stream, in the order of the streams. It reads no totals, whatever their number.
+    /// The positions of these leaf streams in the documents of these topics: a list for each topic, in the order of the
+    /// topics, with a position for each stream, in the order of the streams. It reads no totals, whatever their number.
     ///
     /// # Errors
     /// When the store does not answer, and when one of the positions is not what was written.
@@ -127,9 +127,9 @@ pub trait Store: Send + Sync + 'static {
     /// When the store does not answer; it may have been written.
     fn put_identity(&self, record: StoreRecord) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// From now on nothing is merged here and no registry is read unless the store says to be this one, or says nothing,
-    /// having been emptied: see [`may_merge`](crate::machine::identity::standing::may_merge). With `bars_others` that holds at once for
-    /// a cluster that serves it under another identity.
+    /// From now on nothing is merged here and no registry is read unless the store says to be this one, or says
+    /// nothing, having been emptied: see [`may_merge`](crate::machine::identity::standing::may_merge). With
+    /// `bars_others` that holds at once for a cluster that serves it under another identity.
     ///
     /// # Errors
     /// When the store does not answer.

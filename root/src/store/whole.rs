@@ -16,8 +16,8 @@ pub struct CopyMark {
 
 /// A store that can be written and read in whole.
 pub trait Whole: Store {
-    /// Puts documents in the place of whatever is stored for their topics. When it fails some of them may be there, in whole or
-    /// in part.
+    /// Puts documents in the place of whatever is stored for their topics. When it fails some of them may be there, in
+    /// whole or in part.
     ///
     /// # Errors
     /// When the store does not answer.

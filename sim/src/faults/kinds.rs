@@ -104,8 +104,8 @@ impl Fault {
         Fault::RegistryRollback,
     ];
 
-    /// Kinds that are asked for by name. With folders that are lost, acked events may be lost, and less is promised. With
-    /// clock steps readers who wait come, too, and keys live for ten minutes.
+    /// Kinds that are asked for by name. With folders that are lost, acked events may be lost, and less is promised.
+    /// With clock steps readers who wait come, too, and keys live for ten minutes.
     pub const NAMED: [Fault; 7] = [
         Fault::LeafFolderLost,
         Fault::LeafFolderRestored,

@@ -60,7 +60,8 @@ impl ReferenceModel {
         }
     }
 
-    /// Compares the totals with the answers that clients got. A reset may have missed events of topics that `forgot` names.
+    /// Compares the totals with the answers that clients got. A reset may have missed events of topics that `forgot`
+    /// names.
     ///
     /// # Errors
     /// The first event that is lost or doubled, or a total that no events add up to.

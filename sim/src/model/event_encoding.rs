@@ -1,5 +1,5 @@
-//! Encodes events in totals, so that a total tells which events are in it: the events of a counter are worth ±8⁰, ±8¹, ±8² …; each
-//! digit of a total, in base 8, says how often one event is in it.
+//! Encodes events in totals, so that a total tells which events are in it: the events of a counter are worth ±8⁰, ±8¹,
+//! ±8² …; each digit of a total, in base 8, says how often one event is in it.
 
 /// Events of one counter; 8¹¹ is well within every limit.
 pub(crate) const EVENTS: usize = 12;

@@ -1,5 +1,5 @@
-//! Losses that the operator or the hardware caused: leaf folders, adopted leaves, and emptied stores. They excuse events
-//! that were acked and are missing.
+//! Losses that the operator or the hardware caused: leaf folders, adopted leaves, and emptied stores. They excuse
+//! events that were acked and are missing.
 
 use super::event::Event;
 use countree_common::time::Time;
@@ -57,7 +57,8 @@ impl Losses {
         self.is_acknowledged
     }
 
-    /// Whether an event may be lost with one of them. The leaf that took an HTTP client's event is not known: any may have.
+    /// Whether an event may be lost with one of them. The leaf that took an HTTP client's event is not known: any may
+    /// have.
     pub(crate) fn may_include(&self, event: &Event) -> bool {
         let was_there = |leaf: &usize| event.leaf.is_none_or(|of| of == *leaf);
         let was_merged = self.emptied_at.is_some_and(|at| event.at <= at);

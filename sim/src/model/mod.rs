@@ -1,4 +1,5 @@
-//! The reference model: every event and reset that clients were given, and the promises that a cluster keeps about them.
+//! The reference model: every event and reset that clients were given, and the promises that a cluster keeps about
+//! them.
 
 mod check;
 mod event;

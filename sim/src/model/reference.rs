@@ -141,8 +141,8 @@ impl ReferenceModel {
         Ok(())
     }
 
-    /// Notes an HTTP client's answer for events. An earlier answer stays as it is, except that an ack of another request with
-    /// the event ends a doubt.
+    /// Notes an HTTP client's answer for events. An earlier answer stays as it is, except that an ack of another
+    /// request with the event ends a doubt.
     pub(crate) fn set_client_statuses(
         &mut self,
         events: &[EventId],

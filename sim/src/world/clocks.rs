@@ -40,7 +40,8 @@ impl World {
         if takes_steps { Now { mono: now.mono + self.leapt(host), ..now } } else { now }
     }
 
-    /// A root's clocks, by which it stamps. It begins at a time that all agree on, so that what it claims can be checked.
+    /// A root's clocks, by which it stamps. It begins at a time that all agree on, so that what it claims can be
+    /// checked.
     pub(super) fn stamp_clocks(&self, host: Host) -> Now {
         let now = clock::clocks(self.queue.now(), Duration::ZERO);
         let takes_steps = self.plan.flaw == Some(Flaw::StampedByWallClock);

@@ -75,7 +75,8 @@ impl World {
     }
 }
 
-/// Whether totals complete to that time have everything acked at `acked`. Roots' stamps begin at a time that all agree on.
+/// Whether totals complete to that time have everything acked at `acked`. Roots' stamps begin at a time that all agree
+/// on.
 fn claims(complete_to: WallMs, acked: Time) -> bool {
     wall(acked, Duration::ZERO) < complete_to
 }

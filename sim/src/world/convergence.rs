@@ -70,7 +70,8 @@ impl World {
         Ok(())
     }
 
-    /// Checks that the audit finds all events that an emptied store has lost for good, from the store's side or the leaves'.
+    /// Checks that the audit finds all events that an emptied store has lost for good, from the store's side or the
+    /// leaves'.
     fn check_counted_losses(&self) -> Result<(), Broken> {
         let lost = self.model.lost(&self.totals()) as u64;
         // A root that puts the registry back may not have heard of the last ledgers in it.
@@ -158,7 +159,8 @@ impl World {
         self.audit_store()
     }
 
-    /// Checks that the audit from the store's side finds no difference now, and that it would find each topic that was gone.
+    /// Checks that the audit from the store's side finds no difference now, and that it would find each topic that was
+    /// gone.
     fn audit_store(&self) -> Result<(), Broken> {
         let documents = &self.store.documents;
         let check = self.check_store(documents);

@@ -1,7 +1,7 @@
 //! A whole cluster in one thread: the machines of every tier, and simulated shells around them.
 //!
-//! The event queue hands out one event after another; whatever a machine puts out in answer is queued at once. Each tier's
-//! shell is in a file of its own and does what the tier's real shell does.
+//! The event queue hands out one event after another; whatever a machine puts out in answer is queued at once. Each
+//! tier's shell is in a file of its own and does what the tier's real shell does.
 
 mod broadcast;
 mod clients;

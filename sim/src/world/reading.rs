@@ -118,7 +118,8 @@ impl World {
         self.go_on_reading(id);
     }
 
-    /// Checks that everything acked before the read began is in it, except for events of the leaves that it names as away.
+    /// Checks that everything acked before the read began is in it, except for events of the leaves that it names as
+    /// away.
     fn is_read(&mut self, id: u64, snapshot: &Snapshot, away: &[NodeName]) {
         let Some(Reading { topic, acked, .. }) = self.clients.reads.remove(&id) else { return };
         let counter = |of: &CounterTotal| Counter {

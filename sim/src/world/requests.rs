@@ -1,5 +1,5 @@
-//! Draws the requests of HTTP clients: requests under a key, events under ids, both or neither; ids of other requests' events
-//! again; now and then, by mistake, a key or an id for something else; resets, and topics to be forgotten.
+//! Draws the requests of HTTP clients: requests under a key, events under ids, both or neither; ids of other requests'
+//! events again; now and then, by mistake, a key or an id for something else; resets, and topics to be forgotten.
 
 use super::World;
 use crate::flaws::Flaw;
@@ -101,7 +101,8 @@ impl World {
         let kind = self.random.chance(30).then_some(counter.kind);
         let (is_whole, key) = (item.is_none() && kind.is_none(), self.clients.http[i].key());
         let id = self.model.resets.ask(topic, item, kind, self.queue.now());
-        // Of those that are about a whole topic, half are to forget it; but that would take away what wrong resets leave.
+        // Of those that are about a whole topic, half are to forget it; but that would take away what wrong resets
+        // leave.
         let resets_only = self.plan.flaw == Some(Flaw::ResetOfAnyVersion);
         let is_forget = is_whole && !resets_only && (key >> 64).is_multiple_of(2);
         Some(if is_forget { ClientRequest::Forget(key, id) } else { ClientRequest::Reset(key, id) })

@@ -203,8 +203,8 @@ impl World {
         }
     }
 
-    /// Shows totals to a viewer, and checks them: within an era versions do not go back, eras follow one another as they did
-    /// in the store, and totals said to be complete are.
+    /// Shows totals to a viewer, and checks them: within an era versions do not go back, eras follow one another as
+    /// they did in the store, and totals said to be complete are.
     fn show(&mut self, i: usize, view: TopicView) {
         let TopicView { topic, era, version, counts, complete_to, .. } = view;
         let version = Version { era, number: version };

@@ -1,5 +1,5 @@
-//! Keeps the names of all counters that the leaf has to do with, each once, by dense ids. They share one run of text, which is
-//! checked to be text once and for all: a counter costs its name, and some twenty bytes more.
+//! Keeps the names of all counters that the leaf has to do with, each once, by dense ids. They share one run of text,
+//! which is checked to be text once and for all: a counter costs its name, and some twenty bytes more.
 
 use countree_common::indexed::{Indexed, spread};
 use countree_common::key::{Counter, CounterName, Topic};

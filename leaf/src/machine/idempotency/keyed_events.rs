@@ -1,4 +1,5 @@
-//! Sorts out a request's events by their keys: those that are new, those that are repeats, and keys used for something else.
+//! Sorts out a request's events by their keys: those that are new, those that are repeats, and keys used for something
+//! else.
 
 use crate::machine::idempotency::keys::Keys;
 use countree_common::event::Event;

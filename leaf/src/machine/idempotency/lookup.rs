@@ -1,13 +1,14 @@
-//! Looks up idempotency keys before a request is taken: asks every leaf that may know them, and takes nothing on a guess.
+//! Looks up idempotency keys before a request is taken: asks every leaf that may know them, and takes nothing on a
+//! guess.
 //!
-//! A key has one owner, which remembers it. While the ring of keys changes, the owner asks every leaf that owned the key
-//! before, for as long as keys live. From then on those take the key no more, so that their answers stay true,
-//! and none answers for a start before its own.
+//! A key has one owner, which remembers it. While the ring of keys changes, the owner asks every leaf that owned the
+//! key before, for as long as keys live. From then on those take the key no more, so that their answers stay true, and
+//! none answers for a start before its own.
 //!
-//! A request may bring keys of several owners. One leaf takes all of it, with one log record, which alone decides whether
-//! it counts. Before that it has each of the others note on disk that its attempt may use up the key. An owner that finds
-//! a note asks the leaf that made the attempt: what that leaf took is used up; what it gave up, or had not logged before it
-//! started again, never will be. So a repeat under any of the keys is known, wherever it comes.
+//! A request may bring keys of several owners. One leaf takes all of it, with one log record, which alone decides
+//! whether it counts. Before that it has each of the others note on disk that its attempt may use up the key. An owner
+//! that finds a note asks the leaf that made the attempt: what that leaf took is used up; what it gave up, or had not
+//! logged before it started again, never will be. So a repeat under any of the keys is known, wherever it comes.
 
 use super::Idempotency;
 use super::questions::{KeyQuestion, KeyQuestions, KeysAsked, Subject, is_about};

@@ -1,5 +1,5 @@
-//! Counts the events of HTTP requests: checks those that are new, logs them with the keys that they use up, and adds them
-//! to the open window.
+//! Counts the events of HTTP requests: checks those that are new, logs them with the keys that they use up, and adds
+//! them to the open window.
 
 use super::Idempotency;
 use super::keyed_events::{Fresh, KeyedEvents};

@@ -1,5 +1,5 @@
-//! Says how sessions ended: those of this leaf once its log is sealed, and those of a leaf that is gone by the table that
-//! it published.
+//! Says how sessions ended: those of this leaf once its log is sealed, and those of a leaf that is gone by the table
+//! that it published.
 
 use super::Intake;
 use crate::machine::calls::{Asker, Callee};

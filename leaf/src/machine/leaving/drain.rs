@@ -1,5 +1,5 @@
-//! Leaves for good, so that the disk may go: seals the log, has everything that was accepted merged, and hands over what
-//! else only this leaf knows. A crash anywhere on the way leaves the log, with or without its seal, to the next
+//! Leaves for good, so that the disk may go: seals the log, has everything that was accepted merged, and hands over
+//! what else only this leaf knows. A crash anywhere on the way leaves the log, with or without its seal, to the next
 //! start; every step may be repeated.
 
 use super::Parts;

@@ -1,5 +1,5 @@
-//! Lets go of old streams that are wholly merged: hands their ledgers to the registry and, once it has shown that it kept
-//! them, deletes their logs.
+//! Lets go of old streams that are wholly merged: hands their ledgers to the registry and, once it has shown that it
+//! kept them, deletes their logs.
 
 use super::Parts;
 use crate::log::carried::Carried;

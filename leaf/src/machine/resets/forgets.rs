@@ -1,14 +1,14 @@
-//! Forgets a topic, exactly: events acked before it began are gone, events sent after its answer count from 0, and those
-//! in between are one or the other.
+//! Forgets a topic, exactly: events acked before it began are gone, events sent after its answer count from 0, and
+//! those in between are one or the other.
 //!
 //! It goes as a [reset](super) does, up to the point where every leaf has said which version of the topic holds all
-//! that it had accepted. Then the store forgets the topic, if its document stands at such a version. The positions in that
-//! document are what orders the forgotten before what comes later, for each leaf stream: all up to there was merged, is
-//! gone, and comes in no more; all behind it counts.
+//! that it had accepted. Then the store forgets the topic, if its document stands at such a version. The positions in
+//! that document are what orders the forgotten before what comes later, for each leaf stream: all up to there was
+//! merged, is gone, and comes in no more; all behind it counts.
 //!
-//! Versions never come again. So any answer of the store says that what was asked before will not be carried out any more,
-//! however late it arrives; and as long as there is none the question is repeated, and neither a reset nor another leaf's
-//! wish for the same topic gets in between.
+//! Versions never come again. So any answer of the store says that what was asked before will not be carried out any
+//! more, however late it arrives; and as long as there is none the question is repeated, and neither a reset nor
+//! another leaf's wish for the same topic gets in between.
 
 use super::{OpenReset, Question, Resets};
 use crate::machine::LeafMachine;

@@ -1,8 +1,8 @@
 //! Echoes a root's stamps once all is merged that this leaf had accepted when they came. Order decides, by LSN;
 //! no clock of this leaf has a say in how far totals are called complete.
 //!
-//! A stamp names the process of the store that serves. What this leaf merged in another one may be forgotten by now: before
-//! it says a stamp of a new process back, the store has answered in that process for every topic.
+//! A stamp names the process of the store that serves. What this leaf merged in another one may be forgotten by now:
+//! before it says a stamp of a new process back, the store has answered in that process for every topic.
 
 use super::Uplink;
 use super::stream::StreamUplink;
@@ -17,8 +17,8 @@ use std::time::Duration;
 /// Roots learn of a new process one after another, so their stamps may name different eras for a while: the era that
 /// counts changes no more often than this.
 const ERA_LASTS: Duration = Duration::from_millis(500);
-/// Topics that are asked about with each window, before a stamp of a new era is said back. Each costs roots and store some
-/// 30 µs.
+/// Topics that are asked about with each window, before a stamp of a new era is said back. Each costs roots and store
+/// some 30 µs.
 const ASKED_PER_WINDOW: usize = 1_000;
 
 /// A stamp, and the last record by then.

@@ -1,5 +1,5 @@
-//! Sends sums to the store through the roots: those of the stream that this start writes, and of each earlier one that is
-//! not wholly merged.
+//! Sends sums to the store through the roots: those of the stream that this start writes, and of each earlier one that
+//! is not wholly merged.
 
 pub(super) mod echoes;
 mod frames;

@@ -1,5 +1,5 @@
-//! Brings one stream's sums to the store: cuts them, sends them, has them confirmed, and cuts them again where the store
-//! says that it stands elsewhere.
+//! Brings one stream's sums to the store: cuts them, sends them, has them confirmed, and cuts them again where the
+//! store says that it stands elsewhere.
 //!
 //! At most one cut of a topic is under way, and it is repeated verbatim until it is answered: a repeat
 //! that was applied before is answered `Have` with its own `to`, and so is never counted twice.

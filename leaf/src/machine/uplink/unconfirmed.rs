@@ -1,5 +1,5 @@
-//! Remembers merges that a store has answered and not called durable, and so may still forget. Their topic is asked about
-//! again and again until a retention has passed; only then may the log let go of them.
+//! Remembers merges that a store has answered and not called durable, and so may still forget. Their topic is asked
+//! about again and again until a retention has passed; only then may the log let go of them.
 
 use countree_common::time::Time;
 use std::time::Duration;

@@ -6,8 +6,8 @@ use countree_common::wire::rpc::{Counted, Reply, SubmitError};
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 
-/// Those who wait, by the number under which the machine knows their request. Any of them may give up before the answer:
-/// what it asked for is done all the same.
+/// Those who wait, by the number under which the machine knows their request. Any of them may give up before the
+/// answer: what it asked for is done all the same.
 #[derive(Debug, Default)]
 pub(super) struct Askers {
     last: u64,

@@ -1,4 +1,5 @@
-//! Does in the background what takes time: asks other nodes, and reads the log back. Each result comes back as an input.
+//! Does in the background what takes time: asks other nodes, and reads the log back. Each result comes back as an
+//! input.
 
 use crate::log::recut::Recut;
 use crate::machine::SubmissionId;

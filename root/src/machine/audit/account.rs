@@ -6,8 +6,8 @@ use countree_common::ledger::{Ledger, StreamLedger};
 use countree_common::stream::StreamId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The ledgers of all streams, by the registry and by the live leaves. The registry has to be read first: a leaf that is
-/// about to delete a retired stream still lists it, to the same effect.
+/// The ledgers of all streams, by the registry and by the live leaves. The registry has to be read first: a leaf that
+/// is about to delete a retired stream still lists it, to the same effect.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
     ledgers: BTreeMap<StreamId, Ledger>,

@@ -1,8 +1,9 @@
 //! The audit from the store's side: what documents hold of each leaf stream, compared with what was merged.
 //!
-//! The ledgers alone compare what leaves remember with what they accepted. A [`Round`] reads all documents; the [`Auditor`]
-//! decides what to do: differences are reported at once, and leaves ask about their topics and send again what their logs hold.
-//! Events of a stream at rest that two rounds in a row miss are in no log any more: they are declared lost.
+//! The ledgers alone compare what leaves remember with what they accepted. A [`Round`] reads all documents; the
+//! [`Auditor`] decides what to do: differences are reported at once, and leaves ask about their topics and send again
+//! what their logs hold. Events of a stream at rest that two rounds in a row miss are in no log any more: they are
+//! declared lost.
 
 mod account;
 mod round;
@@ -89,8 +90,8 @@ impl Auditor {
 
     /// The corrections for streams without events under way, from two rounds in a row that found the same.
     fn corrections(&mut self, compared: &BTreeMap<StreamId, Compared>, after: &Account) -> Vec<Correction> {
-        // A surplus is corrected only where events count as lost, or no ledger tells what was merged: lost events may be
-        // back in the store.
+        // A surplus is corrected only where events count as lost, or no ledger tells what was merged: lost events may
+        // be back in the store.
         let is_open = |stream, of: &Compared| {
             of.lost > 0 || after.is_given_up(stream) || after.remembered(stream).is_none()
         };

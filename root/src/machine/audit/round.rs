@@ -1,8 +1,8 @@
 //! One reading of all documents, compared with what was known before it and after it.
 //!
 //! Merges go on meanwhile. A document read at some moment in between holds at least what was merged before the reading
-//! began and at most what was accepted when it had ended, and so do the sums. Of a stream that rests both bounds are one
-//! number.
+//! began and at most what was accepted when it had ended, and so do the sums. Of a stream that rests both bounds are
+//! one number.
 
 use super::account::Account;
 use countree_common::cluster::NodeName;
@@ -14,7 +14,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Topics whose sums are remembered by name, to tell which of them fell.
 pub const TOPICS_NAMED: usize = 65_536;
-/// Topics that are known to have been read. A scan may bring one twice; beyond it nothing is said of sums that are too high.
+/// Topics that are known to have been read. A scan may bring one twice; beyond it nothing is said of sums that are too
+/// high.
 pub const TOPICS_READ: usize = 1 << 22;
 /// Topics that can't be read and are named.
 const UNREADABLE_NAMED: usize = 100;
@@ -179,8 +180,8 @@ impl Round {
         })
     }
 
-    /// Whether the oldest streams of a leaf are the same as before, and were read: they have no names of their own, and so
-    /// only a full round finds them.
+    /// Whether the oldest streams of a leaf are the same as before, and were read: they have no names of their own, and
+    /// so only a full round finds them.
     fn reads_all_folded(
         &self,
         leaf: &NodeName,

@@ -1,4 +1,5 @@
-//! Caches the documents that a root merged into last, so that it can write totals instead of having the store add them up.
+//! Caches the documents that a root merged into last, so that it can write totals instead of having the store add them
+//! up.
 //!
 //! Nothing depends on it: a [`Plan`] holds only if the document stands exactly where it is remembered, which the
 //! store checks. Within one era a version number is one document: where the version fits, the rest does.

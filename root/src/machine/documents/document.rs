@@ -195,11 +195,11 @@ impl Document {
         change.into_outcome(durable)
     }
 
-    /// Forgets the topic if the document stands at that version, as a server process of that [era](served); `durable` goes
-    /// into the answer. Every store does the same, as one atomic write.
+    /// Forgets the topic if the document stands at that version, as a server process of that [era](served); `durable`
+    /// goes into the answer. Every store does the same, as one atomic write.
     ///
-    /// All positions stay, so that whatever is sent again counts as little as before. The version goes on, in an era of its
-    /// own, so that viewers take the whole of what follows.
+    /// All positions stay, so that whatever is sent again counts as little as before. The version goes on, in an era of
+    /// its own, so that viewers take the whole of what follows.
     pub fn forget(&mut self, at: Version, served_in: u64, durable: bool) -> ForgetOutcome {
         let now = served(self.version, served_in);
         let (is_elsewhere, was_forgotten) = (now != at, self.forgotten > 0);

@@ -3,7 +3,8 @@
 use countree_common::era::GAP as ERA_GAP;
 use countree_common::time::WallMs;
 
-/// The highest era that the clock can give: beyond it lie some millions of millions of starts. It is passed in the year 2527.
+/// The highest era that the clock can give: beyond it is room for hundreds of millions of starts. It is passed in the
+/// year 2527.
 const BY_CLOCK_MAX: u64 = 1 << 52;
 /// The highest era that every reader can hold exactly.
 const ERA_MAX: u64 = (1 << 53) - 1;

@@ -4,8 +4,8 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// Two halves: what was put in lately, and what was put in before that. When the young half is full it becomes the old one,
-/// and the old one is forgotten.
+/// Two halves: what was put in lately, and what was put in before that. When the young half is full it becomes the old
+/// one, and the old one is forgotten.
 #[derive(Debug)]
 pub(crate) struct Generations<K, V, S = RandomState> {
     young: HashMap<K, V, S>,

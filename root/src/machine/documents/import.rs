@@ -1,7 +1,7 @@
 //! Puts rows of an import into a topic document: as cuts of the import's own stream, whose LSNs are the rows' numbers.
 //!
-//! To undo an import its stream is first led past its end, in each topic from where it stands, so that no row comes in late. How
-//! far it stood there is in its LSN from then on, and tells which rows have to be taken out.
+//! To undo an import its stream is first led past its end, in each topic from where it stands, so that no row comes in
+//! late. How far it stood there is in its LSN from then on, and tells which rows have to be taken out.
 
 use super::document::Position;
 use countree_common::cut::Cut;
@@ -12,9 +12,9 @@ use countree_common::stream::Lsn;
 /// The positions of an import in a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Held {
-    /// Of its stream.
+    /// That of its stream.
     pub forwards: Position,
-    /// Of the stream that undoes it.
+    /// That of the stream that undoes it.
     pub backwards: Position,
 }
 
@@ -27,7 +27,7 @@ pub enum Step {
     Merge(Cut),
 }
 
-/// The next step with these rows, which are all of the topic that the file has after those of earlier steps.
+/// The next step with these rows, which are all rows of the topic that the file has after those of earlier steps.
 ///
 /// # Errors
 /// When they can't go in.

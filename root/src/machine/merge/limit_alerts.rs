@@ -1,5 +1,6 @@
-//! Tracks totals near their limit. A leaf that knows one refuses events that could take it too far, and most such events may
-//! come through other leaves: so every leaf gets an alert, before the leaf whose events were merged gets its answer.
+//! Tracks totals near their limit. A leaf that knows one refuses events that could take it too far, and most such
+//! events may come through other leaves: so every leaf gets an alert, before the leaf whose events were merged gets its
+//! answer.
 
 use countree_common::cut::{Cut, Outcome};
 use countree_common::key::{Counter, Topic};

@@ -1,4 +1,5 @@
-//! Publishing totals to broadcast nodes: who follows which topic, what one update holds, and how far totals are complete.
+//! Publishing totals to broadcast nodes: who follows which topic, what one update holds, and how far totals are
+//! complete.
 
 pub(super) mod coalesced;
 mod fold;

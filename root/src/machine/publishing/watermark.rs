@@ -1,5 +1,5 @@
-//! Computes how far the totals are complete: the least of what the live leaves report, and no further than those are known
-//! to be all.
+//! Computes how far the totals are complete: the least of what the live leaves report, and no further than those are
+//! known to be all.
 
 use countree_common::cluster::{ClusterView, NodeName, Tier};
 use countree_common::limits::NODES_PER_CLUSTER;
@@ -23,7 +23,7 @@ impl Watermarks {
         self.watermark
     }
 
-    /// The leaves that count from now on. One that leaves the view holds nothing back any more; one
+    /// Takes the leaves that count from now on. One that leaves the view holds nothing back any more; one
     /// that enters it does until it reports.
     pub fn handle_view(&mut self, view: &ClusterView) -> Option<WallMs> {
         self.live = view.tier(Tier::Leaf).map(|n| n.name.clone()).collect();
@@ -51,7 +51,7 @@ impl Watermarks {
     /// A leaf's word that what it had accepted at `time` has been merged. Returns the new watermark if it
     /// has advanced.
     pub fn handle_echo(&mut self, leaf: &NodeName, time: WallMs) -> Option<WallMs> {
-        // A leaf answers before the view that lists it arrives here; strangers must not fill the map.
+        // A leaf may answer before the view that lists it arrives here, but strangers must not fill the map.
         if self.echoed.len() < NODES_PER_CLUSTER || self.live.contains(leaf) {
             self.echoed.insert(leaf.clone(), time);
         }

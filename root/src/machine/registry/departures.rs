@@ -46,7 +46,7 @@ impl Registry {
         now: WallMs,
     ) -> Result<bool, NotSettled> {
         let StreamId { leaf, incarnation } = start;
-        // One that has only joined is not at work: the join may be a late one, of a start before this.
+        // A later start that has only joined does not count: its join may have come late.
         if self.latest_listed(leaf) > Some(*incarnation) {
             return Err(NotSettled::StartedAgain(leaf.clone()));
         }

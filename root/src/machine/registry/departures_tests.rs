@@ -39,8 +39,8 @@ fn a_leaf_settles_only_with_the_heirs_of_the_moment() {
     assert_eq!(registry, settled, "a repeat changes nothing");
 }
 
-/// Two leaves leave, each the other's successor. The first hands back what it was given, goes with its disk, and is back
-/// empty under its name before the second has settled.
+/// Two leaves leave, each the other's successor. The first hands back what it was given, goes with its disk, and is
+/// back empty under its name before the second has settled.
 #[test]
 fn an_heir_that_left_and_came_back_is_another() {
     let mut registry = leaves(&["a", "b"]);

@@ -7,7 +7,8 @@ use countree_common::ledger::StreamLedger;
 use countree_common::stream::StreamId;
 
 impl Registry {
-    /// Keeps the ledgers of streams that are wholly merged: of one leaf, the oldest that it still has a log of among them.
+    /// Keeps the ledgers of streams that are wholly merged: of one leaf, the oldest that it still has a log of among
+    /// them.
     ///
     /// # Errors
     /// When a leaf's name is new and there are too many; the streams before it were taken.

@@ -59,7 +59,8 @@ pub struct Registry {
     members: BTreeMap<NodeName, Member>,
     /// The last incarnation of each leaf.
     incarnations: BTreeMap<NodeName, u64>,
-    /// The highest incarnation of any root or broadcast node: they share one count, so that their names may be forgotten.
+    /// The highest incarnation of any root or broadcast node: they share one count, so that their names may be
+    /// forgotten.
     #[serde(default)]
     starts: u64,
     /// The start of each leaf that has settled. A heartbeat of it that comes late must not list it anew.
@@ -166,8 +167,8 @@ impl Registry {
     }
 
     /// A node lives. An older start of the same node is ignored, and so is one that has settled. Where a leaf joined on
-    /// a log that lacks what an earlier start has known, nobody can say any more what keys it knew, and those streams are
-    /// missing until they are found or given up.
+    /// a log that lacks what an earlier start has known, nobody can say any more what keys it knew, and those streams
+    /// are missing until they are found or given up.
     ///
     /// # Errors
     /// When the node is new and there are too many.

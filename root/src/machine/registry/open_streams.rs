@@ -26,8 +26,8 @@ struct Open {
     /// Its log was not there, or ended too early, when the leaf last started: the events that it held.
     #[serde(default)]
     missing: Option<u64>,
-    /// All of it is merged, and no later start has taken its keys over: they are in its log alone. If that goes missing,
-    /// keys and sessions are lost with it, but no events.
+    /// All of it is merged, and no later start has taken its keys over: they are in its log alone. If that goes
+    /// missing, keys and sessions are lost with it, but no events.
     #[serde(default)]
     is_settled: bool,
 }
@@ -67,8 +67,8 @@ impl OpenStreams {
         missing.map(|(incarnation, _)| StreamId { leaf: leaf.clone(), incarnation: *incarnation }).collect()
     }
 
-    /// A start of a leaf is in the view: it may take events, and it has taken over the keys of those before. Says whether
-    /// the log on which it joined lacks what an earlier start has known, and was not found to lack that before.
+    /// A start of a leaf is in the view: it may take events, and it has taken over the keys of those before. Says
+    /// whether the log on which it joined lacks what an earlier start has known, and was not found to lack that before.
     pub(super) fn open(&mut self, leaf: &NodeName, incarnation: u64, now: WallMs) -> bool {
         let has_forgotten = self.joined_on(leaf, incarnation).is_some_and(|log| self.compare(leaf, &log));
         let streams = self.by_leaf.entry(leaf.clone()).or_default();
@@ -172,8 +172,8 @@ impl OpenStreams {
         self.by_leaf.get(leaf).is_some_and(|streams| streams.values().any(Open::may_lack_events))
     }
 
-    /// The last reports on streams whose whole logs are missing, for the audit: events that are not known to be merged may
-    /// be lost.
+    /// The last reports on streams whose whole logs are missing, for the audit: events that are not known to be merged
+    /// may be lost.
     pub(super) fn ledgers(&self) -> impl Iterator<Item = StreamLedger> {
         let streams = self.by_leaf.iter().flat_map(|(leaf, streams)| streams.iter().map(move |s| (leaf, s)));
         let lost = streams.filter(|(_, (_, open))| open.missing == Some(0) && !open.is_settled);

@@ -16,8 +16,8 @@ pub const KEPT_APART_MOST: usize = 1_024;
 
 /// One leaf's retired streams.
 ///
-/// A leaf may list a stream that is retired, and an audit knows it for the same by its name. What is folded has no name:
-/// only streams whose logs are gone may be. Leaves retire in order, so the logs before the first that they name are gone.
+/// A leaf may list a stream that is retired, and an audit recognises it by its name. What is folded has no name: only
+/// streams whose logs are gone may be. Leaves retire in order, so the logs before the first that they name are gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RetiredStreams {
     streams: BTreeMap<u64, Ledger>,
@@ -61,8 +61,8 @@ impl RetiredStreams {
         self.given_up.iter().map(|(incarnation, at)| (*incarnation, *at))
     }
 
-    /// Notes how many events of a stream whose log was given up documents hold: it had accepted these at least, and what is
-    /// missing of all that was heard of is lost.
+    /// Notes how many events of a stream whose log was given up documents hold: it had accepted these at least, and
+    /// what is missing of all that was heard of is lost.
     pub fn know_held(&mut self, incarnation: u64, held: u64) {
         if !self.given_up.contains_key(&incarnation) {
             return;

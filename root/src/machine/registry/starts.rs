@@ -1,4 +1,5 @@
-//! Starts of nodes: each has a number of its own, and a leaf's start is compared with what its streams are known to hold.
+//! Starts of nodes: each has a number of its own, and a leaf's start is compared with what its streams are known to
+//! hold.
 
 use super::{NAMES_REMEMBERED, Registry, RegistryFull};
 use countree_common::cluster::{Node, NodeName, Tier};

@@ -119,9 +119,9 @@ impl RootMachine {
         self.queue_watermark(advanced);
     }
 
-    /// Notes the era that the store serves in. Another one, higher or lower, means that another process serves, or another
-    /// store, which may have forgotten totals that readers saw: every followed topic is read again, and nothing counts as
-    /// complete until every leaf has confirmed its merges.
+    /// Notes the era that the store serves in. Another one, higher or lower, means that another process serves, or
+    /// another store, which may have forgotten totals that readers saw: every followed topic is read again, and nothing
+    /// counts as complete until every leaf has confirmed its merges.
     pub fn handle_served_in(&mut self, era: u64) {
         if era != self.served_in {
             self.served_in = era;
@@ -132,7 +132,8 @@ impl RootMachine {
         }
     }
 
-    /// Fences the store off while it is not this cluster's. Meanwhile cuts wait, and readers keep the totals that they have.
+    /// Fences the store off while it is not this cluster's. Meanwhile cuts wait, and readers keep the totals that they
+    /// have.
     pub fn handle_fence(&mut self, is_fenced: bool) {
         if std::mem::replace(&mut self.is_fenced, is_fenced) && !is_fenced {
             self.interests.read_all_again();

@@ -1,5 +1,5 @@
-//! Audits the store round after round: reads all documents, and does what the audit's machine makes of them. One root of
-//! the cluster does it.
+//! Audits the store round after round: reads all documents, and does what the audit's machine makes of them. One root
+//! of the cluster does it.
 
 mod results;
 mod round;

@@ -48,7 +48,8 @@ impl Copied {
 /// with that of documents compared.
 ///
 /// # Errors
-/// When one of the stores can't be used for that, or they are not the same in the end. The copy says of itself that it is half.
+/// When one of the stores can't be used for that, or they are not the same in the end. The copy says of itself that it
+/// is half.
 pub async fn copy(
     cluster: &NodeName,
     from: &End,
@@ -133,8 +134,8 @@ async fn claim_target(from: &End, to: &End) -> Result<(), CopyError> {
     to.store.set_copy_mark(Some(mark)).await.map_err(to.failed())
 }
 
-/// Gives the copy an identity of its own, and says of the source that the copy has taken its place. A source that was never
-/// served by a process that gives identities has none to hand over.
+/// Gives the copy an identity of its own, and says of the source that the copy has taken its place. A source that was
+/// never served by a process that gives identities has none to hand over.
 async fn hand_over(from: &End, to: &End) -> Result<(), CopyError> {
     let Some(record) = from.store.identity().await.map_err(from.failed())?.record else { return Ok(()) };
     // There is one when an earlier try came as far as this.

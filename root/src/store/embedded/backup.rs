@@ -10,14 +10,15 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Files of a data folder, beside the store, that a restored one needs: the cluster's identity and certificate authority.
+/// Files of a data folder, beside the store, that a restored one needs: the cluster's identity and certificate
+/// authority.
 const BESIDE: [&str; 3] = ["cluster", "tls/ca.pem", "tls/ca.key"];
 /// Nobody else may read the authority's key.
 const OWN_FOLDER: u32 = 0o700;
 
 impl Embedded {
-    /// Writes a backup into a folder that is not there yet, and tells how far it has come when it is asked again under the same
-    /// id. Merges wait while the file is copied.
+    /// Writes a backup into a folder that is not there yet, and tells how far it has come when it is asked again under
+    /// the same id. Merges wait while the file is copied.
     pub fn back_up(&self, to: &Path, id: &str) -> Backup {
         if let Some(known) = self.backups.begin(id) {
             return known;

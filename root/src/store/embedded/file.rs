@@ -63,7 +63,7 @@ impl StoreFile {
     }
 
     /// Copies the file, durably. Nobody works with it meanwhile, so what is copied is what the last commit has left, as
-    /// after a crash; its bytes.
+    /// after a crash. Returns the size in bytes.
     pub(super) fn copy_to(&self, to: &Path) -> Result<u64, StoreError> {
         let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if state.database.is_none() {

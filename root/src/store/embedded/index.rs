@@ -49,8 +49,8 @@ impl Numbers {
         self.ends.len() as u32
     }
 
-    /// The numbers of these counters, at most [`NEAR`], in their order; `None` for those that have none. Their cache misses
-    /// are under way at once: names are looked at only when what is likely to be all of them has been touched.
+    /// The numbers of these counters, at most [`NEAR`], in their order; `None` for those that have none. Their cache
+    /// misses are under way at once: names are looked at only when what is likely to be all of them has been touched.
     pub(super) fn find_all(&self, sums: &[CounterSum], mut each: impl FnMut(Option<u32>)) {
         let (mut names, mut ends, mut hashes) = (Vec::new(), [0; NEAR], [0; NEAR]);
         let mut begin = 0;
@@ -83,8 +83,8 @@ impl Numbers {
     }
 }
 
-/// The numbers of the topics that were merged into last. It says what is in the file, or will be when the transaction under way
-/// commits; when that fails it has to be [cleared](Index::clear).
+/// The numbers of the topics that were merged into last. It says what is in the file, or will be when the transaction
+/// under way commits; when that fails it has to be [cleared](Index::clear).
 #[derive(Debug)]
 pub(super) struct Index(Generations<Topic, Numbers, DefaultHashBuilder>);
 

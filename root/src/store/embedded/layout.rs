@@ -16,15 +16,16 @@ pub(super) const FORGOTTEN: TableDefinition<'_, &str, u64> = TableDefinition::ne
 pub(super) const TURNS: TableDefinition<'_, u64, &str> = TableDefinition::new("turns");
 /// (Topic, stream) → (last merged LSN, events).
 pub(super) const STREAMS: TableDefinition<'_, (&str, &str), (u64, u64)> = TableDefinition::new("streams");
-/// [Topic number and counter number](place) → [name](super::name). A topic's counters are numbered from 0, without gaps.
+/// [Topic number and counter number](place) → [name](super::name). A topic's counters are numbered from 0, without
+/// gaps.
 pub(super) const NAMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("names");
 /// [Topic number and block number](place) → the totals of a [block](super::blocks), by counter number.
 pub(super) const TOTALS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("totals");
 /// Revision and text, under the empty key.
 pub(super) const REGISTRY: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("registry");
 
-/// `topics`: the number that the next new topic gets. A number is never given again, not even when its topic is gone: what was
-/// written under it could be taken for another topic's.
+/// `topics`: the number that the next new topic gets. A number is never given again, not even when its topic is gone:
+/// what was written under it could be taken for another topic's.
 pub(super) const NEXT: TableDefinition<'_, &str, u32> = TableDefinition::new("next");
 /// The key of that number.
 pub(super) const NEXT_TOPIC: &str = "topics";

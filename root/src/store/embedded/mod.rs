@@ -48,8 +48,8 @@ pub struct Embedded {
     /// Locked during a merge.
     index: Arc<Mutex<Index>>,
     backups: Backups,
-    /// The era of this start. No merge that was answered is forgotten by a restart, but the file may be another: wiped, or
-    /// an older copy.
+    /// The era of this start. No merge that was answered is forgotten by a restart, but the file may be another: wiped,
+    /// or an older copy.
     served_in: u64,
 }
 

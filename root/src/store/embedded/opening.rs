@@ -24,8 +24,8 @@ impl Embedded {
     /// Opens the store in `data_dir`, and makes both if they are not there.
     ///
     /// # Errors
-    /// When it can't be read or written, another process holds it, it is another cluster's, or only half of it was copied
-    /// there.
+    /// When it can't be read or written, another process holds it, it is another cluster's, or only half of it was
+    /// copied there.
     pub async fn open(data_dir: &Path, cluster: &NodeName) -> Result<Self, StoreError> {
         let (data_dir, cluster) = (data_dir.to_owned(), cluster.clone());
         blocking(move || {

@@ -1,7 +1,9 @@
-//! Reads and writes the store's identity: its record, in the hash `countree:CLUSTER:identity`, with the fields `revision` and `text` as the registry has them.
+//! Reads and writes the store's identity: its record, in the hash `countree:CLUSTER:identity`, with the fields
+//! `revision` and `text` as the registry has them.
 //!
-//! One key proves one shard. So in a Redis Cluster every primary has one more, `countree:CLUSTER:identity:{TAG}`, with a hash tag of
-//! its slots and the identity in it; the record lists the tags. They move with their slots, as the totals do.
+//! One key proves one shard. So in a Redis Cluster every primary has one more, `countree:CLUSTER:identity:{TAG}`, with
+//! a hash tag of its slots and the identity in it; the record lists the tags. They move with their slots, as the totals
+//! do.
 
 use super::Redis;
 use super::refusal::not_ours;

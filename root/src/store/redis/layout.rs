@@ -1,12 +1,12 @@
 //! The form of a topic document in Redis. Other programs read it with `HGETALL`, so it is documented and stable:
 //!
-//! `countree:CLUSTER:topic:TOPIC` is a hash with the fields `version`, `era`, `leaf:STREAM` = `LSN EVENTS`,
-//! and `total:KIND:ITEM` = the total; a field `redo` is there while a large merge is written. In KIND `%` and `:` are written `%25` and `%3A`; ITEM is as it is.
-//! A topic that was forgotten has a field `forgotten` = the events that are in no total any more; as long as nothing was counted
-//! in it since, it has no totals.
+//! `countree:CLUSTER:topic:TOPIC` is a hash with the fields `version`, `era`, `leaf:STREAM` = `LSN EVENTS`, and
+//! `total:KIND:ITEM` = the total; a field `redo` is there while a large merge is written. In KIND `%` and `:` are
+//! written `%25` and `%3A`; ITEM is as it is. A topic that was forgotten has a field `forgotten` = the events that are
+//! in no total any more; as long as nothing was counted in it since, it has no totals.
 //!
-//! Beside the topics there are `countree:CLUSTER:identity`, `:registry`, `:recent`, `:servers`, `:copy` and `:sessions:LEAF`, which are
-//! Countree's own.
+//! Beside the topics there are `countree:CLUSTER:identity`, `:registry`, `:recent`, `:servers`, `:copy` and
+//! `:sessions:LEAF`, which are Countree's own.
 
 use crate::machine::documents::{Document, Position, served};
 use crate::store::StoreError;

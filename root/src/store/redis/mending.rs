@@ -1,8 +1,8 @@
 //! Mends documents of which a merge was cut in two.
 //!
-//! A merge of many counters takes several writes, and a server that loses the end of its log may keep the first of them. They
-//! hold what is left to be written, so that the next root that comes upon it finishes the merge. Earlier releases did not write that: such
-//! a document is damaged, and can only be taken as it is.
+//! A merge of many counters takes several writes, and a server that loses the end of its log may keep the first of
+//! them. They hold what is left to be written, so that the next root that comes upon it finishes the merge. Earlier
+//! releases did not write that: such a document is damaged, and can only be taken as it is.
 
 use super::Redis;
 use crate::store::StoreError;

@@ -53,7 +53,8 @@ impl World {
         self.crash_leaf(leaf, crash) && self.restart_soon(Host::Leaf(leaf))
     }
 
-    /// Kills a leaf, and empties its folder or puts an older copy in its place: acked events that were not merged may be lost.
+    /// Kills a leaf, and empties its folder or puts an older copy in its place: acked events that were not merged may
+    /// be lost.
     fn lose_some_folder(&mut self, is_restored: bool) -> bool {
         let leaf = self.random.index(self.cluster.leaves.len()).unwrap_or_default();
         let was_up = self.crash_leaf(leaf, Crash::Process);

@@ -60,8 +60,8 @@ impl World {
         }
     }
 
-    /// Sends a call of the machine to another node. The call that says that it has settled is its last: a heartbeat after that
-    /// would list the leaf anew.
+    /// Sends a call of the machine to another node. The call that says that it has settled is its last: a heartbeat
+    /// after that would list the leaf anew.
     pub(super) fn leaf_calls(&mut self, i: usize, call: CallId, callee: Callee, mut request: Request) {
         if let (Some(Flaw::DeniedKeys), Request::Drained { handover, .. }) = (self.plan.flaw, &mut request) {
             handover.is_empty = true;

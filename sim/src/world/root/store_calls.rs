@@ -48,8 +48,8 @@ impl World {
         self.queue.after(arrives, asked);
     }
 
-    /// Repeats a forget later: askers repeat it until they get an answer, so one of those requests may arrive long after it
-    /// was answered.
+    /// Repeats a forget later: askers repeat it until they get an answer, so one of those requests may arrive long
+    /// after it was answered.
     fn send_again_later(&mut self, (root, life): (usize, Life), bound: StoreId, operation: &Operation) {
         if let Operation::Forget(link, topic, at) = operation
             && self.random.chance(50)

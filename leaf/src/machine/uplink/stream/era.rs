@@ -1,5 +1,5 @@
-//! Tells whether the store has answered for each topic in the process that serves. What another process answered, this one
-//! may have forgotten.
+//! Tells whether the store has answered for each topic in the process that serves. What another process answered, this
+//! one may have forgotten.
 
 use super::StreamUplink;
 use crate::machine::counters::names::TopicId;
@@ -46,8 +46,8 @@ impl StreamUplink {
     }
 }
 
-/// Whether that version can be in this process. Where the store holds nothing, there is nothing that it may have forgotten
-/// since.
+/// Whether that version can be in this process. Where the store holds nothing, there is nothing that it may have
+/// forgotten since.
 fn is_of_era(era: u64, version: Version) -> bool {
     version.number == 0 || era == 0 || era::is_of(era, version.era)
 }
