@@ -19,7 +19,7 @@ pub enum Flaw {
     EarlyAck,
     /// Records are cut and merged when they are written, not when they are on disk; acks wait all the same.
     EarlyMerge,
-    /// After a failed fsync the next one is believed.
+    /// After a failed fsync the next one counts as a success.
     RetriedFsync,
     /// A leaf that restarts forgets the sessions of its earlier streams.
     ForgottenSessions,

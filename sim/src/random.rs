@@ -41,7 +41,7 @@ impl Random {
         (length > 0).then(|| self.below(length as u64) as usize)
     }
 
-    /// One of these.
+    /// One of these choices; `None` when there are none.
     pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
         self.index(choices.len()).and_then(|at| choices.get(at))
     }

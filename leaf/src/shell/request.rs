@@ -29,7 +29,7 @@ struct JsonEvent<'a> {
     id: Option<Cow<'a, str>>,
 }
 
-/// Some programs begin a UTF-8 text with it. JSON allows a reader to pass over it (RFC 8259, 8.1).
+/// The mark with which some programs begin a UTF-8 text. JSON allows a reader to pass over it (RFC 8259, 8.1).
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 fn one() -> i64 {

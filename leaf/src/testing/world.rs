@@ -84,7 +84,7 @@ impl World {
         self.store.went_back
     }
 
-    /// One thing happens.
+    /// Makes one thing happen.
     pub(crate) fn step(&mut self) {
         let one = self.chance.below(self.producers.len());
         match self.chance.below(100) {
@@ -122,7 +122,7 @@ impl World {
         self.check();
     }
 
-    /// Nothing fails any more; all comes to rest.
+    /// Lets everything come to rest, without further failures.
     pub(crate) fn calm_down(&mut self) {
         self.is_disk_full = false;
         self.rig.machine.handle_disk(DiskState::Works);

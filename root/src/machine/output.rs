@@ -15,7 +15,7 @@ pub enum LeafRefused {
     /// It sent a cut that no leaf may send.
     #[error(transparent)]
     Unsound(#[from] UnsoundCut),
-    /// Its cuts belong into another store.
+    /// Its cuts belong to another store.
     #[error(
         "the leaf's data folder belongs to store {0}, which this root knows nothing of: start it again, and it says what to do"
     )]

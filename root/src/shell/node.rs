@@ -1,4 +1,4 @@
-//! One root, from its start to its end.
+//! Runs one root, from its start to its end.
 
 use super::auditing::{AuditResults, AuditTask};
 use super::core;

@@ -158,7 +158,7 @@ impl RedisServer {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Like [`command`](Self::command), for one that says OK.
+    /// Like [`command`](Self::command), for a command that is answered OK.
     pub fn order(&self, words: &[&str]) {
         let answer = self.command(words);
         assert!(answer.contains("OK"), "{words:?}: {answer}");

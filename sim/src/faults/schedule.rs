@@ -48,7 +48,7 @@ pub enum Only {
     /// All of them.
     #[default]
     All,
-    /// These.
+    /// Those with these numbers.
     These(BTreeSet<usize>),
 }
 

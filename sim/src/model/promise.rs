@@ -22,7 +22,7 @@ pub enum Promise {
 }
 
 impl Promise {
-    /// It was not kept.
+    /// The report that it was not kept.
     pub(crate) fn broken(self, what: impl Into<String>) -> Broken {
         Broken { promise: self, what: what.into() }
     }

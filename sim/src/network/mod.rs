@@ -35,7 +35,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Without any connection.
+    /// A network without any connection.
     pub(crate) fn new(conditions: NetworkConditions) -> Self {
         let (links, cuts, held_up) = Default::default();
         Self { conditions, links, next: 1, cuts, held_up, tally: Tally::default(), most_in_flight: 0 }

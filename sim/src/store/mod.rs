@@ -30,7 +30,7 @@ use earlier::{Earlier, Registry, SessionEnds};
 use eras::Eras;
 pub(crate) use operation::{Answer, Operation};
 
-/// Between the eras of two server processes; the ones of older copies lie between.
+/// The distance between the eras of two server processes; eras of older copies lie between them.
 const ERA_GAP: u64 = 4 * era::GAP;
 
 /// The store.

@@ -25,7 +25,7 @@ impl Store {
         other
     }
 
-    /// It loses everything.
+    /// Makes the store lose everything.
     pub(crate) fn empty(&mut self) {
         self.forgetful.extend(self.documents.keys().cloned());
         self.change_process();

@@ -39,7 +39,7 @@ struct Pending {
     began: Time,
     tries: u64,
     verdict: Verdict,
-    /// It was answered, and is repeated as if the answer had got lost.
+    /// It was answered, and is repeated as if the answer had been lost.
     is_repeat: bool,
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub(in crate::machine) struct KeyedEvents {
     events: Vec<Event>,
     request: Option<KeyUse>,
-    /// By event; empty where none has an id.
+    /// The ids' keys, by event; empty where no event has an id.
     ids: Vec<Option<KeyUse>>,
 }
 

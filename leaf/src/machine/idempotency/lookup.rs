@@ -58,7 +58,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct OpenLookup {
     pub(super) request: KeyedRequest,
-    /// Of the view that it began under.
+    /// The epoch of the view that it began under.
     epoch: u64,
     attempt: Attempt,
     rounds: u32,

@@ -85,8 +85,8 @@ impl Leaving {
 }
 
 impl LeafMachine {
-    /// Nothing is taken from here on. [`Output::Left`] tells when the process may end; until then all goes on but
-    /// the intake.
+    /// Begins to leave: nothing is taken from here on. [`Output::Left`] tells when the process may end; until then all
+    /// goes on but the intake.
     pub fn handle_drain(&mut self, now: Now) {
         if self.leaving.leave.is_some() {
             return;

@@ -9,7 +9,7 @@ pub type WindowId = u64;
 
 #[derive(Debug, Clone, Copy)]
 struct ClosedWindow {
-    /// Everything acked before this is in it or in an earlier one.
+    /// Everything acked before this is in this window or in an earlier one.
     at: WallMs,
     /// Its last record.
     to: Lsn,
@@ -36,7 +36,7 @@ impl Progress {
         *self.outstanding.entry(window).or_default() += 1;
     }
 
-    /// It was merged.
+    /// A sum that was held has been merged.
     pub fn release(&mut self, window: WindowId) {
         if let Some(count) = self.outstanding.get_mut(&window) {
             *count -= 1;

@@ -48,7 +48,7 @@ impl Askers {
         id
     }
 
-    /// Somebody waits for the leaf to have left.
+    /// Notes that somebody waits until the leaf has left.
     pub(super) fn drain(&mut self, asker: oneshot::Sender<bool>) {
         self.drain = Some(asker);
     }

@@ -21,7 +21,7 @@ impl Outboxes {
         self.producers.insert(connection, outbox);
     }
 
-    /// It is gone.
+    /// A producer is gone.
     pub(super) fn remove_producer(&mut self, connection: ConnectionId) {
         self.producers.remove(&connection);
     }

@@ -19,7 +19,7 @@ pub(super) fn open(data: &Path) -> Disk {
     Disk::open(DataFolder::claim(data, &NodeName::new("test").unwrap()).unwrap(), &leaf_name()).unwrap()
 }
 
-/// In memory where there is such a folder, since thousands of fsyncs take their time.
+/// Makes a folder in memory where that is possible, since thousands of fsyncs take their time.
 pub(super) fn fast_folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }

@@ -16,7 +16,7 @@ fn view(leaves: &[&str]) -> ClusterView {
     ClusterView { epoch: 1, nodes: leaves.iter().map(node).collect(), ..Default::default() }
 }
 
-/// Of a view that the store confirms for as long as these tests last.
+/// Watermarks under a view that the store confirms for as long as these tests last.
 fn confirmed() -> Watermarks {
     let mut watermarks = Watermarks::default();
     watermarks.handle_confirmation(WallMs(1_000));

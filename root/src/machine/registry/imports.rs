@@ -28,7 +28,7 @@ struct Import {
     merged: u64,
 }
 
-/// By id.
+/// The remembered imports, by id.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Imports(BTreeMap<String, Import>);
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The record reaches back at least this far, if there is room: the longest horizon that a leaf may be given.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Nothing is known of the time before the next change.
+/// Says that nothing is known of the time before the next change.
 const UNKNOWN: WallMs = WallMs(u64::MAX);
 
 /// The record of keys, beside the leaves that live or are away.
@@ -91,7 +91,7 @@ impl KeyRecord {
         self.keepers.retain(|_, since| !is_old(*since));
     }
 
-    /// As the view shows it.
+    /// The record as the view shows it.
     pub(super) fn history(&self, owners: BTreeSet<NodeName>) -> KeyHistory {
         let Self { past, lost, whole_from, .. } = self.clone();
         KeyHistory { owners: owners.into_iter().collect(), past, lost, whole_from }

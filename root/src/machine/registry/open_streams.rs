@@ -23,7 +23,7 @@ struct Open {
     /// The time of that report.
     #[serde(default)]
     heard_at: WallMs,
-    /// Its log was not there, or ended too early, when the leaf last started: the events that it held.
+    /// The events that its log held, if that was not there or ended too early when the leaf last started.
     #[serde(default)]
     missing: Option<u64>,
     /// All of it is merged, and no later start has taken its keys over: they are in its log alone. If that goes

@@ -14,10 +14,10 @@ const TO_FORM_1: &str = "written by a newer build of Countree: start that build 
 /// The reason why a text is no registry.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryTextError {
-    /// Not of its form.
+    /// The text does not have the form that it names.
     #[error("it is damaged: {0}")]
     Damaged(#[from] serde_json::Error),
-    /// Of a form to come.
+    /// The text has a form of a newer build.
     #[error(
         "a newer build wrote it, in form {0}, and this one knows forms up to {FORMAT}: start the newer build on \
          every root (docs/upgrading.md)"

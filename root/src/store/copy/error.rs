@@ -7,7 +7,7 @@ use countree_common::shell::membership::LEASE;
 /// The reason why there is no copy. The source was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// Nothing to copy.
+    /// There is nothing to copy.
     #[error("{store} holds nothing of a cluster '{cluster}': say with --name which one is meant")]
     Nothing {
         /// The address.
@@ -15,7 +15,7 @@ pub enum CopyError {
         /// The cluster.
         cluster: NodeName,
     },
-    /// Somebody uses it.
+    /// A cluster uses the store.
     #[error(
         "{store} is in use by {nodes}: stop the cluster first; one that was killed counts as stopped after {} s",
         LEASE.as_secs()

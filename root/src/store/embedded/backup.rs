@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Files of a data folder, beside the store, that a restored one needs: the cluster's identity and certificate
 /// authority.
 const BESIDE: [&str; 3] = ["cluster", "tls/ca.pem", "tls/ca.key"];
-/// Nobody else may read the authority's key.
+/// The mode of a backup's folder: nobody else may read the authority's key.
 const OWN_FOLDER: u32 = 0o700;
 
 impl Embedded {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Pages kept in memory.
 const CACHE_BYTES: usize = 128 << 20;
-/// From an I/O error to the next try.
+/// The time from an I/O error to the next try.
 const REOPEN_GAP: Duration = Duration::from_millis(250);
 /// Bytes that are read and written at a time when the file is written over; at least a file system's block.
 const BLOCK_BYTES: usize = 64 << 10;

@@ -14,7 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// In a Redis Cluster an answer may take several tries, at other nodes.
+/// The wait for an answer of a Redis Cluster, which may take several tries at different nodes.
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Copies share their connections.

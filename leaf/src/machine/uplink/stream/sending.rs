@@ -48,7 +48,7 @@ impl NamedSums<'_> {
 
 impl Serialize for NamedSums<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// In the form of a `CounterSum`.
+        /// A sum in the form of a `CounterSum`.
         #[derive(Serialize)]
         struct Named<'a> {
             item: &'a str,

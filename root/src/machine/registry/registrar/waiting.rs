@@ -15,9 +15,9 @@ pub(super) type Renewals = BTreeMap<NodeName, (Node, Option<StreamProgress>)>;
 /// Questions that wait for the next write or load.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// For a write, in the order of their arrival.
+    /// Questions that wait for a write, in the order of their arrival.
     pub(super) asks: Vec<(AskId, Ask)>,
-    /// For a load.
+    /// Questions that wait for a load.
     pub(super) readers: Vec<(AskId, Reading)>,
     pub(super) renewals: Renewals,
 }
