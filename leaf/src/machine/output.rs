@@ -57,7 +57,7 @@ pub enum Output {
         /// A [`countree_common::wire::uplink::ToRoot::Cuts`], encoded.
         message: Vec<u8>,
     },
-    /// Say a root's stamp back.
+    /// Echo a root's stamp.
     Echo {
         /// The root.
         root: NodeName,

@@ -11,8 +11,8 @@ use std::time::Duration;
 /// The wait for another leaf's answer about keys: a client waits meanwhile, and can ask again.
 const KEY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The leaf's heartbeats. They end before the leaf says that it has settled: one that came after that would list it
-/// anew, and for good.
+/// The leaf's heartbeats. They end before the leaf says that it has settled: a later one would list it anew, and for
+/// good.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heartbeats {
     stop: Shutdown,

@@ -1,7 +1,7 @@
 //! Reads all topics, whole documents, and positions alone.
 //!
-//! * `SCAN` goes over one primary after the other. A cursor means something to one process and one division of the slots
-//!   alone: another ends the scan, or topics could be missed.
+//! * `SCAN` goes over one primary after the other. A cursor means something to one process and one division of the
+//!   slots alone: another ends the scan, or topics could be missed.
 //! * `HGETALL` of a large document would hold up all other clients of the server. It is read in pages, and again if it
 //!   was merged into meanwhile.
 
