@@ -40,7 +40,7 @@ use countree_common::shell::shutdown::Shutdown;
 use countree_common::shell::tasks;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
-use countree_common::wire::rpc::{Reply, Request};
+use countree_common::wire::rpc::{Question, Reply, Request};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -255,7 +255,7 @@ impl BroadcastNode {
 /// Answers one request of another node.
 async fn answer(greeted: Greeted, leave: &Shutdown) -> Result<(), StreamError> {
     let Greeted { mut sender, mut receiver, .. } = greeted;
-    let Some(request) = receiver.message().await? else { return Ok(()) };
+    let Some(Question { request, .. }) = receiver.message().await? else { return Ok(()) };
     let reply = match request {
         Request::Drain => {
             leave.begin();

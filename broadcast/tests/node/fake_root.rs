@@ -13,7 +13,7 @@ use countree_common::time::WallMs;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
 use countree_common::wire::publish::{FromRoot, SnapshotPart, ToRoot, snapshot_parts};
-use countree_common::wire::rpc::{Reply, Request};
+use countree_common::wire::rpc::{Question, Reply, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -198,7 +198,7 @@ impl FakeRoot {
 
     async fn answer(self, greeted: Greeted) -> Result<(), StreamError> {
         let Greeted { mut sender, mut receiver, .. } = greeted;
-        let Some(request) = receiver.message::<Request>().await? else { return Ok(()) };
+        let Some(Question { request, .. }) = receiver.message().await? else { return Ok(()) };
         for reply in self.replies(request) {
             sender.send(FrameKind::Message, &reply).await?;
         }
@@ -209,7 +209,7 @@ impl FakeRoot {
     fn replies(&self, request: Request) -> Vec<Reply> {
         let State { documents, view, away, .. } = &mut *self.state();
         match request {
-            Request::Join { .. } => vec![Reply::Joined { incarnation: 7 }],
+            Request::Join { .. } => vec![Reply::Joined { incarnation: 7, store: None }],
             Request::Heartbeat { node, .. } => {
                 if view.node(&node.name).is_none() {
                     view.nodes.push(node);

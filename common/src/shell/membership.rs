@@ -11,7 +11,7 @@ use crate::stream::StreamId;
 use crate::wire::rpc::{LogEnd, NodeStats, Reply, Request};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Interval of heartbeats; a node learns of a new epoch within this.
@@ -19,6 +19,10 @@ pub const HEARTBEAT: Duration = Duration::from_millis(400);
 /// A node that sends no heartbeat for this long is dropped from the view.
 pub const LEASE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(100);
+
+/// A node without a data folder follows the roots to another store once it has been refused for this long. By then the
+/// leaves have said which store they belong to, and roots that were started on a wrong one answer nobody.
+pub const FOREIGN_AFTER: Duration = Duration::from_secs(10);
 
 /// A root that has not answered after this long is passed over. Well below [`LEASE`], so that a dead root
 /// lets no other node's lease run out.
@@ -141,10 +145,12 @@ impl Membership {
     async fn joined(&self, request: &Request, shutdown: &Shutdown) -> Result<Option<Joined>, JoinRefused> {
         for attempt in 0u32.. {
             match self.ask_a_root(request).await {
-                Ok(Reply::Joined { incarnation }) => {
+                Ok(Reply::Joined { incarnation, store }) => {
+                    self.peers.belong_to(store);
                     return Ok(Some(Joined { incarnation, missing: Vec::new(), store: None }));
                 }
                 Ok(Reply::JoinedOnLog { incarnation, missing, store }) => {
+                    self.peers.belong_to(store.as_ref().map(|store| store.id));
                     return Ok(Some(Joined { incarnation, missing, store }));
                 }
                 Ok(Reply::Refused(reason)) => return Err(JoinRefused(reason)),
@@ -160,18 +166,36 @@ impl Membership {
         Ok(None)
     }
 
-    /// Keeps the node in the view until `shutdown`; `stats` is called for each heartbeat.
+    /// Keeps a node without a data folder in the view until `shutdown`; `stats` is called for each heartbeat.
     pub async fn heartbeats(&self, node: Node, stats: impl Fn() -> NodeStats, shutdown: &Shutdown) {
         let beat = |epoch| Request::Heartbeat { node: node.clone(), stats: stats(), epoch };
-        self.beats(beat, shutdown).await;
+        self.beats_until_foreign(beat, Some(FOREIGN_AFTER), shutdown).await;
     }
 
     /// [`Membership::heartbeats`] with heartbeats of the node's own, for the epoch of the view that it uses.
     pub async fn beats(&self, beat: impl Fn(u64) -> Request, shutdown: &Shutdown) {
+        self.beats_until_foreign(beat, None, shutdown).await;
+    }
+
+    async fn beats_until_foreign(
+        &self,
+        beat: impl Fn(u64) -> Request,
+        foreign_after: Option<Duration>,
+        shutdown: &Shutdown,
+    ) {
         let mut failures = 0u32;
+        let mut foreign_since = None;
         loop {
             let request = beat(self.view.borrow().epoch);
-            match self.ask_a_root(&request).await {
+            let answer = self.ask_a_root(&request).await;
+            if !matches!(answer, Err(PeerError::OtherStore(_))) {
+                foreign_since = None;
+            } else if foreign_after.is_some_and(|after| foreign_since.get_or_insert_with(Instant::now).elapsed() >= after)
+            {
+                tracing::warn!("the roots use another store by now: following them");
+                self.peers.belong_to(None);
+            }
+            match answer {
                 Ok(Reply::View(view)) => {
                     failures = 0;
                     self.learn(view);

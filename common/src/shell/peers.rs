@@ -8,7 +8,8 @@ use crate::limits;
 use crate::wire::frame::FrameKind;
 use crate::wire::hello::{Conversation, Hello};
 use crate::wire::publish::SnapshotAssembly;
-use crate::wire::rpc::{Reply, Request};
+use crate::store::StoreId;
+use crate::wire::rpc::{Question, Reply, Request};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,6 +52,9 @@ pub enum PeerError {
     /// The node refused, for this reason.
     #[error("{0}")]
     Failed(String),
+    /// The node uses another store than this one has joined with; it has not acted on the request.
+    #[error("{0}")]
+    OtherStore(String),
     /// The node's reply belongs to another question.
     #[error("the answer is not one to this question")]
     Mismatched,
@@ -69,6 +73,8 @@ struct Shared {
     cluster: NodeName,
     node: Option<NodeName>,
     token: Option<String>,
+    /// Shown to roots, so that those of another store give no answers.
+    store: Mutex<Option<StoreId>>,
     connections: Mutex<HashMap<(String, SocketAddr), quinn::Connection>>,
 }
 
@@ -89,13 +95,18 @@ impl Peers {
         node: Option<NodeName>,
         token: Option<String>,
     ) -> Self {
-        let connections = Mutex::default();
-        Self { shared: Arc::new(Shared { endpoint, config, cluster, node, token, connections }) }
+        let (store, connections) = (Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { endpoint, config, cluster, node, token, store, connections }) }
     }
 
     /// The name of the node that this belongs to, if it is a node.
     pub fn me(&self) -> Option<&NodeName> {
         self.shared.node.as_ref()
+    }
+
+    /// Questions say from now on that the node belongs to this store, or to none.
+    pub fn belong_to(&self, store: Option<StoreId>) {
+        *self.shared.store.lock().unwrap_or_else(PoisonError::into_inner) = store;
     }
 
     /// Returns a live connection to the node at `address` with a certificate for `name`.
@@ -227,6 +238,7 @@ impl Peers {
     ) -> Result<Reply, PeerError> {
         match self.ask(name, address, request).await?.message().await? {
             Some(Reply::Failed(reason)) => Err(PeerError::Failed(reason)),
+            Some(Reply::OtherStore(reason)) => Err(PeerError::OtherStore(reason)),
             Some(reply) => Ok(reply),
             None => Err(StreamError::Ended.into()),
         }
@@ -251,6 +263,7 @@ impl Peers {
                     }
                 }
                 Some(Reply::Failed(reason)) => return Err(PeerError::Failed(reason)),
+                Some(Reply::OtherStore(reason)) => return Err(PeerError::OtherStore(reason)),
                 Some(_) => return Err(PeerError::Mismatched),
                 None => return Err(StreamError::Ended.into()),
             }
@@ -268,7 +281,8 @@ impl Peers {
         request: &Request,
     ) -> Result<FrameReceiver, PeerError> {
         let (mut sender, receiver, _) = self.open(name, address, Conversation::Rpc).await?;
-        sender.send(FrameKind::Message, request).await?;
+        let store = *self.shared.store.lock().unwrap_or_else(PoisonError::into_inner);
+        sender.send(FrameKind::Message, &Question { store, request }).await?;
         sender.finish();
         Ok(receiver)
     }

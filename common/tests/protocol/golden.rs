@@ -34,7 +34,7 @@ pub(crate) fn golden() -> (String, Definitions) {
     section::<uplink::FromRoot>("Uplink FromRoot", &mut text, &mut all);
     section::<publish::ToRoot>("Publish ToRoot", &mut text, &mut all);
     section::<publish::FromRoot>("Publish FromRoot", &mut text, &mut all);
-    section::<rpc::Request>("Request", &mut text, &mut all);
+    section::<rpc::Question>("Question", &mut text, &mut all);
     section::<rpc::Reply>("Reply", &mut text, &mut all);
     (text, all)
 }

@@ -9,12 +9,12 @@ use countree_common::shell::server::Greeted;
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::keys::Remembered;
-use countree_common::wire::rpc::{Counted, Reply, Request, Submission, SubmitError};
+use countree_common::wire::rpc::{Counted, Question, Reply, Request, Submission, SubmitError};
 
 /// Answers one question of another node.
 pub(super) async fn answer(greeted: Greeted, core: &CoreHandle, leave: &Shutdown) -> Result<(), StreamError> {
     let Greeted { mut sender, mut receiver, .. } = greeted;
-    let Some(request) = receiver.message().await? else { return Ok(()) };
+    let Some(Question { request, .. }) = receiver.message().await? else { return Ok(()) };
     let stopping = || Reply::Failed("the leaf is stopping".into());
     let reply = match request {
         Request::Ledgers => core.ask(Input::Ledgers).await.map_or_else(stopping, Reply::Ledgers),

@@ -15,7 +15,7 @@ use countree_common::stream::{Lsn, StreamId};
 use countree_common::time::WallMs;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::hello::Conversation;
-use countree_common::wire::rpc::{Reply, Request};
+use countree_common::wire::rpc::{Question, Reply, Request};
 use countree_common::wire::uplink::{CutOutcome, FromRoot, ToRoot};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -113,7 +113,7 @@ impl FakeRoot {
     async fn converse(&self, greeted: Greeted) -> Result<(), StreamError> {
         let Greeted { conversation, mut sender, mut receiver, .. } = greeted;
         if conversation == Conversation::Rpc {
-            let Some(request) = receiver.message().await? else { return Ok(()) };
+            let Some(Question { request, .. }) = receiver.message().await? else { return Ok(()) };
             sender.send(FrameKind::Message, &self.answer(request)).await?;
             sender.finish();
             return Ok(());

@@ -68,7 +68,7 @@ pub(super) async fn join(
     until_joined(
         ask,
         |reply| match reply {
-            Reply::Joined { incarnation } => Some(*incarnation),
+            Reply::Joined { incarnation, .. } => Some(*incarnation),
             _ => None,
         },
         stop,

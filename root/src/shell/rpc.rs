@@ -24,7 +24,7 @@ use countree_common::stream::StreamId;
 use countree_common::wire::frame::FrameKind;
 use countree_common::wire::publish::snapshot_parts;
 use countree_common::wire::rpc::{
-    KeyHandover, LogEnd, NodeStats, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED,
+    KeyHandover, LogEnd, NodeStats, Question, Reply, Request, SessionTable, TOPICS_LISTED, TOPICS_SCANNED,
 };
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -73,15 +73,25 @@ impl RpcService {
         mut sender: FrameSender,
         mut receiver: FrameReceiver,
     ) -> Result<(), StreamError> {
-        let question = tokio::time::timeout(QUESTION_TIMEOUT, receiver.message::<Request>()).await;
-        let Ok(Some(request)) = question.map_err(|_| StreamError::Ended)? else {
+        let question = tokio::time::timeout(QUESTION_TIMEOUT, receiver.message::<Question>()).await;
+        let Ok(Some(question)) = question.map_err(|_| StreamError::Ended)? else {
             return Err(StreamError::Ended);
         };
-        for reply in self.replies(peer, request).await {
+        let replies = match self.admit(peer, &question) {
+            Ok(()) => self.replies(peer, question.request).await,
+            Err(reason) => vec![Reply::OtherStore(reason)],
+        };
+        for reply in replies {
             sender.send(FrameKind::Message, &reply).await?;
         }
         sender.finish();
         Ok(())
+    }
+
+    /// A node that has joined with another store is not answered: it would take these totals for those that it knows.
+    fn admit(&self, peer: &NodeName, question: &Question) -> Result<(), String> {
+        let is_leaf = matches!(question.request, Request::LeafHeartbeat { .. });
+        question.store.map_or(Ok(()), |theirs| self.monitor.admit_question(peer, theirs, is_leaf))
     }
 
     async fn replies(&self, peer: &NodeName, request: Request) -> Vec<Reply> {
@@ -103,7 +113,12 @@ impl RpcService {
             Request::DrainedWithoutEpoch { leaf, .. } if leaf != *peer => not_yours(&leaf),
             Request::Drained { stream, .. } if stream.leaf != *peer => not_yours(&stream.leaf),
             Request::Join { name, tier, at_least } => {
-                vec![self.registry.ask(Ask::Join { name, tier, at_least }).await]
+                vec![match self.registry.ask(Ask::Join { name, tier, at_least }).await {
+                    Reply::Joined { incarnation, .. } => {
+                        Reply::Joined { incarnation, store: Some(self.monitor.served()) }
+                    }
+                    other => other,
+                }]
             }
             Request::JoinOnLog { leaf, log, store } => vec![self.join_on_log(leaf, log, &store).await],
             Request::StoreStatus => vec![Reply::StoreStatus(self.monitor.problem())],

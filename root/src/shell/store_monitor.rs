@@ -4,6 +4,7 @@ use super::gauges::Gauges;
 use crate::machine::identity::binding::RandomIds;
 use crate::machine::identity::standing::{NotAcknowledged, Standing, State};
 use crate::store::{AnyStore, BoundStore, Store, StoreError};
+use countree_common::cluster::NodeName;
 use countree_common::shell::clock::Clock;
 use countree_common::shell::shutdown::Shutdown;
 use countree_common::shell::tasks;
@@ -97,6 +98,29 @@ impl StoreMonitor {
     /// Admits a leaf that wants to join with this folder, or says why not.
     pub(super) fn admit(&self, folder: &FolderStore) -> Result<FolderAdmission, String> {
         self.with(|machine| machine.admit(folder).map_err(|e| e.to_string()))
+    }
+
+    /// Admits the question of a node that has joined with that store, or says why not.
+    pub(super) fn admit_question(&self, node: &NodeName, theirs: StoreId, is_leaf: bool) -> Result<(), String> {
+        let now = self.clock.now().mono;
+        let (is_news, admitted) = self.with(|machine| {
+            let before = machine.state().clone();
+            if is_leaf {
+                machine.handle_leaf(node, theirs, now);
+            }
+            (*machine.state() != before, machine.admit_question(node, theirs))
+        });
+        if is_news {
+            let state = self.with(|machine| machine.state().clone());
+            self.log_change(&state);
+            self.publish();
+        }
+        admitted.map_err(|e| e.to_string())
+    }
+
+    /// The store that is served.
+    pub(super) fn served(&self) -> StoreId {
+        self.with(|machine| machine.served())
     }
 
     async fn check(&self) {
@@ -194,5 +218,6 @@ fn state_name(state: &State) -> &'static str {
         State::Exchanged { .. } => "exchanged",
         State::Taken { .. } => "taken",
         State::Superseded { .. } => "superseded",
+        State::Disputed { .. } => "disputed",
     }
 }

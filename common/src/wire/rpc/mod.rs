@@ -1,4 +1,4 @@
-//! Requests between nodes: one request frame, then the frames of the reply, and the stream ends.
+//! Requests between nodes: one question, then the frames of the reply, and the stream ends.
 
 mod leaving;
 mod stats;
@@ -20,7 +20,7 @@ use crate::import::{ImportPart, ImportRefusal};
 use crate::key::Topic;
 use crate::ledger::StreamLedger;
 use crate::session::{Seq, SessionId};
-use crate::store::{FolderAdmission, FolderStore};
+use crate::store::{FolderAdmission, FolderStore, StoreId};
 use crate::stream::StreamId;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,16 @@ use serde::{Deserialize, Serialize};
 pub const TOPICS_LISTED: usize = 100;
 /// Topics in a page of all topics.
 pub const TOPICS_SCANNED: u32 = 1_000;
+
+/// The one frame of a question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Question<R = Request> {
+    /// The store that the asking node has joined with; none for clients, and before a node has joined. A root that uses
+    /// another store answers `OtherStore`.
+    pub store: Option<StoreId>,
+    /// The request.
+    pub request: R,
+}
 
 /// A request from one node to another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -210,6 +220,8 @@ pub enum Reply {
     Joined {
         /// The number of this start, higher than any that the name had before.
         incarnation: u64,
+        /// The store that the node belongs to from now on.
+        store: Option<StoreId>,
     },
     /// To `Heartbeat` and `Leave`.
     View(ClusterView),
@@ -300,4 +312,6 @@ pub enum Reply {
     TopicForgotten(Result<Option<Tombstone>, SubmitError>),
     /// To `ForgetAt`.
     ForgetOutcome(ForgetOutcome),
+    /// To any request of a node that belongs to another store, and why. Nothing was changed.
+    OtherStore(String),
 }

@@ -5,6 +5,8 @@
 //! ready until an operator has acknowledged it. And nothing is merged into a store that is not this cluster's.
 
 use super::binding::{FoundStore, RandomIds};
+use super::claims::Claims;
+use countree_common::cluster::NodeName;
 use countree_common::store::{
     Continuity, FolderAdmission, FolderStore, Predecessor, StoreId, StoreLoss, StoreRecord, StoreStart,
 };
@@ -34,6 +36,13 @@ pub enum State {
         /// The place where that cluster runs.
         by: String,
     },
+    /// A store that no leaf belongs to: all that are heard have joined with another one.
+    Disputed {
+        /// Which.
+        theirs: StoreId,
+        /// A leaf of it.
+        by: NodeName,
+    },
     /// The store, whose place a copy has taken.
     Superseded {
         /// The copy.
@@ -59,6 +68,21 @@ pub struct ForeignFolder {
     pub served: StoreId,
 }
 
+/// A node asks that belongs to another store. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{node} belongs to store {theirs}, and the roots use store {served}, which knows nothing of that one: let the roots use \
+     the store of {node}, or start {node} again with a data folder of this store. Nothing was changed"
+)]
+pub struct ForeignNode {
+    /// Who asks.
+    pub node: NodeName,
+    /// The store that it has joined with.
+    pub theirs: StoreId,
+    /// The store that is served.
+    pub served: StoreId,
+}
+
 /// Whether a root that serves the store `bound` may merge into one that says to be `found`. One that says nothing has
 /// been emptied, and can be healed.
 pub fn may_merge(bound: StoreId, found: Option<StoreId>) -> bool {
@@ -75,6 +99,9 @@ pub struct Standing {
     since: Time,
     /// The registry was found to have gone back further than a server forgets.
     fell_back: bool,
+    claims: Claims,
+    /// What was found, whatever leaves say.
+    found: State,
     state: State,
     write: Option<StoreRecord>,
 }
@@ -84,7 +111,16 @@ impl Standing {
     pub fn of(record: &StoreRecord, now: Time) -> Option<Self> {
         let own = record.last_start()?;
         let known = record.clone();
-        Some(Self { known, own, since: now, fell_back: false, state: State::Sound, write: None })
+        Some(Self {
+            known,
+            own,
+            since: now,
+            fell_back: false,
+            claims: Claims::default(),
+            found: State::Sound,
+            state: State::Sound,
+            write: None,
+        })
     }
 
     /// The state, as far as it is known.
@@ -136,10 +172,40 @@ impl Standing {
     /// The store says this of itself now.
     pub fn handle_found(&mut self, found: &FoundStore, now: Time) {
         self.write = None;
-        self.state = match &found.record {
+        self.found = match &found.record {
             None => self.missing(now),
             Some(record) if record.id == self.known.id => self.own(record, found.is_shard_missing, now),
             Some(record) => self.other(record),
+        };
+        self.judge(now);
+    }
+
+    /// A node asks something that has joined with this store.
+    ///
+    /// # Errors
+    /// When this store knows nothing of that one: the node is not to be answered.
+    pub fn admit_question(&self, node: &NodeName, theirs: StoreId) -> Result<(), ForeignNode> {
+        let served = self.known.id;
+        let is_known = theirs == served || self.known.predecessors.iter().any(|known| known.id == theirs);
+        if is_known { Ok(()) } else { Err(ForeignNode { node: node.clone(), theirs, served }) }
+    }
+
+    /// A leaf lives that has joined with this store.
+    pub fn handle_leaf(&mut self, leaf: &NodeName, theirs: StoreId, now: Time) {
+        match self.admit_question(leaf, theirs) {
+            Ok(()) => self.claims.note_own(now),
+            Err(_) => self.claims.note_foreign(leaf, theirs, now),
+        }
+        self.judge(now);
+    }
+
+    /// What was found, and what leaves say of it.
+    fn judge(&mut self, now: Time) {
+        self.claims.expire(&self.stores(), now);
+        let is_served = matches!(self.found, State::Sound | State::Lost(_));
+        self.state = match self.claims.disputing().filter(|_| is_served) {
+            Some((theirs, by)) => State::Disputed { theirs, by: by.clone() },
+            None => self.found.clone(),
         };
     }
 
@@ -223,6 +289,14 @@ impl Standing {
                 self.known.unacknowledged = None;
                 Ok(Some(StoreRecord { revision, ..self.known.clone() }))
             }
+            (State::Disputed { .. }, Some(record)) => {
+                let mut ours = record.clone();
+                for theirs in self.claims.foreign() {
+                    ours.succeed(Predecessor { id: theirs, is_lost: true });
+                }
+                ours.unacknowledged = None;
+                Ok(Some(ours))
+            }
             (State::Exchanged { .. }, Some(record)) => {
                 let mut adopted = record.with_identity(StoreId(ids.id), false);
                 adopted.succeed(Predecessor { id: self.known.id, is_lost: true });
@@ -259,6 +333,12 @@ impl Standing {
                 "store {known} was taken over with --adopt and is store {found} now, served by {by}: nothing is merged here, \
                  and leaves keep what they take. Stop one of both clusters; to take the store back, start this one again \
                  with --adopt"
+            ),
+            State::Disputed { theirs, by } => format!(
+                "{by}, like every leaf that is heard, belongs to store {theirs}, and the roots use store {known}, which knows \
+                 nothing of that one: nothing is merged and read, and leaves keep what they take. Let the roots use the \
+                 leaves' store; or go on with this one with countree store acknowledge: what the other held, and logs hold no \
+                 more, is then lost"
             ),
             State::Superseded { by } => format!(
                 "store {known} was copied, and its copy {by} has taken its place: nothing is merged. Set cluster.store to the \

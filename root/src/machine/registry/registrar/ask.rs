@@ -106,7 +106,7 @@ impl Ask {
         match self {
             Self::Join { name, tier, at_least } => {
                 let incarnation = registry.join(name, *tier, *at_least).map_err(said)?;
-                return Ok(Reply::Joined { incarnation });
+                return Ok(Reply::Joined { incarnation, store: None });
             }
             Self::JoinOnLog { leaf, log } => {
                 let joined = registry.join_on_log(leaf, log, jump).map_err(said)?;

@@ -122,11 +122,11 @@ fn join(called: &str) -> Ask {
 #[test]
 fn a_registry_that_is_gone_is_put_back() {
     let (mut root, mut stored) = (Bench::new(), None);
-    assert!(matches!(root.answer(&mut stored, join("a")), Reply::Joined { incarnation: 1 }));
+    assert!(matches!(root.answer(&mut stored, join("a")), Reply::Joined { incarnation: 1, .. }));
     stored = None;
     root.pass(&mut stored, Duration::from_secs(1));
     assert!(stored.is_some(), "nobody has to ask for it");
-    assert!(matches!(root.answer(&mut stored, join("a")), Reply::Joined { incarnation: 2 }));
+    assert!(matches!(root.answer(&mut stored, join("a")), Reply::Joined { incarnation: 2, .. }));
     assert_eq!(root.fell_back, Duration::ZERO, "that is told otherwise");
 }
 
@@ -241,7 +241,7 @@ fn two_roots_never_give_one_incarnation_twice() {
     let mut given = Vec::new();
     for _ in 0..5 {
         for root in [&mut one, &mut two] {
-            let Reply::Joined { incarnation } = root.answer(&mut stored, join("a")) else { panic!() };
+            let Reply::Joined { incarnation, .. } = root.answer(&mut stored, join("a")) else { panic!() };
             given.push(incarnation);
         }
     }
