@@ -107,11 +107,13 @@ pub enum Flaw {
     UnboundFolders,
     /// A root that puts an emptied store's identity back does not note that it was emptied.
     UnmarkedLosses,
+    /// Roots answer nodes that have joined with another store.
+    AnsweredStrangers,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Flaw; 50] = [
+    pub const ALL: [Flaw; 51] = [
         Flaw::MergesForward,
         Flaw::SplitRollback,
         Flaw::EarlyTrim,
@@ -162,6 +164,7 @@ impl Flaw {
         Flaw::UnfencedRoots,
         Flaw::UnboundFolders,
         Flaw::UnmarkedLosses,
+        Flaw::AnsweredStrangers,
     ];
 }
 

@@ -148,6 +148,7 @@ is_found! {
     a_broadcast_node_whose_streams_lose_bytes: LossyStreams within 10, Shown | Orderly;
     roots_that_merge_into_whatever_store_there_is: UnfencedRoots where EXCHANGED within 100, Exact | Truthful | Shown | Balanced;
     roots_that_take_cuts_of_another_stores_leaves: UnboundFolders where MISLED within 100, Exact | Truthful | Shown | Balanced;
+    roots_that_answer_nodes_of_another_store: AnsweredStrangers where MISLED within 200, Exact | Truthful | Shown | Balanced;
     a_store_that_was_emptied_and_does_not_say_so: UnmarkedLosses where EMPTIED within 20, Balanced;
     an_audit_that_believes_leaves: TrustingAudit within 10, Balanced;
 }

@@ -190,7 +190,8 @@ impl Membership {
             let answer = self.ask_a_root(&request).await;
             if !matches!(answer, Err(PeerError::OtherStore(_))) {
                 foreign_since = None;
-            } else if foreign_after.is_some_and(|after| foreign_since.get_or_insert_with(Instant::now).elapsed() >= after)
+            } else if foreign_after
+                .is_some_and(|after| foreign_since.get_or_insert_with(Instant::now).elapsed() >= after)
             {
                 tracing::warn!("the roots use another store by now: following them");
                 self.peers.belong_to(None);

@@ -101,7 +101,12 @@ impl StoreMonitor {
     }
 
     /// Admits the question of a node that has joined with that store, or says why not.
-    pub(super) fn admit_question(&self, node: &NodeName, theirs: StoreId, is_leaf: bool) -> Result<(), String> {
+    pub(super) fn admit_question(
+        &self,
+        node: &NodeName,
+        theirs: StoreId,
+        is_leaf: bool,
+    ) -> Result<(), String> {
         let now = self.clock.now().mono;
         let (is_news, admitted) = self.with(|machine| {
             let before = machine.state().clone();

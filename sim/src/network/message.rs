@@ -29,7 +29,7 @@ pub(crate) enum Message {
     /// Broadcast node → viewer, apart from the stream.
     Datagram(Bytes),
     /// Node → root: one question.
-    Ask(rpc::Request),
+    Ask(rpc::Question),
     /// Root → node: its answer, the last thing on the conversation.
     Reply(rpc::Reply),
 }

@@ -87,13 +87,13 @@ impl World {
             (Host::Leaf(i), Message::Outcomes(message)) => self.leaf_receives_root(i, link, message),
             (Host::Root(i), Message::Uplink(message)) => self.root_receives_leaf(i, link, message),
             (Host::Root(i), Message::Interest(message)) => self.root_receives_broadcast(i, link, message),
-            (Host::Root(i), Message::Ask(request)) => self.root_takes_request(i, link, request),
+            (Host::Root(i), Message::Ask(question)) => self.root_takes_question(i, link, question),
             (Host::Broadcast(i), Message::Totals(message)) => self.broadcast_receives_root(i, link, message),
             (Host::Broadcast(i), Message::Watch(message)) => self.broadcast_receives_viewer(i, link, message),
             (Host::Producer(i), Message::Produced(message)) => self.producer_receives(i, link, message),
             (Host::Viewer(i), Message::Stream(chunks)) => self.viewer_receives(i, link, &chunks),
             (Host::Viewer(i), Message::Datagram(bytes)) => self.viewer_receives_datagram(i, link, &bytes),
-            (Host::Leaf(i), Message::Ask(request)) => self.leaf_takes_request(i, link, request),
+            (Host::Leaf(i), Message::Ask(question)) => self.leaf_takes_request(i, link, question.request),
             (_, Message::Reply(reply)) => {
                 self.is_replied(link, Some(reply));
             }

@@ -7,7 +7,8 @@ use crate::host::Host;
 use crate::model::Promise;
 use crate::world::event::SimEvent;
 use countree_common::cluster::{ClusterView, Node};
-use countree_common::store::FolderStore;
+use countree_common::store::{FolderStore, StoreId};
+use countree_common::time::Time;
 use countree_common::wire::rpc::{NodeStats, Reply, Request};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub(super) const HEARTBEAT: Duration = Duration::from_millis(400);
 /// A node that has not been heard of for this long is out of the view, as in the real shells.
 pub(super) const LEASE: Duration = Duration::from_secs(5);
+/// A node without a data folder follows the roots to another store after this long, as in the real shells.
+const FOREIGN_AFTER: Duration = Duration::from_secs(10);
 /// A request that no root has answered is repeated after this long.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -25,6 +28,10 @@ pub(super) struct Membership {
     pub(super) view: ClusterView,
     /// The process, once it has an incarnation.
     pub(super) node: Option<Node>,
+    /// The store that it has joined with.
+    pub(super) store: Option<StoreId>,
+    /// The start of the time in which roots answer that they use another one.
+    foreign_since: Option<Time>,
 }
 
 impl Membership {
@@ -39,7 +46,7 @@ impl Membership {
 }
 
 impl World {
-    fn membership(&mut self, host: Host) -> Option<&mut Membership> {
+    pub(super) fn membership(&mut self, host: Host) -> Option<&mut Membership> {
         match host {
             Host::Leaf(i) => self.cluster.leaves.get_mut(i)?.membership(),
             Host::Broadcast(i) => self.cluster.broadcasts.get_mut(i)?.membership(),
@@ -84,6 +91,22 @@ impl World {
         self.ask_a_root(host, request, Purpose::Membership);
     }
 
+    /// A root has refused a heartbeat, since it uses another store. What has no data folder follows the roots in time.
+    pub(super) fn node_is_foreign(&mut self, host: Host) {
+        let now = self.queue.now();
+        if let Host::Leaf(of) = host {
+            // Once all faults are over, the operator starts it again, to be adopted.
+            if self.faults.are_over {
+                self.leaf_is_refused(of);
+            }
+            return;
+        }
+        let Some(membership) = self.membership(host) else { return };
+        if now >= *membership.foreign_since.get_or_insert(now) + FOREIGN_AFTER {
+            membership.store = None;
+        }
+    }
+
     fn heartbeat_later(&mut self, host: Host, wait: Duration) {
         if let Some(life) = self.life(host) {
             self.queue.after(wait, SimEvent::Heartbeat { host, life });
@@ -110,14 +133,21 @@ impl World {
                 Some(reply @ (Reply::Joined { .. } | Reply::JoinedOnLog { .. })),
                 _,
             ) => {
+                let joined_with;
                 let (incarnation, missing, store) = match reply {
-                    Reply::Joined { incarnation } => (incarnation, Vec::new(), None),
-                    Reply::JoinedOnLog { incarnation, missing, store } => (incarnation, missing, store),
+                    Reply::Joined { incarnation, store: id } => {
+                        joined_with = id;
+                        (incarnation, Vec::new(), None)
+                    }
+                    Reply::JoinedOnLog { incarnation, missing, store } => {
+                        joined_with = store.as_ref().map(|store| store.id);
+                        (incarnation, missing, store)
+                    }
                     _ => return,
                 };
                 let node = self.listed(host, incarnation);
                 if let Some(membership) = self.membership(host) {
-                    membership.node = node;
+                    (membership.node, membership.store) = (node, joined_with);
                 }
                 match host {
                     Host::Leaf(i) => {
@@ -130,7 +160,10 @@ impl World {
                 self.heartbeat_later(host, Duration::ZERO);
             }
             (Request::Heartbeat { .. } | Request::LeafHeartbeat { .. }, Some(Reply::View(view)), _) => {
-                let is_news = self.membership(host).is_some_and(|m| m.learn(view));
+                let is_news = self.membership(host).is_some_and(|m| {
+                    m.foreign_since = None;
+                    m.learn(view)
+                });
                 if let Host::Leaf(i) = host {
                     self.leaf_is_confirmed(i);
                 }

@@ -1,13 +1,14 @@
 //! Puts questions of one process to others: tries one host after another until one answers.
 
 use super::World;
+use crate::flaws::Flaw;
 use crate::host::Host;
 use crate::model::Promise;
 use crate::network::{ConnectionId, Message, Side};
 use crate::world::event::SimEvent;
 use countree_broadcast::machine::CheckId;
 use countree_common::wire::hello::Conversation;
-use countree_common::wire::rpc::{Reply, Request};
+use countree_common::wire::rpc::{self, Reply, Request};
 use countree_leaf::machine::SubmissionId;
 use countree_leaf::machine::calls::CallId;
 use std::time::Duration;
@@ -75,9 +76,12 @@ impl World {
 
     /// Sends a question, now that its connection is open.
     pub(super) fn put_question(&mut self, link: ConnectionId) {
-        if let Some(request) = self.questions.get(&link).map(|q| q.request.clone()) {
-            self.send(link, Side::Opener, Message::Ask(request));
-        }
+        let Some((asker, request)) = self.questions.get(&link).map(|q| (q.asker, q.request.clone())) else {
+            return;
+        };
+        let store = self.membership(asker).and_then(|membership| membership.store);
+        let store = store.filter(|_| self.plan.flaw != Some(Flaw::AnsweredStrangers));
+        self.send(link, Side::Opener, Message::Ask(rpc::Question { store, request }));
     }
 
     /// Takes the answer to a question, or the loss of its connection (`None`). Says whether the connection was a question's.
@@ -85,6 +89,12 @@ impl World {
         let Some(question) = self.questions.remove(&link) else { return false };
         self.leave(link, Side::Opener);
         match reply {
+            Some(Reply::OtherStore(_)) => {
+                if question.is_heartbeat() {
+                    self.node_is_foreign(question.asker);
+                }
+                self.ask_next(question);
+            }
             None | Some(Reply::Failed(_)) => self.ask_next(question),
             Some(reply) => self.hear(question, Some(reply)),
         }

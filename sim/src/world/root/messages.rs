@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::model::Promise;
 use crate::network::{ConnectionId, Message, Side};
 use crate::store::Operation;
-use countree_common::wire::rpc::{Reply, Request};
+use countree_common::wire::rpc::{Question, Reply, Request};
 use countree_common::wire::{publish, uplink};
 use countree_root::machine::ConnectionId as RootConnectionId;
 use countree_root::machine::registry::registrar::{Ask, AskId};
@@ -22,7 +22,30 @@ impl World {
         process.registrar.handle_ask(ask, question, now);
     }
 
-    pub(in crate::world) fn root_takes_request(&mut self, i: usize, link: ConnectionId, request: Request) {
+    /// Takes a question as the real shell does: none of nodes of another store, and none that needs a store which is not
+    /// this cluster's.
+    pub(in crate::world) fn root_takes_question(&mut self, i: usize, link: ConnectionId, question: Question) {
+        let now = self.clocks(Host::Root(i)).mono;
+        let asker = self.questions.get(&link).map(|asked| asked.asker.name());
+        let Some(process) = &mut self.cluster.roots[i].process else { return };
+        if let (Some(theirs), Some(asker)) = (question.store, asker) {
+            if matches!(question.request, Request::LeafHeartbeat { .. }) {
+                process.standing.handle_leaf(&asker, theirs, now);
+            }
+            let admitted = process.standing.admit_question(&asker, theirs);
+            self.follow_standing(i);
+            if let Err(e) = admitted {
+                return self.send(link, Side::Acceptor, Message::Reply(Reply::OtherStore(e.to_string())));
+            }
+        }
+        let fence = self.cluster.roots[i].process.as_ref().filter(|process| process.is_fenced);
+        if let Some(reason) = fence.and_then(|process| process.standing.problem()) {
+            return self.send(link, Side::Acceptor, Message::Reply(Reply::Failed(reason)));
+        }
+        self.root_takes_request(i, link, question.request);
+    }
+
+    fn root_takes_request(&mut self, i: usize, link: ConnectionId, request: Request) {
         let question = match request {
             Request::Join { name, tier, at_least } => Ask::Join { name, tier, at_least },
             Request::JoinOnLog { leaf, log, store } => {

@@ -94,12 +94,15 @@ impl World {
                     Reply::JoinedOnLog { incarnation, missing, .. } => {
                         Reply::JoinedOnLog { incarnation, missing, store: admitted }
                     }
+                    Reply::Joined { incarnation, .. } => {
+                        Reply::Joined { incarnation, store: Some(process.standing.served()) }
+                    }
                     other => other,
                 };
                 match asker {
                     Some(Some(link)) => self.send(link, Side::Acceptor, Message::Reply(reply)),
                     Some(None) => {
-                        if let Reply::Joined { incarnation } = reply {
+                        if let Reply::Joined { incarnation, .. } = reply {
                             process.incarnation.get_or_insert(incarnation);
                             process.heartbeat_at = Time::default();
                         }
