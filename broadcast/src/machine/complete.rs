@@ -67,6 +67,10 @@ impl CompleteRead {
         let Some((view, away)) = members else { return self.steps.push_back(Step::Wait) };
         self.leaves = view.tier(Tier::Leaf).cloned().collect();
         self.away = away;
+        // Events were acked by somebody: a registry that knows of no leaf is new, or another cluster's.
+        if self.leaves.is_empty() && self.away.is_empty() && self.flushed.is_empty() {
+            return self.steps.push_back(Step::Wait);
+        }
         // A leaf that has flushed once has merged everything that it acked before the read began, even if it
         // is gone by now.
         self.open = self.waits_for().cloned().collect();

@@ -87,3 +87,13 @@ fn without_an_answer_it_is_tried_again() {
     read.handle_read(None);
     assert_eq!(steps(&mut read), [Step::Read, Step::Wait]);
 }
+
+#[test]
+fn a_registry_without_a_leaf_says_nothing() {
+    let mut read = CompleteRead::begin();
+    read.handle_members(Some((view(&[]), Vec::new())));
+    assert_eq!(steps(&mut read), [Step::Members, Step::Wait]);
+    read.handle_waited();
+    read.handle_members(Some((view(&[]), vec![name("leaf-0")])));
+    assert_eq!(steps(&mut read), [Step::Members, Step::Read], "all are away, and named");
+}

@@ -153,7 +153,13 @@ impl RpcService {
                 }
             }
             Request::Forget(leaf) => vec![self.registry.ask(Ask::Forget(leaf)).await],
-            Request::Members => vec![self.registry.ask(Ask::Members).await],
+            Request::Members => {
+                let mut reply = self.registry.ask(Ask::Members).await;
+                if let Reply::Members { away, .. } = &mut reply {
+                    self.monitor.name_foreign(away);
+                }
+                vec![reply]
+            }
             Request::AuditRecords => vec![self.registry.ask(Ask::AuditRecords).await],
             Request::Check { full } => vec![self.audits.answer(full, &self.registry).await],
             Request::Flush { .. }

@@ -123,6 +123,11 @@ impl StoreMonitor {
         admitted.map_err(|e| e.to_string())
     }
 
+    /// Names the leaves that live and belong to another store beside those that are away.
+    pub(super) fn name_foreign(&self, away: &mut Vec<NodeName>) {
+        self.with(|machine| machine.name_foreign(away));
+    }
+
     /// The store that is served.
     pub(super) fn served(&self) -> StoreId {
         self.with(|machine| machine.served())

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 /// A leaf speaks several times a second: what it said longer ago than this, it says no more.
 const CLAIM_LASTS: Duration = Duration::from_secs(10);
-/// Other stores that are remembered at a time; more than one takes several mistakes at once.
-const FOREIGN_STORES_MAX: usize = 16;
+/// Leaves of other stores that are remembered at a time.
+const FOREIGN_LEAVES_MAX: usize = 256;
 
 /// Which stores leaves have named lately.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Of each other store the leaf that named it last, and until when that counts.
-    foreign: BTreeMap<StoreId, (NodeName, Time)>,
+    /// Leaves of other stores: the one that each belongs to, and until when that counts.
+    foreign: BTreeMap<NodeName, (StoreId, Time)>,
     /// Until when a leaf of the served store counts as heard.
     own_until: Option<Time>,
 }
@@ -32,25 +32,30 @@ impl Claims {
 
     /// A leaf of another store has spoken.
     pub(super) fn note_foreign(&mut self, leaf: &NodeName, store: StoreId, now: Time) {
-        if self.foreign.contains_key(&store) || self.foreign.len() < FOREIGN_STORES_MAX {
-            self.foreign.insert(store, (leaf.clone(), now + CLAIM_LASTS));
+        if self.foreign.contains_key(leaf) || self.foreign.len() < FOREIGN_LEAVES_MAX {
+            self.foreign.insert(leaf.clone(), (store, now + CLAIM_LASTS));
         }
     }
 
     /// Forgets what was said too long ago, and of stores that `served` has taken the place of.
     pub(super) fn expire(&mut self, served: &BTreeSet<StoreId>, now: Time) {
-        self.foreign.retain(|store, (_, until)| now < *until && !served.contains(store));
+        self.foreign.retain(|_, (store, until)| now < *until && !served.contains(store));
         self.own_until = self.own_until.filter(|until| now < *until);
     }
 
     /// Another store and a leaf that named it, if no leaf of the served one was heard lately.
     pub(super) fn disputing(&self) -> Option<(StoreId, &NodeName)> {
         let first = self.foreign.iter().next().filter(|_| self.own_until.is_none());
-        first.map(|(store, (leaf, _))| (*store, leaf))
+        first.map(|(leaf, (store, _))| (*store, leaf))
     }
 
     /// Every other store that is named.
-    pub(super) fn foreign(&self) -> impl Iterator<Item = StoreId> {
-        self.foreign.keys().copied()
+    pub(super) fn foreign_stores(&self) -> BTreeSet<StoreId> {
+        self.foreign.values().map(|(store, _)| *store).collect()
+    }
+
+    /// The leaves of other stores.
+    pub(super) fn foreign_leaves(&self) -> impl Iterator<Item = &NodeName> {
+        self.foreign.keys()
     }
 }

@@ -199,7 +199,18 @@ impl Standing {
         self.judge(now);
     }
 
-    /// What was found, and what leaves say of it.
+    /// Names the leaves that live and belong to another store, beside those that are `away`: what they accepted is not
+    /// in this store either.
+    pub fn name_foreign(&self, away: &mut Vec<NodeName>) {
+        let known = away.len();
+        for leaf in self.claims.foreign_leaves() {
+            if !away[..known].contains(leaf) {
+                away.push(leaf.clone());
+            }
+        }
+    }
+
+    /// Judges what was found by what leaves say of it.
     fn judge(&mut self, now: Time) {
         self.claims.expire(&self.stores(), now);
         let is_served = matches!(self.found, State::Sound | State::Lost(_));
@@ -291,7 +302,7 @@ impl Standing {
             }
             (State::Disputed { .. }, Some(record)) => {
                 let mut ours = record.clone();
-                for theirs in self.claims.foreign() {
+                for theirs in self.claims.foreign_stores() {
                     ours.succeed(Predecessor { id: theirs, is_lost: true });
                 }
                 ours.unacknowledged = None;

@@ -94,6 +94,10 @@ impl World {
                     Reply::JoinedOnLog { incarnation, missing, .. } => {
                         Reply::JoinedOnLog { incarnation, missing, store: admitted }
                     }
+                    Reply::Members { view, mut away } => {
+                        process.standing.name_foreign(&mut away);
+                        Reply::Members { view, away }
+                    }
                     Reply::Joined { incarnation, .. } => {
                         Reply::Joined { incarnation, store: Some(process.standing.served()) }
                     }

@@ -15,7 +15,7 @@ use super::Registry;
 use ask::Reading;
 use copy::StoreCopy;
 use countree_common::cluster::{ClusterView, Node};
-use countree_common::time::{Now, SteadyClock};
+use countree_common::time::{Now, SteadyClock, Time};
 use countree_common::wire::rpc::Reply;
 use pacing::Pacing;
 use salted_random::SaltedRandom;
@@ -28,6 +28,10 @@ pub const LEAP: u64 = 1 << 20;
 
 /// A leaf's incarnations are less than this apart: see [`Registry::join_on_log`].
 pub const JUMP: u64 = 1 << 20;
+
+/// The answer while nodes may be missing: what is read with all that they accepted, and resets, would miss theirs.
+const INCOMPLETE: &str =
+    "the registry went back in time, and nodes may be missing in it: repeat in a few seconds";
 
 /// The store call that is under way.
 #[derive(Debug)]
@@ -57,6 +61,8 @@ pub struct Registrar {
     highest_epoch: u64,
     /// Epochs that the first change of the view skips, until it is made.
     leap: u64,
+    /// The store was found to have an earlier registry. Until then, nodes that came since may be missing in it.
+    incomplete_until: Option<Time>,
     /// The view that was last put out.
     shown: Option<ClusterView>,
     waiting: Waiting,
@@ -83,6 +89,7 @@ impl Registrar {
             clock: SteadyClock::default(),
             highest_epoch: 0,
             leap: salt % LEAP,
+            incomplete_until: None,
             shown: None,
             waiting: Waiting::default(),
             under_way: None,
@@ -153,9 +160,16 @@ impl Registrar {
                 if let Some(older) = self.copy.compare(revision, &registry) {
                     self.outputs.push_back(RegistrarOutput::FellBack(older));
                 }
+                if registry.epoch() < self.highest_epoch {
+                    self.incomplete_until = Some(now.mono + self.lease);
+                }
                 self.learn(revision, registry, now);
+                let is_incomplete = self.incomplete_until.is_some_and(|until| now.mono < until);
                 for (ask, reading) in readers {
-                    let reply = reading.of(&self.copy.registry);
+                    let reply = match reading {
+                        Reading::Members if is_incomplete => Reply::Failed(INCOMPLETE.into()),
+                        reading => reading.of(&self.copy.registry),
+                    };
                     self.reply(ask, reply);
                 }
             }

@@ -150,6 +150,20 @@ fn a_registry_that_is_older_by_more_than_its_last_writes_is_told_of() {
 }
 
 #[test]
+fn the_members_of_a_registry_that_went_back_are_told_once_all_have_said_again_that_they_live() {
+    let (mut root, mut stored) = (Bench::new(), None);
+    root.answer(&mut stored, beat("a"));
+    let older = stored.clone();
+    root.answer(&mut stored, beat("b"));
+    stored = older;
+    assert!(matches!(root.answer(&mut stored, Ask::Members), Reply::Failed(_)), "b is missing");
+    root.answer(&mut stored, beat("b"));
+    root.pass(&mut stored, LEASE);
+    root.answer(&mut stored, beat("a"));
+    assert!(matches!(root.answer(&mut stored, Ask::Members), Reply::Members { .. }));
+}
+
+#[test]
 fn a_store_that_is_not_this_clusters_is_neither_read_nor_written() {
     let (mut root, mut stored) = (Bench::new(), None);
     root.answer(&mut stored, beat("a"));
