@@ -93,7 +93,9 @@ impl World {
                 if question.is_heartbeat() {
                     self.node_is_foreign(question.asker);
                 }
-                self.ask_next(question);
+                if self.life(question.asker).is_some() {
+                    self.ask_next(question);
+                }
             }
             None | Some(Reply::Failed(_)) => self.ask_next(question),
             Some(reply) => self.hear(question, Some(reply)),

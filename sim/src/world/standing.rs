@@ -46,8 +46,13 @@ impl World {
         }
     }
 
-    /// Starts all roots on a new store, in new folders, as an operator would by mistake.
+    /// Starts all roots on a new store, in new folders, as an operator would by mistake. Before a leaf has joined with the
+    /// store there is nothing to mistake: leaves that join first on the other one belong to that.
     pub(super) fn start_roots_on_other_store(&mut self) -> bool {
+        let store = self.store.found().record.map(|record| record.id);
+        if !self.cluster.leaves.iter().any(|leaf| leaf.known_store().map(|(id, _)| id) == store) {
+            return false;
+        }
         let strikes = self.displace_store(false) && self.move_roots();
         self.operator.has_used_another_store |= strikes;
         strikes
