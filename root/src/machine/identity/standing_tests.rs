@@ -234,7 +234,7 @@ fn a_stray_leaf_beside_those_of_the_store_is_only_refused() {
     assert!(standing.admit_question(&stray, StoreId(7)).is_err());
     let mut away = vec![NodeName::new("leaf-1").unwrap()];
     standing.name_foreign(&mut away);
-    assert_eq!(away[1..], [stray.clone()], "its events are missing here, too");
+    assert_eq!(away[1..], std::slice::from_ref(&stray)[..], "its events are missing here, too");
     // The others have not been heard of for long: who is right?
     standing.handle_leaf(&stray, StoreId(7), at(71));
     assert!(standing.is_fenced());
