@@ -52,7 +52,8 @@ impl World {
         let arrived = self.clocks(Host::Broadcast(node)).wall;
         if self.plan.flaw == Some(Flaw::CompleteByWallClock) && complete_to.is_some_and(|to| to > arrived) {
             read.poll_step();
-            read.handle_members(Some((ClusterView::default(), Vec::new())));
+            // No leaf is asked, and none is named as away.
+            read.handle_members(Some((ClusterView::default(), vec![Host::Broadcast(node).name()])));
         }
         self.clients.reads_begun += 1;
         let reading = Reading { read, node: Host::Broadcast(node), topic, began, acked };
