@@ -236,12 +236,7 @@ impl Peers {
         address: SocketAddr,
         request: &Request,
     ) -> Result<Reply, PeerError> {
-        match self.ask(name, address, request).await?.message().await? {
-            Some(Reply::Failed(reason)) => Err(PeerError::Failed(reason)),
-            Some(Reply::OtherStore(reason)) => Err(PeerError::OtherStore(reason)),
-            Some(reply) => Ok(reply),
-            None => Err(StreamError::Ended.into()),
-        }
+        next_reply(&mut self.ask(name, address, request).await?).await
     }
 
     /// Reads a topic from the store, through this root. A topic never counted is empty, at version 0-0.
@@ -256,16 +251,11 @@ impl Peers {
         let mut replies = self.ask(root.name.as_str(), root.quic, &Request::Read(topic.clone())).await?;
         let mut assembly = SnapshotAssembly::default();
         loop {
-            match replies.message().await? {
-                Some(Reply::Snapshot(part)) => {
-                    if let Some(snapshot) = assembly.push(part) {
-                        return Ok(snapshot);
-                    }
-                }
-                Some(Reply::Failed(reason)) => return Err(PeerError::Failed(reason)),
-                Some(Reply::OtherStore(reason)) => return Err(PeerError::OtherStore(reason)),
-                Some(_) => return Err(PeerError::Mismatched),
-                None => return Err(StreamError::Ended.into()),
+            let Reply::Snapshot(part) = next_reply(&mut replies).await? else {
+                return Err(PeerError::Mismatched);
+            };
+            if let Some(snapshot) = assembly.push(part) {
+                return Ok(snapshot);
             }
         }
     }
@@ -285,5 +275,15 @@ impl Peers {
         sender.send(FrameKind::Message, &Question { store, request }).await?;
         sender.finish();
         Ok(receiver)
+    }
+}
+
+/// Reads the next frame of a reply; a refusal is an error.
+async fn next_reply(replies: &mut FrameReceiver) -> Result<Reply, PeerError> {
+    match replies.message().await? {
+        Some(Reply::Failed(reason)) => Err(PeerError::Failed(reason)),
+        Some(Reply::OtherStore(reason)) => Err(PeerError::OtherStore(reason)),
+        Some(reply) => Ok(reply),
+        None => Err(StreamError::Ended.into()),
     }
 }

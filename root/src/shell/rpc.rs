@@ -11,7 +11,7 @@ use super::store_monitor::StoreMonitor;
 use crate::machine::registry::registrar::Ask;
 use crate::store::embedded::Backup;
 use crate::store::{AnyStore, Cursor, Page, Store, StoreError};
-use countree_common::cluster::NodeName;
+use countree_common::cluster::{NodeName, Tier};
 use countree_common::document::{Snapshot, Version};
 use countree_common::forget::{ForgetOutcome, Tombstone};
 use countree_common::key::Topic;
@@ -90,8 +90,15 @@ impl RpcService {
 
     /// A node that has joined with another store is not answered: it would take these totals for those that it knows.
     fn admit(&self, peer: &NodeName, question: &Question) -> Result<(), String> {
-        let is_leaf = matches!(question.request, Request::LeafHeartbeat { .. });
-        question.store.map_or(Ok(()), |theirs| self.monitor.admit_question(peer, theirs, is_leaf))
+        let Some(theirs) = question.store else { return Ok(()) };
+        if matches!(question.request, Request::LeafHeartbeat { .. }) {
+            self.monitor.note_leaf(
+                peer,
+                theirs,
+                self.registry.view().borrow().tier(Tier::Leaf).next().is_some(),
+            );
+        }
+        self.monitor.admit_question(peer, theirs)
     }
 
     async fn replies(&self, peer: &NodeName, request: Request) -> Vec<Reply> {

@@ -101,26 +101,22 @@ impl StoreMonitor {
     }
 
     /// Admits the question of a node that has joined with that store, or says why not.
-    pub(super) fn admit_question(
-        &self,
-        node: &NodeName,
-        theirs: StoreId,
-        is_leaf: bool,
-    ) -> Result<(), String> {
+    pub(super) fn admit_question(&self, node: &NodeName, theirs: StoreId) -> Result<(), String> {
+        self.with(|machine| machine.admit_question(node, theirs).map_err(|e| e.to_string()))
+    }
+
+    /// Takes the heartbeat of a leaf that has joined with that store; `is_any_listed` if the registry lists a live leaf.
+    pub(super) fn note_leaf(&self, leaf: &NodeName, theirs: StoreId, is_any_listed: bool) {
         let now = self.clock.now().mono;
-        let (is_news, admitted) = self.with(|machine| {
+        let changed = self.with(|machine| {
             let before = machine.state().clone();
-            if is_leaf {
-                machine.handle_leaf(node, theirs, now);
-            }
-            (*machine.state() != before, machine.admit_question(node, theirs))
+            machine.handle_leaf(leaf, theirs, is_any_listed, now);
+            (*machine.state() != before).then(|| machine.state().clone())
         });
-        if is_news {
-            let state = self.with(|machine| machine.state().clone());
+        if let Some(state) = changed {
             self.log_change(&state);
             self.publish();
         }
-        admitted.map_err(|e| e.to_string())
     }
 
     /// Names the leaves that live and belong to another store beside those that are away.

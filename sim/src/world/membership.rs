@@ -133,25 +133,21 @@ impl World {
                 Some(reply @ (Reply::Joined { .. } | Reply::JoinedOnLog { .. })),
                 _,
             ) => {
-                let joined_with;
-                let (incarnation, missing, store) = match reply {
-                    Reply::Joined { incarnation, store: id } => {
-                        joined_with = id;
-                        (incarnation, Vec::new(), None)
-                    }
+                let (incarnation, missing, admission, store) = match reply {
+                    Reply::Joined { incarnation, store } => (incarnation, Vec::new(), None, store),
                     Reply::JoinedOnLog { incarnation, missing, store } => {
-                        joined_with = store.as_ref().map(|store| store.id);
-                        (incarnation, missing, store)
+                        let id = store.as_ref().map(|store| store.id);
+                        (incarnation, missing, store, id)
                     }
                     _ => return,
                 };
                 let node = self.listed(host, incarnation);
                 if let Some(membership) = self.membership(host) {
-                    (membership.node, membership.store) = (node, joined_with);
+                    (membership.node, membership.store) = (node, store);
                 }
                 match host {
                     Host::Leaf(i) => {
-                        self.bind_leaf(i, store);
+                        self.bind_leaf(i, admission);
                         self.leaf_joined(i, incarnation, &missing);
                     }
                     Host::Broadcast(i) => self.broadcast_joined(i),

@@ -15,12 +15,12 @@ const CLAIM_LASTS: Duration = Duration::from_secs(10);
 /// Leaves of other stores that are remembered at a time.
 const FOREIGN_LEAVES_MAX: usize = 256;
 
-/// Which stores leaves have named lately.
+/// The stores that leaves have named lately.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Leaves of other stores: the one that each belongs to, and until when that counts.
+    /// Leaves of other stores: the store of each, and the end of the time for which that counts.
     foreign: BTreeMap<NodeName, (StoreId, Time)>,
-    /// Until when a leaf of the served store counts as heard.
+    /// The end of the time for which a leaf of the served store counts as heard.
     own_until: Option<Time>,
 }
 

@@ -38,9 +38,9 @@ pub enum State {
     },
     /// A store that no leaf belongs to: all that are heard have joined with another one.
     Disputed {
-        /// Which.
+        /// The store that they have joined with.
         theirs: StoreId,
-        /// A leaf of it.
+        /// A leaf of that store.
         by: NodeName,
     },
     /// The store, whose place a copy has taken.
@@ -180,7 +180,7 @@ impl Standing {
         self.judge(now);
     }
 
-    /// A node asks something that has joined with this store.
+    /// Admits the question of a node that has joined with that store.
     ///
     /// # Errors
     /// When this store knows nothing of that one: the node is not to be answered.
@@ -190,11 +190,15 @@ impl Standing {
         if is_known { Ok(()) } else { Err(ForeignNode { node: node.clone(), theirs, served }) }
     }
 
-    /// A leaf lives that has joined with this store.
-    pub fn handle_leaf(&mut self, leaf: &NodeName, theirs: StoreId, now: Time) {
-        match self.admit_question(leaf, theirs) {
-            Ok(()) => self.claims.note_own(now),
-            Err(_) => self.claims.note_foreign(leaf, theirs, now),
+    /// Takes the heartbeat of a leaf that has joined with that store. `is_any_listed`: the registry lists a live leaf. It
+    /// belongs to the served store, and its heartbeats may go to another root.
+    pub fn handle_leaf(&mut self, leaf: &NodeName, theirs: StoreId, is_any_listed: bool, now: Time) {
+        let is_own = self.admit_question(leaf, theirs).is_ok();
+        if is_own || is_any_listed {
+            self.claims.note_own(now);
+        }
+        if !is_own {
+            self.claims.note_foreign(leaf, theirs, now);
         }
         self.judge(now);
     }

@@ -213,7 +213,7 @@ fn a_store_that_every_leaf_disputes_is_not_served_until_it_is_acknowledged() {
         standing.admit_question(&leaf, theirs).is_err() && !standing.is_fenced(),
         "not all who ask are leaves"
     );
-    standing.handle_leaf(&leaf, theirs, at(60));
+    standing.handle_leaf(&leaf, theirs, false, at(60));
     assert_eq!(standing.state(), &State::Disputed { theirs, by: leaf.clone() });
     assert!(standing.is_fenced() && standing.problem().unwrap().contains("acknowledge"));
     look(&mut standing, Some(record()), at(61));
@@ -228,26 +228,35 @@ fn a_store_that_every_leaf_disputes_is_not_served_until_it_is_acknowledged() {
 fn a_stray_leaf_beside_those_of_the_store_is_only_refused() {
     let (ours, stray) = (NodeName::new("leaf-0").unwrap(), NodeName::new("leaf-9").unwrap());
     let mut standing = standing();
-    standing.handle_leaf(&ours, StoreId(1), at(60));
-    standing.handle_leaf(&stray, StoreId(7), at(61));
+    standing.handle_leaf(&ours, StoreId(1), false, at(60));
+    standing.handle_leaf(&stray, StoreId(7), false, at(61));
     assert_eq!(standing.state(), &State::Sound);
     assert!(standing.admit_question(&stray, StoreId(7)).is_err());
     let mut away = vec![NodeName::new("leaf-1").unwrap()];
     standing.name_foreign(&mut away);
     assert_eq!(away[1..], std::slice::from_ref(&stray)[..], "its events are missing here, too");
     // The others have not been heard of for long: who is right?
-    standing.handle_leaf(&stray, StoreId(7), at(71));
+    standing.handle_leaf(&stray, StoreId(7), false, at(71));
     assert!(standing.is_fenced());
-    standing.handle_leaf(&ours, StoreId(1), at(72));
+    standing.handle_leaf(&ours, StoreId(1), false, at(72));
     assert!(!standing.is_fenced());
 }
 
 #[test]
 fn a_leaf_that_says_no_more_disputes_no_more() {
     let mut standing = standing();
-    standing.handle_leaf(&NodeName::new("leaf-0").unwrap(), StoreId(7), at(60));
+    standing.handle_leaf(&NodeName::new("leaf-0").unwrap(), StoreId(7), false, at(60));
     look(&mut standing, Some(record()), at(69));
     assert!(standing.is_fenced());
     look(&mut standing, Some(record()), at(70));
     assert!(!standing.is_fenced());
+}
+
+#[test]
+fn leaves_that_speak_to_another_root_count_as_heard() {
+    let stray = NodeName::new("leaf-9").unwrap();
+    let mut standing = standing();
+    standing.handle_leaf(&stray, StoreId(7), true, at(60));
+    assert_eq!(standing.state(), &State::Sound);
+    assert!(standing.admit_question(&stray, StoreId(7)).is_err());
 }

@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::model::Promise;
 use crate::network::{ConnectionId, Message, Side};
 use crate::store::Operation;
+use countree_common::cluster::Tier;
 use countree_common::wire::rpc::{Question, Reply, Request};
 use countree_common::wire::{publish, uplink};
 use countree_root::machine::ConnectionId as RootConnectionId;
@@ -30,7 +31,8 @@ impl World {
         let Some(process) = &mut self.cluster.roots[i].process else { return };
         if let (Some(theirs), Some(asker)) = (question.store, asker) {
             if matches!(question.request, Request::LeafHeartbeat { .. }) {
-                process.standing.handle_leaf(&asker, theirs, now);
+                let is_any_listed = process.view.tier(Tier::Leaf).next().is_some();
+                process.standing.handle_leaf(&asker, theirs, is_any_listed, now);
             }
             let admitted = process.standing.admit_question(&asker, theirs);
             self.follow_standing(i);
